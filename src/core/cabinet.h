@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the cabinet is made of: plain data, read once from cabinet.conf by src/config and const ever after.
+ * Everything refers to everything else by index into these arrays; -1 means "none". */
+#pragma once
+
+#include "base/macros.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum Temperature { TEMPERATURE_AMBIENT, TEMPERATURE_CHILLED, TEMPERATURE_FROZEN, TEMPERATURE_MAX } Temperature;
+
+typedef struct Size {
+        char *name;       /* the section name, e.g. "S"; clients ask by it */
+        char *label;      /* for people, e.g. "Small" */
+        unsigned ordinal; /* 1 … 99, unique; larger holds what smaller holds */
+        unsigned width_mm, height_mm, depth_mm; /* 0 = not said */
+} Size;
+
+/* One input of one board. */
+typedef struct InputRef {
+        int board;        /* -1: not wired */
+        unsigned channel; /* 0-based on the wire; people and files count from 1 */
+        bool active;      /* the input value that means yes: closed, locked, occupied, pressed */
+} InputRef;
+
+typedef enum LockKind {
+        LOCK_LATCH, /* springs open on a pulse, locks by itself when pushed shut */
+        LOCK_MOTOR, /* turns open on one coil's pulse and shut on the other's ("secure") */
+} LockKind;
+
+/* A lock: of a slot's door (position == -1) or of one position inside. */
+typedef struct Lock {
+        int slot, position;
+        LockKind kind;
+        int board;
+        unsigned coil;        /* 0-based */
+        int secure_coil;      /* motor locks; -1 otherwise. Same board. */
+        unsigned pulse_ms;    /* within the profile's minimum and maximum */
+        unsigned release_ms;  /* how long after the pulse a release may take before it counts as failed */
+        InputRef contact;     /* door or lid: active = closed */
+        InputRef latch;       /* bolt: active = locked */
+} Lock;
+
+typedef struct Position {
+        int slot;
+        unsigned number;   /* 1 … n within its slot */
+        int lock;          /* -1: a plain position, only the slot's door guards it */
+        InputRef presence; /* active = something lies there */
+} Position;
+
+typedef struct Slot {
+        char *label; /* as painted on the door: letters, digits, '-' ; unique */
+        int size;
+        bool accessible;
+        Temperature temperature;
+        unsigned column, row; /* 1-based place on the wall; row 1 is the top */
+        unsigned height;      /* in rows, ≥ 1 */
+        int lock;             /* the door's */
+        int first_position, n_positions;
+        InputRef release; /* inside release button; active = pressed */
+} Slot;
+
+typedef enum BoardProtocol { BOARD_MODBUS, BOARD_GPIO } BoardProtocol;
+
+typedef enum UnlockMethod {
+        UNLOCK_FLASH,   /* FC05 at flash_base + coil, value = pulse / flash_unit: the board ends the pulse */
+        UNLOCK_TRIGGER, /* FC05 at coil_base + coil with on_value: the board makes its own fixed pulse (pulse_ms) */
+        UNLOCK_PULSE,   /* FC05 on_value, wait, FC05 off_value: the worker ends the pulse */
+} UnlockMethod;
+
+typedef enum AllOffMethod {
+        ALL_OFF_NONE, /* nothing to switch off: the board times its pulses */
+        ALL_OFF_COIL, /* one FC05 at all_off_address with all_off_value */
+        ALL_OFF_EACH, /* FC05 off_value to every coil */
+} AllOffMethod;
+
+/* A kind of board: read from a .board file, shared by the boards that name it. */
+typedef struct BoardProfile {
+        char *name; /* file name without ".board" */
+        char *title;
+        BoardProtocol protocol;
+        unsigned outputs, inputs; /* channels */
+        UnlockMethod unlock;
+        uint16_t coil_base, on_value, off_value;
+        uint16_t flash_base;
+        unsigned flash_unit_ms;
+        unsigned pulse_ms, min_pulse_ms, max_pulse_ms;
+        AllOffMethod all_off;
+        uint16_t all_off_address, all_off_value;
+        unsigned coil_function;  /* 1 to read the coils back while idle (a coil left on is an alarm); 0 = never */
+        unsigned input_function; /* 2 = FC02, 1 = FC01, 0 = no inputs */
+        uint16_t input_base;
+        bool input_active;          /* default meaning of an input: the value for closed/locked/… */
+        unsigned identify_function; /* 3 or 4: read identify_address at start, must lie in min … max; 0 = cannot */
+        uint16_t identify_address, identify_min, identify_max;
+        bool identify_limit;  /* reading one input beyond `inputs` must be refused (exception 2): finds a wrong board */
+        int factory_address;  /* the address a new board answers at; -1 = unknown */
+        unsigned default_baud;
+} BoardProfile;
+
+typedef struct Board {
+        char *name;
+        int line, supply, profile;
+        unsigned address; /* 1 … 247 */
+} Board;
+
+typedef enum LineKind { LINE_SERIAL, LINE_TCP, LINE_GPIO } LineKind;
+
+/* A serial line, a TCP endpoint or the GPIO chips: what one worker process owns. */
+typedef struct Line {
+        char *name;
+        LineKind kind;
+        char *device; /* tty path, or host for TCP */
+        unsigned tcp_port;
+        unsigned baud;
+        char parity;        /* 'N' 'E' 'O' */
+        unsigned stop_bits; /* 1, 2 */
+        unsigned response_timeout_ms; /* from the request's last byte to the answer's last byte */
+        bool rs485;                   /* ask the kernel to drive RTS */
+} Line;
+
+typedef struct Supply {
+        char *name;
+        unsigned max_active;  /* locks energised at once */
+        unsigned cooldown_ms; /* rest between the end of one pulse and the start of the next */
+} Supply;
+
+/* An alarm input (fire panel, panic button): while active, opens slots whatever else is going on. */
+typedef struct Alarm {
+        char *name;
+        InputRef input;
+        bool all_slots;
+        int *slots; /* indices, when not all */
+        int n_slots;
+} Alarm;
+
+typedef struct Cabinet {
+        char *number; /* what people and the backend call it */
+        char *name, *address;
+        double latitude, longitude; /* degrees WGS84; NaN = not said */
+        char *timezone;             /* IANA name */
+        Size *sizes;
+        Slot *slots;
+        Position *positions;
+        Lock *locks;
+        Board *boards;
+        BoardProfile *profiles;
+        Line *lines;
+        Supply *supplies;
+        Alarm *alarms;
+        int n_sizes, n_slots, n_positions, n_locks, n_boards, n_profiles, n_lines, n_supplies, n_alarms;
+} Cabinet;
+
+Cabinet *cabinet_free(Cabinet *c);
+DEFINE_CLEANUP(Cabinet *, cabinet_free);
+
+int cabinet_find_slot(const Cabinet *c, const char *label);           /* index or -1 */
+int cabinet_find_size(const Cabinet *c, const char *name);            /* index or -1 */
+int cabinet_find_position(const Cabinet *c, int slot, unsigned number); /* index or -1 */
+const char *temperature_to_string(Temperature t);
+int temperature_from_string(const char *s, Temperature *ret); /* -EINVAL */

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every expected "no", in one table: positive codes that callers must handle, with the D-Bus error name
+ * (org.lockerd.Locker1.Error.<Name>), the exit status of lockerctl and the sentence for people.
+ * A broken thing is a negative errno instead and never comes from here. */
+#pragma once
+
+#include "base/macros.h"
+
+/*        constant              D-Bus name           exit  sentence */
+#define REFUSALS(X)                                                                                          \
+        X(INVALID_ARGUMENT, "InvalidArgument", 2, "The request is not well-formed.")                         \
+        X(ACCESS_DENIED, "AccessDenied", 4, "This program may not do that; its user must be in another group.") \
+        X(NOT_AUTHENTICATED, "NotAuthenticated", 4, "Please identify yourself first.")                       \
+        X(NOT_ALLOWED, "NotAllowed", 4, "This person may not do that.")                                      \
+        X(UNKNOWN_SLOT, "UnknownSlot", 3, "There is no such slot in this cabinet.")                          \
+        X(UNKNOWN_POSITION, "UnknownPosition", 3, "The slot has no such position.")                          \
+        X(UNKNOWN_PARCEL, "UnknownParcel", 3, "There is no such parcel in this cabinet.")                    \
+        X(UNKNOWN_PERSON, "UnknownPerson", 3, "There is no such person.")                                    \
+        X(UNKNOWN_SIZE, "UnknownSize", 3, "This cabinet has no such size.")                                  \
+        X(WRONG_STATE, "WrongState", 5, "That cannot be done now.")                                          \
+        X(WRONG_CODE, "WrongCode", 6, "This code is not right.")                                             \
+        X(WRONG_CREDENTIAL, "WrongCredential", 6, "That is not right.")                                      \
+        X(CLAIM_NEEDED, "ClaimNeeded", 6, "Please also give the slot or the last digits of the phone number.") \
+        X(CODE_EXPIRED, "CodeExpired", 6, "This code is no longer valid. Please ask the courier for a new one.") \
+        X(LOCKED_OUT, "LockedOut", 6, "Too many wrong entries. Please wait, or ask the courier to lift the lock.") \
+        X(NO_FREE_POSITION, "NoFreePosition", 7, "No fitting position is free.")                             \
+        X(NOTHING_TO_COLLECT, "NothingToCollect", 7, "There is nothing to collect.")                         \
+        X(SLOT_BUSY, "SlotBusy", 7, "This slot is in use by somebody else. Please wait until its door is closed.") \
+        X(SLOT_DISABLED, "SlotDisabled", 7, "This slot is out of service.")                                  \
+        X(DID_NOT_OPEN, "DidNotOpen", 8, "The door did not open.")                                           \
+        X(POSITION_DID_NOT_OPEN, "PositionDidNotOpen", 8, "The position inside did not unlock.")             \
+        X(BOARD_OFFLINE, "BoardOffline", 8, "The lock board does not answer.")                               \
+        X(OUTCOME_UNKNOWN, "OutcomeUnknown", 8, "It could not be found out whether the door opened.")        \
+        X(GRACE_OVER, "GraceOver", 7, "The time to open the door again is over.")                            \
+        X(STORAGE_FULL, "StorageFull", 9, "The cabinet's storage is full: no deposits, collecting still works.") \
+        X(ALREADY_ENROLLED, "AlreadyEnrolled", 5, "This number is already enrolled.")                        \
+        X(WEAK_SECRET, "WeakSecret", 2, "The PIN or password is too short or too simple.")                   \
+        X(TOO_MANY_SESSIONS, "TooManySessions", 7, "Too many sessions are open.")                            \
+        X(SESSION_ENDED, "SessionEnded", 5, "This session has ended.")                                       \
+        X(BUSY, "Busy", 7, "The last request is still being carried out.")                                   \
+        X(INTERNAL, "Internal", 10, "Something is broken inside the cabinet; the operator has been told.")
+
+typedef enum Refusal {
+        REFUSAL_NONE = 0,
+#define X(constant, name, status, sentence) LOCKER_E_##constant,
+        REFUSALS(X)
+#undef X
+        REFUSAL_MAX,
+} Refusal;
+
+const char *refusal_name(Refusal r);     /* "WrongCode"; "None" for REFUSAL_NONE */
+const char *refusal_sentence(Refusal r); /* for people */
+int refusal_exit_status(Refusal r);      /* 0 for REFUSAL_NONE */

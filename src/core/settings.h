@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How lockerd behaves: the values of lockerd.conf, const after reading. Defaults and ranges: lockerd.conf(5). */
+#pragma once
+
+#include "base/macros.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum CodeAlphabet { CODE_CROCKFORD, CODE_DIGITS } CodeAlphabet;
+
+typedef struct Settings {
+        /* [Daemon] */
+        char *cabinet_path;     /* Cabinet= */
+        char *ledger_path;      /* Ledger= */
+        char *board_directory;  /* BoardDirectory= */
+        char *worker_directory; /* WorkerDirectory=: lockerd-line, lockerd-hash */
+        char *key_path;         /* KeyFile=: used when no systemd credential "lockerd.key" is given */
+        uint64_t minimum_free;  /* MinimumFree=: bytes on the ledger's file system below which deposits stop */
+        /* [Bus] */
+        char *kiosk_group, *admin_group;
+        /* [Codes] */
+        CodeAlphabet code_alphabet; /* Alphabet= crockford | digits */
+        uint64_t code_valid_usec;   /* ValidFor= */
+        bool code_for_everybody;    /* Everybody= (C5) */
+        /* [Lockout] */
+        unsigned lockout_attempts;      /* Attempts= */
+        uint64_t lockout_duration_usec; /* Duration= */
+        /* [Session] */
+        uint64_t session_idle_usec;   /* IdleTimeout= : ends a session in which nobody does anything and no door is open */
+        uint64_t door_open_usec;      /* DoorOpenTimeout= : an open door becomes left_open */
+        uint64_t reopen_grace_usec;   /* ReopenGrace= */
+        uint64_t answer_usec;         /* AnswerTimeout= : accept or reject after the door has closed */
+        bool unanswered_is_collected; /* Unanswered= collected | unverified */
+        unsigned max_sessions;        /* MaxSessions= */
+        /* [Identity] */
+        unsigned scrypt_log_n; /* ScryptLogN= 14 … 18 */
+        unsigned min_pin_length, min_password_length;
+} Settings;
+
+Settings *settings_free(Settings *s);
+DEFINE_CLEANUP(Settings *, settings_free);
