@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ledger: the one truth about slots, parcels, people and what was done, in SQLite (WAL, synchronous=FULL). A change, its
+ * audit row, its event and its outbox row are one transaction. Only this folder knows SQL; rows go in and out as structs.
+ *
+ * Errors: negative errno. -ENOSPC: the disk is full and nothing was changed. -EUCLEAN: the file is damaged. */
+#pragma once
+
+#include "base/clock.h"
+#include "core/lockout.h"
+#include "core/parcel_life.h"
+#include "ledger/vault.h"
+
+typedef struct Ledger Ledger;
+
+#define LABEL_MAX 32
+
+/* --- Opening ------------------------------------------------------------------------------------------------- */
+
+typedef enum LedgerProblem {
+        LEDGER_PROBLEM_NONE,
+        LEDGER_PROBLEM_DAMAGED,   /* quick_check failed or not a database */
+        LEDGER_PROBLEM_NEWER,     /* written by a newer lockerd */
+        LEDGER_PROBLEM_WRONG_KEY, /* sealed with another key */
+        LEDGER_PROBLEM_FULL,
+        LEDGER_PROBLEM_LOCKED, /* another process has it open */
+        LEDGER_PROBLEM_IO,
+} LedgerProblem;
+
+/* Sentence with instructions for an operator. */
+const char *ledger_problem_sentence(LedgerProblem p);
+
+/* Creates, migrates and quick-checks (the tables of the present; history is checked by ledger_check_file in a process of its
+ * own, because it takes as long as the history is). Takes the vault. */
+int ledger_open(Ledger **ret, const char *path, Vault *vault, LedgerProblem *ret_problem, char **ret_detail);
+Ledger *ledger_free(Ledger *l);
+DEFINE_CLEANUP(Ledger *, ledger_free);
+/* Checks the whole file, read-only: 0 or -EUCLEAN with a detail. */
+int ledger_check_file(const char *path, char **ret_detail);
+Vault *ledger_vault(Ledger *l);
+const char *ledger_path(const Ledger *l);
+
+int ledger_begin(Ledger *l);
+int ledger_commit(Ledger *l);
+void ledger_rollback(Ledger *l); /* does nothing outside a transaction */
+/* Moves the WAL into the file; for idle moments. */
+int ledger_checkpoint(Ledger *l);
+/* True when enough was written since the last checkpoint to be worth one. */
+bool ledger_wants_checkpoint(const Ledger *l);
+
+/* Online copy to a file that must not exist. Steps of `pages`; call until *ret_done. */
+typedef struct LedgerBackup LedgerBackup;
+int ledger_backup_begin(Ledger *l, const char *path, LedgerBackup **ret);
+int ledger_backup_step(LedgerBackup *b, int pages, bool *ret_done);
+/* Syncs and closes; removes the file unless it is complete. */
+int ledger_backup_end(LedgerBackup *b, uint64_t *ret_bytes);
+
+/* --- Slots and positions ----------------------------------------------------------------------------------- */
+
+typedef enum Service { SERVICE_IN, SERVICE_DISABLED, SERVICE_QUARANTINED } Service;
+const char *service_to_string(Service s);
+
+/* position 0: the slot itself. Rows exist only for what is or was out of service or used. */
+typedef struct ServiceRow {
+        char slot[LABEL_MAX];
+        unsigned position;
+        Service service;
+        char *reason;
+        uint64_t last_used; /* counter, positions only */
+} ServiceRow;
+void service_row_done(ServiceRow *r);
+int ledger_service_get(Ledger *l, const char *slot, unsigned position, ServiceRow *ret); /* absent: SERVICE_IN, 0 */
+int ledger_service_set(Ledger *l, const char *slot, unsigned position, Service service, const char *reason);
+int ledger_position_used(Ledger *l, const char *slot, unsigned position);
+int ledger_service_each(Ledger *l, int (*each)(void *userdata, const ServiceRow *r), void *userdata);
+
+/* --- Parcels ------------------------------------------------------------------------------------------------ */
+
+typedef struct ParcelRow {
+        uint64_t id;
+        ParcelState state;
+        char slot[LABEL_MAX]; /* "" without a position */
+        unsigned position;
+        char size[LABEL_MAX];
+        char *waybill;          /* may be NULL */
+        char *recipient, *phone; /* plaintext in memory, sealed in the file; may be NULL */
+        uint64_t person;        /* the enrolled recipient, or 0 */
+        uint64_t courier;       /* person id, or 0 */
+        char courier_number[LABEL_MAX + 1];
+        int64_t created, stored, expires, ended; /* wall µs; 0 = not (yet) */
+} ParcelRow;
+void parcel_row_done(ParcelRow *p);
+static inline void parcel_row_donep(ParcelRow *p) {
+        parcel_row_done(p);
+}
+#define _cleanup_parcel_ _cleanup_(parcel_row_donep)
+
+int ledger_parcel_insert(Ledger *l, ParcelRow *p);           /* sets id */
+int ledger_parcel_get(Ledger *l, uint64_t id, ParcelRow *ret); /* live ones; -ENOENT */
+int ledger_parcel_history(Ledger *l, uint64_t id, ParcelRow *ret); /* ended ones; -ENOENT */
+int ledger_parcel_at(Ledger *l, const char *slot, unsigned position, ParcelRow *ret); /* live; -ENOENT */
+/* Stores state, place, courier, person, times of a live parcel; a final state moves it to the history, with its code erased.
+ * The transition is checked against the life-cycle table once more (-EINVAL). */
+int ledger_parcel_update(Ledger *l, const ParcelRow *p);
+/* Live parcels, oldest first, at most `max` (0: all). The rows' strings are filled. */
+typedef int (*ParcelEach)(void *userdata, const ParcelRow *p);
+int ledger_parcel_each(Ledger *l, ParcelEach each, void *userdata);
+int ledger_parcel_each_of_person(Ledger *l, uint64_t person, ParcelEach each, void *userdata);
+int ledger_parcel_each_of_phone_tail(Ledger *l, const char *tail4, ParcelEach each, void *userdata);
+int ledger_parcel_each_in_slot(Ledger *l, const char *slot, ParcelEach each, void *userdata);
+/* Only id, state, slot, position: for maps and allocation. */
+typedef struct PlaceRow {
+        uint64_t id;
+        ParcelState state;
+        char slot[LABEL_MAX];
+        unsigned position;
+        int64_t expires;
+} PlaceRow;
+int ledger_place_each(Ledger *l, const char *slot_or_null, int (*each)(void *userdata, const PlaceRow *p), void *userdata);
+
+/* --- Pickup codes: keyed hashes only -------------------------------------------------------------------------- */
+
+int ledger_code_set(Ledger *l, uint64_t parcel, const char *code);   /* replaces; -EEXIST when another parcel has this code */
+int ledger_code_find(Ledger *l, const char *code, uint64_t *ret_parcel); /* -ENOENT */
+bool ledger_code_matches(Ledger *l, uint64_t parcel, const char *code);  /* constant time */
+int ledger_code_erase(Ledger *l, uint64_t parcel);
+
+/* --- People and credentials ---------------------------------------------------------------------------------- */
+
+typedef enum PersonKind { PERSON_COURIER, PERSON_RECIPIENT } PersonKind;
+const char *person_kind_to_string(PersonKind k);
+
+typedef struct PersonRow {
+        uint64_t id;
+        PersonKind kind;
+        char number[LABEL_MAX + 1]; /* couriers; "" for recipients */
+        char *name, *phone;         /* sealed in the file with a key of the person's own */
+        int64_t enrolled, revoked, consented;
+        bool has_pin, has_password;
+} PersonRow;
+void person_row_done(PersonRow *p);
+static inline void person_row_donep(PersonRow *p) {
+        person_row_done(p);
+}
+#define _cleanup_person_ _cleanup_(person_row_donep)
+
+int ledger_person_insert(Ledger *l, PersonRow *p); /* sets id; -EEXIST: number or phone is enrolled */
+int ledger_person_get(Ledger *l, uint64_t id, PersonRow *ret); /* not revoked; -ENOENT */
+int ledger_person_by_number(Ledger *l, const char *number, PersonRow *ret);
+int ledger_person_by_phone(Ledger *l, const char *phone, PersonRow *ret); /* digits are compared */
+/* Erases name, phone, their key and all credentials; the row and its number's history stay. */
+int ledger_person_revoke(Ledger *l, uint64_t id, int64_t wall);
+int ledger_person_each(Ledger *l, int (*each)(void *userdata, const PersonRow *p), void *userdata);
+
+int ledger_credential_set(Ledger *l, uint64_t person, const char *kind, const uint8_t *data, size_t n);
+/* ret_data: room for IDENTITY_DATA_MAX (128). -ENOENT. */
+int ledger_credential_get(Ledger *l, uint64_t person, const char *kind, uint8_t *ret_data, size_t *ret_n);
+
+/* --- Lockouts ----------------------------------------------------------------------------------------------- */
+
+#define SUBJECT_MAX 96
+typedef struct LockoutRow {
+        char subject[SUBJECT_MAX];
+        Lockout lockout;
+} LockoutRow;
+int ledger_lockout_get(Ledger *l, const char *subject, LockoutRow *ret); /* absent: zeroes */
+int ledger_lockout_put(Ledger *l, const LockoutRow *row); /* no failures and not locked: the row goes */
+int ledger_lockout_each(Ledger *l, int (*each)(void *userdata, const LockoutRow *r), void *userdata);
+
+/* --- Movements: intents and outcomes -------------------------------------------------------------------------- */
+
+typedef struct MovementRow {
+        uint64_t id, session, parcel;  /* 0: none */
+        char slot[LABEL_MAX];
+        unsigned position;             /* 0: the door, else the position's lock */
+        const char *action;            /* "unlock", "secure" */
+        const char *why;               /* "deposit" "collect" "reopen" "take-back" "operator" "safety" "retry" "secure" */
+        const char *actor;
+        const char *reason;            /* operators; may be NULL */
+} MovementRow;
+int ledger_movement_intend(Ledger *l, MovementRow *m, const Now *now); /* sets id */
+/* outcome: "released" "failed" "not-sent" "refused" "unknown" "withdrawn" "secured" */
+int ledger_movement_settle(Ledger *l, uint64_t id, const char *outcome, const Now *now);
+int ledger_movement_each_open(Ledger *l, int (*each)(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel), void *userdata);
+
+/* --- Sessions ------------------------------------------------------------------------------------------------ */
+
+int ledger_session_begin(Ledger *l, const char *kind, const char *terminal, const Now *now, uint64_t *ret_id);
+int ledger_session_person(Ledger *l, uint64_t id, uint64_t person, const char *evidence);
+int ledger_session_end(Ledger *l, uint64_t id, const char *how, const Now *now);
+int ledger_session_end_all_open(Ledger *l, const char *how, const Now *now); /* after a restart */
+
+/* --- Events, outbox, audit ------------------------------------------------------------------------------------- */
+
+typedef struct EventRow {
+        uint64_t sequence;
+        int64_t wall_usec;
+        const char *type;    /* "parcel.stored" … */
+        const char *subject; /* "parcel:17", "slot:12", "slot:P1/3", "person:4", "cabinet" */
+        const char *data;    /* JSON object, masked */
+        bool synced;
+} EventRow;
+
+typedef struct Record {
+        const char *actor;  /* "courier:4711" "recipient" "operator:anna" "lockerd" */
+        const char *reason; /* may be NULL */
+        const char *type, *subject, *data;
+        const char *secret; /* JSON for the backend only (a code), sealed in the outbox and scrubbed on acknowledgement; may be NULL */
+} Record;
+/* Writes the event, its outbox row and its audit row. Inside a transaction only. ret->strings are those of `r`. */
+int ledger_record(Ledger *l, const Record *r, const Now *now, EventRow *ret);
+
+int ledger_event_each(Ledger *l, uint64_t after, unsigned limit, int (*each)(void *userdata, const EventRow *e), void *userdata);
+int ledger_outbox_length(Ledger *l, uint64_t *ret);
+/* The next events to send, in order; secret is opened. */
+int ledger_outbox_each(Ledger *l, uint64_t after, unsigned limit, int (*each)(void *userdata, const EventRow *e, const char *secret), void *userdata);
+int ledger_outbox_acknowledge(Ledger *l, uint64_t sequence); /* everything up to it leaves, secrets are scrubbed */
+
+#define AUDIT_HEAD_MAX 96 /* "<sequence>:<64 hex>" */
+int ledger_audit_head(Ledger *l, char ret[AUDIT_HEAD_MAX]);
+/* Recomputes the chain, read-only, on the file (a process of its own). 0 right; -EUCLEAN: detail says from which row on. */
+int ledger_audit_verify_file(const char *path, uint64_t *ret_rows, char ret_head[AUDIT_HEAD_MAX], char **ret_detail);
+
+/* Latest event time: a floor for the wall clock when it is not synchronised. */
+int ledger_last_wall(Ledger *l, int64_t *ret);

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The use cases: what can be asked of the cabinet, by whatever door the question came in (D-Bus, later MQTT and the short-range
+ * link). Each loads, decides (core), commits (ledger), acts (locks) and answers. Nothing here knows a bus.
+ *
+ * Synchronous calls return 0, a Refusal (> 0) or a negative errno. Asynchronous ones answer exactly once through LockerReply, perhaps
+ * from inside the call. Whoever moves a lock is answered when the door is really released or the failure is known. */
+#pragma once
+
+#include "core/cabinet.h"
+#include "core/door.h"
+#include "core/parcel_life.h"
+#include "core/refusal.h"
+#include "core/settings.h"
+#include "identity/identity.h"
+#include "ledger/ledger.h"
+#include "lock/locks.h"
+
+typedef struct Locker Locker;
+typedef struct Session Session;
+
+typedef enum SessionKind { SESSION_COURIER, SESSION_RECIPIENT } SessionKind;
+typedef enum SessionState {
+        SESSION_NEW,
+        SESSION_AUTHENTICATED,
+        SESSION_OPENING, /* a lock is being moved */
+        SESSION_OPEN,    /* a door is open */
+        SESSION_CLOSING, /* shut: waits for an answer, or within the grace time */
+        SESSION_ENDED,
+} SessionState;
+
+const char *session_kind_to_string(SessionKind k);
+const char *session_state_to_string(SessionState s);
+
+#define LOCKER_DETAIL_MAX 256
+
+/* What a depositing courier gets in hand (D2). Strings live as long as the reply callback. */
+typedef struct Receipt {
+        const char *code; /* NULL: the recipient is enrolled and codes are not for everybody */
+        int64_t expires_usec;
+        bool bound_password; /* an enrolled recipient's password opens too */
+} Receipt;
+
+typedef struct Placement {
+        uint64_t parcel;
+        int slot;
+        unsigned position;
+} Placement;
+
+typedef struct LockerAnswer {
+        int result;                     /* 0, Refusal or negative errno */
+        char detail[LOCKER_DETAIL_MAX]; /* sentence with particulars; empty: the refusal's own */
+        Placement place;                /* deposit, collect, … */
+        const char *prompt;
+        Receipt receipt;        /* deposit */
+        const Placement *places; /* take back */
+        size_t n_places;
+        uint64_t person; /* enrol */
+} LockerAnswer;
+
+typedef void (*LockerReply)(void *userdata, const LockerAnswer *answer);
+
+/* Told to whoever mirrors the cabinet outside (bus objects, later the retained MQTT state). Called after the commit. */
+typedef struct LockerListener {
+        void (*slot)(void *userdata, int slot);
+        void (*parcel)(void *userdata, uint64_t id); /* appeared, changed or gone (ask locker_parcel) */
+        void (*session)(void *userdata, Session *s); /* changed; state ended: forget it after this call */
+        void (*prompt)(void *userdata, Session *s, int slot, unsigned position, const char *what, const char *sentence);
+        void (*health)(void *userdata);
+        void (*event)(void *userdata, const EventRow *event);
+} LockerListener;
+
+typedef struct LockerOptions {
+        const Cabinet *cabinet;
+        const Settings *settings;
+        Ledger *ledger;
+        Identity *identity;
+        Now (*now)(void);
+        uint8_t boot_id[16];
+} LockerOptions;
+
+int locker_new(Locker **ret, const LockerOptions *options);
+Locker *locker_free(Locker *l);
+DEFINE_CLEANUP(Locker *, locker_free);
+void locker_set_listener(Locker *l, const LockerListener *listener, void *userdata);
+
+/* Wiring: the lock side feeds facts in, the one timer asks when to tick next (boot µs). */
+extern const LocksHandlers locker_locks_handlers; /* userdata: the Locker */
+void locker_attach_locks(Locker *l, Locks *locks);
+void locker_tick(Locker *l);
+uint64_t locker_next_deadline(const Locker *l);
+
+/* --- Sessions ------------------------------------------------------------------------------------------------ */
+
+/* terminal: who speaks, for lockouts and the ledger, e.g. "kiosk". */
+int locker_start_session(Locker *l, SessionKind kind, const char *terminal, Session **ret);
+void locker_end_session(Locker *l, Session *s, const char *how); /* "ended", "timed out", "terminal gone" */
+
+uint64_t session_id(const Session *s);
+SessionKind session_kind(const Session *s);
+SessionState session_state(const Session *s);
+Placement session_place(const Session *s); /* slot -1: none */
+/* The parcels this person may collect or take back: ids into fresh memory. */
+int session_parcels(Locker *l, const Session *s, uint64_t **ret, size_t *ret_n);
+void session_set_userdata(Session *s, void *userdata);
+void *session_userdata(const Session *s);
+Session *locker_session(Locker *l, uint64_t id); /* NULL when unknown or ended */
+/* ids of live sessions into fresh memory */
+int locker_sessions(Locker *l, uint64_t **ret, size_t *ret_n);
+
+typedef enum EvidenceKind { EVIDENCE_COURIER_PIN, EVIDENCE_CODE, EVIDENCE_PASSWORD } EvidenceKind;
+
+typedef struct Evidence {
+        EvidenceKind kind;
+        const char *number, *pin;              /* courier-pin */
+        const char *code, *slot, *phone_tail;  /* code; slot and phone_tail may be NULL */
+        const char *phone, *password;          /* password */
+} Evidence;
+
+void locker_authenticate(Locker *l, Session *s, const Evidence *evidence, LockerReply reply, void *userdata);
+
+typedef struct DepositRequest {
+        const char *size;                        /* NULL only with parcel */
+        const char *recipient, *phone, *waybill; /* may be NULL */
+        uint64_t parcel;                         /* announced before; 0: none */
+        bool accessible, allow_larger;
+        Temperature temperature;
+} DepositRequest;
+
+void locker_deposit(Locker *l, Session *s, const DepositRequest *request, LockerReply reply, void *userdata);
+void locker_too_small(Locker *l, Session *s, LockerReply reply, void *userdata);
+void locker_not_empty(Locker *l, Session *s, LockerReply reply, void *userdata);
+void locker_does_not_open(Locker *l, Session *s, LockerReply reply, void *userdata);
+void locker_reopen(Locker *l, Session *s, LockerReply reply, void *userdata);
+void locker_collect(Locker *l, Session *s, uint64_t parcel, LockerReply reply, void *userdata); /* 0: the first */
+int locker_accept(Locker *l, Session *s);
+int locker_reject(Locker *l, Session *s);
+void locker_take_back(Locker *l, Session *s, LockerReply reply, void *userdata);
+int locker_lift_terminal_lockout(Locker *l, Session *s);
+int locker_cancel(Locker *l, Session *s);
+
+/* --- Operators. actor: who, e.g. "operator:anna"; reason: why, never empty (InvalidArgument). -------------------- */
+
+void locker_open_slot(Locker *l, int slot, unsigned position, const char *actor, const char *reason, LockerReply reply, void *userdata);
+int locker_set_service(Locker *l, int slot, unsigned position, bool in_service, const char *actor, const char *reason);
+int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, const char *actor, const char *reason);
+int locker_recall(Locker *l, uint64_t parcel, const char *actor, const char *reason);
+int locker_release(Locker *l, uint64_t parcel, const char *actor, const char *reason);
+/* code: for CODE_LENGTH + 1 characters; the caller erases it. */
+int locker_new_code(Locker *l, uint64_t parcel, const char *actor, const char *reason, char *ret_code);
+
+typedef struct Enrolment {
+        const char *kind; /* "courier", "recipient" */
+        const char *number, *name, *phone, *pin, *password;
+        bool consent;
+} Enrolment;
+
+void locker_enrol(Locker *l, const Enrolment *e, const char *actor, LockerReply reply, void *userdata);
+int locker_revoke(Locker *l, uint64_t person, const char *actor, const char *reason);
+int locker_lift_lockout(Locker *l, const char *subject, const char *actor, const char *reason); /* "*": all */
+/* Announces a parcel (E1's local side: the backend will use it) → its id. reserve: keep a position for it now. */
+int locker_announce(Locker *l, const DepositRequest *request, bool reserve, const char *actor, uint64_t *ret_parcel);
+
+/* --- Looking -------------------------------------------------------------------------------------------------- */
+
+const Cabinet *locker_cabinet(const Locker *l);
+const Settings *locker_settings(const Locker *l);
+Ledger *locker_ledger(Locker *l);
+DoorState locker_door(const Locker *l, int lock);
+Tri locker_presence(const Locker *l, int position); /* TRI_UNKNOWN also where there is no sensor */
+bool locker_slot_in_use(const Locker *l, int slot);
+bool locker_board_online(const Locker *l, int board);
+typedef struct Health {
+        char component[48];
+        const char *state; /* "ok" "degraded" "failed" "starting" */
+        char sentence[160];
+} Health;
+/* Fills fresh memory. */
+int locker_health(Locker *l, Health **ret, size_t *ret_n);
+int locker_free_positions(Locker *l, unsigned *ret_by_size /* [n_sizes] */);
+uint64_t locker_lockout_seconds(const Locker *l, const LockoutRow *row); /* 0: not locked */
+bool locker_expired(const Locker *l, const ParcelRow *p);
