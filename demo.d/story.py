@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The story of the demo: a deposit, a pickup, a neighbour, a rejected parcel: story.py BUILD-DIRECTORY [--batch]"""
+import argparse
+import signal
+import sys
+
+import dbus
+
+from stage import CABINET, NAME, DemoError, Stage, check, say, section, wait_for
+
+COURIER = {"kind": "courier", "number": "K-7", "name": "Erika Example", "pin": "271828"}
+
+
+def variants(**values):
+    return dbus.Dictionary(values, signature="sv")
+
+
+def refusal(error):
+    name = error.get_dbus_name()
+    prefix = f"{NAME}.Error."
+    if not name.startswith(prefix):
+        raise error
+    return name[len(prefix):]
+
+
+class Terminal:
+    """One session, as the program at the terminal holds it."""
+
+    def __init__(self, stage, kind):
+        self.stage = stage
+        self.path = stage.object(CABINET, "Cabinet").StartSession(kind)
+        self.session = stage.object(self.path, "Session")
+
+    def state(self):
+        return self.stage.property(self.path, "Session", "State")
+
+    def sign_in(self):
+        self.session.Authenticate("courier-pin", variants(number=COURIER["number"], pin=COURIER["pin"]))
+
+    def wait_shut(self):
+        wait_for(lambda: self.state() not in ("opening", "open"), "the door to be shut")
+
+
+def lid(slot, position):
+    return f"{slot}/{position}"
+
+
+def latch_is_locked(stage, lock):
+    """What the simulated hardware says, not what the daemon believes."""
+    return next(entry for entry in stage.sim("state")["locks"] if entry["lock"] == lock)["locked"]
+
+
+def parcel_state(stage, parcel):
+    try:
+        return str(stage.property(parcel, "Parcel", "State"))
+    except dbus.DBusException:
+        return "gone"
+
+
+def put_in(stage, slot, position):
+    stage.person(f"open {lid(slot, position)}")
+    stage.person(f"put {lid(slot, position)}")
+    stage.person(f"close {lid(slot, position)}")
+    stage.person(f"close {slot}")
+
+
+def deposit(stage, recipient, phone):
+    terminal = Terminal(stage, "courier")
+    terminal.sign_in()
+    slot, position, parcel, receipt = terminal.session.Deposit(
+        variants(size="M", recipient=recipient, phone=phone, accessible=True))
+    say(f"“{receipt['prompt']}”")
+    say(f"for the customer: cabinet {receipt['cabinet']}, {receipt['name']}, {receipt['address']}, "
+        f"slot {slot}, position {position}, code {receipt['code']}")
+    put_in(stage, slot, position)
+    wait_for(lambda: parcel_state(stage, parcel) == "stored", "the parcel to be stored")
+    terminal.session.End()
+    check(latch_is_locked(stage, lid(slot, position)), f"position {position} in slot {slot} is locked")
+    return str(slot), int(position), parcel, str(receipt["code"])
+
+
+def sign_in_with(stage, code):
+    terminal = Terminal(stage, "recipient")
+    terminal.session.Authenticate("code", variants(code=code))
+    return terminal
+
+
+def wrong_code(right):
+    return ("2" if right[0] != "2" else "3") + right[1:]
+
+
+def tell(stage):
+    section("An operator enrols a courier and keeps two plain slots free of deposits")
+    stage.object(CABINET, "Cabinet").Enrol(variants(**COURIER))
+    for slot in ("49", "50"):
+        path = next(p for p in slot_paths(stage) if stage.property(p, "Slot", "Label") == slot)
+        stage.object(path, "Slot").Disable(dbus.UInt32(0), "demo: use the shared slots")
+    say(f"courier {COURIER['number']} is enrolled; slots 49 and 50 are disabled")
+
+    section("The courier deposits a parcel in a shared slot")
+    slot, position, parcel, code = deposit(stage, "Max Sample", "+49 30 555 0142")
+
+    section("… and one for somebody else, who gets the position beside it")
+    slot2, position2, parcel2, code2 = deposit(stage, "Kim Other", "+49 30 555 0199")
+    check(slot2 == slot and position2 != position, f"both lie in slot {slot}, in positions {position} and {position2}")
+    stage.lockerctl("map")
+
+    section("A wrong code opens nothing")
+    terminal = Terminal(stage, "recipient")
+    try:
+        terminal.session.Authenticate("code", variants(code=wrong_code(code)))
+        raise DemoError("a wrong code was taken")
+    except dbus.DBusException as error:
+        check(refusal(error) == "WrongCode", f"refused: {error.get_dbus_message()}")
+    terminal.session.End()
+
+    section("The right code opens the slot, and only this person's position")
+    terminal = sign_in_with(stage, code)
+    slot_open, position_open, prompt = terminal.session.Collect(dbus.ObjectPath("/"))
+    say(f"“{prompt}”")
+    check((slot_open, position_open) == (slot, position), f"slot {slot}, position {position}")
+    check(not latch_is_locked(stage, lid(slot, position)), f"position {position} is unlocked")
+    check(latch_is_locked(stage, lid(slot, position2)), f"the neighbour's position {position2} stays locked")
+    check(not stage.sim(f"open {lid(slot, position2)}").get("ok", True), "pulling at the neighbour's lid does not help")
+
+    section("The customer inspects the item and keeps it")
+    stage.person(f"open {lid(slot, position)}")
+    stage.person(f"take {lid(slot, position)}")
+    terminal.session.Accept()
+    stage.person(f"close {lid(slot, position)}")
+    stage.person(f"close {slot}")
+    wait_for(lambda: parcel_state(stage, parcel) == "gone", "the pickup to be written down")
+    terminal.session.End()
+    check(True, "collected")
+
+    section("The other customer inspects, and does not want it")
+    terminal = sign_in_with(stage, code2)
+    terminal.session.Collect(dbus.ObjectPath("/"))
+    stage.person(f"open {lid(slot, position2)}")
+    stage.person(f"take {lid(slot, position2)}")
+    stage.person(f"put {lid(slot, position2)}")
+    terminal.session.Reject()
+    stage.person(f"close {lid(slot, position2)}")
+    stage.person(f"close {slot}")
+    wait_for(lambda: parcel_state(stage, parcel2) == "rejected", "the parcel to be rejected")
+    terminal.session.End()
+    check(latch_is_locked(stage, lid(slot, position2)), "rejected, and locked in")
+
+    section("The courier takes it back")
+    terminal = Terminal(stage, "courier")
+    terminal.sign_in()
+    for path, back_slot, back_position in terminal.session.TakeBack():
+        say(f"slot {back_slot}, position {back_position}: {path.rsplit('/', 1)[1]}")
+        wait_for(lambda: terminal.state() == "open", "the door to open")
+        stage.person(f"open {lid(back_slot, back_position)}")
+        stage.person(f"take {lid(back_slot, back_position)}")
+        stage.person(f"close {lid(back_slot, back_position)}")
+        stage.person(f"close {back_slot}")
+    wait_for(lambda: parcel_state(stage, parcel2) == "gone", "the return to be written down")
+    terminal.session.End()
+    check(True, "returned")
+
+    section("What the operator sees")
+    stage.lockerctl("map")
+    stage.lockerctl("audit", "verify")
+    check(not stage.sim("objections").get("objections"), "the boards never saw anything that would harm a lock")
+
+
+def slot_paths(stage):
+    objects = dbus.Interface(stage.bus.get_object(NAME, CABINET, introspect=False),
+                             "org.freedesktop.DBus.ObjectManager").GetManagedObjects()
+    return [path for path, interfaces in objects.items() if f"{NAME}.Slot" in interfaces]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", action="store_true", help="leave when the story is told")
+    parser.add_argument("build", help="the build directory")
+    args = parser.parse_args()
+    # Being ended from outside must clean up as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with Stage(args.build) as stage:
+            tell(stage)
+            if not args.batch:
+                stage.invite()
+    except DemoError as error:
+        sys.exit(f"demo: {error}")
+    except KeyboardInterrupt:
+        print()
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
