@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/answer.h"
+#include "sim/line.h"
+#include "sim/slave.h"
+
+#define BROADCAST   0
+#define ADDRESS_MAX 247
+#define NOISE_MAX   4
+#define SHIFT_MAX   3
+
+static void put_word(uint8_t *p, unsigned v) {
+        p[0] = (uint8_t)(v >> 8);
+        p[1] = (uint8_t)v;
+}
+
+static void frame(Sending *s, unsigned transaction, uint8_t address, const Pdu *pdu) {
+        size_t head = 1;
+
+        if (s->client) {
+                put_word(s->bytes, transaction);
+                put_word(s->bytes + 2, 0);
+                put_word(s->bytes + 4, (unsigned)pdu->n + 1);
+                head = 7;
+        }
+        s->bytes[head - 1] = address;
+        memcpy(s->bytes + head, pdu->bytes, pdu->n);
+        s->n = head + pdu->n;
+        if (!s->client) {
+                uint16_t crc = rtu_crc(s->bytes, s->n);
+                s->bytes[s->n++] = (uint8_t)crc;
+                s->bytes[s->n++] = (uint8_t)(crc >> 8);
+        }
+}
+
+/* Faults of what the board says; true when it is not what it should be. */
+static bool spoil_pdu(Board *b, Pdu *pdu, uint8_t *address) {
+        const Fault *f = &b->fault;
+        Pdu honest = *pdu;
+        bool spoilt = false;
+
+        if (b->last.n && sim_chance(b->line->sim, f->stale)) {
+                *pdu = b->last;
+                spoilt = true;
+        }
+        b->last = honest;
+        if ((pdu->bytes[0] == 5 || pdu->bytes[0] == 6 || pdu->bytes[0] == 15) &&
+            sim_chance(b->line->sim, f->wrong_echo)) {
+                pdu->bytes[2]++;
+                spoilt = true;
+        }
+        if (sim_chance(b->line->sim, f->wrong_address)) {
+                *address = (uint8_t)(*address % ADDRESS_MAX + 1);
+                spoilt = true;
+        }
+        return spoilt;
+}
+
+static void add_noise(Line *l, Sending *s) {
+        size_t n = (size_t)sim_random(l->sim, 1, NOISE_MAX);
+
+        memmove(s->bytes + n, s->bytes, s->n);
+        for (size_t i = 0; i < n; i++)
+                s->bytes[i] = (uint8_t)sim_random(l->sim, 0, 255);
+        s->n += n;
+}
+
+/* Faults of how it arrives. */
+static bool spoil_frame(Board *b, Sending *s) {
+        Line *l = b->line;
+        const Fault *f = &b->fault;
+        bool spoilt = f->late || f->dribble;
+
+        s->start += f->late;
+        s->step = MAX(s->step, f->dribble);
+        if (sim_chance(l->sim, f->damage)) {
+                s->bytes[sim_random(l->sim, 0, s->n - 1)] ^= (uint8_t)(1U << sim_random(l->sim, 0, 7));
+                spoilt = true;
+        }
+        if (sim_chance(l->sim, f->truncate)) {
+                s->n = (size_t)sim_random(l->sim, 1, s->n - 1);
+                spoilt = true;
+        }
+        if (!s->client && sim_chance(l->sim, l->noise)) {
+                add_noise(l, s);
+                spoilt = true;
+        }
+        return spoilt;
+}
+
+/* Two transmitters at once: where they differ, the stronger driver wins bit by bit; and they never start in
+ * the same instant. Sometimes the second is so slow that both come through, one after the other. */
+static bool collide(Line *l, Sending *first, const Sending *second) {
+        size_t shift = (size_t)sim_random(l->sim, 0, SHIFT_MAX);
+
+        if (shift == SHIFT_MAX)
+                return false;
+        for (size_t i = 0; i < second->n && i + shift < FRAME_MAX; i++) {
+                if (i + shift < first->n)
+                        first->bytes[i + shift] &= second->bytes[i];
+                else
+                        first->bytes[first->n++] = second->bytes[i];
+        }
+        first->clean = false;
+        return true;
+}
+
+static bool make_answer(Board *b, unsigned transaction, uint8_t address, Pdu *pdu, Sending *s) {
+        bool spoilt = spoil_pdu(b, pdu, &address);
+
+        frame(s, transaction, address, pdu);
+        spoilt |= spoil_frame(b, s);
+        if (sim_chance(b->line->sim, b->fault.drop))
+                return false;
+        b->n_answers++;
+        b->line->n_answers++;
+        s->clean = !spoilt && !b->fault.repeat;
+        return true;
+}
+
+static void send(Board *b, Sending *s) {
+        line_send(b->line, s);
+        if (!sim_chance(b->line->sim, b->fault.repeat))
+                return;
+        s->start += s->n * s->step + b->line->silence;
+        line_send(b->line, s);
+}
+
+void answer_request(Line *l, uint64_t client, unsigned transaction, uint8_t address, const uint8_t *pdu,
+                    size_t n, uint64_t end) {
+        const Sim *sim = l->sim;
+        Sending first = {0}, next;
+        Board *answering = NULL;
+
+        for (size_t i = 0; i < sim->n_boards; i++) {
+                Board *b = &sim->boards[i];
+                Pdu answer;
+                if (b->line != l || b->fault.silent || (address != BROADCAST && b->address != address) ||
+                    sim_chance(l->sim, b->fault.deaf))
+                        continue;
+                b->n_requests++;
+                slave_handle(b, pdu, n, end, &answer);
+                if (address == BROADCAST || !answer.n)
+                        continue;
+                next = (Sending){.client = client,
+                                 .start = end + sim->options.turnaround,
+                                 .step = client ? 0 : l->char_time};
+                if (!make_answer(b, transaction, address, &answer, &next))
+                        continue;
+                if (!answering) {
+                        first = next;
+                        answering = b;
+                } else if (client || !collide(l, &first, &next)) {
+                        send(b, &next);
+                }
+        }
+        if (answering)
+                send(answering, &first);
+}

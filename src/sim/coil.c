@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/coil.h"
+#include "sim/place.h"
+#include "sim/report.h"
+
+/* What a late wake-up of the other side may cost before it counts as too long or too soon. */
+#define TOLERANCE (2 * NSEC_PER_MSEC)
+
+static void too_long(void *userdata, uint64_t due) {
+        Coil *c = userdata;
+
+        object(c->sim, due, "too-long", c->board, "coil %s:%u (%s) is on for more than %u ms", c->board->name,
+               c->index + 1, c->place ? c->place->name : "no lock",
+               (unsigned)(c->board->profile->max_pulse / NSEC_PER_MSEC));
+}
+
+static void turn_back(void *userdata, uint64_t due) {
+        Coil *c = userdata;
+
+        coil_set(c, !c->on, due);
+}
+
+void coils_init(Board *b) {
+        for (unsigned i = 0; i < b->profile->outputs; i++) {
+                b->coils[i].limit = (Timer){.fire = too_long, .userdata = &b->coils[i]};
+                b->coils[i].turn = (Timer){.fire = turn_back, .userdata = &b->coils[i]};
+        }
+}
+
+static void switched_on(Coil *c, uint64_t at) {
+        Supply *s = c->board->supply;
+
+        if (!c->place)
+                object(c->sim, at, "no-lock", c->board, "coil %s:%u is switched on, but no lock hangs on it",
+                       c->board->name, c->index + 1);
+        if (s) {
+                s->n_active++;
+                if (s->n_active > s->max_active)
+                        object(c->sim, at, "supply", c->board,
+                               "coil %s:%u makes %u on supply %s, which carries %u", c->board->name,
+                               c->index + 1, s->n_active, s->name, s->max_active);
+                else if (s->last_end && at + TOLERANCE + s->cooldown / 10 < s->last_end + s->cooldown)
+                        object(c->sim, at, "cooldown", c->board,
+                               "coil %s:%u comes %u ms after the last pulse of supply %s, which rests %u ms",
+                               c->board->name, c->index + 1,
+                               at > s->last_end ? (unsigned)((at - s->last_end) / NSEC_PER_MSEC) : 0, s->name,
+                               (unsigned)(s->cooldown / NSEC_PER_MSEC));
+        }
+        loop_arm(&c->sim->loop, &c->limit, at + c->board->profile->max_pulse + TOLERANCE);
+}
+
+void coil_set(Coil *c, bool on, uint64_t at) {
+        Supply *s = c->board->supply;
+
+        loop_disarm(&c->sim->loop, &c->turn);
+        if (c->on == on)
+                return;
+        journal_write(c->sim, at, "coil",
+                      json_pack("{s:s, s:i, s:b, s:s?}", "board", c->board->name, "channel",
+                                (int)c->index + 1, "on", on, "lock", c->place ? c->place->name : NULL));
+        c->on = on;
+        if (on) {
+                c->since = at;
+                switched_on(c, at);
+        } else {
+                loop_disarm(&c->sim->loop, &c->limit);
+                if (s) {
+                        s->n_active--;
+                        s->last_end = MAX(s->last_end, at);
+                }
+        }
+        if (c->place)
+                place_energised(c->place, c, at);
+}
+
+void coil_flash(Coil *c, bool on, uint64_t duration, uint64_t at) {
+        coil_set(c, on, at);
+        loop_arm(&c->sim->loop, &c->turn, at + duration);
+}
+
+void coils_drop(Board *b, uint64_t at) {
+        for (unsigned i = 0; i < b->profile->outputs; i++)
+                coil_set(&b->coils[i], false, at);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the control socket understands. */
+#pragma once
+
+#include "sim/model.h"
+#include <jansson.h>
+
+/* Executes one line (which it cuts up) and makes the answer, or NULL when out of memory. */
+json_t *command_run(Sim *s, char *line);
+/* Everything as JSON. */
+json_t *state_json(const Sim *s);

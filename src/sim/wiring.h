@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which lock and contact hangs on which channel: the [Slot], [Position] and [Alarm] sections. */
+#pragma once
+
+#include "sim/ini.h"
+#include "sim/model.h"
+
+int wiring_read(Sim *sim, Ini *ini);
