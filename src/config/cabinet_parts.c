@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parts of cabinet.conf that slots refer to: cabinet, sizes, supplies, lines and boards with their
+ * profiles. Each section becomes the array element of the same order even after a complaint, so that
+ * references to it still resolve. */
+#include "base/text.h"
+#include "config/array.h"
+#include "config/cabinet_draft.h"
+#include "config/keys.h"
+#include "core/supply.h"
+
+#include <errno.h>
+
+typedef struct LineDraft {
+        Line line;
+        const IniEntry *device;
+} LineDraft;
+
+typedef struct BoardDraft {
+        Board board;
+        const IniEntry *line, *supply, *profile;
+} BoardDraft;
+
+static const KeyChoice parities[] = {{"none", 'N'}, {"even", 'E'}, {"odd", 'O'}, {}};
+static const KeyChoice device_sentence[] = {{"the path of a tty such as /dev/ttyUSB0, or tcp:HOST:PORT,", 0},
+                                            {}};
+static const KeyChoice line_sentence[] = {{"the NAME of a [Line NAME]", 0}, {}};
+static const KeyChoice supply_sentence[] = {{"the NAME of a [Supply NAME]", 0}, {}};
+static const KeyChoice profile_sentence[] = {{"the name of a .board file without \".board\"", 0}, {}};
+
+static const ConfigKey cabinet_keys[] = {
+        /* Part of MQTT topics, where '/', '+' and '#' have a meaning. */
+        CONFIG_KEY("Number", key_name, Cabinet, number, .max = 64, .required = true),
+        CONFIG_KEY("Name", key_text, Cabinet, name, .min = 1, .max = 128),
+        CONFIG_KEY("Address", key_text, Cabinet, address, .min = 1, .max = 180),
+        CONFIG_KEY("Latitude", key_degrees, Cabinet, latitude, .max = 90),
+        CONFIG_KEY("Longitude", key_degrees, Cabinet, longitude, .max = 180),
+        CONFIG_KEY("TimeZone", key_timezone, Cabinet, timezone),
+};
+static const ConfigKey size_keys[] = {
+        CONFIG_KEY("Label", key_text, Size, label, .min = 1, .max = 64),
+        CONFIG_KEY("Order", key_unsigned, Size, ordinal, .min = 1, .max = 99, .required = true),
+        CONFIG_KEY("Width", key_unsigned, Size, width_mm, .min = 1, .max = 5000),
+        CONFIG_KEY("Height", key_unsigned, Size, height_mm, .min = 1, .max = 5000),
+        CONFIG_KEY("Depth", key_unsigned, Size, depth_mm, .min = 1, .max = 5000),
+};
+static const ConfigKey supply_keys[] = {
+        CONFIG_KEY("MaxActive", key_unsigned, Supply, max_active, .min = 1, .max = SUPPLY_ACTIVE_MAX),
+        CONFIG_KEY("Cooldown", key_msec, Supply, cooldown_ms, .max = 60000),
+};
+static const ConfigKey line_keys[] = {
+        CONFIG_KEY("Device", key_entry, LineDraft, device, .choices = device_sentence, .required = true),
+        CONFIG_KEY("Baud", key_choice, LineDraft, line.baud, .choices = baud_rates),
+        CONFIG_KEY("Parity", key_choice, LineDraft, line.parity, .choices = parities),
+        CONFIG_KEY("StopBits", key_unsigned, LineDraft, line.stop_bits, .min = 1, .max = 2),
+        CONFIG_KEY("ResponseTimeout", key_msec, LineDraft, line.response_timeout_ms, .min = 20, .max = 2000),
+        CONFIG_KEY("RS485", key_bool, LineDraft, line.rs485),
+};
+static const ConfigKey board_keys[] = {
+        CONFIG_KEY("Line", key_entry, BoardDraft, line, .choices = line_sentence, .required = true),
+        CONFIG_KEY("Address", key_unsigned, BoardDraft, board.address, .min = 1, .max = 247,
+                   .required = true),
+        CONFIG_KEY("Profile", key_entry, BoardDraft, profile, .choices = profile_sentence, .required = true),
+        CONFIG_KEY("Supply", key_entry, BoardDraft, supply, .choices = supply_sentence, .required = true),
+};
+
+/* The NAME of [Kind NAME], checked and copied; NULL only when out of memory. */
+static char *section_name(Builder *b, const IniSection *s) {
+        if (!name_is_valid(s->name, NAME_LENGTH_MAX))
+                complain(b->complaints, s, NULL,
+                         "write [%s NAME]; letters, digits, \"-\", \"_\" and \".\" are allowed in the name, "
+                         "at most %d",
+                         s->kind, NAME_LENGTH_MAX);
+        for (const IniSection *first = b->file->sections; first < s; first++)
+                if (streq(first->kind, s->kind) && streq(first->name, s->name)) {
+                        complain(b->complaints, s, NULL,
+                                 "this section already begins in line %u; names must differ", first->line);
+                        break;
+                }
+
+        char *name = strdup(s->name);
+        if (!name)
+                complaints_broken(b->complaints, -ENOMEM);
+        return name;
+}
+
+static void read_size(Builder *b, const IniSection *s) {
+        Cabinet *c = b->cabinet;
+        Size *size = ARRAY_PUSH(c->sizes, c->n_sizes);
+
+        if (!size) {
+                complaints_broken(b->complaints, -ENOMEM);
+                return;
+        }
+        size->name = section_name(b, s);
+        keys_apply(b->complaints, s, size_keys, ARRAY_SIZE(size_keys), size);
+        if (!size->label)
+                size->label = strdup(s->name);
+        if (!size->label)
+                complaints_broken(b->complaints, -ENOMEM);
+}
+
+static void read_supply(Builder *b, const IniSection *s) {
+        Cabinet *c = b->cabinet;
+        Supply *supply = ARRAY_PUSH(c->supplies, c->n_supplies);
+
+        if (!supply) {
+                complaints_broken(b->complaints, -ENOMEM);
+                return;
+        }
+        supply->name = section_name(b, s);
+        supply->max_active = 1;
+        keys_apply(b->complaints, s, supply_keys, ARRAY_SIZE(supply_keys), supply);
+}
+
+/* "tcp:HOST:PORT", where HOST may be an IPv6 address in brackets. */
+static void read_tcp(Builder *b, const IniSection *s, const IniEntry *e, Line *line) {
+        static const char *const serial_keys[] = {"Baud", "Parity", "StopBits", "RS485"};
+        const char *host = e->value + strlen("tcp:"), *colon = strrchr(host, ':');
+        size_t n = colon ? (size_t)(colon - host) : 0;
+        bool bracketed = n > 2 && host[0] == '[' && host[n - 1] == ']';
+        uint64_t port = 0;
+
+        line->kind = LINE_TCP;
+        if (bracketed) {
+                host++;
+                n -= 2;
+        }
+        if (n == 0 || n > 253 || (!bracketed && memchr(host, ':', n)) || strcspn(host, " \t/[]") < n ||
+            text_to_u64(colon + 1, 65535, &port) < 0 || port == 0)
+                complain(b->complaints, s, e,
+                         "this is not a TCP endpoint; tcp:HOST:PORT is allowed, such as tcp:192.0.2.7:502 or "
+                         "tcp:[::1]:502");
+        line->tcp_port = (unsigned)port;
+        line->device = strndup(host, n);
+
+        for (size_t i = 0; i < ARRAY_SIZE(serial_keys); i++) {
+                const IniEntry *serial = ini_section_find(s, serial_keys[i]);
+                if (serial)
+                        complain(b->complaints, s, serial, "a TCP line has no %s; leave it out",
+                                 serial_keys[i]);
+        }
+}
+
+static void read_device(Builder *b, const IniSection *s, const IniEntry *e, Line *line) {
+        if (!e) {
+                line->device = strdup(""); /* complained about; never handed out */
+        } else if (strncmp(e->value, "tcp:", 4) == 0) {
+                read_tcp(b, s, e, line);
+        } else if (streq(e->value, "gpio")) {
+                line->kind = LINE_GPIO;
+                line->device = strdup(e->value);
+                complain(b->complaints, s, e,
+                         "this version has no GPIO driver; the path of a tty or tcp:HOST:PORT is allowed");
+        } else {
+                line->kind = LINE_SERIAL;
+                line->device = strdup(e->value);
+                if (e->value[0] != '/')
+                        complain(b->complaints, s, e,
+                                 "this is neither an absolute path nor tcp:HOST:PORT; an example is "
+                                 "/dev/ttyUSB0");
+        }
+        if (!line->device)
+                complaints_broken(b->complaints, -ENOMEM);
+}
+
+static void read_line(Builder *b, const IniSection *s) {
+        Cabinet *c = b->cabinet;
+        LineDraft draft = {.line = {.parity = 'N', .stop_bits = 1, .response_timeout_ms = 200}};
+        Line *line = ARRAY_PUSH(c->lines, c->n_lines);
+
+        if (!line) {
+                complaints_broken(b->complaints, -ENOMEM);
+                return;
+        }
+        draft.line.name = section_name(b, s);
+        keys_apply(b->complaints, s, line_keys, ARRAY_SIZE(line_keys), &draft);
+        read_device(b, s, draft.device, &draft.line);
+        *line = draft.line;
+}
+
+static int load_profile(Builder *b, const IniSection *s, const IniEntry *e) {
+        Cabinet *c = b->cabinet;
+        _cleanup_free_ char *path = NULL, *data = NULL;
+        size_t size = 0;
+
+        if (!name_is_valid(e->value, NAME_LENGTH_MAX)) {
+                complain(b->complaints, s, e,
+                         "this cannot be the name of a profile; letters, digits, \"-\", \"_\" and \".\" are "
+                         "allowed");
+                return -1;
+        }
+        for (int i = 0; i < c->n_profiles; i++)
+                if (streq(c->profiles[i].name, e->value))
+                        return i;
+
+        int r = b->source->load(b->source->userdata, e->value, &path, &data, &size);
+        if (r == -ENOMEM) {
+                complaints_broken(b->complaints, r);
+                return -1;
+        }
+        if (r < 0) {
+                complain(b->complaints, s, e, "the profile %s.board cannot be read from %s: %s", e->value,
+                         b->source->place, strerror(-r));
+                return -1;
+        }
+        BoardProfile *profile = ARRAY_PUSH(c->profiles, c->n_profiles);
+        if (!profile) {
+                complaints_broken(b->complaints, -ENOMEM);
+                return -1;
+        }
+        board_profile_parse(b->complaints, e->value, path, data, size, profile);
+        if (!profile->name) { /* out of memory: nothing may compare with it */
+                free(profile->title);
+                c->n_profiles--;
+                return -1;
+        }
+        return c->n_profiles - 1;
+}
+
+/* The index of the section of this kind that the entry names, or -1 and a complaint. Works on sections,
+ * because the one that is meant may come later in the file. */
+static int resolve_section(Builder *b, const IniSection *s, const IniEntry *e, const char *kind) {
+        Suggestion suggestion = {.typed = e->value};
+        int index = 0;
+
+        for (size_t i = 0; i < b->file->n_sections; i++) {
+                const IniSection *other = &b->file->sections[i];
+                if (!streq(other->kind, kind))
+                        continue;
+                if (streq(other->name, e->value))
+                        return index;
+                suggestion_offer(&suggestion, other->name);
+                index++;
+        }
+        complain(b->complaints, s, e, "there is no [%s %s]" SUGGESTION_FORMAT, kind, e->value,
+                 SUGGESTION_ARGS(suggestion));
+        return -1;
+}
+
+static void read_board(Builder *b, const IniSection *s) {
+        Cabinet *c = b->cabinet;
+        BoardDraft draft = {.board = {.line = -1, .supply = -1, .profile = -1}};
+        Board *board = ARRAY_PUSH(c->boards, c->n_boards);
+
+        if (!board) {
+                complaints_broken(b->complaints, -ENOMEM);
+                return;
+        }
+        draft.board.name = section_name(b, s);
+        keys_apply(b->complaints, s, board_keys, ARRAY_SIZE(board_keys), &draft);
+        if (draft.line)
+                draft.board.line = resolve_section(b, s, draft.line, "Line");
+        if (draft.supply)
+                draft.board.supply = resolve_section(b, s, draft.supply, "Supply");
+        if (draft.profile)
+                draft.board.profile = load_profile(b, s, draft.profile);
+        *board = draft.board;
+}
+
+static void read_cabinet_section(Builder *b, const IniSection *s) {
+        const IniSection *first = ini_file_section(b->file, "Cabinet", 0);
+
+        if (*s->name)
+                complain(b->complaints, s, NULL, "this section has no name; write [Cabinet]");
+        if (s != first)
+                complain(b->complaints, s, NULL, "this section already begins in line %u; once is allowed",
+                         first->line);
+        else
+                keys_apply(b->complaints, s, cabinet_keys, ARRAY_SIZE(cabinet_keys), b->cabinet);
+}
+
+void builder_read_parts(Builder *b) {
+        static const struct {
+                const char *kind;
+                void (*read)(Builder *b, const IniSection *s);
+        } kinds[] = {
+                {"Cabinet", read_cabinet_section},
+                {"Size", read_size},
+                {"Supply", read_supply},
+                {"Line", read_line},
+                {"Board", read_board},
+                {"Slot", NULL},
+                {"Position", NULL},
+                {"Alarm", NULL},
+        };
+
+        for (size_t i = 0; i < b->file->n_sections; i++) {
+                const IniSection *s = &b->file->sections[i];
+                Suggestion suggestion = {.typed = s->kind};
+                size_t k = 0;
+
+                while (k < ARRAY_SIZE(kinds) && !streq(kinds[k].kind, s->kind))
+                        suggestion_offer(&suggestion, kinds[k++].kind);
+                if (k == ARRAY_SIZE(kinds))
+                        complain(b->complaints, s, NULL,
+                                 "there is no such section" SUGGESTION_FORMAT
+                                 "; Cabinet, Size, Supply, Line, Board, Slot, Position and Alarm are allowed",
+                                 SUGGESTION_ARGS(suggestion));
+                else if (kinds[k].read)
+                        kinds[k].read(b, s);
+        }
+        if (!ini_file_section(b->file, "Cabinet", 0))
+                complain_at(b->complaints, b->file->path, 0, "[Cabinet] is missing and required");
+}
