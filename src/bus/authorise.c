@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who may call what: the one table. A method that is not in it is refused to everybody, so that a new method
+ * cannot be forgotten here. That a session is used by its owner only is the session's own business
+ * (session.c). */
+#include "bus/internal.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <grp.h>
+
+#define KIOSK BUS_GROUP_KIOSK
+#define ADMIN BUS_GROUP_ADMIN
+
+/* clang-format off: it is read as a table */
+static const Permission permissions[] = {
+        /* interface    member          groups secret handler */
+        {BUS_CABINET, "StartSession", KIOSK, false, cabinet_start_session},
+        {BUS_CABINET, "Enrol", ADMIN, true, people_enrol},
+        {BUS_CABINET, "Revoke", ADMIN, false, people_revoke},
+        {BUS_CABINET, "ListPeople", ADMIN, false, people_list},
+        {BUS_CABINET, "ListLockouts", ADMIN, false, people_list_lockouts},
+        {BUS_CABINET, "LiftLockout", ADMIN, false, people_lift_lockout},
+        {BUS_CABINET, "GetEvents", ADMIN, false, cabinet_get_events},
+        {BUS_CABINET, "VerifyAudit", ADMIN, false, audit_verify},
+        {BUS_CABINET, "Backup", ADMIN, false, backup_start},
+        {BUS_CABINET, "FindHistory", ADMIN, false, cabinet_find_history},
+
+        {BUS_SLOT, "Open", ADMIN, false, slot_open},
+        {BUS_SLOT, "Disable", ADMIN, false, slot_disable},
+        {BUS_SLOT, "Enable", ADMIN, false, slot_enable},
+        {BUS_SLOT, "Reconcile", ADMIN, false, slot_reconcile},
+
+        {BUS_PARCEL, "Recall", ADMIN, false, parcel_recall},
+        {BUS_PARCEL, "NewCode", ADMIN, true, parcel_new_code},
+        {BUS_PARCEL, "Release", ADMIN, false, parcel_release},
+
+        {BUS_SESSION, "Authenticate", KIOSK, true, session_authenticate},
+        {BUS_SESSION, "Deposit", KIOSK, true, session_deposit},
+        {BUS_SESSION, "TooSmall", KIOSK, false, session_too_small},
+        {BUS_SESSION, "NotEmpty", KIOSK, false, session_not_empty},
+        {BUS_SESSION, "DoesNotOpen", KIOSK, false, session_does_not_open},
+        {BUS_SESSION, "Reopen", KIOSK, false, session_reopen},
+        {BUS_SESSION, "Collect", KIOSK, false, session_collect},
+        {BUS_SESSION, "Accept", KIOSK, false, session_accept},
+        {BUS_SESSION, "Reject", KIOSK, false, session_reject},
+        {BUS_SESSION, "TakeBack", KIOSK, false, session_take_back},
+        {BUS_SESSION, "LiftLockout", KIOSK, false, session_lift_lockout},
+        {BUS_SESSION, "Cancel", KIOSK, false, session_cancel},
+        {BUS_SESSION, "End", KIOSK, false, session_end},
+};
+/* clang-format on */
+
+const Permission *permission_find(const char *interface, const char *member) {
+        for (size_t i = 0; i < ARRAY_SIZE(permissions); i++)
+                if (interface && member && streq(permissions[i].interface, interface) &&
+                    streq(permissions[i].member, member))
+                        return &permissions[i];
+        return NULL;
+}
+
+/* Group names are looked up once, at start: the table must not change under a running daemon because a name
+ * service hiccups. */
+static int group_resolve(const char *name, const char *setting, gid_t *ret) {
+        struct group buffer, *found = NULL;
+        _cleanup_free_ char *room = NULL;
+        size_t size = 4096;
+        int r;
+
+        do {
+                free(room);
+                room = malloc(size);
+                if (!room)
+                        return -ENOMEM;
+                r = getgrnam_r(name, &buffer, room, size, &found);
+                size *= 2;
+        } while (r == ERANGE && size <= 1024 * 1024);
+        if (!found) {
+                log_warning(
+                        "%s=%s: there is no such group; only root and lockerd's own user have its rights.",
+                        setting, name);
+                *ret = (gid_t)-1;
+                return 0;
+        }
+        *ret = found->gr_gid;
+        return 0;
+}
+
+int bus_groups_resolve(Bus *b) {
+        int r = group_resolve(b->settings->kiosk_group, "KioskGroup", &b->kiosk_gid);
+        if (r < 0)
+                return r;
+        return group_resolve(b->settings->admin_group, "AdminGroup", &b->admin_gid);
+}
+
+unsigned bus_groups_of(const Bus *b, uid_t uid, const gid_t *gids, size_t n_gids) {
+        unsigned groups = 0;
+
+        if (uid == 0 || uid == geteuid())
+                return KIOSK | ADMIN;
+        for (size_t i = 0; i < n_gids; i++) {
+                if (gids[i] == (gid_t)-1)
+                        continue;
+                if (gids[i] == b->kiosk_gid)
+                        groups |= KIOSK;
+                if (gids[i] == b->admin_gid)
+                        groups |= ADMIN;
+        }
+        return groups;
+}
+
+int bus_dispatch_known(Peer *peer, sd_bus_message *m, const Permission *p, sd_bus_error *e) {
+        const Settings *s = peer->bus->settings;
+        int r;
+
+        if (!(p->groups & peer->groups))
+                return sd_bus_error_setf(
+                        e, BUS_ERROR_PREFIX "AccessDenied",
+                        "%s is for members of the group \"%s\" only; this program's user is not one.",
+                        p->member, p->groups == ADMIN ? s->admin_group : s->kiosk_group);
+        r = p->handler(peer->bus, peer, m, e);
+        if (r < 0 && !sd_bus_error_is_set(e))
+                r = bus_failure(e, m, r, NULL);
+        return r < 0 ? r : 1;
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this folder share. One file an object (cabinet, slot, parcel, session), one for the
+ * callers (peer), one for the permissions (authorise), one for reading arguments (args), one for answering
+ * (answer), one for telling changes (changes). */
+#pragma once
+
+#include "bus/bus.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/types.h>
+#include <systemd/sd-bus.h>
+
+#define BUS_NAME         "org.lockerd.Locker1"
+#define BUS_ROOT         "/org/lockerd/Locker1"
+#define BUS_SLOT_ROOT    BUS_ROOT "/slot"
+#define BUS_PARCEL_ROOT  BUS_ROOT "/parcel"
+#define BUS_SESSION_ROOT BUS_ROOT "/session"
+#define BUS_CABINET      BUS_NAME ".Cabinet"
+#define BUS_SLOT         BUS_NAME ".Slot"
+#define BUS_PARCEL       BUS_NAME ".Parcel"
+#define BUS_SESSION      BUS_NAME ".Session"
+#define BUS_ERROR_PREFIX BUS_NAME ".Error."
+#define BUS_PATH_MAX     (sizeof(BUS_SESSION_ROOT) + 24) /* a parcel's or session's path */
+#define BUS_TERMINAL     "kiosk"                         /* which terminal speaks; one a cabinet for now */
+
+#define _cleanup_message_ _cleanup_(sd_bus_message_unrefp)
+#define _cleanup_error_   _cleanup_(sd_bus_error_free)
+
+/* What sd-bus hands to getters and handlers: every exported thing begins with it. */
+typedef struct Node {
+        Bus *bus;
+} Node;
+
+/* --- Callers (peer.c) and what they may (authorise.c) ----------------------------------------------- */
+
+typedef enum BusGroup {
+        BUS_GROUP_KIOSK = 1 << 0,
+        BUS_GROUP_ADMIN = 1 << 1,
+} BusGroup;
+
+typedef struct Waiting {
+        sd_bus_message *message;
+        struct Waiting *next;
+} Waiting;
+
+/* A connection that has called at least once, until it leaves the bus. */
+typedef struct Peer {
+        Bus *bus;
+        char *name; /* unique name */
+        bool known; /* the bus has told who it is */
+        uid_t uid;
+        unsigned groups; /* BusGroup bits */
+        char *actor;     /* "operator:anna"; made when first needed */
+        sd_bus_slot *lookup;
+        Waiting *waiting; /* calls that came before the bus has told, oldest first */
+        unsigned n_waiting;
+        struct Peer *next;
+} Peer;
+
+/* Returns 0 or more, or negative with (or without) the error set. */
+typedef int (*BusHandler)(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e);
+
+typedef struct Permission {
+        const char *interface, *member;
+        unsigned groups; /* BusGroup bits; membership of one is enough */
+        bool secret;     /* the call or its reply holds a code, PIN or password */
+        BusHandler handler;
+} Permission;
+
+const Permission *permission_find(const char *interface, const char *member); /* NULL: nobody may */
+int bus_groups_resolve(Bus *b);
+unsigned bus_groups_of(const Bus *b, uid_t uid, const gid_t *gids, size_t n_gids);
+
+/* Every method of every vtable: finds out who calls, then does what the table of permissions says. */
+int bus_dispatch(sd_bus_message *m, void *userdata, sd_bus_error *e);
+int bus_dispatch_known(Peer *peer, sd_bus_message *m, const Permission *p, sd_bus_error *e);
+int peers_watch(Bus *b);
+void peers_free(Bus *b);
+const char *peer_actor(Peer *peer); /* NULL: out of memory */
+
+/* --- Reading (args.c). All set InvalidArgument with a sentence that names the argument and what is allowed. */
+
+#define ARG_TEXT_MAX   256 /* bytes */
+#define ARG_SECRET_MAX 256
+
+typedef struct ArgKey {
+        const char *name;
+        char type; /* 's', 't', 'b' */
+        bool required;
+        size_t offset; /* of a const char *, uint64_t or bool in the struct to fill */
+} ArgKey;
+
+/* Reads a{sv} strictly: unknown, doubled or wrongly typed keys are refused. Strings point into the message.
+ */
+int args_read_dictionary(sd_bus_message *m, const ArgKey *keys, size_t n_keys, void *ret, sd_bus_error *e);
+int args_check_text(const char *name, const char *value, size_t max, sd_bus_error *e);
+int args_check_reason(const char *reason, sd_bus_error *e);
+int args_invalid(sd_bus_error *e, const char *format, ...) _printf_(2, 3);
+
+/* --- Answering (answer.c) --------------------------------------------------------------------------- */
+
+/* The one map from a result (Refusal, or negative errno, which is logged here) to a D-Bus error. detail: NULL
+ * or "" for the refusal's own sentence. Returns the negative errno that belongs to the error; never 0. */
+int bus_failure(sd_bus_error *e, sd_bus_message *m, int result, const char *detail);
+/* Sends it as the reply to m. */
+void bus_reply_failure(sd_bus_message *m, int result, const char *detail);
+/* For use cases without an answer: an empty reply or the failure. */
+int bus_reply_result(sd_bus_message *m, int result, sd_bus_error *e);
+
+/* A call that the locker answers later. */
+typedef struct Call {
+        Bus *bus; /* NULL: the bus has gone meanwhile */
+        sd_bus_message *message;
+        int (*append)(Bus *b, const LockerAnswer *a, sd_bus_message *reply); /* NULL: the reply is empty */
+        bool secret;
+        struct Call *previous, *next;
+} Call;
+typedef int (*CallAppend)(Bus *b, const LockerAnswer *a, sd_bus_message *reply);
+
+int call_new(Bus *b, sd_bus_message *m, CallAppend append, bool secret, Call **ret);
+void call_answer(void *userdata, const LockerAnswer *a); /* a LockerReply; frees the call */
+void calls_abandon(Bus *b);
+
+/* --- Objects ---------------------------------------------------------------------------------------- */
+
+typedef struct SessionNode {
+        Node node;
+        Session *session;
+        char *owner; /* unique name; NULL once it has left */
+        char path[BUS_PATH_MAX];
+        bool dirty;
+        struct SessionNode *next;
+} SessionNode;
+
+/* The one slot or parcel that sd-bus is asking about at the moment. sd-bus looks an object up and then at
+ * once reads what it wants from it, so 500 slots need no 500 objects here, and values are always the
+ * ledger's. */
+typedef struct SlotNode {
+        Node node;
+        int slot;
+} SlotNode;
+
+typedef struct ParcelNode {
+        Node node;
+        ParcelRow row;
+} ParcelNode;
+
+typedef struct IdSet {
+        uint64_t *ids; /* rising */
+        size_t n, room;
+} IdSet;
+
+bool idset_has(const IdSet *s, uint64_t id);
+int idset_add(IdSet *s, uint64_t id);
+void idset_remove(IdSet *s, uint64_t id);
+void idset_done(IdSet *s);
+
+typedef struct AuditJob AuditJob;
+typedef struct BackupJob BackupJob;
+
+struct Bus {
+        Node root; /* the cabinet's own object */
+        sd_event *event;
+        sd_bus *bus;
+        Locker *locker;
+        Ledger *ledger;
+        const Cabinet *cabinet;
+        const Settings *settings;
+
+        gid_t kiosk_gid, admin_gid; /* (gid_t)-1: there is no such group */
+        Peer *peers;
+        Call *calls;
+        SessionNode *sessions;
+        SlotNode slot;
+        ParcelNode parcel;
+        IdSet parcels; /* what was announced to the bus as an object */
+
+        sd_event_source *flush;
+        bool *dirty_slots;
+        IdSet dirty_parcels;
+        bool dirty_health, dirty_free;
+        unsigned *free_positions; /* as last told */
+
+        AuditJob *audit;
+        BackupJob *backup;
+};
+
+extern const sd_bus_vtable cabinet_vtable[], slot_vtable[], parcel_vtable[], session_vtable[];
+
+int slot_path(const Bus *b, int slot, char **ret);
+int slot_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
+              sd_bus_error *e);
+int slot_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *e);
+void parcel_path(uint64_t id, char ret[BUS_PATH_MAX]);
+int parcel_from_path(const char *path, uint64_t *ret); /* -EINVAL */
+int parcel_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
+                sd_bus_error *e);
+int parcel_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *e);
+int parcel_append_facts(Bus *b, const ParcelRow *p, sd_bus_message *m); /* a{sv} */
+int session_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
+                 sd_bus_error *e);
+int session_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *e);
+int session_node_new(Bus *b, Session *s, const char *owner, SessionNode **ret);
+SessionNode *session_node_of(Bus *b, const Session *s); /* NULL: not (or no longer) on the bus */
+void session_node_free(SessionNode *n);                 /* takes it out of the list */
+
+/* --- Telling changes (changes.c) -------------------------------------------------------------------- */
+
+extern const LockerListener bus_listener; /* userdata: the Bus */
+int changes_init(Bus *b);
+void changes_done(Bus *b);
+void changes_schedule(Bus *b);
+
+/* --- Handlers --------------------------------------------------------------------------------------- */
+
+#define HANDLER(name) int name(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e)
+HANDLER(cabinet_start_session);
+HANDLER(cabinet_get_events);
+HANDLER(cabinet_find_history);
+HANDLER(people_enrol);
+HANDLER(people_revoke);
+HANDLER(people_list);
+HANDLER(people_list_lockouts);
+HANDLER(people_lift_lockout);
+HANDLER(audit_verify);
+HANDLER(backup_start);
+HANDLER(slot_open);
+HANDLER(slot_disable);
+HANDLER(slot_enable);
+HANDLER(slot_reconcile);
+HANDLER(parcel_recall);
+HANDLER(parcel_new_code);
+HANDLER(parcel_release);
+HANDLER(session_authenticate);
+HANDLER(session_deposit);
+HANDLER(session_too_small);
+HANDLER(session_not_empty);
+HANDLER(session_does_not_open);
+HANDLER(session_reopen);
+HANDLER(session_collect);
+HANDLER(session_accept);
+HANDLER(session_reject);
+HANDLER(session_take_back);
+HANDLER(session_lift_lockout);
+HANDLER(session_cancel);
+HANDLER(session_end);
+
+void audit_job_free(Bus *b);
+void backup_job_free(Bus *b);

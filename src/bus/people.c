@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The cabinet's object, part two: enrolled people and lockouts, for operators. */
+#include "bus/internal.h"
+#include "core/mask.h"
+
+#include <errno.h>
+
+static int append_person_id(Bus *b, const LockerAnswer *a, sd_bus_message *reply) {
+        return sd_bus_message_append(reply, "t", a->person);
+}
+
+int people_enrol(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+        static const ArgKey keys[] = {
+                {"kind", 's', true, offsetof(Enrolment, kind)},
+                {"number", 's', false, offsetof(Enrolment, number)},
+                {"name", 's', false, offsetof(Enrolment, name)},
+                {"phone", 's', false, offsetof(Enrolment, phone)},
+                {"pin", 's', false, offsetof(Enrolment, pin)},
+                {"password", 's', false, offsetof(Enrolment, password)},
+                {"consent", 'b', false, offsetof(Enrolment, consent)},
+        };
+        Enrolment enrolment = {0};
+        const char *actor = peer_actor(peer);
+        Call *call;
+        int r;
+
+        if (!actor)
+                return -ENOMEM;
+        r = args_read_dictionary(m, keys, ARRAY_SIZE(keys), &enrolment, e);
+        if (r >= 0)
+                r = call_new(b, m, append_person_id, false, &call);
+        if (r < 0)
+                return r;
+        locker_enrol(b->locker, &enrolment, actor, call_answer, call);
+        return 1;
+}
+
+int people_revoke(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+        const char *reason, *actor = peer_actor(peer);
+        uint64_t person;
+        int r;
+
+        r = sd_bus_message_read(m, "ts", &person, &reason);
+        if (r >= 0)
+                r = args_check_reason(reason, e);
+        if (r < 0)
+                return r;
+        if (!actor)
+                return -ENOMEM;
+        return bus_reply_result(m, locker_revoke(b->locker, person, actor, reason), e);
+}
+
+static int append_person(void *userdata, const PersonRow *p) {
+        sd_bus_message *reply = userdata;
+        _cleanup_free_ char *name = mask_name(p->name ? p->name : "");
+        _cleanup_free_ char *phone = mask_phone(p->phone ? p->phone : "");
+        int r;
+
+        if (!name || !phone)
+                return -ENOMEM;
+        if (p->revoked != 0)
+                return 0;
+        r = sd_bus_message_open_container(reply, 'r', "tssssas");
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "tssss", p->id, person_kind_to_string(p->kind), p->number,
+                                          name, phone);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "s");
+        if (r >= 0 && p->has_pin)
+                r = sd_bus_message_append(reply, "s", "pin");
+        if (r >= 0 && p->has_password)
+                r = sd_bus_message_append(reply, "s", "password");
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : 0;
+}
+
+int people_list(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+        _cleanup_message_ sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(tssssas)");
+        if (r >= 0)
+                r = ledger_person_each(b->ledger, append_person, reply);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_message_send(reply);
+}
+
+typedef struct LockoutList {
+        Locker *locker;
+        sd_bus_message *reply;
+} LockoutList;
+
+static int append_lockout(void *userdata, const LockoutRow *row) {
+        LockoutList *list = userdata;
+        int r = sd_bus_message_append(list->reply, "(sut)", row->subject, row->lockout.failures,
+                                      locker_lockout_seconds(list->locker, row));
+        return r < 0 ? r : 0;
+}
+
+int people_list_lockouts(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+        _cleanup_message_ sd_bus_message *reply = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(sut)");
+        if (r >= 0) {
+                LockoutList list = {.locker = b->locker, .reply = reply};
+                r = ledger_lockout_each(b->ledger, append_lockout, &list);
+        }
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_message_send(reply);
+}
+
+int people_lift_lockout(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+        const char *subject, *reason, *actor = peer_actor(peer);
+        int r;
+
+        r = sd_bus_message_read(m, "ss", &subject, &reason);
+        if (r >= 0)
+                r = args_check_text("subject", subject, SUBJECT_MAX - 1, e);
+        if (r >= 0)
+                r = args_check_reason(reason, e);
+        if (r < 0)
+                return r;
+        if (*subject == '\0')
+                return args_invalid(e, "\"subject\" is empty: name one of ListLockouts, or \"*\" for all.");
+        if (!actor)
+                return -ENOMEM;
+        return bus_reply_result(m, locker_lift_lockout(b->locker, subject, actor, reason), e);
+}
