@@ -203,7 +203,7 @@ static void check_identify(Complaints *c, const IniFile *f, const BoardProfile *
                 if (p->identify_function == 0 && e)
                         COMPLAIN(c, f, "Identify", keys[i], "this key needs Function=3 or Function=4");
         }
-        if (p->identify_min > p->identify_max)
+        if (find(f, "Identify", "Maximum") && p->identify_min > p->identify_max)
                 COMPLAIN(c, f, "Identify", "Minimum", "Minimum is larger than Maximum (0x%04X)",
                          p->identify_max);
         if (p->identify_limit && p->inputs == 0)

@@ -3,14 +3,10 @@
  */
 #include "config/cabinet_draft.h"
 
-#include <errno.h>
-#include <math.h>
-
 static void check_place(Builder *b) {
-        const Cabinet *c = b->cabinet;
         const IniSection *s = ini_file_section(b->file, "Cabinet", 0);
 
-        if (s && isnan(c->latitude) != isnan(c->longitude))
+        if (s && !ini_section_find(s, "Latitude") != !ini_section_find(s, "Longitude"))
                 complain(b->complaints, s, NULL,
                          "Latitude= and Longitude= belong together; give both or neither");
 }

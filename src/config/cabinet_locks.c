@@ -94,7 +94,7 @@ static void check_pulse(Builder *b, const Draft *d) {
 static void check_secure(Builder *b, const Draft *d) {
         const Channel *open = d->wires[WIRE_LOCK].channels, *secure = d->wires[WIRE_SECURE].channels;
 
-        for (unsigned i = 0; open && secure && i < d->n; i++)
+        for (unsigned i = 0; d->kind == LOCK_MOTOR && open && secure && i < d->n; i++)
                 if (open[i].board != secure[i].board) {
                         complain(b->complaints, d->section, d->wires[WIRE_SECURE].entry,
                                  "%s:%u locks what %s:%u opens; both must be on the same board",

@@ -77,17 +77,13 @@ static int resolve_size(Builder *b, const Draft *d) {
         return size;
 }
 
-/* "01" and "01" are the same door; "a1" and "A1" are the same to somebody who reads it over the telephone. */
-static bool label_is_taken(Builder *b, const IniSection *s, const char *label) {
-        for (int i = 0; i < b->cabinet->n_slots; i++) {
-                if (strcasecmp(b->cabinet->slots[i].label, label) != 0)
-                        continue;
-                const IniSection *first = b->slot_drafts[b->slot_origins[i].draft].section;
-                complain(b->complaints, s, NULL,
-                         "the label \"%s\" is already used by [%s] in line %u; labels must differ", label,
-                         first->title, first->line);
-                return true;
-        }
+/* "01" and "01" are the same door; "a1" and "A1" are the same to somebody who hears it over the telephone. */
+static bool label_is_taken(const Builder *b, const char *label, const IniSection **ret_first) {
+        for (int i = 0; i < b->cabinet->n_slots; i++)
+                if (strcasecmp(b->cabinet->slots[i].label, label) == 0) {
+                        *ret_first = b->slot_drafts[b->slot_origins[i].draft].section;
+                        return true;
+                }
         return false;
 }
 
@@ -101,9 +97,6 @@ static bool add_slot(Builder *b, size_t draft, unsigned nth, int size, const cha
                          "the cabinet has more than %d slots; that many are allowed", SLOTS_MAX);
                 return false;
         }
-        if (label_is_taken(b, d->section, label))
-                return false;
-
         Slot *slot = ARRAY_PUSH(c->slots, c->n_slots);
         if (!slot) {
                 complaints_broken(b->complaints, -ENOMEM);
@@ -155,9 +148,19 @@ static void read_slot(Builder *b, const IniSection *s) {
         }
         d->n = labels.count;
         int size = resolve_size(b, d);
+        bool taken = false;
         for (unsigned i = 0; i < labels.count; i++) {
                 char label[LABEL_LENGTH_MAX + 1];
+                const IniSection *first;
                 label_range_get(&labels, i, label);
+                /* Once a section; the slot is added all the same, so that nothing else seems to be missing.
+                 */
+                if (!taken && label_is_taken(b, label, &first)) {
+                        complain(b->complaints, s, NULL,
+                                 "the label \"%s\" is already used by [%s] in line %u; labels must differ",
+                                 label, first->title, first->line);
+                        taken = true;
+                }
                 if (!add_slot(b, b->n_slot_drafts - 1, i, size, label))
                         return;
         }
