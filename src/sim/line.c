@@ -91,7 +91,8 @@ static int take_frame(Line *l, bool silence) {
                 return 0;
         if (rtu_crc(l->rx, (size_t)n) != 0)
                 return -1;
-        uint64_t end = l->rx_start + (uint64_t)n * l->char_time;
+        uint64_t end = l->rx_start + (uint64_t)n * l->char_time,
+                 seen = silence ? l->rx_end + l->silence : end;
         l->n_requests++;
         journal_frame(l, "rx", l->rx_start, end, l->rx, (size_t)n);
         uint8_t frame[RX_MAX];
@@ -99,7 +100,7 @@ static int take_frame(Line *l, bool silence) {
         l->n_rx -= (size_t)n;
         memmove(l->rx, l->rx + n, l->n_rx);
         l->rx_start = end;
-        answer_request(l, 0, 0, frame[0], frame + 1, (size_t)n - 3, end);
+        answer_request(l, 0, 0, frame[0], frame + 1, (size_t)n - 3, seen);
         return 1;
 }
 
@@ -138,7 +139,7 @@ static bool right_speed(Line *l, uint64_t now) {
 /* A master that speaks while an answer is on the wire destroys its own request; the answer is spoilt too, but
  * the master, which is talking, would not hear that. */
 static void received(Line *l, const uint8_t *bytes, size_t n, uint64_t now) {
-        if (l->sending && l->sending->done && !l->sim->options.fast) {
+        if (l->sending && now >= l->sending->start && !l->sim->options.fast) {
                 l->n_collisions++;
                 journal_frame(l, "collision", now, now, bytes, n);
                 return;

@@ -11,7 +11,9 @@
 #include "sim/view.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -97,7 +99,7 @@ static int take_option(int option, Options *o, const char **send) {
                 o->view = true;
                 return -1;
         case OPT_READY_FD:
-                if (text_to_u64(optarg, 1 << 20, &v) < 0)
+                if (text_to_u64(optarg, INT_MAX, &v) < 0 || fcntl((int)v, F_GETFD) < 0)
                         return bad_value("--ready-fd", optarg, "an open descriptor's number");
                 o->ready_fd = (int)v;
                 return -1;

@@ -3,6 +3,7 @@
 #include "sim/place.h"
 
 #define PULL_AFTER (50 * NSEC_PER_MSEC)
+#define LOOK_AGAIN (100 * NSEC_PER_MSEC)
 
 static void next_stage(Place *p, AutoStage stage, uint64_t due) {
         p->auto_stage = stage;
@@ -40,6 +41,16 @@ static bool others_busy(const Place *p) {
         return false;
 }
 
+/* …nor on those inside. */
+static bool children_busy(const Place *p) {
+        const Sim *s = p->sim;
+
+        for (size_t i = 0; p->n_positions && i < s->n_places; i++)
+                if (s->places[i].slot == p && s->places[i].auto_stage != AUTO_IDLE)
+                        return true;
+        return false;
+}
+
 static void shut_all(Place *p, uint64_t at) {
         if (place_has_lid(p))
                 (void)place_close(p, at);
@@ -65,6 +76,10 @@ static void act(void *userdata, uint64_t due) {
                 next_stage(p, AUTO_CLOSING, due + p->auto_delay - p->auto_delay / 2);
                 return;
         case AUTO_CLOSING:
+                if (children_busy(p)) {
+                        next_stage(p, AUTO_CLOSING, due + LOOK_AGAIN);
+                        return;
+                }
                 shut_all(p, due);
                 p->auto_stage = AUTO_IDLE;
                 return;

@@ -71,13 +71,13 @@ static void draw_places(const Sim *s, bool terminal) {
 static void draw_end(const Sim *s, bool terminal) {
         for (size_t i = 0; i < s->n_boards; i++) {
                 const Board *b = &s->boards[i];
-                printf("%s%s %s %ju/%ju", i ? "   " : "", b->name, b->fault.silent ? "OFF" : "on",
+                printf("%s%.8s %s %ju/%ju", i % 3 ? "   " : "", b->name, b->fault.silent ? "OFF" : "on",
                        (uintmax_t)b->n_answers, (uintmax_t)b->n_requests);
-                if (i % 4 == 3 && i + 1 < s->n_boards)
+                if (i % 3 == 2 && i + 1 < s->n_boards)
                         row_end(terminal);
         }
         row_end(terminal);
-        printf("* coil on   # something inside   J jammed   B blocked   H held   boards: answers/requests");
+        printf("* coil on  # something inside  J jammed  B blocked  H held  N/M answers/requests");
         row_end(terminal);
         printf("%zu objections", s->n_objections);
         if (s->n_objections)
