@@ -161,7 +161,8 @@ bool door_command(Door *d, bool force) {
                         return false;
                 break;
         }
-        /* A second command joins the one under way: each pulse prolongs the window, one answer serves both. */
+        /* A second command joins the one under way: each pulse prolongs the window, one answer serves both.
+         */
         if (d->state != DOOR_RELEASING) {
                 d->state = DOOR_RELEASING;
                 d->attempt = 0;
@@ -239,6 +240,10 @@ static unsigned found(Door *d, Reading reading, uint64_t now) {
         }
 
         bool was_open = d->reported & (DOOR_RELEASED | OPENINGS);
+        if (by_command && !was_open) { /* a new opening with a time of its own */
+                d->reported = 0;
+                d->left_open_at = USEC_INFINITY;
+        }
         if (reading == READING_UNLATCHED) {
                 d->state = by_command && !was_open ? DOOR_OPEN : DOOR_CLOSING;
                 /* Unlatched is all that is known: should it open now, that is not a burglary. */

@@ -13,10 +13,10 @@
  * silent the door is unknown, except that a contact which says open is believed.
  *
  * Reports. Every accepted command whose pulse is accounted for (door_pulsed(), door_command_failed()) is answered by
- * exactly one of RELEASED, FAILED_TO_OPEN or LOST, also a forced one on a door that stands open (RELEASED); a forced one that
- * joins a command under way shares its answer. Only door_command_failed() before any pulse answers nothing: its caller knows. An opening is reported once, as OPENED or as
- * FORCED_OPEN, never both, and not again before CLOSED or FOUND. A command given in closing or to an open door is
- * therefore answered by RELEASED alone.
+ * exactly one of RELEASED, FAILED_TO_OPEN or LOST: also a forced one on a door that stands open (RELEASED), while one
+ * that joins a command under way shares its answer. Only door_command_failed() before any pulse answers nothing: its
+ * caller knows. An opening is reported once, as OPENED or as FORCED_OPEN, never both, and not again before CLOSED or
+ * FOUND. A command given in closing or to an open door is therefore answered by RELEASED alone.
  *
  * Whose opening is it? A command's, while it is under way; until the release window of its last pulse is over, even if
  * the door was shut again meanwhile (contacts bounce, springs pull back); and after a failure for another DOOR_LATE_USEC,
@@ -27,7 +27,8 @@
  * found open is open when a command was on its way or it had been open before, forced when it was, and left_open when
  * nothing was known before (the daemon has just started: nobody knows since when or by whom). One exception: last seen
  * locked, no command, and now open is FOUND|FORCED_OPEN; cutting the cable must not make a burglary silent. And when the
- * command under way was given to a door never seen before, an open door is FOUND|RELEASED|OPENED. */
+ * command under way was given to an unknown door, one that is found open then is FOUND|RELEASED|OPENED: whether it was
+ * open before nobody knows, that it is open to the person who asked is certain. */
 #pragma once
 
 #include "base/clock.h"
