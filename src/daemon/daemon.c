@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/daemon.h"
+#include "base/log.h"
+#include "base/message-ids.h"
+#include "base/text.h"
+#include "build-config.h"
+#include "bus/bus.h"
+#include "locker/locker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+
+/* The whole ledger is checked this long after the start, when the boards have been found and nobody waits. */
+#define CHECK_LEDGER_AFTER_USEC (5 * USEC_PER_SEC)
+
+typedef struct Daemon {
+        sd_event *event;
+        sd_event_source *timer, *post, *check_timer, *check_child;
+        pid_t check_pid;
+        Ledger *ledger;
+        Identity *identity;
+        Locker *locker;
+        Locks *locks;
+        Bus *bus;
+} Daemon;
+
+extern char **environ;
+
+static void log_audit_head(Daemon *d, const char *when) {
+        char head[AUDIT_HEAD_MAX];
+
+        if (ledger_audit_head(d->ledger, head) >= 0)
+                log_message(LOG_NOTICE, LOCKERD_MESSAGE_AUDIT_HEAD, (const char *const[]){"LOCKERD_AUDIT_HEAD", head, NULL},
+                            "Audit chain head at %s: %s", when, head);
+}
+
+static int read_boot_id(uint8_t ret[16]) {
+        _cleanup_close_ int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+        char text[37], hex[33];
+        size_t n = 0;
+
+        if (fd < 0)
+                return -errno;
+        if (read(fd, text, 36) != 36)
+                return -EIO;
+        for (int i = 0; i < 36 && n < 32; i++)
+                if (text[i] != '-')
+                        hex[n++] = text[i];
+        hex[n] = 0;
+        return text_from_hex(hex, ret, 16);
+}
+
+/* --- the one timer --- */
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Daemon *d = userdata;
+
+        locker_tick(d->locker);
+        return 0;
+}
+
+/* After every event: whatever happened may have moved the next deadline. */
+static int on_post(sd_event_source *source, void *userdata) {
+        Daemon *d = userdata;
+        uint64_t next = locker_next_deadline(d->locker);
+        int r;
+
+        if (next == USEC_INFINITY)
+                return sd_event_source_set_enabled(d->timer, SD_EVENT_OFF);
+        r = sd_event_source_set_time(d->timer, next);
+        return r < 0 ? r : sd_event_source_set_enabled(d->timer, SD_EVENT_ONESHOT);
+}
+
+/* --- the whole-file check --- */
+
+static int on_checked(sd_event_source *source, const siginfo_t *si, void *userdata) {
+        Daemon *d = userdata;
+
+        d->check_pid = 0;
+        d->check_child = sd_event_source_unref(d->check_child);
+        if (si->si_code == CLD_EXITED && si->si_status == EXIT_SUCCESS)
+                return 0;
+        if (si->si_code != CLD_EXITED) {
+                log_warning("The check of the ledger was killed by a signal; its history stays unchecked until the next start");
+                return 0;
+        }
+        log_message(LOG_CRIT, LOCKERD_MESSAGE_LEDGER_DAMAGED, NULL, "%s (%s)", ledger_problem_sentence(LEDGER_PROBLEM_DAMAGED),
+                    ledger_path(d->ledger));
+        return sd_event_exit(d->event, EXIT_BAD_LEDGER);
+}
+
+static int start_check(sd_event_source *source, uint64_t usec, void *userdata) {
+        Daemon *d = userdata;
+        char *const argv[] = {(char[]){"lockerd"}, (char[]){"--check-ledger"}, (char *)(uintptr_t)ledger_path(d->ledger), NULL};
+        posix_spawn_file_actions_t actions;
+        posix_spawnattr_t attributes;
+        sigset_t none;
+        int r;
+
+        sigemptyset(&none);
+        posix_spawn_file_actions_init(&actions);
+        posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+        posix_spawnattr_init(&attributes);
+        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSCHEDULER);
+        posix_spawnattr_setsigmask(&attributes, &none);
+        posix_spawnattr_setschedpolicy(&attributes, SCHED_IDLE);
+        posix_spawnattr_setschedparam(&attributes, &(struct sched_param){0});
+        r = posix_spawn(&d->check_pid, "/proc/self/exe", &actions, &attributes, argv, environ);
+        posix_spawn_file_actions_destroy(&actions);
+        posix_spawnattr_destroy(&attributes);
+        if (r != 0) {
+                log_error_errno(-r, "Cannot start the check of the ledger");
+                d->check_pid = 0;
+                return 0;
+        }
+        r = sd_event_add_child(d->event, &d->check_child, d->check_pid, WEXITED, on_checked, d);
+        return r < 0 ? log_error_errno(r, "Cannot wait for the check of the ledger") : 0;
+}
+
+/* --- start and stop --- */
+
+static int open_ledger(Daemon *d, const Settings *s) {
+        LedgerProblem problem = LEDGER_PROBLEM_NONE;
+        _cleanup_free_ char *detail = NULL;
+        Vault *vault = NULL;
+        /* A ledger without its key must not get a new one: nothing sealed in it could ever be read again. */
+        bool fresh = access(s->ledger_path, F_OK) < 0;
+        int r = vault_load(&vault, s->key_path, fresh);
+
+        if (r < 0) {
+                log_message(LOG_CRIT, LOCKERD_MESSAGE_LEDGER_DAMAGED, NULL,
+                            "Cannot load the cabinet's key (%s): %s. Restore the key that belongs to %s from its backup; without it nothing "
+                            "sealed in the ledger can be read.",
+                            s->key_path,
+                            r == -ENOKEY   ? "there is none"
+                            : r == -EINVAL ? "it is not 32 bytes or 64 hex digits"
+                            : r == -EPERM  ? "others can read it; chmod 0400"
+                                           : strerror(-r),
+                            s->ledger_path);
+                return EXIT_BAD_LEDGER;
+        }
+        r = ledger_open(&d->ledger, s->ledger_path, vault, &problem, &detail);
+        if (r >= 0)
+                return 0;
+        log_message(LOG_CRIT, problem == LEDGER_PROBLEM_NEWER ? LOCKERD_MESSAGE_LEDGER_NEWER : LOCKERD_MESSAGE_LEDGER_DAMAGED, NULL,
+                    "%s: %s (%s)", s->ledger_path, ledger_problem_sentence(problem), detail ? detail : strerror(-r));
+        switch (problem) {
+        case LEDGER_PROBLEM_DAMAGED:
+        case LEDGER_PROBLEM_NEWER:
+        case LEDGER_PROBLEM_WRONG_KEY:
+                return EXIT_BAD_LEDGER;
+        case LEDGER_PROBLEM_NONE:
+        case LEDGER_PROBLEM_FULL:
+        case LEDGER_PROBLEM_LOCKED:
+        case LEDGER_PROBLEM_IO:
+                break;
+        }
+        return EXIT_IO;
+}
+
+static int wire(Daemon *d, const Settings *settings, const Cabinet *cabinet) {
+        LockerOptions options = {.cabinet = cabinet, .settings = settings, .ledger = d->ledger, .now = clock_now};
+        const LocksOptions lock_options = {.worker_directory = settings->worker_directory};
+        int r = read_boot_id(options.boot_id);
+
+        if (r < 0)
+                return log_error_errno(r, "Cannot read the boot id");
+        r = identity_new(&d->identity, d->event, settings->worker_directory, settings->scrypt_log_n,
+                         vault_key(ledger_vault(d->ledger), VAULT_PEPPER));
+        if (r < 0)
+                return log_error_errno(r, "Cannot prepare the verifiers");
+        options.identity = d->identity;
+        r = locker_new(&d->locker, &options);
+        if (r < 0)
+                return log_error_errno(r, "Cannot load the cabinet's state");
+        r = locks_new(&d->locks, d->event, cabinet, &lock_options, &locker_locks_handlers, d->locker);
+        if (r < 0)
+                return log_error_errno(r, "Cannot prepare the locks");
+        locker_attach_locks(d->locker, d->locks);
+        r = locks_start(d->locks);
+        if (r < 0)
+                return log_error_errno(r, "Cannot start the lock workers");
+        return bus_new(&d->bus, d->event, d->locker, settings);
+}
+
+static int add_sources(Daemon *d) {
+        uint64_t now = clock_now().boot_usec;
+        int r = sd_event_add_time(d->event, &d->timer, CLOCK_BOOTTIME, now, 1, on_timer, d);
+
+        if (r >= 0)
+                r = sd_event_add_post(d->event, &d->post, on_post, d);
+        if (r >= 0)
+                r = sd_event_add_time(d->event, &d->check_timer, CLOCK_BOOTTIME, now + CHECK_LEDGER_AFTER_USEC, 0, start_check, d);
+        return r < 0 ? log_error_errno(r, "Cannot set up the timer") : 0;
+}
+
+static void stop(Daemon *d) {
+        /* Locks first: whatever else happens, nothing stays energised. */
+        d->locks = locks_free(d->locks);
+        if (d->locker)
+                locker_attach_locks(d->locker, NULL);
+        d->bus = bus_free(d->bus);
+        d->locker = locker_free(d->locker);
+        d->identity = identity_free(d->identity);
+        if (d->check_pid > 0)
+                (void)kill(d->check_pid, SIGKILL);
+        sd_event_source_unref(d->check_child);
+        sd_event_source_unref(d->check_timer);
+        sd_event_source_unref(d->timer);
+        sd_event_source_unref(d->post);
+        if (d->ledger)
+                log_audit_head(d, "stop");
+        d->ledger = ledger_free(d->ledger);
+        sd_event_unref(d->event);
+}
+
+static int set_up_loop(Daemon *d) {
+        sigset_t mask;
+        int r;
+
+        /* Blocked before any worker is started; sd-event and the children rely on it. */
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGTERM);
+        sigaddset(&mask, SIGINT);
+        sigaddset(&mask, SIGCHLD);
+        if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+                return -errno;
+        signal(SIGPIPE, SIG_IGN);
+        r = sd_event_default(&d->event);
+        if (r >= 0)
+                r = sd_event_add_signal(d->event, NULL, SIGTERM, NULL, NULL);
+        if (r >= 0)
+                r = sd_event_add_signal(d->event, NULL, SIGINT, NULL, NULL);
+        if (r >= 0)
+                r = sd_event_set_watchdog(d->event, true);
+        return r;
+}
+
+int daemon_run(const Settings *settings, const Cabinet *cabinet) {
+        Daemon d = {0};
+        int r = set_up_loop(&d), status = EXIT_FAILURE;
+
+        if (r < 0) {
+                log_error_errno(r, "Cannot set up the event loop");
+                goto out;
+        }
+        (void)sd_notify(false, "STATUS=Opening the ledger");
+        status = open_ledger(&d, settings);
+        if (status)
+                goto out;
+        status = EXIT_FAILURE;
+        if (wire(&d, settings, cabinet) < 0 || add_sources(&d) < 0)
+                goto out;
+        log_message(LOG_NOTICE, LOCKERD_MESSAGE_STARTED, NULL, "lockerd %s serves cabinet %s: %d slots, %d positions", LOCKERD_VERSION,
+                    cabinet->number, cabinet->n_slots, cabinet->n_positions);
+        log_audit_head(&d, "start");
+        (void)sd_notifyf(false, "READY=1\nSTATUS=Serving cabinet %s with %d slots", cabinet->number, cabinet->n_slots);
+        r = sd_event_loop(d.event);
+        status = r < 0 ? EXIT_FAILURE : r;
+        if (r < 0)
+                log_error_errno(r, "The event loop failed");
+        (void)sd_notify(false, "STOPPING=1");
+        log_message(LOG_NOTICE, LOCKERD_MESSAGE_STOPPED, NULL, "lockerd stops");
+out:
+        stop(&d);
+        return status;
+}

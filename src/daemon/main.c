@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lockerd's command line: read the configuration, complain precisely or run. */
+#include "base/log.h"
+#include "base/message-ids.h"
+#include "build-config.h"
+#include "config/config.h"
+#include "daemon/daemon.h"
+#include "daemon/tools.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+typedef struct Options {
+        const char *config, *cabinet;
+        bool check;
+} Options;
+
+static void help(void) {
+        puts("lockerd [OPTIONS]\n\n"
+             "The control daemon of a parcel locker. Normally started by systemd: systemctl start lockerd\n\n"
+             "  --config FILE         read this instead of " LOCKERD_SYSCONFDIR "/lockerd.conf\n"
+             "  --cabinet FILE        read this cabinet instead of the one that the configuration names\n"
+             "  --check-config        read the configuration, say what is wrong with it, and leave\n"
+             "  --check-ledger FILE   check a whole ledger file (read-only) and leave\n"
+             "  --verify-audit FILE   recompute a ledger's audit chain (read-only) and leave\n"
+             "  --debug               log more\n"
+             "  --help, --version\n\n"
+             "See lockerd(8), lockerd.conf(5), cabinet.conf(5).");
+}
+
+static void complain(const ConfigReport *report) {
+        for (size_t i = 0; i < report->n_lines; i++)
+                log_message(LOG_ERR, LOCKERD_MESSAGE_CONFIG_ERROR, NULL, "%s", report->lines[i]);
+}
+
+static int with_configuration(const Options *o) {
+        _cleanup_(settings_freep) Settings *settings = NULL;
+        _cleanup_(cabinet_freep) Cabinet *cabinet = NULL;
+        ConfigReport report = {0};
+
+        int r = config_read_settings(o->config, &settings, &report);
+        if (r >= 0)
+                r = config_read_cabinet(o->cabinet ? o->cabinet : settings->cabinet_path, settings->board_directory, &cabinet, &report);
+        if (r < 0) {
+                complain(&report);
+                config_report_clear(&report);
+                log_error("The configuration cannot be used; nothing was started.");
+                return EXIT_BAD_CONFIG;
+        }
+        config_report_clear(&report);
+        if (o->check) {
+                printf("%s: %d slots, %d positions, %d locks on %d boards and %d lines. The configuration is fine.\n", cabinet->number,
+                       cabinet->n_slots, cabinet->n_positions, cabinet->n_locks, cabinet->n_boards, cabinet->n_lines);
+                return EXIT_SUCCESS;
+        }
+        return daemon_run(settings, cabinet);
+}
+
+int main(int argc, char *argv[]) {
+        enum { OPT_CONFIG = 1, OPT_CABINET, OPT_CHECK, OPT_CHECK_LEDGER, OPT_VERIFY, OPT_DEBUG, OPT_HELP, OPT_VERSION };
+        static const struct option options[] = {
+                {"config", required_argument, NULL, OPT_CONFIG},
+                {"cabinet", required_argument, NULL, OPT_CABINET},
+                {"check-config", no_argument, NULL, OPT_CHECK},
+                {"check-ledger", required_argument, NULL, OPT_CHECK_LEDGER},
+                {"verify-audit", required_argument, NULL, OPT_VERIFY},
+                {"debug", no_argument, NULL, OPT_DEBUG},
+                {"help", no_argument, NULL, OPT_HELP},
+                {"version", no_argument, NULL, OPT_VERSION},
+                {0},
+        };
+        Options o = {0};
+        int c;
+
+        log_open();
+        while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
+                switch (c) {
+                case OPT_CONFIG:
+                        o.config = optarg;
+                        break;
+                case OPT_CABINET:
+                        o.cabinet = optarg;
+                        break;
+                case OPT_CHECK:
+                        o.check = true;
+                        break;
+                case OPT_CHECK_LEDGER:
+                        return tool_check_ledger(optarg);
+                case OPT_VERIFY:
+                        return tool_verify_audit(optarg);
+                case OPT_DEBUG:
+                        log_set_max_priority(LOG_DEBUG);
+                        break;
+                case OPT_HELP:
+                        help();
+                        return EXIT_SUCCESS;
+                case OPT_VERSION:
+                        puts("lockerd " LOCKERD_VERSION);
+                        return EXIT_SUCCESS;
+                default:
+                        fputs("Try 'lockerd --help'.\n", stderr);
+                        return 2;
+                }
+        if (optind < argc) {
+                fprintf(stderr, "lockerd: unexpected argument '%s'. Try 'lockerd --help'.\n", argv[optind]);
+                return 2;
+        }
+        return with_configuration(&o);
+}

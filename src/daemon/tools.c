@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/tools.h"
+#include "ledger/ledger.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+
+static int print(json_t *object, int r) {
+        _cleanup_free_ char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+
+        json_decref(object);
+        if (!text)
+                return EXIT_FAILURE;
+        puts(text);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int tool_check_ledger(const char *path) {
+        _cleanup_free_ char *detail = NULL;
+        int r = ledger_check_file(path, &detail);
+
+        if (r < 0 && !detail)
+                detail = strdup(strerror(-r));
+        return print(json_pack("{s:b, s:s}", "ok", r >= 0, "detail", detail ? detail : ""), r);
+}
+
+int tool_verify_audit(const char *path) {
+        _cleanup_free_ char *detail = NULL;
+        char head[AUDIT_HEAD_MAX] = "";
+        uint64_t rows = 0;
+        int r = ledger_audit_verify_file(path, &rows, head, &detail);
+
+        if (r < 0 && !detail)
+                detail = strdup(strerror(-r));
+        return print(json_pack("{s:b, s:I, s:s, s:s}", "ok", r >= 0, "rows", (json_int_t)rows, "head", head, "detail",
+                               detail ? detail : ""),
+                     r);
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A recipient collects (A4, D5): only the door of the slot and the lock of the one position; then accept or reject. */
+#include "locker/private.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static int choose_parcel(Locker *l, Session *s, uint64_t wanted, uint64_t *ret) {
+        _cleanup_free_ uint64_t *ids = NULL;
+        size_t n;
+        int r = session_parcels(l, s, &ids, &n);
+
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++)
+                if (!wanted || ids[i] == wanted) {
+                        *ret = ids[i];
+                        return 0;
+                }
+        if (!wanted)
+                return LOCKER_E_NOTHING_TO_COLLECT;
+        _cleanup_parcel_ ParcelRow p = {0};
+        r = ledger_parcel_get(l->ledger, wanted, &p);
+        return r == -ENOENT ? LOCKER_E_UNKNOWN_PARCEL : r < 0 ? r : LOCKER_E_NOT_ALLOWED;
+}
+
+/* Everything that must be durable before the pulse, in one transaction. */
+static int write_collect(Session *s, ParcelRow *p) {
+        Locker *l = s->locker;
+
+        p->state = PARCEL_COLLECTING;
+        int r = ledger_parcel_update(l->ledger, p);
+        if (r >= 0)
+                r = opening_intend(s, "collect");
+        if (r >= 0)
+                r = locker_record_parcel(l, s->actor, NULL, p, NULL);
+        return r;
+}
+
+static void take_note(Session *s, ParcelState state, int result) {
+        Locker *l = s->locker;
+        _cleanup_parcel_ ParcelRow p = {0};
+        int r = ledger_parcel_get(l->ledger, s->parcel, &p);
+
+        if (r >= 0)
+                r = locker_begin(l);
+        if (r >= 0) {
+                p.state = state;
+                r = ledger_parcel_update(l->ledger, &p);
+                if (r >= 0)
+                        r = locker_record_parcel(l, s->actor, refusal_name(result), &p, NULL);
+                if (r < 0)
+                        locker_rollback(l);
+                else
+                        r = locker_commit(l);
+        }
+        if (r < 0)
+                log_error_errno(r, "Cannot record that parcel %llu was not collected", (unsigned long long)s->parcel);
+        if (l->listener.parcel)
+                l->listener.parcel(l->listener_userdata, s->parcel);
+}
+
+static void collect_opened(Session *s, int result) {
+        if (!result) {
+                session_set_state(s, SESSION_OPEN);
+                session_answer(s, 0, NULL);
+                session_prompt(s, "take-out", "Take the item out, accept or reject it, and close the door.");
+                session_shut(s);
+                return;
+        }
+        /* The door never opened: it is still inside and the code still good. The door open but the lid stuck: likewise. */
+        take_note(s, result == LOCKER_E_OUTCOME_UNKNOWN ? PARCEL_UNVERIFIED : PARCEL_STORED, result);
+        s->step = STEP_NONE;
+        s->settled = true;
+        session_answer(s, result, NULL);
+        session_settled(s, "did-not-open", refusal_sentence((Refusal)result));
+        session_drop_slot(s);
+}
+
+static int begin_collect(Locker *l, Session *s, uint64_t wanted) {
+        _cleanup_parcel_ ParcelRow p = {0};
+        uint64_t id;
+        int slot, position;
+        int r = choose_parcel(l, s, wanted, &id);
+
+        if (!r)
+                r = ledger_parcel_get(l->ledger, id, &p);
+        if (r)
+                return r;
+        if (parcel_place(l, &p, &slot, &position) < 0)
+                return LOCKER_E_UNKNOWN_SLOT;
+        /* A6: nobody joins another one at an open slot, and a door that stands open is nobody's to guess about. */
+        if ((l->holder[slot] && l->holder[slot] != s) || l->moving[l->cabinet->slots[slot].lock])
+                return LOCKER_E_SLOT_BUSY;
+        DoorState door = l->doors[l->cabinet->slots[slot].lock].state;
+        if (door == DOOR_OPEN || door == DOOR_LEFT_OPEN || door == DOOR_FORCED || door == DOOR_CLOSING)
+                return LOCKER_E_SLOT_BUSY;
+        if (!locker_board_online(l, l->cabinet->locks[l->cabinet->slots[slot].lock].board))
+                return LOCKER_E_BOARD_OFFLINE;
+
+        r = locker_begin(l);
+        if (r < 0)
+                return r;
+        session_take_slot(s, slot, position);
+        s->parcel = id;
+        s->step = STEP_COLLECT;
+        s->choice = CHOICE_NONE;
+        r = write_collect(s, &p);
+        if (r < 0)
+                locker_rollback(l);
+        else
+                r = locker_commit(l);
+        if (r < 0) {
+                opening_drop(s);
+                s->step = STEP_NONE;
+                session_drop_slot(s);
+        }
+        return r;
+}
+
+void locker_collect(Locker *l, Session *s, uint64_t parcel, LockerReply reply, void *userdata) {
+        int r = session_expect(s, SESSION_RECIPIENT);
+
+        if (!r && s->step != STEP_NONE)
+                r = LOCKER_E_WRONG_STATE;
+        if (!r)
+                r = begin_collect(l, s, parcel);
+        if (r) {
+                reply_refusal(reply, userdata, r, NULL);
+                return;
+        }
+        s->reply = reply;
+        s->reply_userdata = userdata;
+        opening_go(s, collect_opened);
+        if (l->listener.parcel)
+                l->listener.parcel(l->listener_userdata, s->parcel);
+}
+
+static int choose(Session *s, SessionKind kind, Choice choice) {
+        int r = session_expect(s, kind);
+
+        if (r)
+                return r;
+        if (s->step != (kind == SESSION_RECIPIENT ? STEP_COLLECT : STEP_DEPOSIT))
+                return LOCKER_E_WRONG_STATE;
+        s->choice = choice;
+        s->waiting = WAITING_NO;
+        s->answer_at = USEC_INFINITY;
+        session_shut(s);
+        return 0;
+}
+
+int locker_accept(Locker *l, Session *s) {
+        return choose(s, SESSION_RECIPIENT, CHOICE_ACCEPT);
+}
+
+int locker_reject(Locker *l, Session *s) {
+        return choose(s, SESSION_RECIPIENT, CHOICE_REJECT);
+}
+
+int locker_cancel(Locker *l, Session *s) {
+        if (s->step == STEP_DEPOSIT) {
+                int r = choose(s, SESSION_COURIER, CHOICE_CANCEL);
+                if (!r && s->step == STEP_DEPOSIT)
+                        session_prompt(s, "take-out", "Take the item out again and close the door.");
+                return r;
+        }
+        int r = session_touch(s);
+        if (r)
+                return r;
+        if (s->step != STEP_TAKE_BACK)
+                return LOCKER_E_WRONG_STATE;
+        s->queue_at = s->n_queue; /* the door that is open is the last one */
+        return 0;
+}
+
+static void reopened(Session *s, int result) {
+        session_set_state(s, result ? (s->settled ? SESSION_AUTHENTICATED : SESSION_CLOSING) : SESSION_OPEN);
+        s->reopened = !result && s->settled;
+        session_answer(s, result, NULL);
+        session_shut(s);
+}
+
+/* The same place once more: while its step waits for something, or within the grace time after it. */
+void locker_reopen(Locker *l, Session *s, LockerReply reply, void *userdata) {
+        Now now = l->now();
+        int r = session_touch(s);
+
+        if (!r && !s->person && !s->code_parcel)
+                r = LOCKER_E_NOT_AUTHENTICATED;
+        if (!r && s->slot < 0)
+                r = s->settled ? LOCKER_E_GRACE_OVER : LOCKER_E_WRONG_STATE;
+        if (!r && !locker_slot_shut(l, s->slot))
+                r = LOCKER_E_WRONG_STATE;
+        if (!r && s->settled && now.boot_usec >= s->grace_until)
+                r = LOCKER_E_GRACE_OVER;
+        if (!r)
+                r = locker_begin(l);
+        if (!r) {
+                r = opening_intend(s, "reopen");
+                if (r < 0)
+                        locker_rollback(l);
+                else
+                        r = locker_commit(l);
+                if (r < 0)
+                        opening_drop(s);
+        }
+        if (r) {
+                reply_refusal(reply, userdata, r, NULL);
+                return;
+        }
+        s->waiting = WAITING_NO;
+        s->answer_at = USEC_INFINITY;
+        s->reply = reply;
+        s->reply_userdata = userdata;
+        opening_go(s, reopened);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is degraded, at a glance (F4). */
+#include "locker/private.h"
+#include "base/log.h"
+#include "base/message-ids.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static const struct {
+        const char *state, *event, *message_id;
+        int priority;
+} board_words[] = {
+        [BOARD_STARTING] = {"starting", NULL, NULL, LOG_DEBUG},
+        [BOARD_ONLINE] = {"ok", "board.online", LOCKERD_MESSAGE_BOARD_ONLINE, LOG_INFO},
+        [BOARD_OFFLINE] = {"failed", "board.offline", LOCKERD_MESSAGE_BOARD_OFFLINE, LOG_WARNING},
+        [BOARD_CONFLICT] = {"failed", "board.conflict", LOCKERD_MESSAGE_BOARD_CONFLICT, LOG_ERR},
+        [BOARD_WRONG] = {"failed", "board.wrong", LOCKERD_MESSAGE_BOARD_WRONG, LOG_ERR},
+        [BOARD_STUCK] = {"degraded", "board.stuck", LOCKERD_MESSAGE_BOARD_STUCK, LOG_CRIT},
+};
+
+bool locker_board_online(const Locker *l, int board) {
+        return l->boards[board] == BOARD_ONLINE || l->boards[board] == BOARD_STUCK;
+}
+
+void health_board(void *userdata, int board, BoardHealth health, const char *sentence) {
+        Locker *l = userdata;
+        const char *name = l->cabinet->boards[board].name;
+        bool changed = l->boards[board] != health;
+        char subject[SUBJECT_MAX];
+
+        l->boards[board] = health;
+        snprintf(l->board_sentences[board], sizeof(l->board_sentences[board]), "%s", sentence ? sentence : "");
+        if (changed && board_words[health].event) {
+                log_message(board_words[health].priority, board_words[health].message_id,
+                            (const char *const[]){"LOCKERD_BOARD", name, NULL}, "Board %s: %s", name, sentence ? sentence : "");
+                snprintf(subject, sizeof(subject), "board:%s", name);
+                if (locker_begin(l) >= 0) {
+                        if (locker_record(l, NULL, NULL, board_words[health].event, subject,
+                                          json_pack("{s:s, s:s*}", "board", name, "sentence", sentence), NULL) < 0)
+                                locker_rollback(l);
+                        else
+                                (void)locker_commit(l);
+                }
+        }
+        if (l->listener.health)
+                l->listener.health(l->listener_userdata);
+        for (int i = 0; changed && l->listener.slot && i < l->cabinet->n_slots; i++)
+                if (l->cabinet->locks[l->cabinet->slots[i].lock].board == board)
+                        l->listener.slot(l->listener_userdata, i);
+        locker_recover(l);
+}
+
+void health_line(void *userdata, int line, bool working, const char *sentence) {
+        Locker *l = userdata;
+
+        if (l->lines[line] != working && !working)
+                log_message(LOG_ERR, LOCKERD_MESSAGE_LINE_FAILED,
+                            (const char *const[]){"LOCKERD_LINE", l->cabinet->lines[line].name, NULL}, "Line %s: %s",
+                            l->cabinet->lines[line].name, sentence ? sentence : "failed");
+        l->lines[line] = working;
+        snprintf(l->line_sentences[line], sizeof(l->line_sentences[line]), "%s", sentence ? sentence : "");
+        if (l->listener.health)
+                l->listener.health(l->listener_userdata);
+}
+
+static void say(Health *h, const char *kind, const char *name, const char *state, const char *sentence) {
+        snprintf(h->component, sizeof(h->component), "%s%s%s", kind, name ? ":" : "", name ? name : "");
+        h->state = state;
+        snprintf(h->sentence, sizeof(h->sentence), "%s", sentence);
+}
+
+int locker_health(Locker *l, Health **ret, size_t *ret_n) {
+        const Cabinet *c = l->cabinet;
+        Now now = l->now();
+        size_t n = 0;
+        Health *all = calloc((size_t)(3 + c->n_lines + c->n_boards), sizeof(*all));
+
+        if (!all)
+                return -ENOMEM;
+        say(&all[n++], "ledger", NULL, l->ledger_failing ? "failed" : "ok",
+            l->ledger_failing ? "The last write failed; see the journal." : "");
+        say(&all[n++], "storage", NULL, l->storage_low ? "degraded" : "ok",
+            l->storage_low ? "The disk is nearly full: no deposits until space is freed." : "");
+        say(&all[n++], "clock", NULL, now.synced ? "ok" : "degraded", now.synced ? "" : "The wall clock is not synchronised.");
+        for (int i = 0; i < c->n_lines; i++)
+                say(&all[n++], "line", c->lines[i].name, l->lines[i] ? "ok" : "failed", l->line_sentences[i]);
+        for (int i = 0; i < c->n_boards; i++)
+                say(&all[n++], "board", c->boards[i].name, board_words[l->boards[i]].state, l->board_sentences[i]);
+        *ret = all;
+        *ret_n = n;
+        return 0;
+}

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What operators do, each with who and why in the ledger (F8). */
+#include "locker/private.h"
+#include "base/log.h"
+#include "base/message-ids.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static int check_place(const Locker *l, int slot, unsigned position, const char *reason) {
+        if (slot < 0 || slot >= l->cabinet->n_slots)
+                return LOCKER_E_UNKNOWN_SLOT;
+        if ((int)position > l->cabinet->slots[slot].n_positions)
+                return LOCKER_E_UNKNOWN_POSITION;
+        return reason && *reason ? 0 : LOCKER_E_INVALID_ARGUMENT;
+}
+
+/* Commits when r is 0, else rolls back; returns what happened. */
+static int finish(Locker *l, int r) {
+        if (r) {
+                locker_rollback(l);
+                return r;
+        }
+        return locker_commit(l);
+}
+
+static void tell_slot(Locker *l, int slot) {
+        if (l->listener.slot)
+                l->listener.slot(l->listener_userdata, slot);
+}
+
+static void tell_parcel(Locker *l, uint64_t id) {
+        if (l->listener.parcel)
+                l->listener.parcel(l->listener_userdata, id);
+}
+
+/* --- opening --- */
+
+typedef struct OperatorOpen {
+        Locker *locker;
+        Movement *door, *inner;
+        LockerReply reply;
+        void *userdata;
+        Placement place;
+} OperatorOpen;
+
+static void open_over(OperatorOpen *o, int result) {
+        LockerAnswer answer = {.result = result, .place = o->place};
+
+        if (o->inner && !o->inner->started)
+                movement_withdraw(o->inner);
+        o->reply(o->userdata, &answer);
+        free(o);
+}
+
+static void open_inner_done(Movement *m, int result) {
+        OperatorOpen *o = m->userdata;
+
+        o->inner = NULL;
+        open_over(o, result);
+}
+
+static void open_inner(OperatorOpen *o) {
+        if (!o->inner) {
+                open_over(o, 0);
+        } else if (movement_start(o->inner, open_inner_done, o) < 0) {
+                movement_withdraw(steal_ptr(o->inner));
+                open_over(o, LOCKER_E_POSITION_DID_NOT_OPEN);
+        }
+}
+
+static void open_door_done(Movement *m, int result) {
+        OperatorOpen *o = m->userdata;
+
+        o->door = NULL;
+        if (result)
+                open_over(o, result);
+        else
+                open_inner(o);
+}
+
+static int intend_operator(OperatorOpen *o, int slot, unsigned position, const char *actor, const char *reason) {
+        Locker *l = o->locker;
+        const Slot *k = &l->cabinet->slots[slot];
+        int inner = position ? l->cabinet->positions[k->first_position + (int)position - 1].lock : -1;
+        DoorState door = l->doors[k->lock].state;
+        char subject[SUBJECT_MAX];
+        int r = 0;
+
+        if (door != DOOR_OPEN && door != DOOR_LEFT_OPEN && door != DOOR_FORCED)
+                r = movement_intend(l, k->lock, LOCK_ACTION_UNLOCK, NULL, 0, "operator", actor, reason, &o->door);
+        if (r >= 0 && inner >= 0 && lock_is_shut(l, inner))
+                r = movement_intend(l, inner, LOCK_ACTION_UNLOCK, NULL, 0, "operator", actor, reason, &o->inner);
+        if (r < 0)
+                return r;
+        if (!o->door && !o->inner)
+                return LOCKER_E_WRONG_STATE;
+        subject_place(l, slot, position, subject);
+        return locker_record(l, actor, reason, "operator.opened", subject, data_place(l, slot, position), NULL);
+}
+
+void locker_open_slot(Locker *l, int slot, unsigned position, const char *actor, const char *reason, LockerReply reply, void *userdata) {
+        OperatorOpen *o = NULL;
+        int r = check_place(l, slot, position, reason);
+
+        if (!r && (l->holder[slot] || l->moving[l->cabinet->slots[slot].lock]))
+                r = LOCKER_E_SLOT_BUSY;
+        if (!r && !locker_board_online(l, l->cabinet->locks[l->cabinet->slots[slot].lock].board))
+                r = LOCKER_E_BOARD_OFFLINE;
+        if (!r) {
+                o = calloc(1, sizeof(*o));
+                r = o ? locker_begin(l) : -ENOMEM;
+        }
+        if (!r) {
+                *o = (OperatorOpen){.locker = l, .reply = reply, .userdata = userdata, .place = {.slot = slot, .position = position}};
+                r = finish(l, intend_operator(o, slot, position, actor, reason));
+                if (r) {
+                        movement_free(o->door);
+                        movement_free(o->inner);
+                }
+        }
+        if (r) {
+                free(o);
+                reply_refusal(reply, userdata, r, r == LOCKER_E_WRONG_STATE ? "The door is open already." : NULL);
+                return;
+        }
+        log_message(LOG_NOTICE, LOCKERD_MESSAGE_OPERATOR_OPEN,
+                    (const char *const[]){"LOCKERD_SLOT", l->cabinet->slots[slot].label, "LOCKERD_ACTOR", actor, NULL},
+                    "Slot %s is opened by %s: %s", l->cabinet->slots[slot].label, actor, reason);
+        if (!o->door) {
+                open_inner(o);
+        } else if (movement_start(o->door, open_door_done, o) < 0) {
+                movement_withdraw(steal_ptr(o->door));
+                open_over(o, LOCKER_E_SLOT_BUSY);
+        }
+}
+
+/* --- service --- */
+
+static int write_service(Locker *l, int slot, unsigned position, bool in_service, const char *actor, const char *reason) {
+        const Slot *k = &l->cabinet->slots[slot];
+        Service service = in_service ? SERVICE_IN : SERVICE_DISABLED;
+        char subject[SUBJECT_MAX];
+        int r = ledger_service_set(l->ledger, k->label, position, service, in_service ? NULL : reason);
+
+        /* "with all its positions": a slot enabled as a whole has no forgotten quarantine inside. */
+        if (in_service && !position)
+                for (int i = 1; r >= 0 && i <= k->n_positions; i++)
+                        r = ledger_service_set(l->ledger, k->label, (unsigned)i, SERVICE_IN, NULL);
+        if (r < 0)
+                return r;
+        subject_place(l, slot, position, subject);
+        return locker_record(l, actor, reason, in_service ? "slot.enabled" : "slot.disabled", subject, data_place(l, slot, position),
+                             NULL);
+}
+
+int locker_set_service(Locker *l, int slot, unsigned position, bool in_service, const char *actor, const char *reason) {
+        int r = check_place(l, slot, position, reason);
+
+        if (!r)
+                r = locker_begin(l);
+        if (r)
+                return r;
+        r = finish(l, write_service(l, slot, position, in_service, actor, reason));
+        tell_slot(l, slot);
+        return r;
+}
+
+/* --- reconcile --- */
+
+static int end_found_empty(Locker *l, ParcelRow *p) {
+        Now now = l->now();
+
+        p->ended = locker_wall(l, &now);
+        switch (p->state) {
+        case PARCEL_STORED:
+        case PARCEL_REJECTED:
+        case PARCEL_RECALLED:
+        case PARCEL_UNVERIFIED:
+                p->state = PARCEL_RETURNED;
+                return 0;
+        case PARCEL_RESERVED:
+                p->state = PARCEL_CANCELLED;
+                return 0;
+        case PARCEL_ANNOUNCED:
+        case PARCEL_DEPOSITING:
+        case PARCEL_COLLECTING:
+        case PARCEL_COLLECTED:
+        case PARCEL_RETURNED:
+        case PARCEL_CANCELLED:
+        case PARCEL_STATE_MAX:
+                break;
+        }
+        return LOCKER_E_WRONG_STATE;
+}
+
+static int write_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, const char *actor, const char *reason,
+                           uint64_t *ret_parcel) {
+        const char *label = l->cabinet->slots[slot].label;
+        _cleanup_parcel_ ParcelRow p = {0};
+        char subject[SUBJECT_MAX];
+        int r = ledger_parcel_at(l->ledger, label, position, &p);
+
+        if (r == -ENOENT && found_parcel)
+                return LOCKER_E_WRONG_STATE; /* nobody's parcel: it is for people to find out whose */
+        if (r < 0 && r != -ENOENT)
+                return r;
+        if (r >= 0) {
+                if (found_parcel && p.state != PARCEL_UNVERIFIED)
+                        return LOCKER_E_WRONG_STATE;
+                if (found_parcel)
+                        p.state = PARCEL_STORED;
+                r = found_parcel ? 0 : end_found_empty(l, &p);
+                if (!r)
+                        r = ledger_parcel_update(l->ledger, &p);
+                if (!r)
+                        r = locker_record_parcel(l, actor, reason, &p, NULL);
+                if (r)
+                        return r;
+                *ret_parcel = p.id;
+        }
+        if (!found_parcel) {
+                r = ledger_service_set(l->ledger, label, position, SERVICE_IN, NULL);
+                if (r < 0)
+                        return r;
+        }
+        subject_place(l, slot, position, subject);
+        return locker_record(l, actor, reason, "slot.reconciled", subject,
+                             json_pack("{s:s, s:i, s:s}", "slot", label, "position", (int)position, "found",
+                                       found_parcel ? "parcel" : "empty"),
+                             NULL);
+}
+
+int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, const char *actor, const char *reason) {
+        uint64_t parcel = 0;
+        int r = check_place(l, slot, position, reason);
+
+        if (!r && !position)
+                r = LOCKER_E_UNKNOWN_POSITION;
+        if (!r && l->holder[slot])
+                r = LOCKER_E_SLOT_BUSY;
+        if (!r)
+                r = locker_begin(l);
+        if (r)
+                return r;
+        r = finish(l, write_reconcile(l, slot, position, found_parcel, actor, reason, &parcel));
+        if (!r && parcel)
+                tell_parcel(l, parcel);
+        if (!r)
+                tell_slot(l, slot);
+        return r;
+}
+
+/* --- parcels --- */
+
+static int change_parcel(Locker *l, uint64_t id, ParcelState to, const char *actor, const char *reason) {
+        _cleanup_parcel_ ParcelRow p = {0};
+        Now now = l->now();
+
+        if (!reason || !*reason)
+                return LOCKER_E_INVALID_ARGUMENT;
+        int r = ledger_parcel_get(l->ledger, id, &p);
+        if (r == -ENOENT)
+                return LOCKER_E_UNKNOWN_PARCEL;
+        if (r < 0)
+                return r;
+        /* "cancelled" is for what has not come yet; what is being put in is the courier's to cancel. */
+        if (!parcel_may_become(p.state, to) || (to == PARCEL_CANCELLED && parcel_may_be_inside(p.state)))
+                return LOCKER_E_WRONG_STATE;
+        r = locker_begin(l);
+        if (r < 0)
+                return r;
+        p.state = to;
+        p.ended = parcel_is_final(to) ? locker_wall(l, &now) : 0;
+        if (to == PARCEL_RECALLED)
+                r = ledger_code_erase(l->ledger, id);
+        if (r >= 0)
+                r = ledger_parcel_update(l->ledger, &p);
+        if (r >= 0)
+                r = locker_record_parcel(l, actor, reason, &p, NULL);
+        r = finish(l, r < 0 ? r : 0);
+        if (!r)
+                tell_parcel(l, id);
+        return r;
+}
+
+int locker_recall(Locker *l, uint64_t parcel, const char *actor, const char *reason) {
+        return change_parcel(l, parcel, PARCEL_RECALLED, actor, reason);
+}
+
+int locker_release(Locker *l, uint64_t parcel, const char *actor, const char *reason) {
+        return change_parcel(l, parcel, PARCEL_CANCELLED, actor, reason);
+}
+
+int locker_new_code(Locker *l, uint64_t parcel, const char *actor, const char *reason, char *ret_code) {
+        _cleanup_parcel_ ParcelRow p = {0};
+        char code[CODE_LENGTH + 1];
+        Now now = l->now();
+
+        if (!reason || !*reason)
+                return LOCKER_E_INVALID_ARGUMENT;
+        int r = ledger_parcel_get(l->ledger, parcel, &p);
+        if (r == -ENOENT)
+                return LOCKER_E_UNKNOWN_PARCEL;
+        if (r < 0)
+                return r;
+        if (!parcel_is_collectable(p.state))
+                return LOCKER_E_WRONG_STATE;
+        r = locker_begin(l);
+        if (r < 0)
+                return r;
+        p.expires = locker_wall(l, &now) + (int64_t)l->settings->code_valid_usec;
+        r = ledger_parcel_update(l->ledger, &p);
+        if (r >= 0)
+                r = code_issue(l, &p, actor, reason, code);
+        r = finish(l, r < 0 ? r : 0);
+        if (!r)
+                memcpy(ret_code, code, sizeof(code));
+        explicit_bzero(code, sizeof(code));
+        if (!r)
+                tell_parcel(l, parcel);
+        return r;
+}
+
+int locker_announce(Locker *l, const DepositRequest *q, bool reserve, const char *actor, uint64_t *ret_parcel) {
+        _cleanup_parcel_ ParcelRow p = {0};
+        Now now = l->now();
+        int position = -1, size = q->size ? cabinet_find_size(l->cabinet, q->size) : -1;
+
+        if (size < 0)
+                return LOCKER_E_UNKNOWN_SIZE;
+        FitRequest fit = {.min_ordinal = l->cabinet->sizes[size].ordinal,
+                          .accessible = q->accessible,
+                          .temperature = q->temperature,
+                          .allow_larger = q->allow_larger};
+        if (reserve) {
+                Refusal refusal = locker_choose_position(l, &fit, NULL, &position);
+                if (refusal)
+                        return (int)refusal;
+                const Position *place = &l->cabinet->positions[position];
+                snprintf(p.slot, sizeof(p.slot), "%s", l->cabinet->slots[place->slot].label);
+                p.position = place->number;
+        }
+        p.state = reserve ? PARCEL_RESERVED : PARCEL_ANNOUNCED;
+        p.created = locker_wall(l, &now);
+        snprintf(p.size, sizeof(p.size), "%s", q->size);
+        p.recipient = q->recipient ? strdup(q->recipient) : NULL;
+        p.phone = q->phone ? strdup(q->phone) : NULL;
+        p.waybill = q->waybill ? strdup(q->waybill) : NULL;
+        int r = locker_begin(l);
+        if (r < 0)
+                return r;
+        r = ledger_parcel_insert(l->ledger, &p);
+        if (r >= 0)
+                r = locker_record_parcel(l, actor, NULL, &p, NULL);
+        r = finish(l, r < 0 ? r : 0);
+        if (!r) {
+                *ret_parcel = p.id;
+                tell_parcel(l, p.id);
+        }
+        return r;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "locker/private.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+int locker_find_slot(const Locker *l, const char *label) {
+        int low = 0, high = l->cabinet->n_slots;
+
+        while (low < high) {
+                int middle = (low + high) / 2, slot = l->slots_by_label[middle];
+                int order = strcmp(label, l->cabinet->slots[slot].label);
+                if (order == 0)
+                        return slot;
+                if (order < 0)
+                        high = middle;
+                else
+                        low = middle + 1;
+        }
+        return -1;
+}
+
+int parcel_place(const Locker *l, const ParcelRow *p, int *ret_slot, int *ret_position) {
+        int slot = p->slot[0] ? locker_find_slot(l, p->slot) : -1;
+
+        if (slot < 0 || p->position < 1 || (int)p->position > l->cabinet->slots[slot].n_positions)
+                return -ENOENT;
+        *ret_slot = slot;
+        *ret_position = l->cabinet->slots[slot].first_position + (int)p->position - 1;
+        return 0;
+}
+
+bool lock_is_shut(const Locker *l, int lock) {
+        return lock < 0 || door_is_shut(&l->doors[lock]);
+}
+
+bool locker_slot_shut(const Locker *l, int slot) {
+        return lock_is_shut(l, l->cabinet->slots[slot].lock);
+}
+
+Tri position_occupied(const Locker *l, int position) {
+        if (l->cabinet->positions[position].presence.board < 0 || !l->locks)
+                return TRI_UNKNOWN;
+        return locks_fact(l->locks, FACT_PRESENCE, position);
+}
+
+static bool usable(const Locker *l, int board) {
+        return l->boards[board] == BOARD_ONLINE || l->boards[board] == BOARD_STUCK;
+}
+
+typedef struct Gather {
+        Locker *locker;
+        PositionFacts *facts;
+        unsigned *load; /* [n_slots] */
+} Gather;
+
+static int gather_place(void *userdata, const PlaceRow *p) {
+        Gather *g = userdata;
+        int slot = locker_find_slot(g->locker, p->slot);
+
+        /* A parcel in a slot that the cabinet no longer has takes nothing away from the others. */
+        if (slot < 0 || p->position < 1 || (int)p->position > g->locker->cabinet->slots[slot].n_positions)
+                return 0;
+        g->facts[g->locker->cabinet->slots[slot].first_position + (int)p->position - 1].taken = true;
+        g->load[slot]++;
+        return 0;
+}
+
+static int gather_service(void *userdata, const ServiceRow *r) {
+        Gather *g = userdata;
+        int slot = locker_find_slot(g->locker, r->slot);
+
+        if (slot < 0)
+                return 0;
+        const Slot *s = &g->locker->cabinet->slots[slot];
+        for (int i = 0; i < s->n_positions; i++) {
+                PositionFacts *f = &g->facts[s->first_position + i];
+                if (r->position && r->position != (unsigned)i + 1)
+                        continue;
+                if (r->service != SERVICE_IN)
+                        f->in_service = false;
+                if (r->position)
+                        f->last_used = r->last_used;
+        }
+        return 0;
+}
+
+static void gather_sensors(Locker *l, int position, PositionFacts *f) {
+        const Position *p = &l->cabinet->positions[position];
+        const Lock *door = &l->cabinet->locks[l->cabinet->slots[p->slot].lock];
+
+        f->held = l->holder[p->slot] || !locker_slot_shut(l, p->slot);
+        f->board_online = usable(l, door->board) && (p->lock < 0 || usable(l, l->cabinet->locks[p->lock].board));
+        f->inner_unlocked = !lock_is_shut(l, p->lock);
+        f->has_presence = p->presence.board >= 0;
+        f->occupied = position_occupied(l, position);
+}
+
+/* What ledger and sensors say of every position, into fresh memory. */
+static int gather_facts(Locker *l, PositionFacts **ret) {
+        const Cabinet *c = l->cabinet;
+        _cleanup_free_ PositionFacts *facts = calloc((size_t)c->n_positions + 1, sizeof(*facts));
+        _cleanup_free_ unsigned *load = calloc((size_t)c->n_slots + 1, sizeof(*load));
+
+        if (!facts || !load)
+                return -ENOMEM;
+        for (int i = 0; i < c->n_positions; i++) {
+                facts[i].in_service = true;
+                gather_sensors(l, i, &facts[i]);
+        }
+        Gather g = {.locker = l, .facts = facts, .load = load};
+        int r = ledger_place_each(l->ledger, NULL, gather_place, &g);
+        if (r >= 0)
+                r = ledger_service_each(l->ledger, gather_service, &g);
+        if (r < 0)
+                return r;
+        for (int i = 0; i < c->n_positions; i++)
+                facts[i].slot_load = load[c->positions[i].slot];
+        *ret = steal_ptr(facts);
+        return 0;
+}
+
+Refusal locker_choose_position(Locker *l, const FitRequest *fit, const uint8_t *tried, int *ret_position) {
+        _cleanup_free_ PositionFacts *facts = NULL;
+
+        if (gather_facts(l, &facts) < 0)
+                return LOCKER_E_INTERNAL;
+        if (tried)
+                for (int i = 0; i < l->cabinet->n_positions; i++)
+                        facts[i].tried = tried[i];
+        return fit_choose(l->cabinet, facts, fit, ret_position);
+}
+
+bool position_is_free(Locker *l, int position) {
+        _cleanup_free_ PositionFacts *facts = NULL;
+
+        return gather_facts(l, &facts) >= 0 && fit_is_free(&facts[position]);
+}
+
+int locker_free_positions(Locker *l, unsigned *ret_by_size) {
+        _cleanup_free_ PositionFacts *facts = NULL;
+        int r = gather_facts(l, &facts);
+
+        if (r < 0)
+                return r;
+        memset(ret_by_size, 0, sizeof(*ret_by_size) * (size_t)l->cabinet->n_sizes);
+        for (int i = 0; i < l->cabinet->n_positions; i++)
+                if (fit_is_free(&facts[i]))
+                        ret_by_size[l->cabinet->slots[l->cabinet->positions[i].slot].size]++;
+        return 0;
+}
+
+int locker_quarantine(Locker *l, int position, const char *actor, const char *why) {
+        const Position *p = &l->cabinet->positions[position];
+        char subject[SUBJECT_MAX];
+
+        int r = ledger_service_set(l->ledger, l->cabinet->slots[p->slot].label, p->number, SERVICE_QUARANTINED, why);
+        if (r < 0)
+                return r;
+        subject_place(l, p->slot, p->number, subject);
+        return locker_record(l, actor, why, "slot.quarantined", subject, data_place(l, p->slot, p->number), NULL);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the use cases share among themselves: the state of the running cabinet that is not in the ledger (doors as the sensors tell,
+ * sessions, movements under way), and the steps every use case is made of. */
+#pragma once
+
+#include "base/text.h"
+#include "core/code.h"
+#include "core/fit.h"
+#include "core/mask.h"
+#include "locker/locker.h"
+#include <jansson.h>
+
+typedef struct Movement Movement;
+typedef void (*MovementDone)(Movement *m, int result);
+
+/* One lock being moved: from the intent in the ledger to the outcome. At most one a lock. */
+struct Movement {
+        Locker *locker;
+        uint64_t id;      /* in the ledger; 0 while a safety release has not been written yet */
+        uint64_t command; /* towards the lock driver; a retry gets a new one */
+        int lock;
+        LockAction action;
+        uint64_t expires;
+        bool urgent, started;
+        uint64_t secure_until; /* secure: by then the latch must be home; boot µs */
+        MovementDone done;
+        void *userdata;
+};
+
+typedef enum Step { STEP_NONE, STEP_DEPOSIT, STEP_COLLECT, STEP_TAKE_BACK } Step;
+typedef enum Choice { CHOICE_NONE, CHOICE_ACCEPT, CHOICE_REJECT, CHOICE_CANCEL } Choice;
+
+/* What has been said to the person while the doors are shut and the step is not settled, so that it is said once. */
+typedef enum Waiting { WAITING_NO, WAITING_FOR_LID, WAITING_FOR_ITEM, WAITING_FOR_CHOICE, WAITING_FOR_SECURE } Waiting;
+
+struct Session {
+        Session *next;
+        Locker *locker;
+        uint64_t id;
+        SessionKind kind;
+        SessionState state;
+        bool gone; /* ended for the outside; lives on until its doors are shut and its step is settled */
+        char terminal[LABEL_MAX];
+        char actor[LABEL_MAX + 16];
+        void *userdata;
+
+        /* who: set by authentication */
+        uint64_t person;
+        char courier_number[LABEL_MAX + 1];
+        uint64_t code_parcel;
+        IdentityJob *job;
+        char subject[SUBJECT_MAX]; /* whose lockout the running verification counts for */
+        uint64_t candidate;        /* the person being verified, 0: nobody */
+
+        /* what: the step at hand */
+        Step step;
+        Choice choice;
+        Waiting waiting;
+        uint64_t parcel;
+        int slot, position; /* indices; -1: none */
+        bool settled;       /* the step is over; the place is kept for reopening until grace_until */
+        bool reopened;      /* open again within the grace time: nothing to settle on shutting */
+        FitRequest fit;
+        uint8_t *tried; /* [n_positions], deposits */
+        Placement *queue;
+        size_t n_queue, queue_at;
+
+        /* the opening under way: door first, then the position's own lock */
+        Movement *door, *inner;
+        void (*opened)(Session *s, int result);
+
+        LockerReply reply;
+        void *reply_userdata;
+        char code[CODE_LENGTH + 1]; /* between commit and reply of a deposit only; erased */
+        int64_t expires_usec;
+        bool bound_password;
+
+        uint64_t idle_at, answer_at, grace_until, retry_at; /* boot µs */
+};
+
+typedef struct PendingEvent {
+        EventRow row;
+        char *type, *subject, *data;
+} PendingEvent;
+
+struct Locker {
+        const Cabinet *cabinet;
+        const Settings *settings;
+        Ledger *ledger;
+        Identity *identity;
+        Locks *locks;
+        Now (*now)(void);
+        uint8_t boot_id[16];
+        LockerListener listener;
+        void *listener_userdata;
+
+        Door *doors;          /* [n_locks] */
+        Movement **moving;    /* [n_locks] */
+        uint64_t *safety_at;  /* [n_slots]: next safety pulse while the input is active; USEC_INFINITY */
+        Session **holder;     /* [n_slots]: whose open slot it is */
+        int *slots_by_label;  /* indices, sorted by label */
+        BoardHealth *boards;  /* [n_boards] */
+        char (*board_sentences)[160];
+        bool *lines;          /* [n_lines] working */
+        char (*line_sentences)[160];
+        Session *sessions;
+        uint64_t next_command;
+
+        PendingEvent *pending;
+        size_t n_pending;
+        bool in_transaction;
+
+        bool recovered; /* what a former run left open has been settled or marked */
+        uint64_t recover_at, lockouts_at, checkpoint_at, storage_at;
+        bool storage_low;    /* no deposits */
+        bool ledger_failing; /* the last write failed */
+        int64_t wall_floor;  /* latest time the ledger has seen */
+};
+
+/* --- transactions and records (record.c) --- */
+int locker_begin(Locker *l);
+/* Commits, then tells the listener of the recorded events. */
+int locker_commit(Locker *l);
+void locker_rollback(Locker *l);
+/* Steals `data`. actor NULL: "lockerd". */
+int locker_record(Locker *l, const char *actor, const char *reason, const char *type, const char *subject, json_t *data,
+                  const char *secret);
+/* "slot:12" or "slot:P1/3" (number 0: the door). */
+void subject_place(const Locker *l, int slot, unsigned number, char ret[SUBJECT_MAX]);
+json_t *data_place(const Locker *l, int slot, unsigned number);
+json_t *data_parcel(const ParcelRow *p);
+int locker_record_parcel(Locker *l, const char *actor, const char *reason, const ParcelRow *p, const char *secret);
+int64_t locker_wall(const Locker *l, const Now *now);
+
+/* --- places (places.c) --- */
+int locker_find_slot(const Locker *l, const char *label);
+int parcel_place(const Locker *l, const ParcelRow *p, int *ret_slot, int *ret_position); /* -ENOENT: not in this cabinet */
+bool locker_slot_shut(const Locker *l, int slot);
+bool lock_is_shut(const Locker *l, int lock);
+Refusal locker_choose_position(Locker *l, const FitRequest *fit, const uint8_t *tried, int *ret_position);
+int locker_quarantine(Locker *l, int position, const char *actor, const char *why);
+Tri position_occupied(const Locker *l, int position);
+bool position_is_free(Locker *l, int position);
+
+/* --- movements (movements.c) --- */
+/* Writes the intent; inside a transaction. */
+int movement_intend(Locker *l, int lock, LockAction action, Session *s, uint64_t parcel, const char *why, const char *actor,
+                    const char *reason, Movement **ret);
+/* After the commit: gives the command. `done` gets 0, a Refusal or LOCKER_E_OUTCOME_UNKNOWN, never from inside. */
+int movement_start(Movement *m, MovementDone done, void *userdata);
+void movement_withdraw(Movement *m); /* an intent that is not needed any more: settles it */
+Movement *movement_free(Movement *m);
+void movement_facts(Locker *l, int lock, unsigned happened); /* from doors.c */
+int movement_settle_in(Movement *m, const char *outcome);
+void movements_result(void *userdata, uint64_t command, LockResult result, uint64_t at_boot);
+void movements_tick(Locker *l, const Now *now);
+uint64_t movements_next_deadline(const Locker *l);
+
+/* --- doors (doors.c) --- */
+void doors_happened(Locker *l, int lock, unsigned happened);
+void doors_fact(void *userdata, const Fact *fact, bool more);
+void doors_tick(Locker *l, const Now *now);
+uint64_t doors_next_deadline(const Locker *l);
+void safety_tick(Locker *l, const Now *now);
+
+/* --- opening a place for a session (opening.c) --- */
+int opening_intend(Session *s, const char *why);
+void opening_go(Session *s, void (*opened)(Session *s, int result));
+void opening_drop(Session *s);
+
+/* --- sessions (sessions.c) --- */
+int session_expect(Session *s, SessionKind kind); /* refusal unless authenticated as that kind and idle */
+int session_touch(Session *s);                    /* refusal when ended or a request is under way */
+void session_answer(Session *s, int result, const char *detail);
+void reply_refusal(LockerReply reply, void *userdata, int result, const char *detail);
+void session_set_state(Session *s, SessionState state);
+void session_prompt(Session *s, const char *what, const char *sentence);
+void session_take_slot(Session *s, int slot, int position);
+void session_drop_slot(Session *s); /* the place at hand is no longer this session's, as soon as it is shut */
+void session_settled(Session *s, const char *what, const char *sentence);
+void session_shut(Session *s);  /* doors changed: settle what can be settled (settle.c) */
+void session_answer_timeout(Session *s);
+void session_unlink(Session *s);
+void sessions_tick(Locker *l, const Now *now);
+uint64_t sessions_next_deadline(const Locker *l);
+void take_back_next(Session *s);
+void slot_released(Locker *l, int slot); /* tells the listener */
+
+/* --- lockouts (lockouts.c) --- */
+int lockout_check(Locker *l, const char *subject, char detail[LOCKER_DETAIL_MAX]); /* 0 or LOCKER_E_LOCKED_OUT */
+/* Counts a wrong entry for each subject, in one transaction; detail says what is left. */
+int lockout_wrong(Locker *l, const char *actor, const char *type, const char *const *subjects, size_t n, char detail[LOCKER_DETAIL_MAX]);
+int lockout_right(Locker *l, const char *subject); /* inside a transaction */
+void lockouts_tick(Locker *l, const Now *now);
+int lockouts_adopt(Locker *l);
+
+/* --- codes (codes.c) --- */
+int code_issue(Locker *l, ParcelRow *p, const char *actor, const char *reason, char ret_code[CODE_LENGTH + 1]); /* in a transaction */
+
+/* --- after a restart (recover.c) --- */
+int locker_recover_begin(Locker *l);
+void locker_recover(Locker *l);
+void settle_orphans(Locker *l, int slot); /* -1: all */
+void slot_exposed(Locker *l, int lock, const char *why);
+
+/* --- health (health.c) --- */
+void health_board(void *userdata, int board, BoardHealth health, const char *sentence);
+void health_line(void *userdata, int line, bool working, const char *sentence);
+
+/* --- storage (storage.c) --- */
+void storage_check(Locker *l, const Now *now);
+void storage_make_room(Locker *l);

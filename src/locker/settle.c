@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A slot's door has been shut (or a sensor inside has changed): what was the person's step, and what came of it? Sensors decide where there
+ * are any; where they contradict the person, the person is told and asked; where nobody answers, the parcel is unverified. */
+#include "locker/private.h"
+#include "base/log.h"
+#include "base/message-ids.h"
+
+#include <errno.h>
+
+#define RETRY_USEC (5 * USEC_PER_SEC)
+
+static void wait_for(Session *s, Waiting waiting, const char *what, const char *sentence) {
+        Locker *l = s->locker;
+        Now now = l->now();
+
+        if (s->waiting == waiting)
+                return;
+        s->waiting = waiting;
+        /* Nobody is there any more to choose. */
+        s->answer_at = s->gone && waiting == WAITING_FOR_CHOICE ? now.boot_usec : now.boot_usec + l->settings->answer_usec;
+        session_set_state(s, SESSION_CLOSING);
+        session_prompt(s, what, sentence);
+}
+
+static int write_end(Session *s, ParcelState state) {
+        Locker *l = s->locker;
+        _cleanup_parcel_ ParcelRow p = {0};
+        Now now = l->now();
+        int64_t wall = locker_wall(l, &now);
+        int r = ledger_parcel_get(l->ledger, s->parcel, &p);
+
+        if (r < 0)
+                return r;
+        p.state = state;
+        if (state == PARCEL_STORED && !p.stored) {
+                p.stored = wall;
+                p.expires = wall + (int64_t)l->settings->code_valid_usec;
+                r = ledger_position_used(l->ledger, p.slot, p.position);
+        }
+        if (parcel_is_final(state))
+                p.ended = wall;
+        if (r >= 0 && state == PARCEL_REJECTED)
+                r = ledger_code_erase(l->ledger, p.id);
+        if (r >= 0)
+                r = ledger_parcel_update(l->ledger, &p);
+        if (r >= 0)
+                r = locker_record_parcel(l, s->actor, NULL, &p, NULL);
+        if (r >= 0 && state == PARCEL_UNVERIFIED)
+                log_message(LOG_WARNING, LOCKERD_MESSAGE_UNVERIFIED, (const char *const[]){"LOCKERD_SLOT", p.slot, NULL},
+                            "Parcel %llu in slot %s position %u is unverified: look and reconcile", (unsigned long long)p.id, p.slot,
+                            p.position);
+        return r;
+}
+
+/* False: the ledger could not take it; the step stays and is tried again. */
+static bool end_parcel(Session *s, ParcelState state) {
+        Locker *l = s->locker;
+        int r = locker_begin(l);
+
+        if (r >= 0) {
+                r = write_end(s, state);
+                if (r < 0)
+                        locker_rollback(l);
+                else
+                        r = locker_commit(l);
+        }
+        if (r < 0) {
+                log_error_errno(r, "Cannot record that parcel %llu is %s; trying again", (unsigned long long)s->parcel,
+                                parcel_state_to_string(state));
+                s->retry_at = l->now().boot_usec + RETRY_USEC;
+                return false;
+        }
+        if (l->listener.parcel)
+                l->listener.parcel(l->listener_userdata, s->parcel);
+        return true;
+}
+
+static void end_step(Session *s, ParcelState state) {
+        static const struct {
+                ParcelState state;
+                const char *what, *sentence;
+        } words[] = {
+                {PARCEL_STORED, "stored", "The item is locked in."},
+                {PARCEL_CANCELLED, "cancelled", "The deposit was cancelled."},
+                {PARCEL_COLLECTED, "collected", "Thank you."},
+                {PARCEL_REJECTED, "rejected", "The item is locked in again and goes back with the courier."},
+                {PARCEL_UNVERIFIED, "unverified", "The operator has been asked to look into this slot."},
+        };
+
+        if (!end_parcel(s, state))
+                return;
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+                if (words[i].state == state)
+                        session_settled(s, words[i].what, words[i].sentence);
+}
+
+static void secured(Movement *m, int result) {
+        Session *s = m->userdata;
+
+        s->inner = NULL;
+        s->waiting = WAITING_NO;
+        if (result)
+                wait_for(s, WAITING_FOR_LID, "close-lid", "The position inside did not lock. Please open again and close its lid.");
+        else
+                session_shut(s);
+}
+
+/* A motor lock is shut by command once its lid is (A3). True: under way. */
+static bool secure_lid(Session *s, int lock) {
+        Locker *l = s->locker;
+
+        if (s->inner)
+                return true;
+        if (l->cabinet->locks[lock].kind != LOCK_MOTOR || s->waiting == WAITING_FOR_LID || l->moving[lock] ||
+            (l->doors[lock].has_contact && l->doors[lock].closed != TRI_YES))
+                return false;
+        if (locker_begin(l) < 0)
+                return false;
+        int r = movement_intend(l, lock, LOCK_ACTION_SECURE, s, s->parcel, "secure", s->actor, NULL, &s->inner);
+        if (r < 0) {
+                locker_rollback(l);
+                return false;
+        }
+        if (locker_commit(l) < 0) {
+                s->inner = movement_free(s->inner);
+                return false;
+        }
+        s->waiting = WAITING_FOR_SECURE;
+        session_set_state(s, SESSION_CLOSING);
+        if (movement_start(s->inner, secured, s) < 0) {
+                movement_withdraw(steal_ptr(s->inner));
+                s->waiting = WAITING_NO;
+                return false;
+        }
+        return true;
+}
+
+/* Is the position's own lock shut? Waits for it, or gives up when `final`. */
+typedef enum Lid { LID_SHUT, LID_WAITING, LID_GIVEN_UP } Lid;
+
+static Lid settle_lid(Session *s, bool final) {
+        int lock = s->locker->cabinet->positions[s->position].lock;
+
+        if (lock_is_shut(s->locker, lock))
+                return LID_SHUT;
+        if (secure_lid(s, lock))
+                return LID_WAITING;
+        if (final)
+                return LID_GIVEN_UP;
+        wait_for(s, WAITING_FOR_LID, "close-lid", "The lid inside is not locked. Please open the door again and close the lid.");
+        return LID_WAITING;
+}
+
+static void settle_deposit(Session *s, bool final) {
+        Lid lid = settle_lid(s, final);
+        Tri occupied = position_occupied(s->locker, s->position);
+
+        if (lid == LID_WAITING)
+                return;
+        if (lid == LID_GIVEN_UP) {
+                end_step(s, PARCEL_UNVERIFIED);
+        } else if (s->choice == CHOICE_CANCEL) {
+                if (occupied != TRI_YES)
+                        end_step(s, PARCEL_CANCELLED);
+                else if (final)
+                        end_step(s, PARCEL_UNVERIFIED);
+                else
+                        wait_for(s, WAITING_FOR_ITEM, "still-inside", "Something is still inside. Please open again and take it out.");
+        } else if (occupied == TRI_NO) {
+                if (final)
+                        end_step(s, PARCEL_CANCELLED);
+                else
+                        wait_for(s, WAITING_FOR_ITEM, "put-in", "The position is still empty. Please open again and put the item in.");
+        } else {
+                end_step(s, PARCEL_STORED);
+        }
+}
+
+static void settle_accept(Session *s, bool final) {
+        if (position_occupied(s->locker, s->position) != TRI_YES)
+                end_step(s, PARCEL_COLLECTED);
+        else if (final)
+                end_step(s, PARCEL_UNVERIFIED);
+        else
+                wait_for(s, WAITING_FOR_ITEM, "still-inside", "The item is still inside. Please open again and take it out.");
+}
+
+static void settle_reject(Session *s, bool final) {
+        Lid lid = settle_lid(s, final);
+
+        if (lid == LID_WAITING)
+                return;
+        if (lid == LID_SHUT && position_occupied(s->locker, s->position) != TRI_NO)
+                end_step(s, PARCEL_REJECTED);
+        else if (final)
+                end_step(s, PARCEL_UNVERIFIED);
+        else
+                wait_for(s, WAITING_FOR_ITEM, "put-back", "The position is empty. Please open again and put the item back.");
+}
+
+static void settle_unanswered(Session *s, bool final) {
+        Tri occupied = position_occupied(s->locker, s->position);
+
+        if (!final) {
+                wait_for(s, WAITING_FOR_CHOICE, "choose", "Do you keep the item (accept) or not (reject)?");
+                return;
+        }
+        if (occupied == TRI_YES)
+                end_step(s, lock_is_shut(s->locker, s->locker->cabinet->positions[s->position].lock) ? PARCEL_STORED
+                                                                                                     : PARCEL_UNVERIFIED);
+        else if (occupied == TRI_NO || s->locker->settings->unanswered_is_collected)
+                end_step(s, PARCEL_COLLECTED);
+        else
+                end_step(s, PARCEL_UNVERIFIED);
+}
+
+static void settle_collect(Session *s, bool final) {
+        int lock = s->locker->cabinet->positions[s->position].lock;
+
+        /* A motor lock does not shut by itself, whatever the person decides. */
+        if (!lock_is_shut(s->locker, lock) && s->waiting == WAITING_NO && secure_lid(s, lock))
+                return;
+        switch (s->choice) {
+        case CHOICE_ACCEPT:
+                settle_accept(s, final);
+                break;
+        case CHOICE_REJECT:
+                settle_reject(s, final);
+                break;
+        case CHOICE_NONE:
+        case CHOICE_CANCEL:
+                settle_unanswered(s, final);
+                break;
+        }
+}
+
+static void settle_take_back(Session *s, bool final) {
+        if (position_occupied(s->locker, s->position) == TRI_YES) {
+                if (!final) {
+                        wait_for(s, WAITING_FOR_ITEM, "still-inside", "The item is still inside. Please open again and take it out.");
+                        return;
+                }
+        } else if (!end_parcel(s, PARCEL_RETURNED)) {
+                return;
+        }
+        session_prompt(s, "returned", "Thank you.");
+        take_back_next(s);
+}
+
+static void settle(Session *s, bool final) {
+        switch (s->step) {
+        case STEP_NONE:
+                break;
+        case STEP_DEPOSIT:
+                settle_deposit(s, final);
+                break;
+        case STEP_COLLECT:
+                settle_collect(s, final);
+                break;
+        case STEP_TAKE_BACK:
+                settle_take_back(s, final);
+                break;
+        }
+}
+
+static void drop_leftovers(Session *s) {
+        Locker *l = s->locker;
+
+        for (int i = 0; i < l->cabinet->n_slots; i++)
+                if (l->holder[i] == s && i != s->slot && locker_slot_shut(l, i))
+                        slot_released(l, i);
+}
+
+void session_shut(Session *s) {
+        drop_leftovers(s);
+        if (s->slot < 0 || s->opened || !locker_slot_shut(s->locker, s->slot))
+                return;
+        if (s->settled) {
+                if (s->reopened) {
+                        s->reopened = false;
+                        s->grace_until = s->locker->now().boot_usec + s->locker->settings->reopen_grace_usec;
+                        session_set_state(s, SESSION_AUTHENTICATED);
+                }
+                if (s->gone)
+                        session_drop_slot(s);
+                return;
+        }
+        settle(s, false);
+}
+
+void session_answer_timeout(Session *s) {
+        if (s->slot >= 0 && !s->opened && !s->settled && locker_slot_shut(s->locker, s->slot))
+                settle(s, true);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When the disk fills up: first deposits stop, so that what is left is for collecting; and a reserve file, kept next to the ledger for this
+ * hour, is given up so that collections can still be recorded. */
+#include "locker/private.h"
+#include "base/log.h"
+#include "base/message-ids.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/statvfs.h>
+
+#define RESERVE_SIZE (4 << 20)
+#define RESERVE_GIVEN_UP_BELOW (1 << 20)
+#define CHECK_EVERY_USEC (10 * USEC_PER_SEC)
+
+static int free_bytes(const Locker *l, uint64_t *ret) {
+        struct statvfs v;
+
+        if (statvfs(ledger_path(l->ledger), &v) < 0)
+                return -errno;
+        *ret = (uint64_t)v.f_bavail * v.f_frsize;
+        return 0;
+}
+
+static char *reserve_path(const Locker *l) {
+        return text_printf("%s.reserve", ledger_path(l->ledger));
+}
+
+void storage_make_room(Locker *l) {
+        _cleanup_free_ char *path = NULL;
+        uint64_t available;
+
+        if (free_bytes(l, &available) < 0 || available >= RESERVE_GIVEN_UP_BELOW)
+                return;
+        path = reserve_path(l);
+        if (path && unlink(path) == 0)
+                log_message(LOG_WARNING, LOCKERD_MESSAGE_STORAGE_LOW, NULL,
+                            "The disk is full: the reserve has been given up so that collections can be recorded. Free some space.");
+}
+
+static void keep_reserve(Locker *l) {
+        _cleanup_free_ char *path = reserve_path(l);
+        _cleanup_close_ int fd = -1;
+
+        if (!path || access(path, F_OK) == 0)
+                return;
+        fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return;
+        /* posix_fallocate really takes the blocks; a sparse file would be no reserve. */
+        if (posix_fallocate(fd, 0, RESERVE_SIZE) != 0)
+                (void)unlink(path);
+}
+
+void storage_check(Locker *l, const Now *now) {
+        uint64_t available;
+        bool low;
+
+        l->storage_at = now->boot_usec + CHECK_EVERY_USEC;
+        if (free_bytes(l, &available) < 0)
+                return;
+        low = available < l->settings->minimum_free;
+        if (!low)
+                keep_reserve(l);
+        if (low == l->storage_low)
+                return;
+        l->storage_low = low;
+        log_message(low ? LOG_WARNING : LOG_NOTICE, LOCKERD_MESSAGE_STORAGE_LOW, NULL,
+                    low ? "The disk is nearly full (%llu KiB left): no deposits until space is freed"
+                        : "There is space on the disk again (%llu KiB): deposits are possible",
+                    (unsigned long long)(available / 1024));
+        if (l->listener.health)
+                l->listener.health(l->listener_userdata);
+}

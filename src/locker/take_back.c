@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A courier takes back everything rejected, recalled or expired in one go (F11): one door after the other. */
+#include "locker/private.h"
+#include "base/log.h"
+
+#include <errno.h>
+
+static int fill_queue(Locker *l, Session *s) {
+        _cleanup_free_ uint64_t *ids = NULL;
+        size_t n;
+        int r = session_parcels(l, s, &ids, &n);
+
+        if (r < 0)
+                return r;
+        free(s->queue);
+        s->queue = calloc(n + 1, sizeof(*s->queue));
+        s->n_queue = s->queue_at = 0;
+        if (!s->queue)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_parcel_ ParcelRow p = {0};
+                int slot, position;
+                r = ledger_parcel_get(l->ledger, ids[i], &p);
+                if (r < 0 || parcel_place(l, &p, &slot, &position) < 0)
+                        continue;
+                s->queue[s->n_queue++] =
+                        (Placement){.parcel = p.id, .slot = slot, .position = l->cabinet->positions[position].number};
+        }
+        return s->n_queue ? 0 : LOCKER_E_NOTHING_TO_COLLECT;
+}
+
+static void take_back_opened(Session *s, int result) {
+        if (!result) {
+                session_set_state(s, SESSION_OPEN);
+                if (s->reply)
+                        session_answer(s, 0, NULL);
+                session_prompt(s, "take-next", "Take the item out and close the door.");
+                session_shut(s);
+                return;
+        }
+        session_prompt(s, "did-not-open", refusal_sentence((Refusal)result));
+        session_drop_slot(s);
+        s->step = STEP_TAKE_BACK;
+        take_back_next(s);
+        if (s->step == STEP_NONE && s->reply)
+                session_answer(s, result, NULL);
+}
+
+static bool may_open(const Locker *l, const Session *s, int slot) {
+        DoorState door = l->doors[l->cabinet->slots[slot].lock].state;
+
+        return (!l->holder[slot] || l->holder[slot] == s) && !l->moving[l->cabinet->slots[slot].lock] &&
+               (door == DOOR_LOCKED || door == DOOR_JAMMED || door == DOOR_UNKNOWN);
+}
+
+static int open_one(Session *s, const Placement *place) {
+        Locker *l = s->locker;
+        _cleanup_parcel_ ParcelRow p = {0};
+
+        /* Between listing and now it may have been collected, or its slot be in somebody's hands: leave it for the next time. */
+        if (!may_open(l, s, place->slot) || ledger_parcel_get(l->ledger, place->parcel, &p) < 0 ||
+            !(p.state == PARCEL_REJECTED || p.state == PARCEL_RECALLED || locker_expired(l, &p)))
+                return LOCKER_E_SLOT_BUSY;
+        int r = locker_begin(l);
+        if (r < 0)
+                return r;
+        session_take_slot(s, place->slot, l->cabinet->slots[place->slot].first_position + (int)place->position - 1);
+        s->parcel = place->parcel;
+        r = opening_intend(s, "take-back");
+        if (r < 0)
+                locker_rollback(l);
+        else
+                r = locker_commit(l);
+        if (r < 0) {
+                opening_drop(s);
+                session_drop_slot(s);
+                return r;
+        }
+        opening_go(s, take_back_opened);
+        return 0;
+}
+
+/* Opens the next of the queue; at its end the step is over. */
+void take_back_next(Session *s) {
+        s->waiting = WAITING_NO;
+        s->answer_at = USEC_INFINITY;
+        while (s->queue_at < s->n_queue)
+                if (open_one(s, &s->queue[s->queue_at++]) == 0)
+                        return;
+        session_settled(s, "done", "That was all. Thank you.");
+}
+
+void locker_take_back(Locker *l, Session *s, LockerReply reply, void *userdata) {
+        int r = session_expect(s, SESSION_COURIER);
+
+        if (!r && s->step != STEP_NONE)
+                r = LOCKER_E_WRONG_STATE;
+        if (!r)
+                r = fill_queue(l, s);
+        if (r) {
+                reply_refusal(reply, userdata, r, NULL);
+                return;
+        }
+        s->step = STEP_TAKE_BACK;
+        s->choice = CHOICE_NONE;
+        s->reply = reply;
+        s->reply_userdata = userdata;
+        take_back_next(s);
+        if (s->step == STEP_NONE && s->reply)
+                session_answer(s, LOCKER_E_SLOT_BUSY, NULL);
+}
