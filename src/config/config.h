@@ -7,6 +7,8 @@
 #include "core/settings.h"
 #include <stdbool.h>
 
+/* Values, units, ranges and defaults: lockerd.conf(5), cabinet.conf(5), lockerd.board(5). Reading from memory: parse.h. */
+
 /* The complaints of one run: lines "file:line: [Section] Key=value: what is wrong; what is allowed". */
 typedef struct ConfigReport {
         char **lines;
@@ -15,8 +17,12 @@ typedef struct ConfigReport {
 
 void config_report_clear(ConfigReport *r);
 
-/* path NULL: the installed default (which may be absent: all defaults). A path that was named must exist.
+/* On failure *ret is untouched. -EINVAL: the files are wrong, the lines say where; anything else: something broke
+ * (a file that cannot be read, no memory), and a line says what.
+ *
+ * path NULL: the installed default (which may be absent: all defaults). A path that was named must exist.
  * Also reads the *.conf files of <path>.d in the order of their names. 0, or negative errno with ≥ 1 line in the report. */
 int config_read_settings(const char *path, Settings **ret, ConfigReport *report);
-/* board_directory holds the profiles that the boards name. */
+/* board_directory holds the profiles that the boards name. What is returned is safe to wire up: every lock has a contact
+ * or a latch, every channel exists and has one user, every pulse is within its profile, every slot has a position. */
 int config_read_cabinet(const char *path, const char *board_directory, Cabinet **ret, ConfigReport *report);

@@ -157,13 +157,14 @@ static int parse_bytes(const ConfigKey *key, const IniEntry *entry, void *field)
 }
 
 static void format_bytes(uint64_t v, char *buffer, size_t size) {
-        unsigned unit = 0;
+        static const char *const units[] = {"", "K", "M", "G", "T"};
+        size_t unit = 0;
 
-        while (v >= 1024 && v % 1024 == 0 && unit < 4) {
+        while (v >= 1024 && v % 1024 == 0 && unit + 1 < ARRAY_SIZE(units)) {
                 v /= 1024;
                 unit++;
         }
-        snprintf(buffer, size, "%" PRIu64 "%.1s", v, unit ? &byte_units[unit - 1] : "");
+        snprintf(buffer, size, "%" PRIu64 "%s", v, units[unit]);
 }
 
 static void describe_bytes(const ConfigKey *key, char *buffer, size_t size) {

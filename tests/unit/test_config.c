@@ -798,5 +798,10 @@ int main(void) {
                 cmocka_unit_test(test_settings_named_file_absent_is_an_error),
         };
 
+        const char *root = getenv("SOURCE_ROOT");
+        if (root && chdir(root) < 0) {
+                perror(root);
+                return 1;
+        }
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
