@@ -2,7 +2,14 @@
 /* The ledger: the one truth about slots, parcels, people and what was done, in SQLite (WAL, synchronous=FULL). A change, its
  * audit row, its event and its outbox row are one transaction. Only this folder knows SQL; rows go in and out as structs.
  *
- * Errors: negative errno. -ENOSPC: the disk is full and nothing was changed. -EUCLEAN: the file is damaged. */
+ * Errors: negative errno. -ENOSPC: the disk is full and nothing was changed. -EUCLEAN: the file is damaged. -EIO: the disk failed.
+ * -EEXIST: somebody else has that place, code, number. -EINVAL: a value that the rules forbid. -ENOENT: no such row, or it refers to
+ * one that is not there. The last three leave an open transaction as it was; after any other error it is lost: every call answers
+ * with the same error until ledger_rollback(), or ledger_commit(), which then rolls back.
+ *
+ * Functions that change several rows may be called without a transaction; they take one of their own.
+ * Callbacks: not 0 ends the walk and is returned. They may ask, and change the row they are given, but no others of its table. Rows
+ * and their strings are the ledger's and live as long as the call. */
 #pragma once
 
 #include "base/clock.h"
@@ -30,7 +37,8 @@ typedef enum LedgerProblem {
 const char *ledger_problem_sentence(LedgerProblem p);
 
 /* Creates, migrates and quick-checks (the tables of the present; history is checked by ledger_check_file in a process of its
- * own, because it takes as long as the history is). Takes the vault. */
+ * own, because it takes as long as the history is). Takes the vault when
+ * it succeeds. <path>.lock keeps a second daemon out. *ret_problem is always set, *ret_detail (fresh memory) on failure. */
 int ledger_open(Ledger **ret, const char *path, Vault *vault, LedgerProblem *ret_problem, char **ret_detail);
 Ledger *ledger_free(Ledger *l);
 DEFINE_CLEANUP(Ledger *, ledger_free);
@@ -39,19 +47,21 @@ int ledger_check_file(const char *path, char **ret_detail);
 Vault *ledger_vault(Ledger *l);
 const char *ledger_path(const Ledger *l);
 
-int ledger_begin(Ledger *l);
+int ledger_begin(Ledger *l); /* -EINVAL: one is open already */
+/* One sync of the disk. On failure nothing of the transaction stays and no transaction is open. */
 int ledger_commit(Ledger *l);
 void ledger_rollback(Ledger *l); /* does nothing outside a transaction */
-/* Moves the WAL into the file; for idle moments. */
+/* Moves the WAL into the file; for idle moments. After something personal was erased it also empties the WAL. */
 int ledger_checkpoint(Ledger *l);
 /* True when enough was written since the last checkpoint to be worth one. */
 bool ledger_wants_checkpoint(const Ledger *l);
 
-/* Online copy to a file that must not exist. Steps of `pages`; call until *ret_done. */
+/* Online copy to a file that must not exist (-EEXIST). Steps of `pages` of 4 KB (-1: all at once); call until *ret_done. The daemon
+ * may write between the steps. Not in the middle of a transaction: such a step does nothing. */
 typedef struct LedgerBackup LedgerBackup;
 int ledger_backup_begin(Ledger *l, const char *path, LedgerBackup **ret);
 int ledger_backup_step(LedgerBackup *b, int pages, bool *ret_done);
-/* Syncs and closes; removes the file unless it is complete. */
+/* Syncs and closes; removes the file unless it is complete (-ECANCELED). */
 int ledger_backup_end(LedgerBackup *b, uint64_t *ret_bytes);
 
 /* --- Slots and positions ----------------------------------------------------------------------------------- */
@@ -94,20 +104,22 @@ static inline void parcel_row_donep(ParcelRow *p) {
 }
 #define _cleanup_parcel_ _cleanup_(parcel_row_donep)
 
-int ledger_parcel_insert(Ledger *l, ParcelRow *p);           /* sets id */
+/* Sets id, which is never used again. State: one that may begin. Announced has no place, all others have one. -EEXIST: taken. */
+int ledger_parcel_insert(Ledger *l, ParcelRow *p);
 int ledger_parcel_get(Ledger *l, uint64_t id, ParcelRow *ret); /* live ones; -ENOENT */
 int ledger_parcel_history(Ledger *l, uint64_t id, ParcelRow *ret); /* ended ones; -ENOENT */
 int ledger_parcel_at(Ledger *l, const char *slot, unsigned position, ParcelRow *ret); /* live; -ENOENT */
-/* Stores state, place, courier, person, times of a live parcel; a final state moves it to the history, with its code erased.
- * The transition is checked against the life-cycle table once more (-EINVAL). */
+/* Stores state, place, size, courier, person, stored, expires of a live parcel; not waybill, recipient, phone, created. A final
+ * state needs `ended` and moves it to the history, with its code erased. The transition is checked against the life-cycle table
+ * once more (-EINVAL). -EEXIST: the place is taken. -ENOENT: not a live parcel. */
 int ledger_parcel_update(Ledger *l, const ParcelRow *p);
-/* Live parcels, oldest first, at most `max` (0: all). The rows' strings are filled. */
+/* Live parcels, oldest first. The rows' strings are filled. */
 typedef int (*ParcelEach)(void *userdata, const ParcelRow *p);
 int ledger_parcel_each(Ledger *l, ParcelEach each, void *userdata);
 int ledger_parcel_each_of_person(Ledger *l, uint64_t person, ParcelEach each, void *userdata);
 int ledger_parcel_each_of_phone_tail(Ledger *l, const char *tail4, ParcelEach each, void *userdata);
 int ledger_parcel_each_in_slot(Ledger *l, const char *slot, ParcelEach each, void *userdata);
-/* Only id, state, slot, position: for maps and allocation. */
+/* Only id, state, slot, position, expiry: for maps and allocation. NULL: all live parcels, announced ones (slot "") too. */
 typedef struct PlaceRow {
         uint64_t id;
         ParcelState state;
@@ -119,7 +131,8 @@ int ledger_place_each(Ledger *l, const char *slot_or_null, int (*each)(void *use
 
 /* --- Pickup codes: keyed hashes only -------------------------------------------------------------------------- */
 
-int ledger_code_set(Ledger *l, uint64_t parcel, const char *code);   /* replaces; -EEXIST when another parcel has this code */
+/* Replaces; -EEXIST when another live parcel has this code, -ENOENT when the parcel is not live. `code` is normalised. */
+int ledger_code_set(Ledger *l, uint64_t parcel, const char *code);
 int ledger_code_find(Ledger *l, const char *code, uint64_t *ret_parcel); /* -ENOENT */
 bool ledger_code_matches(Ledger *l, uint64_t parcel, const char *code);  /* constant time */
 int ledger_code_erase(Ledger *l, uint64_t parcel);
@@ -143,14 +156,20 @@ static inline void person_row_donep(PersonRow *p) {
 }
 #define _cleanup_person_ _cleanup_(person_row_donep)
 
-int ledger_person_insert(Ledger *l, PersonRow *p); /* sets id; -EEXIST: number or phone is enrolled */
+/* Sets id; -EEXIST: the number, or the phone of somebody of the same kind, is enrolled. */
+int ledger_person_insert(Ledger *l, PersonRow *p);
 int ledger_person_get(Ledger *l, uint64_t id, PersonRow *ret); /* not revoked; -ENOENT */
 int ledger_person_by_number(Ledger *l, const char *number, PersonRow *ret);
-int ledger_person_by_phone(Ledger *l, const char *phone, PersonRow *ret); /* digits are compared */
-/* Erases name, phone, their key and all credentials; the row and its number's history stay. */
+/* Digits are compared. A recipient before a courier with the same phone. */
+int ledger_person_by_phone(Ledger *l, const char *phone, PersonRow *ret);
+/* Erases name, phone, their key, all credentials, and name and phone in this person's ended parcels; the row and its number's
+ * history stay, and the number and phone may be enrolled again. Live parcels keep theirs until they end. -ENOENT. */
 int ledger_person_revoke(Ledger *l, uint64_t id, int64_t wall);
+/* Those who are not revoked. */
 int ledger_person_each(Ledger *l, int (*each)(void *userdata, const PersonRow *p), void *userdata);
 
+/* Replaces. At most IDENTITY_DATA_MAX bytes, sealed with the person's key. Kinds "pin" and "password" show in PersonRow.
+ * -ENOENT: no such person, or revoked. */
 int ledger_credential_set(Ledger *l, uint64_t person, const char *kind, const uint8_t *data, size_t n);
 /* ret_data: room for IDENTITY_DATA_MAX (128). -ENOENT. */
 int ledger_credential_get(Ledger *l, uint64_t person, const char *kind, uint8_t *ret_data, size_t *ret_n);
@@ -173,17 +192,20 @@ typedef struct MovementRow {
         char slot[LABEL_MAX];
         unsigned position;             /* 0: the door, else the position's lock */
         const char *action;            /* "unlock", "secure" */
-        const char *why;               /* "deposit" "collect" "reopen" "take-back" "operator" "safety" "retry" "secure" */
+        const char *why;               /* "deposit" "collect" "reopen" "take-back" "operator" "safety" "retry" "secure"
+                                          * "too-small" "not-empty" "does-not-open" */
         const char *actor;
         const char *reason;            /* operators; may be NULL */
 } MovementRow;
 int ledger_movement_intend(Ledger *l, MovementRow *m, const Now *now); /* sets id */
 /* outcome: "released" "failed" "not-sent" "refused" "unknown" "withdrawn" "secured" */
+/* -EALREADY: settled before (the first outcome stands); -ENOENT. */
 int ledger_movement_settle(Ledger *l, uint64_t id, const char *outcome, const Now *now);
 int ledger_movement_each_open(Ledger *l, int (*each)(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel), void *userdata);
 
 /* --- Sessions ------------------------------------------------------------------------------------------------ */
 
+/* On a session that has ended: -ENOENT. */
 int ledger_session_begin(Ledger *l, const char *kind, const char *terminal, const Now *now, uint64_t *ret_id);
 int ledger_session_person(Ledger *l, uint64_t id, uint64_t person, const char *evidence);
 int ledger_session_end(Ledger *l, uint64_t id, const char *how, const Now *now);
@@ -206,19 +228,21 @@ typedef struct Record {
         const char *type, *subject, *data;
         const char *secret; /* JSON for the backend only (a code), sealed in the outbox and scrubbed on acknowledgement; may be NULL */
 } Record;
-/* Writes the event, its outbox row and its audit row. Inside a transaction only. ret->strings are those of `r`. */
+/* Writes the event, its outbox row and its audit row. Inside a transaction only (-EINVAL). ret->strings are those of `r`; `ret` may
+ * be NULL. */
 int ledger_record(Ledger *l, const Record *r, const Now *now, EventRow *ret);
 
+/* limit 0: all */
 int ledger_event_each(Ledger *l, uint64_t after, unsigned limit, int (*each)(void *userdata, const EventRow *e), void *userdata);
 int ledger_outbox_length(Ledger *l, uint64_t *ret);
 /* The next events to send, in order; secret is opened. */
 int ledger_outbox_each(Ledger *l, uint64_t after, unsigned limit, int (*each)(void *userdata, const EventRow *e, const char *secret), void *userdata);
 int ledger_outbox_acknowledge(Ledger *l, uint64_t sequence); /* everything up to it leaves, secrets are scrubbed */
 
-#define AUDIT_HEAD_MAX 96 /* "<sequence>:<64 hex>" */
+#define AUDIT_HEAD_MAX 96 /* "<sequence>:<64 hex>"; sequence 0: nothing recorded yet */
 int ledger_audit_head(Ledger *l, char ret[AUDIT_HEAD_MAX]);
 /* Recomputes the chain, read-only, on the file (a process of its own). 0 right; -EUCLEAN: detail says from which row on. */
 int ledger_audit_verify_file(const char *path, uint64_t *ret_rows, char ret_head[AUDIT_HEAD_MAX], char **ret_detail);
 
-/* Latest event time: a floor for the wall clock when it is not synchronised. */
+/* Latest event time: a floor for the wall clock when it is not synchronised. 0: no event yet. */
 int ledger_last_wall(Ledger *l, int64_t *ret);

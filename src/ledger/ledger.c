@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The open ledger: transactions and checkpoints. Opening is in open.c. */
+#include "ledger/sql.h"
+
+#include <errno.h>
+
+#define WORTH_A_CHECKPOINT 200  /* pages */
+#define FORCED_CHECKPOINT  1024 /* pages: 4 MB */
+
+const char *ledger_problem_sentence(LedgerProblem p) {
+        switch (p) {
+        case LEDGER_PROBLEM_NONE:
+                return "The ledger is in order.";
+        case LEDGER_PROBLEM_DAMAGED:
+                return "The ledger is damaged. Keep the file for inspection and put a backup in its place.";
+        case LEDGER_PROBLEM_NEWER:
+                return "The ledger was written by a newer lockerd. Install that version again; an older one "
+                       "must not touch it.";
+        case LEDGER_PROBLEM_WRONG_KEY:
+                return "The ledger was sealed with another key. Put the key file (or credential) back that "
+                       "belongs to it.";
+        case LEDGER_PROBLEM_FULL:
+                return "The disk is full. Make room on the file system of the ledger.";
+        case LEDGER_PROBLEM_LOCKED:
+                return "Another lockerd has the ledger open. Stop it first.";
+        case LEDGER_PROBLEM_IO:
+                return "The ledger cannot be read or written. Check path, permissions and the disk.";
+        }
+        return "The ledger cannot be used.";
+}
+
+Vault *ledger_vault(Ledger *l) {
+        return l->vault;
+}
+
+const char *ledger_path(const Ledger *l) {
+        return l->path;
+}
+
+Ledger *ledger_free(Ledger *l) {
+        if (!l)
+                return NULL;
+        for (int i = 0; i < SQL_MAX; i++)
+                sqlite3_finalize(l->statements[i]);
+        sqlite3_close_v2(l->db);
+        /* Only now may another daemon have the file. */
+        if (l->lock_fd >= 0)
+                close(l->lock_fd);
+        vault_free(l->vault);
+        free(l->path);
+        free(l);
+        return NULL;
+}
+
+int ledger_begin(Ledger *l) {
+        if (l->in_transaction)
+                return -EINVAL;
+        _cleanup_query_ Query q = {0};
+        int r = query_begin(&q, l, SQL_BEGIN);
+        if (r >= 0)
+                r = query_run(&q);
+        if (r < 0)
+                return r;
+        l->in_transaction = true;
+        l->failure = 0;
+        return 0;
+}
+
+static int commit(Ledger *l) {
+        _cleanup_query_ Query q = {0};
+
+        if (!l->in_transaction)
+                return -EINVAL;
+        int r = query_begin(&q, l, SQL_COMMIT);
+        return r < 0 ? r : query_run(&q);
+}
+
+int ledger_commit(Ledger *l) {
+        int r = commit(l);
+
+        if (r < 0) {
+                ledger_rollback(l);
+                return r;
+        }
+        l->in_transaction = false;
+        return 0;
+}
+
+void ledger_rollback(Ledger *l) {
+        if (!l->in_transaction)
+                return;
+        /* After some errors SQLite has already done it. */
+        if (!sqlite3_get_autocommit(l->db))
+                (void)sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
+        l->in_transaction = false;
+        l->failure = 0;
+}
+
+static int checkpoint(Ledger *l, int mode) {
+        int in_wal = -1, in_file = -1;
+        int rc = sqlite3_wal_checkpoint_v2(l->db, NULL, mode, &in_wal, &in_file);
+
+        if (in_wal >= 0) {
+                l->wal_pages = in_wal;
+                l->wal_done = in_file;
+        }
+        /* A checker in another process may hold an old state for a while: not before many more pages again.
+         */
+        l->wal_force = l->wal_done < l->wal_pages ? l->wal_pages + FORCED_CHECKPOINT : FORCED_CHECKPOINT;
+        return rc;
+}
+
+int ledger_checkpoint(Ledger *l) {
+        int rc = checkpoint(l, SQLITE_CHECKPOINT_PASSIVE);
+
+        if (rc == SQLITE_OK && l->scrub != SCRUB_NONE) {
+                /* What was erased is still in old pages of the WAL. Never wait for a reader here: if there is
+                 * one, the next checkpoint tries again. */
+                sqlite3_busy_timeout(l->db, 0);
+                rc = checkpoint(l, SQLITE_CHECKPOINT_TRUNCATE);
+                sqlite3_busy_timeout(l->db, 1000);
+                if (rc == SQLITE_OK)
+                        l->scrub = SCRUB_NONE;
+                else if (rc == SQLITE_BUSY) {
+                        l->scrub = SCRUB_NEXT;
+                        rc = SQLITE_OK;
+                }
+        }
+        return sql_errno(l->db, rc);
+}
+
+bool ledger_wants_checkpoint(const Ledger *l) {
+        return l->scrub == SCRUB_SOON || l->wal_pages - l->wal_done >= WORTH_A_CHECKPOINT;
+}
+
+int ledger_committed(void *userdata, sqlite3 *db, const char *database, int pages) {
+        Ledger *l = userdata;
+
+        if (pages < l->wal_pages) {
+                /* The WAL began again at its start. */
+                l->wal_done = 0;
+                l->wal_force = FORCED_CHECKPOINT;
+        }
+        l->wal_pages = pages;
+        /* The commit is durable already: trouble with the checkpoint is not the commit's trouble. */
+        if (pages >= l->wal_force)
+                (void)checkpoint(l, SQLITE_CHECKPOINT_PASSIVE);
+        return SQLITE_OK;
+}

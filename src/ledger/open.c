@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening: lock, look before touching, migrate, check the present. Cost does not depend on the history. */
+#include "base/text.h"
+#include "ledger/migrations.h"
+#include "ledger/sql.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+static const char key_check_text[] = "lockerd ledger";
+
+/* What goes wrong on the way, for the operator. */
+typedef struct Trouble {
+        LedgerProblem problem;
+        char *detail;
+} Trouble;
+
+static LedgerProblem problem_of(int r) {
+        switch (r) {
+        case -EUCLEAN:
+                return LEDGER_PROBLEM_DAMAGED;
+        case -ENOSPC:
+        case -EDQUOT:
+                return LEDGER_PROBLEM_FULL;
+        case -EBUSY:
+                return LEDGER_PROBLEM_LOCKED;
+        }
+        return LEDGER_PROBLEM_IO;
+}
+
+/* The first complaint is the one that counts. */
+_printf_(4, 5) static int trouble(Trouble *t, LedgerProblem problem, int r, const char *format, ...) {
+        va_list ap;
+
+        if (t->problem != LEDGER_PROBLEM_NONE)
+                return r;
+        t->problem = problem;
+        va_start(ap, format);
+        if (vasprintf(&t->detail, format, ap) < 0)
+                t->detail = NULL;
+        va_end(ap);
+        return r;
+}
+
+static int trouble_sql(Trouble *t, const Ledger *l, int r, const char *doing) {
+        return trouble(t, problem_of(r), r, "%s: %s: %s", l->path, doing, sqlite3_errmsg(l->db));
+}
+
+/* SQLite's own locks must let checkers read while the daemon runs, so what keeps a second daemon out is this
+ * file. It stays: removing it would race with whoever is just opening it. */
+static int take_lock(Ledger *l, Trouble *t) {
+        _cleanup_free_ char *path = text_printf("%s.lock", l->path);
+
+        if (!path)
+                return -ENOMEM;
+        l->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+        if (l->lock_fd < 0) {
+                int r = -errno;
+                return trouble(t, problem_of(r), r, "%s: %s", path, strerror(-r));
+        }
+        if (flock(l->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+                if (errno == EWOULDBLOCK)
+                        return trouble(t, LEDGER_PROBLEM_LOCKED, -EBUSY, "%s is held by another process",
+                                       path);
+                int r = -errno;
+                return trouble(t, LEDGER_PROBLEM_IO, r, "%s: %s", path, strerror(-r));
+        }
+        return 0;
+}
+
+/* SQLite would create the file by the umask. Done under the lock and before SQLite has the file open, because
+ * closing a descriptor of it would drop SQLite's locks. */
+static int touch_file(Ledger *l, Trouble *t) {
+        struct stat st;
+        bool created = true;
+        _cleanup_close_ int fd = open(l->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
+
+        if (fd < 0 && errno == EEXIST) {
+                created = false;
+                fd = open(l->path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        }
+        if (fd < 0 || fstat(fd, &st) < 0) {
+                int r = -errno;
+                return trouble(t, problem_of(r), r, "%s: %s", l->path, strerror(-r));
+        }
+        if (!S_ISREG(st.st_mode))
+                return trouble(t, LEDGER_PROBLEM_IO, -EINVAL, "%s is not a regular file", l->path);
+        if (!created)
+                return 0;
+        _cleanup_free_ char *copy = strdup(l->path);
+        if (!copy)
+                return -ENOMEM;
+        _cleanup_close_ int directory = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (directory < 0 || fsync(directory) < 0) {
+                int r = -errno;
+                return trouble(t, problem_of(r), r, "directory of %s: %s", l->path, strerror(-r));
+        }
+        return 0;
+}
+
+static int connect_file(Ledger *l, Trouble *t) {
+        int rc =
+                sqlite3_open_v2(l->path, &l->db,
+                                SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE, NULL);
+        if (!l->db)
+                return -ENOMEM;
+        sqlite3_extended_result_codes(l->db, 1);
+        if (rc != SQLITE_OK)
+                return trouble_sql(t, l, sql_errno(l->db, rc), "cannot be opened");
+        (void)sqlite3_db_config(l->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 256, 128);
+        (void)sqlite3_db_config(l->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+        (void)sqlite3_db_config(l->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+        sqlite3_busy_timeout(l->db, 1000);
+        return 0;
+}
+
+static int pragma_number(sqlite3 *db, const char *pragma, int64_t *ret) {
+        sqlite3_stmt *stmt = NULL;
+        int rc = sqlite3_prepare_v2(db, pragma, -1, &stmt, NULL);
+
+        if (rc == SQLITE_OK)
+                rc = sqlite3_step(stmt);
+        int r = rc == SQLITE_ROW ? 0 : rc == SQLITE_DONE ? -EIO : sql_errno(db, rc);
+        if (r >= 0)
+                *ret = sqlite3_column_int64(stmt, 0);
+        sqlite3_finalize(stmt);
+        return r;
+}
+
+/* Whose file is it, and of which version? Nothing is written before that is known. */
+static int identify(Ledger *l, Trouble *t, int *ret_version) {
+        int64_t application = 0, version = 0, tables = 0;
+
+        int r = pragma_number(l->db, "PRAGMA application_id", &application);
+        if (r >= 0)
+                r = pragma_number(l->db, "PRAGMA user_version", &version);
+        if (r >= 0)
+                r = pragma_number(l->db, "SELECT count(*) FROM sqlite_schema", &tables);
+        if (r < 0)
+                return trouble_sql(t, l, r, "cannot be read");
+        if (application == 0 && version == 0 && tables == 0) {
+                *ret_version = 0;
+                return 0;
+        }
+        if (application != APPLICATION_ID)
+                return trouble(t, LEDGER_PROBLEM_DAMAGED, -EUCLEAN, "%s is a database of another program",
+                               l->path);
+        if (version > ledger_n_migrations)
+                return trouble(t, LEDGER_PROBLEM_NEWER, -EPROTO,
+                               "%s has version %lld, this lockerd knows versions up to %d", l->path,
+                               (long long)version, ledger_n_migrations);
+        if (version < 1)
+                return trouble(t, LEDGER_PROBLEM_DAMAGED, -EUCLEAN, "%s has no version", l->path);
+        *ret_version = (int)version;
+        return 0;
+}
+
+static int set_up(Ledger *l, Trouble *t) {
+        static const char pragmas[] = "PRAGMA journal_mode = WAL;"
+                                      "PRAGMA synchronous = FULL;"
+                                      "PRAGMA foreign_keys = ON;"
+                                      "PRAGMA secure_delete = ON;"
+                                      "PRAGMA cell_size_check = ON;"
+                                      "PRAGMA temp_store = MEMORY;"
+                                      "PRAGMA mmap_size = 0;"
+                                      "PRAGMA cache_size = -1024;"
+                                      "PRAGMA wal_autocheckpoint = 0;"
+                                      "PRAGMA journal_size_limit = 4194304;";
+        int r = sql_exec(l->db, pragmas);
+        if (r < 0)
+                return trouble_sql(t, l, r, "cannot be set up");
+        /* Where the file system cannot do WAL, SQLite stays in the old mode without a word. */
+        int64_t is_wal = 0;
+        r = pragma_number(l->db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &is_wal);
+        if (r < 0)
+                return trouble_sql(t, l, r, "cannot be set up");
+        if (!is_wal)
+                return trouble(t, LEDGER_PROBLEM_IO, -EOPNOTSUPP,
+                               "%s: the file system cannot keep a write-ahead log", l->path);
+        l->wal_force = 1024;
+        (void)sqlite3_wal_hook(l->db, ledger_committed, l);
+        return 0;
+}
+
+static int meta_set(Ledger *l, const char *key, const void *value, size_t n) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_META_SET);
+        if (r < 0)
+                return r;
+        query_text(&q, 1, key);
+        query_blob(&q, 2, value, n);
+        return query_run(&q);
+}
+
+static void key_check(const Ledger *l, uint8_t ret[VAULT_MAC_SIZE]) {
+        vault_mac(l->vault, VAULT_CHECK, key_check_text, sizeof(key_check_text) - 1, ret);
+}
+
+/* With the first migration: the proof of the key, and a beginning of the audit chain that no other ledger
+ * has. */
+static int write_identity(Ledger *l) {
+        uint8_t check[VAULT_MAC_SIZE], genesis[HASH_SIZE];
+
+        key_check(l, check);
+        int r = vault_random(genesis, sizeof(genesis));
+        if (r >= 0)
+                r = meta_set(l, META_KEY_CHECK, check, sizeof(check));
+        return r < 0 ? r : meta_set(l, META_GENESIS, genesis, sizeof(genesis));
+}
+
+static int migrate_one(Ledger *l, const Migration *m) {
+        _cleanup_free_ char *stamp = text_printf("PRAGMA user_version = %d; PRAGMA application_id = %d",
+                                                 m->version, APPLICATION_ID);
+
+        if (!stamp)
+                return -ENOMEM;
+        int r = ledger_begin(l);
+        if (r < 0)
+                return r;
+        r = sql_exec(l->db, m->sql);
+        if (r >= 0 && m->version == 1)
+                r = write_identity(l);
+        if (r >= 0)
+                r = sql_exec(l->db, stamp);
+        if (r < 0) {
+                ledger_rollback(l);
+                return r;
+        }
+        return ledger_commit(l);
+}
+
+static int migrate(Ledger *l, Trouble *t, int version) {
+        for (int i = version; i < ledger_n_migrations; i++) {
+                int r = migrate_one(l, &ledger_migrations[i]);
+                if (r < 0)
+                        return trouble_sql(t, l, r, ledger_migrations[i].name);
+        }
+        return 0;
+}
+
+static int check_key(Ledger *l, Trouble *t) {
+        uint8_t stored[VAULT_MAC_SIZE], mine[VAULT_MAC_SIZE];
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_META_GET);
+        if (r >= 0) {
+                query_text(&q, 1, META_KEY_CHECK);
+                r = query_row(&q);
+        }
+        if (r >= 0)
+                r = column_bytes(&q, 0, stored, sizeof(stored));
+        if (r == -ENOENT)
+                r = -EUCLEAN;
+        if (r < 0)
+                return trouble(t, problem_of(r), r, "%s: the proof of the key cannot be read", l->path);
+        key_check(l, mine);
+        if (CRYPTO_memcmp(stored, mine, sizeof(mine)) != 0)
+                return trouble(t, LEDGER_PROBLEM_WRONG_KEY, -EKEYREJECTED, "%s was sealed with another key",
+                               l->path);
+        return 0;
+}
+
+/* The tables of the present, with their indices where rules hang on them, and the newest audit rows. */
+static int check_present(Ledger *l, Trouble *t) {
+        static const char *const pragmas[] = {
+                "PRAGMA integrity_check(slot)",    "PRAGMA integrity_check(position)",
+                "PRAGMA integrity_check(parcel)",  "PRAGMA integrity_check(pickup_code)",
+                "PRAGMA integrity_check(lockout)", "PRAGMA quick_check(person)",
+                "PRAGMA quick_check(credential)",
+        };
+        _cleanup_free_ char *detail = NULL;
+        int r = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(pragmas) && r >= 0; i++)
+                r = check_pragma(l->db, pragmas[i], &detail);
+        if (r >= 0)
+                r = audit_check_head(l, &detail);
+        if (r < 0)
+                return trouble(t, problem_of(r), r, "%s: %s", l->path, detail ? detail : strerror(-r));
+        return 0;
+}
+
+static int open_steps(Ledger *l, Trouble *t) {
+        int version = 0;
+
+        int r = take_lock(l, t);
+        if (r >= 0)
+                r = touch_file(l, t);
+        if (r >= 0)
+                r = connect_file(l, t);
+        if (r >= 0)
+                r = identify(l, t, &version);
+        if (r >= 0)
+                r = set_up(l, t);
+        /* A file of another key is not migrated either. */
+        if (r >= 0 && version > 0)
+                r = check_key(l, t);
+        if (r >= 0)
+                r = migrate(l, t, version);
+        if (r >= 0)
+                r = check_present(l, t);
+        return r;
+}
+
+int ledger_open(Ledger **ret, const char *path, Vault *vault, LedgerProblem *ret_problem, char **ret_detail) {
+        Trouble t = {0};
+        Ledger *l = calloc(1, sizeof(*l));
+
+        if (!l)
+                return -ENOMEM;
+        l->lock_fd = -1;
+        l->vault = vault;
+        l->path = strdup(path);
+        int r = l->path ? open_steps(l, &t) : -ENOMEM;
+        if (r < 0) {
+                l->vault = NULL;
+                ledger_free(l);
+                if (ret_problem)
+                        *ret_problem = t.problem == LEDGER_PROBLEM_NONE ? problem_of(r) : t.problem;
+                if (ret_detail)
+                        *ret_detail = steal_ptr(t.detail);
+                free(t.detail);
+                return r;
+        }
+        *ret = l;
+        if (ret_problem)
+                *ret_problem = LEDGER_PROBLEM_NONE;
+        return 0;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* People and their credentials. What is personal is sealed with the cabinet's key and a salt of the person's
+ * own: without the salt nobody opens it again, not even from an old copy of the sealed value alone. */
+#include "base/text.h"
+#include "ledger/sql.h"
+
+#include <errno.h>
+
+#define CREDENTIAL_MAX   128 /* the identity folder's IDENTITY_DATA_MAX */
+#define LABEL_NAME       "person.name"
+#define LABEL_PHONE      "person.phone"
+#define LABEL_CREDENTIAL "credential." /* and its kind */
+
+static const char *const kind_names[] = {
+        [PERSON_COURIER] = "courier",
+        [PERSON_RECIPIENT] = "recipient",
+};
+
+const char *person_kind_to_string(PersonKind k) {
+        return kind_names[k];
+}
+
+void person_row_done(PersonRow *p) {
+        text_erase_free(p->name);
+        text_erase_free(p->phone);
+        *p = (PersonRow){0};
+}
+
+int ledger_person_insert(Ledger *l, PersonRow *p) {
+        _cleanup_query_ Query q = {0};
+        _cleanup_sealed_ Sealed name = {0}, phone = {0};
+        uint8_t salt[SALT_SIZE], mac[VAULT_MAC_SIZE];
+
+        int r = vault_random(salt, sizeof(salt));
+        if (r >= 0)
+                r = sealed_make(&name, l->vault, LABEL_NAME, salt, p->name);
+        if (r >= 0)
+                r = sealed_make(&phone, l->vault, LABEL_PHONE, salt, p->phone);
+        if (r >= 0)
+                r = query_begin(&q, l, SQL_PERSON_INSERT);
+        if (r < 0)
+                return r;
+        bool has_phone = phone_mac(l->vault, p->phone, mac);
+        query_text(&q, 1, person_kind_to_string(p->kind));
+        query_label(&q, 2, p->number);
+        query_blob(&q, 3, salt, sizeof(salt));
+        query_blob(&q, 4, name.data, name.n);
+        query_blob(&q, 5, phone.data, phone.n);
+        query_blob(&q, 6, has_phone ? mac : NULL, sizeof(mac));
+        query_i64(&q, 7, p->enrolled);
+        query_time(&q, 8, p->consented);
+        r = query_run(&q);
+        if (r < 0)
+                return r;
+        p->id = (uint64_t)sqlite3_last_insert_rowid(l->db);
+        return 0;
+}
+
+static int person_read(const Query *q, PersonRow *ret) {
+        _cleanup_person_ PersonRow p = {
+                .id = column_u64(q, 0),
+                .enrolled = column_i64(q, 6),
+                .revoked = column_i64(q, 7),
+                .consented = column_i64(q, 8),
+                .has_pin = column_i64(q, 9) != 0,
+                .has_password = column_i64(q, 10) != 0,
+        };
+        uint8_t salt[SALT_SIZE];
+        const char *kind = column_text(q, 1);
+
+        if (!kind)
+                return -EUCLEAN;
+        p.kind = streq(kind, kind_names[PERSON_COURIER]) ? PERSON_COURIER : PERSON_RECIPIENT;
+        int r = column_label(q, 2, p.number, sizeof(p.number));
+        if (r >= 0)
+                r = column_bytes(q, 3, salt, sizeof(salt));
+        if (r >= 0)
+                r = sealed_read(q, 4, q->ledger->vault, LABEL_NAME, salt, &p.name);
+        if (r >= 0)
+                r = sealed_read(q, 5, q->ledger->vault, LABEL_PHONE, salt, &p.phone);
+        if (r < 0)
+                return r;
+        *ret = p;
+        p = (PersonRow){0};
+        return 0;
+}
+
+int ledger_person_get(Ledger *l, uint64_t id, PersonRow *ret) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_PERSON_GET);
+        if (r < 0)
+                return r;
+        query_u64(&q, 1, id);
+        r = query_row(&q);
+        return r < 0 ? r : person_read(&q, ret);
+}
+
+int ledger_person_by_number(Ledger *l, const char *number, PersonRow *ret) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_PERSON_BY_NUMBER);
+        if (r < 0)
+                return r;
+        query_text(&q, 1, number);
+        r = query_row(&q);
+        return r < 0 ? r : person_read(&q, ret);
+}
+
+int ledger_person_by_phone(Ledger *l, const char *phone, PersonRow *ret) {
+        _cleanup_query_ Query q = {0};
+        uint8_t mac[VAULT_MAC_SIZE];
+
+        if (!phone_mac(l->vault, phone, mac))
+                return -ENOENT;
+        int r = query_begin(&q, l, SQL_PERSON_BY_PHONE);
+        if (r < 0)
+                return r;
+        query_blob(&q, 1, mac, sizeof(mac));
+        r = query_row(&q);
+        return r < 0 ? r : person_read(&q, ret);
+}
+
+static int run_for(Ledger *l, Statement s, uint64_t person) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, s);
+        if (r < 0)
+                return r;
+        query_u64(&q, 1, person);
+        return query_run(&q);
+}
+
+static int mark_revoked(Ledger *l, uint64_t id, int64_t wall) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_PERSON_REVOKE);
+        if (r < 0)
+                return r;
+        query_u64(&q, 1, id);
+        query_i64(&q, 2, wall);
+        r = query_run(&q);
+        if (r < 0)
+                return r;
+        return sqlite3_changes(l->db) > 0 ? 0 : -ENOENT;
+}
+
+int ledger_person_revoke(Ledger *l, uint64_t id, int64_t wall) {
+        bool own;
+
+        int r = scope_begin(l, &own);
+        if (r < 0)
+                return r;
+        r = mark_revoked(l, id, wall);
+        if (r == -ENOENT && !own)
+                return r; /* nothing was changed: the caller's transaction is still good */
+        if (r >= 0)
+                r = run_for(l, SQL_PERSON_FORGET_CREDENTIALS, id);
+        if (r >= 0)
+                r = run_for(l, SQL_PERSON_FORGET_HISTORY, id);
+        r = scope_end(l, own, r);
+        if (r >= 0)
+                l->scrub = SCRUB_SOON;
+        return r;
+}
+
+int ledger_person_each(Ledger *l, int (*each)(void *userdata, const PersonRow *p), void *userdata) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_PERSON_EACH);
+        if (r < 0)
+                return r;
+        while ((r = query_step(&q)) > 0) {
+                _cleanup_person_ PersonRow p = {0};
+                r = person_read(&q, &p);
+                if (r >= 0)
+                        r = each(userdata, &p);
+                if (r != 0)
+                        return r;
+        }
+        return r;
+}
+
+static int person_salt(Ledger *l, uint64_t id, uint8_t ret[SALT_SIZE]) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_PERSON_SALT);
+        if (r < 0)
+                return r;
+        query_u64(&q, 1, id);
+        r = query_row(&q);
+        return r < 0 ? r : column_bytes(&q, 0, ret, SALT_SIZE);
+}
+
+int ledger_credential_set(Ledger *l, uint64_t person, const char *kind, const uint8_t *data, size_t n) {
+        _cleanup_query_ Query q = {0};
+        uint8_t salt[SALT_SIZE], sealed[CREDENTIAL_MAX + VAULT_SEAL_EXTRA];
+
+        if (n > CREDENTIAL_MAX || !kind[0])
+                return -EINVAL;
+        _cleanup_free_ char *label = text_printf(LABEL_CREDENTIAL "%s", kind);
+        if (!label)
+                return -ENOMEM;
+        int r = person_salt(l, person, salt);
+        if (r >= 0)
+                r = vault_seal(l->vault, label, salt, data, n, sealed);
+        if (r >= 0)
+                r = query_begin(&q, l, SQL_CREDENTIAL_SET);
+        if (r < 0)
+                return r;
+        query_u64(&q, 1, person);
+        query_text(&q, 2, kind);
+        query_blob(&q, 3, sealed, n + VAULT_SEAL_EXTRA);
+        return query_run(&q);
+}
+
+int ledger_credential_get(Ledger *l, uint64_t person, const char *kind, uint8_t *ret_data, size_t *ret_n) {
+        _cleanup_query_ Query q = {0};
+        uint8_t salt[SALT_SIZE];
+        _cleanup_free_ char *label = text_printf(LABEL_CREDENTIAL "%s", kind);
+
+        if (!label)
+                return -ENOMEM;
+        int r = query_begin(&q, l, SQL_CREDENTIAL_GET);
+        if (r < 0)
+                return r;
+        query_u64(&q, 1, person);
+        query_text(&q, 2, kind);
+        r = query_row(&q);
+        if (r >= 0)
+                r = column_bytes(&q, 1, salt, sizeof(salt));
+        if (r < 0)
+                return r;
+        size_t n = (size_t)sqlite3_column_bytes(q.stmt, 0);
+        if (n < VAULT_SEAL_EXTRA || n > CREDENTIAL_MAX + VAULT_SEAL_EXTRA)
+                return -EUCLEAN;
+        r = vault_open(l->vault, label, salt, sqlite3_column_blob(q.stmt, 0), n, ret_data);
+        if (r < 0)
+                return r == -EBADMSG ? -EUCLEAN : r;
+        *ret_n = n - VAULT_SEAL_EXTRA;
+        return 0;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every statement that the ledger runs, in one list, so that a test can ask SQLite for the plan of each and prove that none
+ * walks through the history. */
+#pragma once
+
+#define PARCEL_LIVE                                                                                          \
+        "id, state, slot, position, size, waybill, recipient, phone, person, courier, courier_number, "      \
+        "created, stored, expires"
+#define PERSON_COLUMNS                                                                                       \
+        "id, kind, number, salt, name, phone, enrolled, revoked, consented, "                                \
+        "EXISTS (SELECT 1 FROM credential c WHERE c.person = person.id AND c.kind = 'pin'), "                \
+        "EXISTS (SELECT 1 FROM credential c WHERE c.person = person.id AND c.kind = 'password')"
+#define LOCKOUT_COLUMNS "subject, failures, locked, until_boot, remaining, boot_id"
+#define EVENT_COLUMNS "e.sequence, e.wall, e.synced, e.type, e.subject, e.data"
+/* What the hash of an audit row covers, then the hash. audit_row_hash() knows this order. */
+#define AUDIT_COLUMNS EVENT_COLUMNS ", a.actor, a.reason, a.hash"
+
+#define STATEMENTS(X)                                                                                        \
+        X(BEGIN, "BEGIN IMMEDIATE")                                                                          \
+        X(COMMIT, "COMMIT")                                                                                  \
+        X(META_GET, "SELECT value FROM meta WHERE key = ?1")                                                 \
+        X(META_SET, "INSERT INTO meta (key, value) VALUES (?1, ?2)")                                         \
+        /* slots.c */                                                                                        \
+        X(SLOT_GET, "SELECT label, 0, service, reason, 0 FROM slot WHERE label = ?1")                        \
+        X(POSITION_GET,                                                                                      \
+          "SELECT slot, number, service, reason, last_used FROM position WHERE slot = ?1 AND number = ?2")   \
+        X(SLOT_SET, "INSERT INTO slot (label, service, reason) VALUES (?1, ?2, ?3) "                         \
+                    "ON CONFLICT (label) DO UPDATE SET service = excluded.service, reason = excluded.reason") \
+        X(POSITION_SET,                                                                                      \
+          "INSERT INTO position (slot, number, service, reason) VALUES (?1, ?4, ?2, ?3) "                    \
+          "ON CONFLICT (slot, number) DO UPDATE SET service = excluded.service, reason = excluded.reason")   \
+        X(POSITION_USED,                                                                                     \
+          "INSERT INTO position (slot, number, last_used) "                                                  \
+          "VALUES (?1, ?2, (SELECT coalesce(max(last_used), 0) + 1 FROM position)) "                         \
+          "ON CONFLICT (slot, number) DO UPDATE SET last_used = excluded.last_used")                         \
+        X(SERVICE_EACH, "SELECT label, 0, service, reason, 0 FROM slot UNION ALL "                           \
+                        "SELECT slot, number, service, reason, last_used FROM position ORDER BY 1, 2")       \
+        /* parcels.c */                                                                                      \
+        X(PARCEL_INSERT,                                                                                     \
+          "INSERT INTO parcel (state, slot, position, size, waybill, recipient, phone, phone_tail, person, " \
+          "courier, courier_number, created, stored, expires) "                                              \
+          "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")                            \
+        X(PARCEL_GET, "SELECT " PARCEL_LIVE ", NULL FROM parcel WHERE id = ?1")                              \
+        X(PARCEL_HISTORY, "SELECT " PARCEL_LIVE ", ended FROM parcel_history WHERE id = ?1")                 \
+        X(PARCEL_AT, "SELECT " PARCEL_LIVE ", NULL FROM parcel WHERE slot = ?1 AND position = ?2")           \
+        X(PARCEL_STATE, "SELECT state FROM parcel WHERE id = ?1")                                            \
+        X(PARCEL_UPDATE,                                                                                     \
+          "UPDATE parcel SET state = ?2, slot = ?3, position = ?4, size = ?5, person = ?6, courier = ?7, "   \
+          "courier_number = ?8, stored = ?9, expires = ?10 WHERE id = ?1")                                   \
+        /* The personal data of somebody who was revoked meanwhile is not kept. */                           \
+        X(PARCEL_END,                                                                                        \
+          "INSERT INTO parcel_history (id, state, slot, position, size, waybill, recipient, phone, person, " \
+          "courier, courier_number, created, stored, expires, ended) "                                       \
+          "SELECT id, ?2, ?3, ?4, ?5, waybill, iif(gone, NULL, recipient), iif(gone, NULL, phone), ?6, ?7, " \
+          "?8, created, ?9, ?10, ?11 "                                                                       \
+          "FROM (SELECT *, EXISTS (SELECT 1 FROM person q WHERE q.id = ?6 AND q.revoked IS NOT NULL) "       \
+          "AS gone FROM parcel WHERE id = ?1)")                                                              \
+        X(PARCEL_DELETE, "DELETE FROM parcel WHERE id = ?1")                                                 \
+        X(PARCEL_EACH, "SELECT " PARCEL_LIVE ", NULL FROM parcel ORDER BY id")                               \
+        X(PARCEL_EACH_OF_PERSON, "SELECT " PARCEL_LIVE ", NULL FROM parcel WHERE person = ?1 ORDER BY id")   \
+        X(PARCEL_EACH_OF_TAIL, "SELECT " PARCEL_LIVE ", NULL FROM parcel WHERE phone_tail = ?1 ORDER BY id") \
+        X(PARCEL_EACH_IN_SLOT, "SELECT " PARCEL_LIVE ", NULL FROM parcel WHERE slot = ?1 ORDER BY id")       \
+        X(PLACE_EACH, "SELECT id, state, slot, position, expires FROM parcel ORDER BY id")                   \
+        X(PLACE_EACH_IN_SLOT,                                                                                \
+          "SELECT id, state, slot, position, expires FROM parcel WHERE slot = ?1 ORDER BY id")               \
+        /* codes.c */                                                                                        \
+        X(CODE_SET, "INSERT INTO pickup_code (parcel, mac) VALUES (?1, ?2) "                                 \
+                    "ON CONFLICT (parcel) DO UPDATE SET mac = excluded.mac")                                 \
+        X(CODE_FIND, "SELECT parcel FROM pickup_code WHERE mac = ?1")                                        \
+        X(CODE_GET, "SELECT mac FROM pickup_code WHERE parcel = ?1")                                         \
+        X(CODE_ERASE, "DELETE FROM pickup_code WHERE parcel = ?1")                                           \
+        /* people.c */                                                                                       \
+        X(PERSON_INSERT,                                                                                     \
+          "INSERT INTO person (kind, number, salt, name, phone, phone_mac, enrolled, consented) "            \
+          "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                                         \
+        X(PERSON_GET, "SELECT " PERSON_COLUMNS " FROM person WHERE id = ?1 AND revoked IS NULL")             \
+        X(PERSON_BY_NUMBER, "SELECT " PERSON_COLUMNS " FROM person WHERE number = ?1 AND revoked IS NULL")   \
+        X(PERSON_BY_PHONE,                                                                                   \
+          "SELECT " PERSON_COLUMNS " FROM person WHERE phone_mac = ?1 ORDER BY kind DESC LIMIT 1")           \
+        X(PERSON_EACH, "SELECT " PERSON_COLUMNS " FROM person WHERE revoked IS NULL ORDER BY id")            \
+        X(PERSON_SALT, "SELECT salt FROM person WHERE id = ?1 AND revoked IS NULL")                          \
+        X(PERSON_REVOKE, "UPDATE person SET salt = NULL, name = NULL, phone = NULL, phone_mac = NULL, "      \
+                         "revoked = ?2 WHERE id = ?1 AND revoked IS NULL")                                   \
+        X(PERSON_FORGET_CREDENTIALS, "DELETE FROM credential WHERE person = ?1")                             \
+        X(PERSON_FORGET_HISTORY,                                                                             \
+          "UPDATE parcel_history SET recipient = NULL, phone = NULL WHERE person = ?1")                      \
+        X(CREDENTIAL_SET, "INSERT INTO credential (person, kind, data) VALUES (?1, ?2, ?3) "                 \
+                          "ON CONFLICT (person, kind) DO UPDATE SET data = excluded.data")                   \
+        X(CREDENTIAL_GET, "SELECT c.data, p.salt FROM credential c JOIN person p ON p.id = c.person "        \
+                          "WHERE c.person = ?1 AND c.kind = ?2 AND p.revoked IS NULL")                       \
+        /* lockouts.c */                                                                                     \
+        X(LOCKOUT_GET, "SELECT " LOCKOUT_COLUMNS " FROM lockout WHERE subject = ?1")                         \
+        X(LOCKOUT_PUT, "INSERT INTO lockout (" LOCKOUT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6) "          \
+                       "ON CONFLICT (subject) DO UPDATE SET failures = excluded.failures, "                  \
+                       "locked = excluded.locked, until_boot = excluded.until_boot, "                        \
+                       "remaining = excluded.remaining, boot_id = excluded.boot_id")                         \
+        X(LOCKOUT_DELETE, "DELETE FROM lockout WHERE subject = ?1")                                          \
+        X(LOCKOUT_EACH, "SELECT " LOCKOUT_COLUMNS " FROM lockout ORDER BY subject")                          \
+        /* movements.c */                                                                                    \
+        X(MOVEMENT_INTEND,                                                                                   \
+          "INSERT INTO movement (session, parcel, slot, position, action, why, actor, reason, intended) "    \
+          "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                                                     \
+        X(MOVEMENT_SETTLE,                                                                                   \
+          "UPDATE movement SET outcome = ?2, settled = ?3 WHERE id = ?1 AND outcome IS NULL")                \
+        X(MOVEMENT_EXISTS, "SELECT 1 FROM movement WHERE id = ?1")                                           \
+        X(MOVEMENT_EACH_OPEN, "SELECT id, slot, position, parcel FROM movement INDEXED BY movement_open "    \
+                              "WHERE outcome IS NULL ORDER BY id")                                           \
+        /* sessions.c */                                                                                     \
+        X(SESSION_BEGIN, "INSERT INTO session (kind, terminal, begun) VALUES (?1, ?2, ?3)")                  \
+        X(SESSION_PERSON, "UPDATE session SET person = ?2, evidence = ?3 WHERE id = ?1 AND ended IS NULL")   \
+        X(SESSION_END, "UPDATE session SET ended = ?2, how = ?3 WHERE id = ?1 AND ended IS NULL")            \
+        X(SESSION_END_ALL,                                                                                   \
+          "UPDATE session INDEXED BY session_open SET ended = ?1, how = ?2 WHERE ended IS NULL")             \
+        /* events.c */                                                                                       \
+        X(EVENT_INSERT, "INSERT INTO event (wall, synced, type, subject, data) VALUES (?1, ?2, ?3, ?4, ?5)") \
+        X(EVENT_EACH, "SELECT " EVENT_COLUMNS " FROM event e WHERE e.sequence > ?1 "                         \
+                      "ORDER BY e.sequence LIMIT ?2")                                                        \
+        X(EVENT_LAST_WALL, "SELECT wall FROM event ORDER BY sequence DESC LIMIT 1")                          \
+        X(OUTBOX_INSERT, "INSERT INTO outbox (sequence, secret) VALUES (?1, ?2)")                            \
+        /* Rows join at one end and leave at the other, without gaps: no need to count. */                   \
+        X(OUTBOX_LENGTH, "SELECT coalesce((SELECT max(sequence) FROM outbox) - "                             \
+                         "(SELECT min(sequence) FROM outbox) + 1, 0)")                                       \
+        X(OUTBOX_EACH, "SELECT " EVENT_COLUMNS ", o.secret FROM outbox o "                                   \
+                       "CROSS JOIN event e ON e.sequence = o.sequence WHERE o.sequence > ?1 "                \
+                       "ORDER BY o.sequence LIMIT ?2")                                                       \
+        X(OUTBOX_ACKNOWLEDGE, "DELETE FROM outbox WHERE sequence <= ?1")                                     \
+        /* audit.c */                                                                                        \
+        X(AUDIT_INSERT, "INSERT INTO audit (sequence, actor, reason, hash) VALUES (?1, ?2, ?3, ?4)")         \
+        X(AUDIT_HEAD, "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1")                     \
+        X(AUDIT_BOUNDS, "SELECT coalesce((SELECT max(sequence) FROM event), 0), "                            \
+                        "coalesce((SELECT max(sequence) FROM audit), 0), "                                   \
+                        "coalesce((SELECT min(sequence) FROM audit), 1), "                                   \
+                        "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0)")               \
+        X(AUDIT_ROWS, "SELECT " AUDIT_COLUMNS " FROM event e LEFT JOIN audit a ON a.sequence = e.sequence "  \
+                      "WHERE e.sequence >= ?1 ORDER BY e.sequence")
+
+/* clang-format off */
+typedef enum Statement {
+#define X(name, sql) SQL_##name,
+        STATEMENTS(X)
+#undef X
+        SQL_MAX,
+} Statement;
+/* clang-format on */
