@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The locks as the daemon sees them: commands in, facts out. Behind it one worker process a line (lockerd-line), so that
- * nothing here ever blocks, and the supplies, so that never more is energised at once than allowed. */
+/* The locks as the daemon sees them: commands in, facts out. Behind it one worker process a line
+ * (lockerd-line), so that nothing here ever blocks, and the supplies, so that never more is energised at once
+ * than allowed. */
 #pragma once
 
 #include "core/cabinet.h"
 #include "core/door.h"
+#include "lock/types.h"
 #include <systemd/sd-event.h>
 
 typedef struct Locks Locks;
@@ -20,8 +22,8 @@ typedef enum FactKind {
 typedef struct Fact {
         FactKind kind;
         int index;
-        Tri value;         /* unknown: the board does not answer */
-        uint64_t at_boot;  /* boot µs at which the board said so */
+        Tri value;        /* unknown: the board does not answer */
+        uint64_t at_boot; /* boot µs at which the board said so */
 } Fact;
 
 typedef enum LockAction {
@@ -29,26 +31,9 @@ typedef enum LockAction {
         LOCK_ACTION_SECURE, /* motor locks: shut */
 } LockAction;
 
-/* What became of a command. About the wire only: what the door did is told by facts. */
-typedef enum LockResult {
-        LOCK_RESULT_PULSED,    /* the board confirmed it */
-        LOCK_RESULT_UNCERTAIN, /* sent, no believable answer: the lock may have been energised */
-        LOCK_RESULT_NOT_SENT,  /* never reached the line: expired, board offline or distrusted */
-        LOCK_RESULT_REFUSED,   /* the board answered with an exception */
-} LockResult;
-
-typedef enum BoardHealth {
-        BOARD_STARTING,
-        BOARD_ONLINE,
-        BOARD_OFFLINE,  /* does not answer; probed with back-off */
-        BOARD_CONFLICT, /* answers twice or garbled at start: two boards may share the address. No unlocks. */
-        BOARD_WRONG,    /* is not what the configuration says. No unlocks. */
-        BOARD_STUCK,    /* a coil stays on */
-} BoardHealth;
-
 typedef struct LocksHandlers {
-        /* Changes, and the first value of every input. Facts of one answer come in one batch, contacts and latches of a
-         * lock next to each other; `more` says that another fact of the same batch follows. */
+        /* Changes, and the first value of every input. Facts of one answer come in one batch, contacts and
+         * latches of a lock next to each other; `more` says that another fact of the same batch follows. */
         void (*fact)(void *userdata, const Fact *fact, bool more);
         void (*result)(void *userdata, uint64_t command, LockResult result, uint64_t at_boot);
         void (*board)(void *userdata, int board, BoardHealth health, const char *sentence);
@@ -63,8 +48,8 @@ int locks_new(Locks **ret, sd_event *event, const Cabinet *cabinet, const LocksO
               const LocksHandlers *handlers, void *userdata);
 /* Starts the workers. Every board is first told all-off and identified. */
 int locks_start(Locks *l);
-/* Queues one pulse. `expires`: boot µs after which it must not be sent any more (NOT_SENT). Exactly one result follows,
- * never from inside this call. `urgent` goes ahead of other commands (safety release). */
+/* Queues one pulse. `expires`: boot µs after which it must not be sent any more (NOT_SENT). Exactly one
+ * result follows, never from inside this call. `urgent` goes ahead of other commands (safety release). */
 int locks_command(Locks *l, uint64_t command, int lock, LockAction action, uint64_t expires, bool urgent);
 /* Withdraws a command that has not been sent; its result (NOT_SENT) follows as always. */
 void locks_withdraw(Locks *l, uint64_t command);

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What daemon and line worker say to each other: one packet of a SOCK_SEQPACKET pair a message, fixed
+ * structures in the machine's own byte order (both sides come from one build; the version guards against a
+ * half-done upgrade).
+ *
+ *   daemon → worker   LINE, PROFILE…, BOARD…, START; then COMMAND, WITHDRAW, PING. End of file: all off,
+ * leave. worker → daemon   HELLO; then LINE_STATE, BOARD_STATE, INPUTS, SENDING, RESULT, OVER, PONG.
+ *
+ * A command gets exactly one RESULT. SENDING comes before its first byte goes out: a worker that dies without
+ * having said so has not sent it. Nothing here knows Modbus: a worker for another kind of line speaks the
+ * same. */
+#pragma once
+
+#include "base/macros.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define WIRE_VERSION  1
+#define WIRE_FD       3   /* where the worker finds its end */
+#define WIRE_CHANNELS 256 /* inputs or outputs of a board */
+#define WIRE_NAME     64
+#define WIRE_SENTENCE 192
+
+typedef enum WireType {
+        WIRE_LINE = 1,
+        WIRE_PROFILE,
+        WIRE_BOARD,
+        WIRE_START,
+        WIRE_COMMAND,
+        WIRE_WITHDRAW,
+        WIRE_PING,
+        WIRE_HELLO,
+        WIRE_LINE_STATE,
+        WIRE_BOARD_STATE,
+        WIRE_INPUTS,
+        WIRE_SENDING,
+        WIRE_RESULT,
+        WIRE_OVER,
+        WIRE_PONG,
+        WIRE_TYPE_MAX,
+} WireType;
+
+typedef struct WireHeader {
+        uint16_t version, type;
+        uint32_t reserved;
+} WireHeader;
+
+typedef struct WireLine {
+        WireHeader header;
+        uint32_t kind; /* LineKind */
+        uint32_t baud, parity, stop_bits, rs485, tcp_port, response_timeout_ms, reserved;
+        char name[WIRE_NAME];
+        char device[256];
+} WireLine;
+
+typedef struct WireProfile {
+        WireHeader header;
+        uint32_t index;           /* as BOARD refers to it */
+        uint32_t unlock, all_off; /* UnlockMethod, AllOffMethod */
+        uint32_t outputs, inputs;
+        uint32_t coil_base, on_value, off_value;
+        uint32_t flash_base, flash_unit_ms, max_pulse_ms;
+        uint32_t all_off_address, all_off_value;
+        uint32_t coil_function, input_function, input_base;
+        uint32_t identify_function, identify_address, identify_min, identify_max, identify_limit;
+        int32_t factory_address;
+} WireProfile;
+
+typedef struct WireBoard {
+        WireHeader header;
+        uint32_t board; /* the cabinet's index: how both sides call it from now on */
+        uint32_t profile, address, reserved;
+        uint8_t inputs_used[WIRE_CHANNELS /
+                            8]; /* bit n % 8 of byte n / 8; changes of others are not reported */
+        char name[WIRE_NAME];
+} WireBoard;
+
+typedef struct WireCommand {
+        WireHeader header;
+        uint64_t id;
+        uint64_t expires; /* CLOCK_BOOTTIME µs */
+        uint32_t board, coil, pulse_ms, urgent;
+} WireCommand;
+
+/* START, HELLO (id unused), WITHDRAW, SENDING (a command), PING and PONG (any number, returned). */
+typedef struct WireId {
+        WireHeader header;
+        uint64_t id;
+} WireId;
+
+typedef struct WireLineState {
+        WireHeader header;
+        uint32_t working;
+        uint32_t patience_ms; /* for so long the worker may be too busy to answer pings (name look-up,
+                                 connect) */
+        char sentence[WIRE_SENTENCE];
+} WireLineState;
+
+typedef struct WireBoardState {
+        WireHeader header;
+        uint32_t board, health; /* BoardHealth */
+        uint32_t all_off;       /* the board has confirmed all-off since it was last lost */
+        uint32_t reserved;
+        char sentence[WIRE_SENTENCE];
+} WireBoardState;
+
+typedef struct WireInputs {
+        WireHeader header;
+        uint64_t at; /* boot µs of the answer */
+        uint32_t board, reserved;
+        uint8_t bits[WIRE_CHANNELS / 8];
+} WireInputs;
+
+typedef struct WireResult {
+        WireHeader header;
+        uint64_t id;
+        uint64_t at;      /* boot µs */
+        uint64_t over_at; /* boot µs at which the coil is off again for certain; 0: OVER will say */
+        uint32_t result;  /* LockResult */
+        uint32_t reserved;
+} WireResult;
+
+typedef struct WireOver {
+        WireHeader header;
+        uint64_t id;
+        uint64_t at;
+} WireOver;
+
+typedef union WireMessage {
+        WireHeader header;
+        WireLine line;
+        WireProfile profile;
+        WireBoard board;
+        WireCommand command;
+        WireId id;
+        WireLineState line_state;
+        WireBoardState board_state;
+        WireInputs inputs;
+        WireResult result;
+        WireOver over;
+} WireMessage;
+
+/* Fills in the header and sends `message` whole without waiting; -EAGAIN when the other side does not read.
+ */
+int wire_send(int fd, WireType type, void *message);
+/* Without waiting. 1: a message, 0: none now, -EPIPE: the other side is gone, -EPROTO: not ours. */
+int wire_receive(int fd, WireMessage *ret);
+
+static inline bool wire_bit(const uint8_t *bits, unsigned n) {
+        return bits[n / 8] >> (n % 8) & 1;
+}
