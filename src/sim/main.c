@@ -192,6 +192,7 @@ static void tell_ready(const Sim *s) {
                 else if (!l->ignored)
                         printf("line %s %s\n", l->name, l->link);
         }
+        fflush(stdout);
         if (s->options.ready_fd >= 0) {
                 dprintf(s->options.ready_fd, "ready\n");
                 close(s->options.ready_fd);
