@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lockerctl: the operator's hand on lockerd, over D-Bus and nothing else. */
+#include "ctl/ctl.h"
+
+#include "build-config.h"
+
+#include <langinfo.h>
+#include <locale.h>
+#include <sys/ioctl.h>
+
+typedef struct VerbGroup {
+        const char *heading;
+        const Verb *verbs[12];
+} VerbGroup;
+
+static const VerbGroup groups[] = {
+        {"See", {&verb_status, &verb_map, &verb_slots, &verb_parcels, &verb_parcel, &verb_events}},
+        {"At the terminal", {&verb_deposit, &verb_collect, &verb_take_back}},
+        {"Slots", {&verb_open, &verb_disable, &verb_enable, &verb_reconcile}},
+        {"Parcels", {&verb_recall, &verb_new_code, &verb_release}},
+        {"People", {&verb_people, &verb_enrol, &verb_revoke, &verb_lockout}},
+        {"Keeping", {&verb_audit, &verb_backup, &verb_check_config}},
+};
+
+static void print_help(const Ctl *c) {
+        const char *bold = c->color ? "\x1b[1m" : "", *off = c->color ? "\x1b[0m" : "";
+
+        printf("%slockerctl [OPTION…] VERB …%s\n\nLook into a parcel locker and operate it.\n", bold, off);
+        for (size_t g = 0; g < ARRAY_SIZE(groups); g++) {
+                printf("\n%s%s%s\n", bold, groups[g].heading, off);
+                for (const Verb *const *v = groups[g].verbs; *v; v++)
+                        printf("  %-13s %s\n", (*v)->name, (*v)->summary);
+        }
+        printf("\n%sOptions%s\n", bold, off);
+        options_print(global_options, stdout);
+        printf("  %-27s %s\n\nEach verb explains itself: lockerctl VERB --help. See also lockerctl(1).\n",
+               "    --version", "Say which version this is");
+}
+
+static const Verb *find_verb(const char *name) {
+        for (size_t g = 0; g < ARRAY_SIZE(groups); g++)
+                for (const Verb *const *v = groups[g].verbs; *v; v++)
+                        if (streq((*v)->name, name))
+                                return *v;
+        return NULL;
+}
+
+static unsigned terminal_width(void) {
+        const char *columns = getenv("COLUMNS");
+        struct winsize size;
+
+        if (columns && atoi(columns) > 0)
+                return (unsigned)MIN(atoi(columns), 1000);
+        if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+                return size.ws_col;
+        return 80;
+}
+
+static bool wants_color(void) {
+        const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+        return isatty(STDOUT_FILENO) && !(no_color && *no_color) && !(term && streq(term, "dumb"));
+}
+
+static int run(Ctl *c, int argc, char **argv) {
+        bool help = false;
+        int i = 1;
+
+        while (i < argc && argv[i][0] == '-') {
+                if (streq(argv[i], "--version")) {
+                        puts("lockerctl " LOCKERD_VERSION);
+                        return 0;
+                }
+                int n = options_global(c, argv + i, &help);
+                if (n < 0)
+                        return LOCKERCTL_USAGE;
+                if (n == 0)
+                        return ctl_fail(c, LOCKERCTL_USAGE, "There is no option %s. See: lockerctl --help",
+                                        argv[i]);
+                i += n;
+        }
+        bool asks_help = i < argc && streq(argv[i], "help");
+        if (asks_help && ++i < argc)
+                help = true;
+        if (i >= argc && (help || asks_help)) {
+                print_help(c);
+                return 0;
+        }
+        /* With nothing to do, say what there is to do; but a script that forgot the verb must notice. */
+        if (i >= argc)
+                return ctl_fail(c, LOCKERCTL_USAGE, "A verb is needed. See: lockerctl --help");
+
+        const Verb *verb = find_verb(argv[i]);
+        if (!verb)
+                return ctl_fail(c, LOCKERCTL_USAGE, "There is no verb %s. See: lockerctl --help", argv[i]);
+        Args args;
+        int status = options_parse(c, verb, argc - i - 1, argv + i + 1, &args);
+        if (status)
+                return status;
+        if (help || args.help) {
+                options_help(c, verb);
+                return 0;
+        }
+        return verb->run(c, &args);
+}
+
+int main(int argc, char **argv) {
+        Ctl c = {.width = terminal_width(), .color = wants_color()};
+
+        /* Not LC_NUMERIC: numbers are for programs too. */
+        setlocale(LC_CTYPE, "");
+        c.utf8 = streq(nl_langinfo(CODESET), "UTF-8");
+
+        int status = run(&c, argc, argv);
+        sd_bus_flush_close_unref(c.bus);
+        /* A full disk behind a redirection must not look like success. */
+        if (fflush(stdout) != 0 && status == 0)
+                status = LOCKERCTL_FAILED;
+        return status;
+}

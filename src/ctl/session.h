@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A session from the person's side: start, identify, then follow the prompts of the cabinet to the end, while
+ * what the person types becomes requests. The session belongs to our connection: if we go, lockerd ends it
+ * safely. */
+#pragma once
+
+#include "ctl/ctl.h"
+
+/* Something the person may type while a door is open. */
+typedef struct SessionKey {
+        char letter;
+        const char *help;   /* "too small" */
+        const char *member; /* method of the Session interface; answers (su) or nothing */
+        bool moves;         /* answers slot and position */
+} SessionKey;
+
+typedef struct Session {
+        Ctl *ctl;
+        char *path;
+        sd_bus_slot *prompts, *changes, *owner;
+        const SessionKey *keys; /* ends with letter 0 */
+        /* Prompts after which nothing more comes, as wished and otherwise; NULL-terminated. */
+        const char *const *good_ends, *const *bad_ends;
+        const char *on_choose; /* "Accept" or "Reject" when that is settled, else NULL: the person is asked */
+        int typed_fd;          /* where keys are typed; -1: nowhere */
+        char slot[64];         /* as last told */
+        unsigned position;
+        bool over, check_state;
+        bool missed; /* something on the way did not go as asked */
+        int status;  /* how it ended */
+} Session;
+
+int session_start(Ctl *c, const char *kind, Session *ret);
+void session_done(Session *s);
+#define _cleanup_session_ _cleanup_(session_done)
+/* Evidence: pairs of key and value, NULL-terminated; pairs without value are left out. Sent as sensitive. */
+int session_authenticate(Session *s, const char *kind, const char *const *evidence);
+int session_call(Session *s, const char *member, sd_bus_message **ret);
+/* Follows prompts until the end. On the first interrupt calls `interrupt` (a method name), on the second
+ * leaves. */
+int session_follow(Session *s, const char *interrupt);
+/* Ends the session; a failure is not worth telling, as leaving the bus does the same. */
+void session_end(Session *s);
+/* Where keys can come from: the terminal, or the rest of --stdin. */
+int session_typed_fd(const Args *a);
+/* Prints a prompt as sentence or JSON line. */
+void session_tell(const Session *s, const char *what, const char *sentence);

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/table.h"
+
+#include <stdarg.h>
+#include <wchar.h>
+
+typedef struct Cell {
+        char *text;
+        Style style;
+} Cell;
+
+struct Table {
+        const char *const *headings;
+        unsigned n_columns;
+        Cell *cells;
+        size_t n_cells, room;
+        bool failed;
+};
+
+const char *style_on(const Ctl *c, Style s) {
+        static const char *const codes[STYLE_MAX] = {
+                [STYLE_PLAIN] = "",         [STYLE_DIM] = "\x1b[2m",     [STYLE_BOLD] = "\x1b[1m",
+                [STYLE_GREEN] = "\x1b[32m", [STYLE_BLUE] = "\x1b[1;34m", [STYLE_YELLOW] = "\x1b[33m",
+                [STYLE_RED] = "\x1b[1;31m",
+        };
+        return c->color ? codes[s] : "";
+}
+
+const char *style_off(const Ctl *c, Style s) {
+        return c->color && s != STYLE_PLAIN ? "\x1b[0m" : "";
+}
+
+unsigned text_width(const char *s) {
+        mbstate_t state = {0};
+        unsigned width = 0;
+
+        while (*s) {
+                wchar_t wide;
+                size_t n = mbrtowc(&wide, s, MB_CUR_MAX, &state);
+                if (n == (size_t)-1 || n == (size_t)-2) {
+                        state = (mbstate_t){0};
+                        n = 1;
+                        width++;
+                } else
+                        width += (unsigned)MAX(wcwidth(wide), 0);
+                s += n;
+        }
+        return width;
+}
+
+Table *table_new(const char *const *headings) {
+        Table *t = calloc(1, sizeof(*t));
+        if (!t)
+                return NULL;
+        t->headings = headings;
+        while (headings[t->n_columns])
+                t->n_columns++;
+        return t;
+}
+
+Table *table_free(Table *t) {
+        if (!t)
+                return NULL;
+        for (size_t i = 0; i < t->n_cells; i++)
+                free(t->cells[i].text);
+        free(t->cells);
+        free(t);
+        return NULL;
+}
+
+void table_cell(Table *t, Style style, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+
+        if (!t || t->failed)
+                return;
+        va_start(ap, format);
+        int r = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (r < 0) {
+                text = NULL;
+                t->failed = true;
+                return;
+        }
+        if (t->n_cells == t->room) {
+                size_t room = t->room ? 2 * t->room : 64;
+                Cell *cells = reallocarray(t->cells, room, sizeof(*cells));
+                if (!cells) {
+                        t->failed = true;
+                        return;
+                }
+                t->cells = cells;
+                t->room = room;
+        }
+        char *shown = text_printable(text);
+        if (!shown)
+                t->failed = true;
+        else
+                t->cells[t->n_cells++] = (Cell){.text = shown, .style = style};
+}
+
+static bool heading_is_right(const char *heading) {
+        return heading[0] == '>';
+}
+
+static const char *heading_text(const char *heading) {
+        return heading + heading_is_right(heading);
+}
+
+/* The last column is not padded: no line ends in blanks. */
+static void print_cell(const Ctl *c, const char *text, Style style, unsigned width, bool right, bool last) {
+        unsigned pad = width - MIN(width, text_width(text));
+
+        if (right)
+                printf("%*s", (int)pad, "");
+        printf("%s%s%s", style_on(c, style), text, style_off(c, style));
+        if (!right && !last)
+                printf("%*s", (int)pad, "");
+        fputs(last ? "\n" : "  ", stdout);
+}
+
+static bool rest_is_empty(const Table *t, size_t row, unsigned from) {
+        for (unsigned i = from; i < t->n_columns; i++)
+                if (t->cells[row * t->n_columns + i].text[0])
+                        return false;
+        return true;
+}
+
+int table_print(const Ctl *c, const Table *t) {
+        if (!t || t->failed)
+                return ctl_oom(c);
+        size_t rows = t->n_cells / t->n_columns;
+        _cleanup_free_ unsigned *widths = calloc(t->n_columns, sizeof(*widths));
+        if (!widths)
+                return ctl_oom(c);
+        for (unsigned i = 0; i < t->n_columns; i++) {
+                widths[i] = c->no_legend ? 0 : text_width(heading_text(t->headings[i]));
+                for (size_t row = 0; row < rows; row++)
+                        widths[i] = MAX(widths[i], text_width(t->cells[row * t->n_columns + i].text));
+        }
+        for (unsigned i = 0; !c->no_legend && i < t->n_columns; i++)
+                print_cell(c, heading_text(t->headings[i]), STYLE_BOLD, widths[i],
+                           heading_is_right(t->headings[i]), i + 1 == t->n_columns);
+        for (size_t row = 0; row < rows; row++)
+                for (unsigned i = 0; i < t->n_columns; i++) {
+                        const Cell *cell = &t->cells[row * t->n_columns + i];
+                        bool last = i + 1 == t->n_columns || rest_is_empty(t, row, i + 1);
+                        print_cell(c, cell->text, cell->style, widths[i], heading_is_right(t->headings[i]),
+                                   last);
+                        if (last)
+                                break;
+                }
+        return 0;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows for people: columns as wide as their widest cell (in terminal columns, not bytes), headings underlined
+ * by nothing but weight, numbers right-aligned, colour only on top of words that say the same. */
+#pragma once
+
+#include "ctl/ctl.h"
+
+typedef enum Style {
+        STYLE_PLAIN,
+        STYLE_DIM,
+        STYLE_BOLD,
+        STYLE_GREEN,
+        STYLE_BLUE,
+        STYLE_YELLOW,
+        STYLE_RED,
+        STYLE_MAX
+} Style;
+
+const char *style_on(const Ctl *c, Style s); /* "" without colour */
+const char *style_off(const Ctl *c, Style s);
+unsigned text_width(const char *s); /* terminal columns */
+
+typedef struct Table Table;
+
+/* headings: NULL-terminated; one that begins with '>' is right-aligned (the '>' is not shown). */
+Table *table_new(const char *const *headings);
+Table *table_free(Table *t);
+DEFINE_CLEANUP(Table *, table_free);
+/* Cells of a row one after the other; text is copied. A lack of memory is remembered until table_print(). */
+void table_cell(Table *t, Style style, const char *format, ...) _printf_(3, 4);
+/* An exit status. */
+int table_print(const Ctl *c, const Table *t);
