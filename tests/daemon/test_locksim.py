@@ -244,7 +244,9 @@ class IndependentMasters(SimCase):
         self.assertTrue(master.connect())
         self.assertEqual(master.read_discrete_inputs(0, 8, slave=1).bits, [True] * 4 + [False] * 4)
         self.assertEqual(master.read_discrete_inputs(0, 9, slave=1).exception_code, 2)
-        master.execute(Flash(slave=1))
+        flash = Flash()
+        flash.unit_id = 1
+        master.execute(flash)
         place = sim.wait("01", door="open")
         self.assertEqual(place["pulses"], 1)
         self.assertEqual(master.read_discrete_inputs(0, 8, slave=1).bits, [False] + [True] * 3 + [False] * 4)
