@@ -317,15 +317,6 @@ class Start(Case):
         self.assertEqual(NOT_SENT, w.wait(is_result(1))[2])
         self.assertEqual([], [r for _, r in self.bus.requests(function=5) if r[2] == 2])
 
-    def test_start_unconfigured_board_is_found(self):
-        w = self.rig([(5, Board())], profiles=[profile(factory=1)])
-        self.online()
-        self.bus.boards.append((1, Board()))
-        # a line that is opened anew is searched anew; here the search comes right after identification
-        m = w.wait(lambda m: m[0] == LINE_STATE and "factory" in m[3], 2)
-        if m is None:
-            self.skipTest("the search was faster than this test")
-
     def test_start_unconfigured_board_present_is_reported(self):
         w = self.rig([(5, Board())], profiles=[profile(factory=1)])
         self.bus.boards.append((1, Board()))
@@ -850,53 +841,54 @@ class Tcp(unittest.TestCase):
 
 
 class Pymodbus(unittest.TestCase):
-    SLAVE = """
-import sys, logging
-from pymodbus.datastore import ModbusSequentialDataBlock, ModbusSlaveContext, ModbusServerContext
-from pymodbus.server.async_io import StartAsyncSerialServer
-from pymodbus.transaction import ModbusRtuFramer
-import asyncio
-class Coils(ModbusSequentialDataBlock):
-    def setValues(self, address, values):
-        print("coil", address, values, flush=True)
-        super().setValues(address, values)
-store = ModbusSlaveContext(di=ModbusSequentialDataBlock(0, [1, 0, 1, 1, 0, 0, 0, 0]),
-                           co=Coils(0, [0] * 8), zero_mode=True)
-asyncio.run(StartAsyncSerialServer(ModbusServerContext(slaves={3: store}, single=False), framer=ModbusRtuFramer,
-                                   port=sys.argv[1], baudrate=19200, timeout=0.01))
-"""
+    def serve(self, master, store, coils):
+        """pymodbus takes the frames apart, answers from its own store and builds the answers; only the reading is ours
+        (its serial server would need one more package)."""
+        from pymodbus.factory import ServerDecoder
+        from pymodbus.framer.rtu_framer import ModbusRtuFramer
+
+        framer = ModbusRtuFramer(ServerDecoder(), client=None)
+
+        def execute(request):
+            response = request.execute(store)
+            response.transaction_id, response.unit_id = request.transaction_id, request.unit_id
+            if request.function_code == 5:
+                coils.append((request.address, store.getValues(1, request.address, 1)[0]))
+            os.write(master, framer.buildPacket(response))
+
+        while True:
+            try:
+                data = os.read(master, 256)
+            except OSError:
+                return
+            framer.processIncomingPacket(data, execute, [3])
 
     def test_pymodbus_slave_is_identified_read_and_unlocked(self):
         """An independent slave understands what the worker says: F1, F6."""
         try:
-            import pymodbus  # noqa: F401
+            from pymodbus.datastore import ModbusSequentialDataBlock, ModbusSlaveContext
         except ImportError:
             self.skipTest("pymodbus is not installed")
-        base = "/tmp/line-worker-pty-%d" % os.getpid()
-        socat = subprocess.Popen(["socat", "pty,raw,echo=0,link=%s-a" % base, "pty,raw,echo=0,link=%s-b" % base])
-        self.addCleanup(socat.wait)
-        self.addCleanup(socat.terminate)
-        for _ in range(100):
-            if os.path.exists(base + "-b"):
-                break
-            time.sleep(0.05)
-        slave = subprocess.Popen([sys.executable, "-c", self.SLAVE, base + "-b"], stdout=subprocess.PIPE, text=True)
-        self.addCleanup(slave.stdout.close)
-        self.addCleanup(slave.wait)
-        self.addCleanup(slave.terminate)
-        w = Worker(base + "-a", [(0, 3, 0)], baud=19200, timeout=300,
+        store = ModbusSlaveContext(di=ModbusSequentialDataBlock(0, [1, 0, 1, 1, 0, 0, 0, 0]),
+                                   co=ModbusSequentialDataBlock(0, [0] * 8), zero_mode=True)
+        master, slave = os.openpty()
+        tty.setraw(master, termios.TCSANOW)
+        tty.setraw(slave, termios.TCSANOW)
+        coils = []
+        threading.Thread(target=self.serve, args=(master, store, coils), daemon=True).start()
+        self.addCleanup(os.close, slave)
+        w = Worker(os.ttyname(slave), [(0, 3, 0)], baud=19200, timeout=300,
                    profiles=[profile(unlock=PULSE, all_off=OFF_EACH, max_pulse=500)])
         self.addCleanup(w.close)
         self.assertIsNotNone(w.wait(is_state(0, ONLINE), 20), w.got)
+        self.assertEqual([(n, False) for n in range(8)], coils)
         m = w.wait(lambda m: m[0] == INPUTS)
         self.assertEqual(0x0D, m[2][0])
+        del coils[:]
         w.command(1, 0, 5, pulse=200)
         self.assertEqual(PULSED, w.wait(is_result(1))[2])
         self.assertIsNotNone(w.wait(lambda m: m[0] == OVER))
-        w.close()
-        slave.terminate()
-        seen = [line.strip() for line in slave.stdout if "coil 5" in line]
-        self.assertEqual("coil 5 [True]", seen[-3] if len(seen) > 3 else seen[1])
+        self.assertEqual([(5, True), (5, False)], coils)
 
 
 if __name__ == "__main__":
