@@ -32,7 +32,7 @@ static int write_collect(Session *s, ParcelRow *p) {
         p->state = PARCEL_COLLECTING;
         int r = ledger_parcel_update(l->ledger, p);
         if (r >= 0)
-                r = opening_intend(s, "collect");
+                r = opening_intend(s, "collect", false);
         if (r >= 0)
                 r = locker_record_parcel(l, s->actor, NULL, p, NULL);
         return r;
@@ -198,7 +198,7 @@ void locker_reopen(Locker *l, Session *s, LockerReply reply, void *userdata) {
         if (!r)
                 r = locker_begin(l);
         if (!r) {
-                r = opening_intend(s, "reopen");
+                r = opening_intend(s, "reopen", false);
                 if (r < 0)
                         locker_rollback(l);
                 else

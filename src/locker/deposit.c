@@ -52,7 +52,7 @@ static int write_deposit(Session *s, ParcelRow *p) {
         if (r >= 0 && needs_code)
                 r = code_issue(l, p, s->actor, NULL, s->code);
         if (r >= 0)
-                r = opening_intend(s, "deposit");
+                r = opening_intend(s, "deposit", false);
         return r;
 }
 
@@ -72,7 +72,7 @@ static int write_move(Session *s, int position, const char *why) {
         if (r >= 0)
                 r = locker_record_parcel(l, s->actor, why, &p, NULL);
         if (r >= 0)
-                r = opening_intend(s, why);
+                r = opening_intend(s, why, false);
         return r;
 }
 
@@ -350,7 +350,7 @@ void locker_does_not_open(Locker *l, Session *s, LockerReply reply, void *userda
         if (!r)
                 r = locker_begin(l);
         if (!r) {
-                r = opening_intend(s, "does-not-open");
+                r = opening_intend(s, "does-not-open", true);
                 if (r < 0)
                         locker_rollback(l);
                 else

@@ -59,6 +59,7 @@ static void give_command(Movement *m) {
         Locker *l = m->locker;
 
         m->command = ++l->next_command;
+        l->last_command[m->lock] = m->command;
         int r = locks_command(l->locks, m->command, m->lock, m->action, m->expires, m->urgent);
         if (r < 0) {
                 /* Out of memory or no worker: the result that would have come is made here, but not from inside the caller. */
@@ -72,7 +73,7 @@ int movement_start(Movement *m, MovementDone done, void *userdata) {
 
         if (l->moving[m->lock])
                 return -EBUSY;
-        if (m->action == LOCK_ACTION_UNLOCK && !door_command(&l->doors[m->lock], m->urgent))
+        if (m->action == LOCK_ACTION_UNLOCK && !door_command(&l->doors[m->lock], m->urgent || m->insist))
                 return -EBUSY;
         m->done = done;
         m->userdata = userdata;
@@ -182,12 +183,26 @@ static void not_moved(Movement *m, const char *outcome) {
                 l->listener.slot(l->listener_userdata, slot);
 }
 
+/* The movement is settled already: the door was faster than the board's answer. The door machine counts its pulses all the same. */
+static void late_result(Locker *l, uint64_t command, LockResult result, uint64_t at_boot) {
+        for (int i = 0; i < l->cabinet->n_locks; i++) {
+                if (l->last_command[i] != command)
+                        continue;
+                if (result == LOCK_RESULT_PULSED || result == LOCK_RESULT_UNCERTAIN)
+                        door_pulsed(&l->doors[i], at_boot);
+                else
+                        (void)door_command_failed(&l->doors[i]);
+        }
+}
+
 void movements_result(void *userdata, uint64_t command, LockResult result, uint64_t at_boot) {
         Locker *l = userdata;
         Movement *m = by_command(l, command);
 
-        if (!m)
-                return; /* settled meanwhile: the door was faster than the board's answer */
+        if (!m) {
+                late_result(l, command, result, at_boot);
+                return;
+        }
         switch (result) {
         case LOCK_RESULT_PULSED:
         case LOCK_RESULT_UNCERTAIN: /* it may have been energised: only the sensors can tell */

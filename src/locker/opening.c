@@ -5,22 +5,31 @@
 
 #include <errno.h>
 
-/* A door that this session has open already (a second position of the same slot, a stuck lid) is not pulsed again. */
-static bool door_is_ours_and_open(const Session *s) {
-        const Locker *l = s->locker;
+/* A lock that is open already (the door for a second position of the same slot) is not pulsed again. */
+static bool needs_pulse(const Locker *l, int lock, bool insist) {
+        const Door *d = &l->doors[lock];
 
-        return l->holder[s->slot] == s && l->doors[l->cabinet->slots[s->slot].lock].state == DOOR_OPEN;
+        if (d->state == DOOR_OPEN || d->state == DOOR_LEFT_OPEN)
+                return insist && d->closed != TRI_NO;
+        return true;
 }
 
-int opening_intend(Session *s, const char *why) {
-        Locker *l = s->locker;
-        int inner = l->cabinet->positions[s->position].lock, r = 0;
+static int intend(Session *s, int lock, const char *why, bool insist, Movement **ret) {
+        if (lock < 0 || !needs_pulse(s->locker, lock, insist))
+                return 0;
+        int r = movement_intend(s->locker, lock, LOCK_ACTION_UNLOCK, s, s->parcel, why, s->actor, NULL, ret);
+        if (r >= 0)
+                (*ret)->insist = insist;
+        return r;
+}
+
+int opening_intend(Session *s, const char *why, bool insist) {
+        const Cabinet *c = s->locker->cabinet;
 
         s->door = s->inner = NULL;
-        if (!door_is_ours_and_open(s))
-                r = movement_intend(l, l->cabinet->slots[s->slot].lock, LOCK_ACTION_UNLOCK, s, s->parcel, why, s->actor, NULL, &s->door);
-        if (r >= 0 && inner >= 0 && lock_is_shut(l, inner))
-                r = movement_intend(l, inner, LOCK_ACTION_UNLOCK, s, s->parcel, why, s->actor, NULL, &s->inner);
+        int r = intend(s, c->slots[s->slot].lock, why, insist, &s->door);
+        if (r >= 0)
+                r = intend(s, c->positions[s->position].lock, why, insist, &s->inner);
         if (r < 0)
                 opening_drop(s);
         return r;

@@ -22,6 +22,7 @@ struct Movement {
         LockAction action;
         uint64_t expires;
         bool urgent, started;
+        bool insist; /* pulse even though the sensors say open: the person says it is stuck */
         uint64_t secure_until; /* secure: by then the latch must be home; boot µs */
         MovementDone done;
         void *userdata;
@@ -96,6 +97,7 @@ struct Locker {
 
         Door *doors;          /* [n_locks] */
         Movement **moving;    /* [n_locks] */
+        uint64_t *last_command; /* [n_locks] */
         uint64_t *safety_at;  /* [n_slots]: next safety pulse while the input is active; USEC_INFINITY */
         Session **holder;     /* [n_slots]: whose open slot it is */
         int *slots_by_label;  /* indices, sorted by label */
@@ -164,7 +166,8 @@ uint64_t doors_next_deadline(const Locker *l);
 void safety_tick(Locker *l, const Now *now);
 
 /* --- opening a place for a session (opening.c) --- */
-int opening_intend(Session *s, const char *why);
+/* insist: pulse what the sensors call open, unless a contact shows that it really is. */
+int opening_intend(Session *s, const char *why, bool insist);
 void opening_go(Session *s, void (*opened)(Session *s, int result));
 void opening_drop(Session *s);
 

@@ -29,7 +29,7 @@ static char *reserve_path(const Locker *l) {
 
 void storage_make_room(Locker *l) {
         _cleanup_free_ char *path = NULL;
-        uint64_t available;
+        uint64_t available = 0;
 
         if (free_bytes(l, &available) < 0 || available >= RESERVE_GIVEN_UP_BELOW)
                 return;
@@ -54,7 +54,7 @@ static void keep_reserve(Locker *l) {
 }
 
 void storage_check(Locker *l, const Now *now) {
-        uint64_t available;
+        uint64_t available = 0;
         bool low;
 
         l->storage_at = now->boot_usec + CHECK_EVERY_USEC;

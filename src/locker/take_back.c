@@ -66,7 +66,7 @@ static int open_one(Session *s, const Placement *place) {
                 return r;
         session_take_slot(s, place->slot, l->cabinet->slots[place->slot].first_position + (int)place->position - 1);
         s->parcel = place->parcel;
-        r = opening_intend(s, "take-back");
+        r = opening_intend(s, "take-back", false);
         if (r < 0)
                 locker_rollback(l);
         else
