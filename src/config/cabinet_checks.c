@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of a cabinet must be together: one order of sizes, one board an address, one slot a place.
- */
+/* What the parts of a cabinet must be together: no two sizes of one order, no two boards at one address, no
+ * two slots in one place. */
 #include "config/cabinet_draft.h"
 
 static void check_place(Builder *b) {

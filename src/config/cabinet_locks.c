@@ -2,7 +2,6 @@
 /* Doors and lids: from the wires of a section to a lock for each of its slots or positions, and the alarms.
  * What is refused here would be dangerous or blind: a lock nobody can see opening, a pulse that burns a coil.
  */
-#include "base/text.h"
 #include "config/array.h"
 #include "config/cabinet_draft.h"
 #include "config/keys.h"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lockerd.conf and its drop-ins: the defaults and ranges of lockerd.conf(5) are these tables. */
 #include "base/clock.h"
+#include "base/text.h"
 #include "build-config.h"
 #include "config/array.h"
 #include "config/keys.h"
 #include "config/parse.h"
-#include "base/text.h"
 
 #include <dirent.h>
 #include <errno.h>
