@@ -101,11 +101,7 @@ int session_start(Ctl *c, const char *kind, Session *ret) {
         int r = sd_bus_message_read(reply, "o", &path);
         if (r < 0)
                 return ctl_bad_reply(c, r);
-        *ret = (Session){.ctl = c,
-                         .path = strdup(path),
-                         .typed_fd = -1,
-                         .ends_wanted = 1,
-                         .status = LOCKERCTL_NOT_FINISHED};
+        *ret = (Session){.ctl = c, .path = strdup(path), .typed_fd = -1, .status = LOCKERCTL_NOT_FINISHED};
         if (!ret->path)
                 return ctl_oom(c);
         /* by its unique name: nobody else on the bus can prompt */
