@@ -226,7 +226,7 @@ class Stage:
         print(f"""   The cabinet stays up until you press Ctrl-C. In another terminal:
 
    export DBUS_SYSTEM_BUS_ADDRESS={self.environment['DBUS_SYSTEM_BUS_ADDRESS']}
-   PATH={shlex.quote(self.build)}/src/ctl:$PATH
+   PATH={shlex.quote(self.build)}/src/ctl:{shlex.quote(self.build)}/src/sim:$PATH
 
    lockerctl status
    lockerctl map
@@ -235,8 +235,8 @@ class Stage:
    busctl introspect {NAME} {CABINET}
 
    # The person at the cabinet (docs/locksim-control.md):
-   python3 demo.d/locksim-say {control} "close 12"
-   python3 demo.d/locksim-say {control} "board A silent"
+   locksim --control {control} --send "close 12"
+   locksim --control {control} --send "board A silent"
 
    Logs: {self.directory}/*.log""", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
