@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon's side of lockerd-hash: a queue, one question under way, a worker while there is work and a
+ * little longer. A worker that hangs, talks nonsense or dies costs the job under way and no other. */
+#include "identity/identity.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "identity/hash_wire.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define JOB_USEC  (10 * USEC_PER_SEC)
+#define IDLE_USEC (30 * USEC_PER_SEC)
+#define JOBS_MAX  64
+
+_Static_assert(IDENTITY_DATA_MAX == HASH_DATA_MAX, "both sides carry the same data");
+
+struct IdentityJob {
+        Identity *identity;
+        IdentityJob *next;
+        HashVerb verb;
+        uint64_t id;
+        bool asked;   /* the worker has it */
+        char *secret; /* until it is asked */
+        uint8_t data[IDENTITY_DATA_MAX];
+        size_t n_data;
+        IdentityDone done; /* NULL: cancelled */
+        void *userdata;
+};
+
+struct Identity {
+        sd_event *event;
+        char *program;
+        unsigned log_n;
+        uint8_t pepper[HASH_PEPPER_SIZE];
+
+        IdentityJob *jobs; /* the first is the one under way */
+        unsigned n_jobs;
+        uint64_t last_id;
+
+        pid_t pid; /* 0: none */
+        int pidfd, socket;
+        sd_event_source *on_socket, *on_exit;
+        sd_event_source *timer; /* of the job under way; without one, of the idle worker */
+};
+
+static int on_socket(sd_event_source *s, int fd, uint32_t revents, void *userdata);
+static int on_exit_of_worker(sd_event_source *s, int fd, uint32_t revents, void *userdata);
+
+static IdentityJob *job_free(IdentityJob *j) {
+        if (!j)
+                return NULL;
+        text_erase_free(j->secret);
+        explicit_bzero(j->data, sizeof(j->data));
+        free(j);
+        return NULL;
+}
+DEFINE_CLEANUP(IdentityJob *, job_free);
+
+static void arm(Identity *i, uint64_t delay) {
+        (void)sd_event_source_set_time_relative(i->timer, delay);
+        (void)sd_event_source_set_enabled(i->timer, SD_EVENT_ONESHOT);
+}
+
+/* Killing loses nothing: a worker keeps no state. It only computes, so it is gone at once and the wait is
+ * none. */
+static void stop_worker(Identity *i) {
+        i->on_socket = sd_event_source_disable_unref(i->on_socket);
+        i->on_exit = sd_event_source_disable_unref(i->on_exit);
+        if (i->pid > 0) {
+                (void)kill(i->pid, SIGKILL);
+                while (waitpid(i->pid, NULL, 0) < 0 && errno == EINTR)
+                        ;
+        }
+        i->pid = 0;
+        closep(&i->pidfd);
+        closep(&i->socket);
+        i->pidfd = i->socket = -1;
+        (void)sd_event_source_set_enabled(i->timer, SD_EVENT_OFF);
+}
+
+static int spawn(const char *program, int fd, pid_t *ret) {
+        char *argv[] = {(char *)program, NULL};
+        posix_spawn_file_actions_t actions;
+        posix_spawnattr_t attributes;
+        sigset_t none, all;
+        int r;
+
+        r = posix_spawn_file_actions_init(&actions);
+        if (r)
+                return -r;
+        r = posix_spawnattr_init(&attributes);
+        if (r) {
+                posix_spawn_file_actions_destroy(&actions);
+                return -r;
+        }
+        sigemptyset(&none);
+        sigfillset(&all);
+        r = posix_spawn_file_actions_adddup2(&actions, fd, HASH_WIRE_FD);
+        if (!r)
+                r = posix_spawn_file_actions_addclosefrom_np(&actions, HASH_WIRE_FD + 1);
+        if (!r)
+                r = posix_spawnattr_setsigmask(&attributes, &none);
+        if (!r)
+                r = posix_spawnattr_setsigdefault(&attributes, &all);
+        if (!r)
+                r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+        if (!r)
+                r = posix_spawn(ret, program, &actions, &attributes, argv, environ);
+        posix_spawnattr_destroy(&attributes);
+        posix_spawn_file_actions_destroy(&actions);
+        return -r;
+}
+
+static int start_worker(Identity *i) {
+        _cleanup_close_ int theirs = -1;
+        int pair[2], r;
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+        i->socket = pair[0];
+        theirs = pair[1];
+        r = spawn(i->program, theirs, &i->pid);
+        if (r < 0) {
+                i->pid = 0;
+                goto fail;
+        }
+        i->pidfd = pidfd_open(i->pid, 0);
+        if (i->pidfd < 0) {
+                r = -errno;
+                goto fail;
+        }
+        r = sd_event_add_io(i->event, &i->on_exit, i->pidfd, EPOLLIN, on_exit_of_worker, i);
+        if (r >= 0)
+                r = sd_event_add_io(i->event, &i->on_socket, i->socket, EPOLLIN, on_socket, i);
+        if (r >= 0)
+                return 0;
+fail:
+        stop_worker(i);
+        return r;
+}
+
+/* Takes the job under way off the queue and tells its outcome. The callback may put in new jobs and cancel
+ * others. */
+static void finish(Identity *i, IdentityResult result, const uint8_t *data, size_t n_data) {
+        _cleanup_(job_freep) IdentityJob *j = i->jobs;
+
+        i->jobs = j->next;
+        i->n_jobs--;
+        if (j->done)
+                j->done(j->userdata, result, data, n_data);
+}
+
+static int ask(Identity *i, IdentityJob *j) {
+        HashQuestion q = {
+                .version = HASH_WIRE_VERSION,
+                .verb = j->verb,
+                .id = j->id,
+                .log_n = i->log_n,
+                .n_secret = (uint32_t)strlen(j->secret),
+                .n_data = (uint32_t)j->n_data,
+        };
+
+        memcpy(q.pepper, i->pepper, sizeof(q.pepper));
+        memcpy(q.data, j->data, j->n_data);
+        memcpy(q.secret, j->secret, q.n_secret);
+        ssize_t n = send(i->socket, &q, sizeof(q), MSG_DONTWAIT | MSG_NOSIGNAL);
+        int r = n < 0 ? -errno : 0;
+        explicit_bzero(&q, sizeof(q));
+        if (r < 0)
+                return r;
+        text_erase_free(steal_ptr(j->secret));
+        j->asked = true;
+        arm(i, JOB_USEC);
+        return 0;
+}
+
+/* Gives the next job to the worker. */
+static int next_job(Identity *i) {
+        int r = 0;
+
+        /* Nobody waits for these any more. */
+        while (i->jobs && !i->jobs->done && !i->jobs->asked)
+                finish(i, IDENTITY_FAILED, NULL, 0);
+        if (!i->jobs) {
+                if (i->pid > 0)
+                        arm(i, IDLE_USEC);
+                return 0;
+        }
+        if (i->jobs->asked)
+                return 0;
+        if (i->pid > 0) {
+                r = ask(i, i->jobs);
+                if (r >= 0)
+                        return 0;
+                /* It died while it had nothing to do. */
+                stop_worker(i);
+        }
+        r = start_worker(i);
+        if (r >= 0)
+                r = ask(i, i->jobs);
+        return r;
+}
+
+static void go_on(Identity *i) {
+        int r;
+
+        while ((r = next_job(i)) < 0) {
+                log_error_errno(r, "Cannot start %s", i->program);
+                finish(i, IDENTITY_FAILED, NULL, 0);
+        }
+}
+
+static bool read_answer(Identity *i, HashAnswer *ret) {
+        ssize_t n = recv(i->socket, ret, sizeof(*ret), MSG_DONTWAIT | MSG_TRUNC);
+
+        if (n != sizeof(*ret) || ret->version != HASH_WIRE_VERSION || !i->jobs || !i->jobs->asked ||
+            ret->id != i->jobs->id)
+                return false;
+        /* The answer to another kind of question is none, above all a match that nobody asked for. */
+        switch (i->jobs->verb) {
+        case HASH_ENROL:
+                return (ret->result == HASH_ENROLLED && ret->n_data <= sizeof(ret->data)) ||
+                       ret->result == HASH_FAILED;
+        case HASH_VERIFY:
+                return ret->result == HASH_MATCH || ret->result == HASH_NO_MATCH ||
+                       ret->result == HASH_FAILED;
+        case HASH_VERIFY_NOTHING:
+                return ret->result == HASH_NO_MATCH || ret->result == HASH_FAILED;
+        }
+        return false;
+}
+
+/* Takes an answer if there is a good one; the queue does not go on by itself. */
+static bool take_answer(Identity *i) {
+        static const IdentityResult results[] = {
+                [HASH_MATCH] = IDENTITY_MATCH,
+                [HASH_NO_MATCH] = IDENTITY_NO_MATCH,
+                [HASH_ENROLLED] = IDENTITY_ENROLLED,
+                [HASH_FAILED] = IDENTITY_FAILED,
+        };
+        HashAnswer a = {0};
+
+        if (!read_answer(i, &a))
+                return false;
+        bool enrolled = a.result == HASH_ENROLLED;
+        finish(i, results[a.result], enrolled ? a.data : NULL, enrolled ? a.n_data : 0);
+        explicit_bzero(&a, sizeof(a));
+        return true;
+}
+
+static void give_up_worker(Identity *i) {
+        bool under_way = i->jobs && i->jobs->asked;
+
+        stop_worker(i);
+        if (under_way)
+                finish(i, IDENTITY_FAILED, NULL, 0);
+        go_on(i);
+}
+
+static int on_socket(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        Identity *i = userdata;
+
+        if (take_answer(i))
+                go_on(i);
+        else {
+                log_warning("lockerd-hash ended or said something unexpected; it is replaced");
+                give_up_worker(i);
+        }
+        return 0;
+}
+
+static int on_exit_of_worker(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        Identity *i = userdata;
+
+        log_warning("lockerd-hash ended unexpectedly");
+        /* It may have answered before; and whoever got that answer may have put in a job, which started
+         * another. */
+        (void)take_answer(i);
+        if (i->on_exit == s)
+                give_up_worker(i);
+        else
+                go_on(i);
+        return 0;
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
+        Identity *i = userdata;
+
+        if (i->jobs) {
+                log_error("lockerd-hash took longer than %d s; it is replaced",
+                          (int)(JOB_USEC / USEC_PER_SEC));
+                give_up_worker(i);
+        } else
+                stop_worker(i);
+        return 0;
+}
+
+int identity_new(Identity **ret, sd_event *event, const char *worker_directory, unsigned scrypt_log_n,
+                 const uint8_t pepper[32]) {
+        if (scrypt_log_n < HASH_LOG_N_MIN || scrypt_log_n > HASH_LOG_N_MAX)
+                return -EINVAL;
+        _cleanup_(identity_freep) Identity *i = calloc(1, sizeof(*i));
+        if (!i)
+                return -ENOMEM;
+        i->pidfd = i->socket = -1;
+        i->event = sd_event_ref(event);
+        i->log_n = scrypt_log_n;
+        memcpy(i->pepper, pepper, sizeof(i->pepper));
+        i->program = text_printf("%s/lockerd-hash", worker_directory);
+        if (!i->program)
+                return -ENOMEM;
+        int r = sd_event_add_time(event, &i->timer, CLOCK_BOOTTIME, 0, 0, on_timer, i);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(i->timer, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+        *ret = steal_ptr(i);
+        return 0;
+}
+
+Identity *identity_free(Identity *i) {
+        if (!i)
+                return NULL;
+        stop_worker(i);
+        while (i->jobs) {
+                IdentityJob *j = i->jobs;
+                i->jobs = j->next;
+                job_free(j);
+        }
+        sd_event_source_disable_unref(i->timer);
+        sd_event_unref(i->event);
+        explicit_bzero(i->pepper, sizeof(i->pepper));
+        free(i->program);
+        free(i);
+        return NULL;
+}
+
+static int add_job(Identity *i, HashVerb verb, const char *secret, const uint8_t *data, size_t n_data,
+                   IdentityDone done, void *userdata, IdentityJob **ret_job) {
+        if (!done || n_data > IDENTITY_DATA_MAX)
+                return -EINVAL;
+        if (i->n_jobs >= JOBS_MAX)
+                return -ENOBUFS;
+        _cleanup_(job_freep) IdentityJob *j = calloc(1, sizeof(*j));
+        if (!j)
+                return -ENOMEM;
+        *j = (IdentityJob){
+                .identity = i,
+                .verb = verb,
+                .id = ++i->last_id,
+                .secret = strdup(secret),
+                .n_data = n_data,
+                .done = done,
+                .userdata = userdata,
+        };
+        if (!j->secret)
+                return -ENOMEM;
+        if (n_data > 0)
+                memcpy(j->data, data, n_data);
+
+        IdentityJob **last = &i->jobs, *job = j;
+        while (*last)
+                last = &(*last)->next;
+        *last = job;
+        i->n_jobs++;
+        int r = next_job(i);
+        if (r < 0) {
+                /* Without a worker nothing is taken in: the caller is told here and not called. */
+                for (last = &i->jobs; *last != job; last = &(*last)->next)
+                        ;
+                *last = NULL;
+                i->n_jobs--;
+                return r;
+        }
+        (void)steal_ptr(j);
+        if (ret_job)
+                *ret_job = job;
+        return 0;
+}
+
+int identity_enrol(Identity *i, const char *secret, IdentityDone done, void *userdata,
+                   IdentityJob **ret_job) {
+        if (strlen(secret) > HASH_SECRET_MAX)
+                return -E2BIG;
+        return add_job(i, HASH_ENROL, secret, NULL, 0, done, userdata, ret_job);
+}
+
+int identity_verify(Identity *i, const char *secret, const uint8_t *data, size_t n_data, IdentityDone done,
+                    void *userdata, IdentityJob **ret_job) {
+        /* Nobody could enrol such a secret: it cannot be right, and that is found out as slowly as anything
+         * else. */
+        if (strlen(secret) > HASH_SECRET_MAX) {
+                secret = "";
+                data = NULL;
+        }
+        return add_job(i, data ? HASH_VERIFY : HASH_VERIFY_NOTHING, secret, data, data ? n_data : 0, done,
+                       userdata, ret_job);
+}
+
+void identity_cancel(IdentityJob *job) {
+        if (!job)
+                return;
+        job->done = NULL;
+        text_erase_free(steal_ptr(job->secret));
+}
