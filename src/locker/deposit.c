@@ -86,7 +86,7 @@ static int move_on(Session *s, const char *why, bool quarantine) {
         int former = s->position, former_slot = s->slot, position = -1;
 
         s->tried[former] = 1;
-        Refusal refusal = locker_choose_position(l, &s->fit, s->tried, &position);
+        Refusal refusal = locker_choose_position(l, s, &s->fit, s->tried, &position);
         int r = locker_begin(l);
         if (r < 0)
                 return r;
@@ -245,7 +245,7 @@ static int begin_deposit(Session *s, const DepositRequest *q) {
         if (!s->tried)
                 return -ENOMEM;
         if (!reserved_position(l, &p, &position)) {
-                r = (int)locker_choose_position(l, &s->fit, s->tried, &position);
+                r = (int)locker_choose_position(l, s, &s->fit, s->tried, &position);
                 if (r)
                         return r;
         }

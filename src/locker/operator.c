@@ -334,7 +334,7 @@ int locker_announce(Locker *l, const DepositRequest *q, bool reserve, const char
                           .temperature = q->temperature,
                           .allow_larger = q->allow_larger};
         if (reserve) {
-                Refusal refusal = locker_choose_position(l, &fit, NULL, &position);
+                Refusal refusal = locker_choose_position(l, NULL, &fit, NULL, &position);
                 if (refusal)
                         return (int)refusal;
                 const Position *place = &l->cabinet->positions[position];

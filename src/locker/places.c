@@ -85,11 +85,12 @@ static int gather_service(void *userdata, const ServiceRow *r) {
         return 0;
 }
 
-static void gather_sensors(Locker *l, int position, PositionFacts *f) {
+static void gather_sensors(Locker *l, const Session *own, int position, PositionFacts *f) {
         const Position *p = &l->cabinet->positions[position];
         const Lock *door = &l->cabinet->locks[l->cabinet->slots[p->slot].lock];
 
-        f->held = l->holder[p->slot] || !locker_slot_shut(l, p->slot);
+        /* What a session keeps for reopening is not kept from itself. */
+        f->held = (l->holder[p->slot] && l->holder[p->slot] != own) || !locker_slot_shut(l, p->slot);
         f->board_online = usable(l, door->board) && (p->lock < 0 || usable(l, l->cabinet->locks[p->lock].board));
         f->inner_unlocked = !lock_is_shut(l, p->lock);
         f->has_presence = p->presence.board >= 0;
@@ -97,7 +98,7 @@ static void gather_sensors(Locker *l, int position, PositionFacts *f) {
 }
 
 /* What ledger and sensors say of every position, into fresh memory. */
-static int gather_facts(Locker *l, PositionFacts **ret) {
+static int gather_facts(Locker *l, const Session *own, PositionFacts **ret) {
         const Cabinet *c = l->cabinet;
         _cleanup_free_ PositionFacts *facts = calloc((size_t)c->n_positions + 1, sizeof(*facts));
         _cleanup_free_ unsigned *load = calloc((size_t)c->n_slots + 1, sizeof(*load));
@@ -106,7 +107,7 @@ static int gather_facts(Locker *l, PositionFacts **ret) {
                 return -ENOMEM;
         for (int i = 0; i < c->n_positions; i++) {
                 facts[i].in_service = true;
-                gather_sensors(l, i, &facts[i]);
+                gather_sensors(l, own, i, &facts[i]);
         }
         Gather g = {.locker = l, .facts = facts, .load = load};
         int r = ledger_place_each(l->ledger, NULL, gather_place, &g);
@@ -120,10 +121,10 @@ static int gather_facts(Locker *l, PositionFacts **ret) {
         return 0;
 }
 
-Refusal locker_choose_position(Locker *l, const FitRequest *fit, const uint8_t *tried, int *ret_position) {
+Refusal locker_choose_position(Locker *l, const Session *own, const FitRequest *fit, const uint8_t *tried, int *ret_position) {
         _cleanup_free_ PositionFacts *facts = NULL;
 
-        if (gather_facts(l, &facts) < 0)
+        if (gather_facts(l, own, &facts) < 0)
                 return LOCKER_E_INTERNAL;
         if (tried)
                 for (int i = 0; i < l->cabinet->n_positions; i++)
@@ -131,15 +132,9 @@ Refusal locker_choose_position(Locker *l, const FitRequest *fit, const uint8_t *
         return fit_choose(l->cabinet, facts, fit, ret_position);
 }
 
-bool position_is_free(Locker *l, int position) {
-        _cleanup_free_ PositionFacts *facts = NULL;
-
-        return gather_facts(l, &facts) >= 0 && fit_is_free(&facts[position]);
-}
-
 int locker_free_positions(Locker *l, unsigned *ret_by_size) {
         _cleanup_free_ PositionFacts *facts = NULL;
-        int r = gather_facts(l, &facts);
+        int r = gather_facts(l, NULL, &facts);
 
         if (r < 0)
                 return r;

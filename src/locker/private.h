@@ -139,10 +139,9 @@ int locker_find_slot(const Locker *l, const char *label);
 int parcel_place(const Locker *l, const ParcelRow *p, int *ret_slot, int *ret_position); /* -ENOENT: not in this cabinet */
 bool locker_slot_shut(const Locker *l, int slot);
 bool lock_is_shut(const Locker *l, int lock);
-Refusal locker_choose_position(Locker *l, const FitRequest *fit, const uint8_t *tried, int *ret_position);
+Refusal locker_choose_position(Locker *l, const Session *own, const FitRequest *fit, const uint8_t *tried, int *ret_position);
 int locker_quarantine(Locker *l, int position, const char *actor, const char *why);
 Tri position_occupied(const Locker *l, int position);
-bool position_is_free(Locker *l, int position);
 
 /* --- movements (movements.c) --- */
 /* Writes the intent; inside a transaction. */
