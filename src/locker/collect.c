@@ -91,7 +91,7 @@ static int begin_collect(Locker *l, Session *s, uint64_t wanted) {
         if (parcel_place(l, &p, &slot, &position) < 0)
                 return LOCKER_E_UNKNOWN_SLOT;
         /* A6: nobody joins another one at an open slot, and a door that stands open is nobody's to guess about. */
-        if ((l->holder[slot] && l->holder[slot] != s) || l->moving[l->cabinet->slots[slot].lock])
+        if (!slot_is_clear(l, slot, s))
                 return LOCKER_E_SLOT_BUSY;
         DoorState door = l->doors[l->cabinet->slots[slot].lock].state;
         if (door == DOOR_OPEN || door == DOOR_LEFT_OPEN || door == DOOR_FORCED || door == DOOR_CLOSING)

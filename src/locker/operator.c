@@ -103,7 +103,7 @@ void locker_open_slot(Locker *l, int slot, unsigned position, const char *actor,
         OperatorOpen *o = NULL;
         int r = check_place(l, slot, position, reason);
 
-        if (!r && (l->holder[slot] || l->moving[l->cabinet->slots[slot].lock]))
+        if (!r && !slot_is_clear(l, slot, NULL))
                 r = LOCKER_E_SLOT_BUSY;
         if (!r && !locker_board_online(l, l->cabinet->locks[l->cabinet->slots[slot].lock].board))
                 r = LOCKER_E_BOARD_OFFLINE;
@@ -237,7 +237,7 @@ int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, 
 
         if (!r && !position)
                 r = LOCKER_E_UNKNOWN_POSITION;
-        if (!r && l->holder[slot])
+        if (!r && !slot_is_clear(l, slot, NULL))
                 r = LOCKER_E_SLOT_BUSY;
         if (!r)
                 r = locker_begin(l);

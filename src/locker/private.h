@@ -179,6 +179,7 @@ void session_set_state(Session *s, SessionState state);
 void session_prompt(Session *s, const char *what, const char *sentence);
 void session_take_slot(Session *s, int slot, int position);
 void session_drop_slot(Session *s); /* the place at hand is no longer this session's, as soon as it is shut */
+bool slot_is_clear(Locker *l, int slot, const Session *s);
 void session_settled(Session *s, const char *what, const char *sentence);
 void session_shut(Session *s);  /* doors changed: settle what can be settled (settle.c) */
 void session_answer_timeout(Session *s);

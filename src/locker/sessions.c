@@ -190,6 +190,21 @@ void session_drop_slot(Session *s) {
                 slot_released(s->locker, slot);
 }
 
+/* May `s` (NULL: an operator) open this slot now? A place that is only kept for reopening, shut and settled, gives way to somebody who has a
+ * parcel there; an open one never does (A6). */
+bool slot_is_clear(Locker *l, int slot, const Session *s) {
+        Session *holder = l->holder[slot];
+
+        if (l->moving[l->cabinet->slots[slot].lock])
+                return false;
+        if (!holder || holder == s)
+                return true;
+        if (!holder->settled || holder->opened || holder->slot != slot || !locker_slot_shut(l, slot))
+                return false;
+        session_drop_slot(holder);
+        return true;
+}
+
 int session_touch(Session *s) {
         if (s->gone)
                 return LOCKER_E_SESSION_ENDED;

@@ -46,11 +46,10 @@ static void take_back_opened(Session *s, int result) {
                 session_answer(s, result, NULL);
 }
 
-static bool may_open(const Locker *l, const Session *s, int slot) {
+static bool may_open(Locker *l, const Session *s, int slot) {
         DoorState door = l->doors[l->cabinet->slots[slot].lock].state;
 
-        return (!l->holder[slot] || l->holder[slot] == s) && !l->moving[l->cabinet->slots[slot].lock] &&
-               (door == DOOR_LOCKED || door == DOOR_JAMMED || door == DOOR_UNKNOWN);
+        return slot_is_clear(l, slot, s) && (door == DOOR_LOCKED || door == DOOR_JAMMED || door == DOOR_UNKNOWN);
 }
 
 static int open_one(Session *s, const Placement *place) {
