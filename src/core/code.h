@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pickup codes: making them from random bits, reading what people type. The keyed hash is the ledger's business. */
+/* Pickup codes: making them from random bits, reading what people type. The keyed hash is the ledger's
+ * business. */
 #pragma once
 
 #include "core/settings.h"

@@ -6,29 +6,33 @@
  *
  * An acknowledgement of a board is not a fact about a door and does not occur here.
  *
- * Sensors. With a contact alone, closed means locked. With a latch alone (a hook lock's one feedback), released means
- * open. With both there is a third condition, shut but not latched: after a command it is a release (somebody leans on
- * the door: RELEASED without OPENED), on the way back it is closing, and without a command it is closing too, silently,
- * until the door is latched again, moves (forced) or has stayed so for open_max (left_open). When one of two sensors is
- * silent the door is unknown, except that a contact which says open is believed.
+ * Sensors. With a contact alone, closed means locked. With a latch alone (a hook lock's one feedback),
+ * released means open. With both there is a third condition, shut but not latched: after a command it is a
+ * release (somebody leans on the door: RELEASED without OPENED), on the way back it is closing, and without a
+ * command it is closing too, silently, until the door is latched again, moves (forced) or has stayed so for
+ * open_max (left_open). When one of two sensors is silent the door is unknown, except that a contact which
+ * says open is believed.
  *
- * Reports. Every accepted command whose pulse is accounted for (door_pulsed(), door_command_failed()) is answered by
- * exactly one of RELEASED, FAILED_TO_OPEN or LOST: also a forced one on a door that stands open (RELEASED), while one
- * that joins a command under way shares its answer. Only door_command_failed() before any pulse answers nothing: its
- * caller knows. An opening is reported once, as OPENED or as FORCED_OPEN, never both, and not again before CLOSED or
- * FOUND. A command given in closing or to an open door is therefore answered by RELEASED alone.
+ * Reports. Every accepted command whose pulse is accounted for (door_pulsed(), door_command_failed()) is
+ * answered by exactly one of RELEASED, FAILED_TO_OPEN or LOST: also a forced one on a door that stands open
+ * (RELEASED), while one that joins a command under way shares its answer. Only door_command_failed() before
+ * any pulse answers nothing: its caller knows. An opening is reported once, as OPENED or as FORCED_OPEN,
+ * never both, and not again before CLOSED or FOUND. A command given in closing or to an open door is
+ * therefore answered by RELEASED alone.
  *
- * Whose opening is it? A command's, while it is under way; until the release window of its last pulse is over, even if
- * the door was shut again meanwhile (contacts bounce, springs pull back); and after a failure for another DOOR_LATE_USEC,
- * because latches let go late. Anything later is forced. While the sensors are silent a command still under way is not
- * given up: an opening seen when they are back within the window answers it.
+ * Whose opening is it? A command's, while it is under way; until the release window of its last pulse is
+ * over, even if the door was shut again meanwhile (contacts bounce, springs pull back); and after a failure
+ * for another DOOR_LATE_USEC, because latches let go late. Anything later is forced. While the sensors are
+ * silent a command still under way is not given up: an opening seen when they are back within the window
+ * answers it.
  *
- * Found again. FOUND comes alone: what happened unseen is not reported as if it had been seen; look at the state. A door
- * found open is open when a command was on its way or it had been open before, forced when it was, and left_open when
- * nothing was known before (the daemon has just started: nobody knows since when or by whom). One exception: last seen
- * locked, no command, and now open is FOUND|FORCED_OPEN; cutting the cable must not make a burglary silent. And when the
- * command under way was given to an unknown door, one that is found open then is FOUND|RELEASED|OPENED: whether it was
- * open before nobody knows, that it is open to the person who asked is certain. */
+ * Found again. FOUND comes alone: what happened unseen is not reported as if it had been seen; look at the
+ * state. A door found open is open when a command was on its way or it had been open before, forced when it
+ * was, and left_open when nothing was known before (the daemon has just started: nobody knows since when or
+ * by whom). One exception: last seen locked, no command, and now open is FOUND|FORCED_OPEN; cutting the cable
+ * must not make a burglary silent. And when the command under way was given to an unknown door, one that is
+ * found open then is FOUND|RELEASED|OPENED: whether it was open before nobody knows, that it is open to the
+ * person who asked is certain. */
 #pragma once
 
 #include "base/clock.h"
@@ -55,13 +59,13 @@ typedef enum Tri { TRI_NO = 0, TRI_YES = 1, TRI_UNKNOWN = -1 } Tri;
 typedef enum DoorHappened {
         DOOR_HAPPENED_NOTHING = 0,
         DOOR_RELEASED = 1 << 0,       /* the latch let go, or the door moved, after a command */
-        DOOR_OPENED = 1 << 1,         /* the contact (or the latch where there is no contact) says open, after a command */
+        DOOR_OPENED = 1 << 1,         /* the contact, or a latch without contact, says open */
         DOOR_CLOSED = 1 << 2,         /* shut and, where a latch contact exists, locked */
         DOOR_FAILED_TO_OPEN = 1 << 3, /* the release window ended without a release */
         DOOR_FORCED_OPEN = 1 << 4,    /* opened without a command */
         DOOR_OPEN_TOO_LONG = 1 << 5,
-        DOOR_LOST = 1 << 6,  /* sensors no longer answer; or a command ended unseen, its outcome is unknown */
-        DOOR_FOUND = 1 << 7, /* sensors answer (again); the state was taken from them without an event of the door */
+        DOOR_LOST = 1 << 6,        /* sensors no longer answer; or a command ended unseen */
+        DOOR_FOUND = 1 << 7,       /* sensors answer (again) and the state was taken from them */
         DOOR_WANTS_RETRY = 1 << 8, /* the first release window ended: pulse once more */
 } DoorHappened;
 
@@ -70,14 +74,15 @@ typedef struct DoorTimes {
         uint64_t open_max_usec; /* then left_open */
 } DoorTimes;
 
-#define DOOR_LATE_USEC (10 * USEC_PER_SEC) /* a release this long after a failure still belongs to the command */
+/* A release this long after a failure still belongs to the command. */
+#define DOOR_LATE_USEC (10 * USEC_PER_SEC)
 
 typedef struct Door {
         DoorState state;
         bool has_contact, has_latch; /* at least one is true */
         Tri closed;                  /* last believed contact value */
         Tri locked;                  /* last believed latch value */
-        uint64_t release_until;      /* boot µs; only in releasing, once the pulse has been given; else USEC_INFINITY */
+        uint64_t release_until;      /* boot µs; in releasing once the pulse was given, else USEC_INFINITY */
         uint64_t left_open_at;       /* boot µs; else USEC_INFINITY */
         unsigned attempt;            /* pulses of this command so far */
         DoorTimes times;
@@ -90,17 +95,18 @@ typedef struct Door {
 } Door;
 
 void door_init(Door *d, bool has_contact, bool has_latch, DoorTimes times);
-/* A command is about to be given. Returns false (and changes nothing) unless the state is locked, jammed, closing or
- * unknown. `force` (safety release, operator) is accepted in every state. */
+/* A command is about to be given. Returns false (and changes nothing) unless the state is locked, jammed,
+ * closing or unknown. `force` (safety release, operator) is accepted in every state. */
 bool door_command(Door *d, bool force);
-/* The pulse was given (board's answer came, or its deadline passed without one): the release window starts. Called once
- * for each command and once for each WANTS_RETRY that was followed, also when the release has been seen already. */
+/* The pulse was given (board's answer came, or its deadline passed without one): the release window starts.
+ * Called once for each command and once for each WANTS_RETRY that was followed, also when the release has
+ * been seen already. */
 void door_pulsed(Door *d, uint64_t now_boot);
-/* The command was never sent (expired, board refused it): back to what the sensors say. When it was the retry that could
- * not be sent (or is not wanted), the first pulse did happen: FAILED_TO_OPEN. */
+/* The command was never sent (expired, board refused it): back to what the sensors say. When it was the retry
+ * that could not be sent (or is not wanted), the first pulse did happen: FAILED_TO_OPEN. */
 unsigned door_command_failed(Door *d);
-/* Sensor values; TRI_UNKNOWN when the board is silent. Values of sensors that do not exist are ignored. Returns
- * DoorHappened bits. */
+/* Sensor values; TRI_UNKNOWN when the board is silent. Values of sensors that do not exist are ignored.
+ * Returns DoorHappened bits. */
 unsigned door_facts(Door *d, Tri closed, Tri locked, uint64_t now_boot);
 /* Time passed. Returns DoorHappened bits. */
 unsigned door_tick(Door *d, uint64_t now_boot);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life cycle of a parcel as a table: which state may follow which, and what it means for position and code.
- * Drawn in docs/architecture.md; a test walks every edge and tries every non-edge. */
+/* The life cycle of a parcel as a table: which state may follow which, and what it means for position and
+ * code. Drawn in docs/architecture.md; a test walks every edge and tries every non-edge. */
 #pragma once
 
 #include "base/macros.h"
@@ -21,7 +21,7 @@ typedef enum ParcelState {
         PARCEL_STATE_MAX,
 } ParcelState;
 
-const char *parcel_state_to_string(ParcelState s); /* "announced" … */
+const char *parcel_state_to_string(ParcelState s);             /* "announced" … */
 int parcel_state_from_string(const char *s, ParcelState *ret); /* -EINVAL */
 
 bool parcel_may_become(ParcelState from, ParcelState to);

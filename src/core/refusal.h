@@ -6,6 +6,7 @@
 
 #include "base/macros.h"
 
+/* clang-format off */
 /*        constant              D-Bus name           exit  sentence */
 #define REFUSALS(X)                                                                                          \
         X(INVALID_ARGUMENT, "InvalidArgument", 2, "The request is not well-formed.")                         \
@@ -47,6 +48,7 @@ typedef enum Refusal {
 #undef X
         REFUSAL_MAX,
 } Refusal;
+/* clang-format on */
 
 const char *refusal_name(Refusal r);     /* "WrongCode"; "None" for REFUSAL_NONE */
 const char *refusal_sentence(Refusal r); /* for people */
