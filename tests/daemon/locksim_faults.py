@@ -168,8 +168,8 @@ class Objections(SimCase):
     def test_a_request_without_silence_before_it(self):
         sim = self.start(fast=False)
         master = self.master(sim, gap=0)
-        master.ask(1, 2, 0, 8, 6)
-        master.ask(1, 2, 0, 8, 6)
+        for _ in range(20):  # a busy machine may keep the silence for us
+            master.ask(1, 2, 0, 8, 6)
         self.assertEqual(self.kinds(sim), ["gap"])
 
     def test_a_request_into_an_answer_is_lost(self):
