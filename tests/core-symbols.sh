@@ -8,6 +8,10 @@ build=${1:?usage: core-symbols.sh BUILD-DIRECTORY}
 core=$build/src/core/libcore.a
 base=$build/src/base/libbase.a
 
+for library in "$core" "$base"; do
+	[ -e "$library" ] || { echo "$library is not built" && exit 1; }
+done
+
 # What the C library may give: memory, strings, formatting into memory, sorting; and what the compiler puts in.
 allowed='^(abort|bsearch|calloc|free|malloc|qsort|realloc|reallocarray|explicit_bzero
 |mem(chr|cmp|cpy|mem|move|set)|str(casecmp|cat|chr|chrnul|cmp|cpy|cspn|dup|len|ncasecmp|ncmp|ndup|pbrk|rchr|spn|str|tol|toll|toul|toull|tod)

@@ -77,9 +77,13 @@ def shell_tests(_path, text, _problems):
 
 
 def is_registered(path, build_files):
-    """Whether a meson.build names the file, with or without its suffix."""
-    stem = os.path.splitext(os.path.basename(path))[0]
-    return any(re.search(rf"(?<![\w.-]){re.escape(stem)}(?![\w-])", text) for text in build_files.values())
+    """Whether a meson.build names the file, or the one in its folder names it without "test_" and suffix."""
+    name = os.path.basename(path)
+    stem = os.path.splitext(name)[0]
+    short = re.sub(r"^test[-_]", "", stem)
+    beside = build_files.get(os.path.join(os.path.dirname(path), "meson.build"), "")
+    return (re.search(rf"'{re.escape(short)}'", beside) is not None
+            or any(re.search(rf"(?<![\w.-]){re.escape(stem)}(?![\w-])", text) for text in build_files.values()))
 
 
 def scan(root):
