@@ -107,7 +107,6 @@ struct Place {
         unsigned n_positions;
         bool motor;
         Coil *coil, *secure; /* coil NULL: a position without a lid */
-        bool has_contact, has_latch, has_presence, has_release;
 
         bool shut, home; /* the bolt is home only when shut */
         bool item, pressed;

@@ -59,7 +59,6 @@ static int bind_coil(Sim *sim, Ini *ini, unsigned line, const Ref *ref, Place *p
 
 static int bind_input(Sim *sim, Ini *ini, unsigned line, const Ref *ref, const Input *what,
                       const bool *active) {
-        Place *p = what->place;
         Board *b;
         int r = find_board(sim, ini, line, ref, false, &b);
 
@@ -70,12 +69,6 @@ static int bind_input(Sim *sim, Ini *ini, unsigned line, const Ref *ref, const I
                 return ini_complain(ini, line, "%s:%u is wired twice", ref->board, ref->channel);
         *in = *what;
         in->active = active ? *active : b->profile->input_active;
-        if (!p)
-                return 0;
-        p->has_contact |= what->kind == INPUT_CONTACT;
-        p->has_latch |= what->kind == INPUT_LATCH;
-        p->has_presence |= what->kind == INPUT_PRESENCE;
-        p->has_release |= what->kind == INPUT_RELEASE;
         return 0;
 }
 
