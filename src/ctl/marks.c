@@ -165,7 +165,7 @@ static void position_alarms(const json_t *slot, const json_t *position, json_t *
                 add(list, "the lock of position %u %s", number, sentence);
         if (is(position, "state", "unverified"))
                 add(list,
-                    "parcel %llu in position %u is unverified: look, then \"lockerctl reconcile %s/%u …\"",
+                    "parcel %llu in position %u is unverified: look, then \"lockerctl reconcile %s/%u\"",
                     parcel, number, json_text(slot, "label"), number);
         if (is(position, "state", "free") && is(position, "presence", "occupied"))
                 add(list, "something lies in position %u, which should be free", number);

@@ -143,7 +143,7 @@ void options_help(const Ctl *c, const Verb *verb) {
         const char *bold = c->color ? "\x1b[1m" : "", *off = c->color ? "\x1b[0m" : "";
 
         printf("%slockerctl %s%s%s%s%s\n\n%s.\n", bold, verb->name, verb->usage ? " " : "",
-               verb->usage ? verb->usage : "", verb->options && !verb->usage ? " [OPTION…]" : "", off,
+               verb->usage ? verb->usage : "", verb->options && !verb->usage ? " [OPTION...]" : "", off,
                verb->summary);
         if (verb->details)
                 printf("\n%s\n", verb->details);

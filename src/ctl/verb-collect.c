@@ -126,7 +126,7 @@ static const Option collect_options[] = {
 
 const Verb verb_collect = {
         .name = "collect",
-        .usage = "[--code CODE | --phone PHONE] [OPTION…]",
+        .usage = "[--code CODE | --phone PHONE] [OPTION...]",
         .summary = "Collect a parcel, as a recipient at the cabinet",
         .details = "Opens the slot and only the position of this parcel, then waits until the door is shut. "
                    "Meanwhile a\n"

@@ -178,7 +178,7 @@ static const Option deposit_options[] = {
 
 const Verb verb_deposit = {
         .name = "deposit",
-        .usage = "--courier NUMBER --size SIZE [OPTION…]",
+        .usage = "--courier NUMBER --size SIZE [OPTION...]",
         .summary = "Deposit a parcel, as a courier at the cabinet",
         .details = "Opens a free position, says where to put the item and what the pickup code is, and waits "
                    "until the\n"

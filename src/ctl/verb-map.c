@@ -78,9 +78,13 @@ static void print_heading(const Ctl *c, const Snapshot *s) {
         }
         _cleanup_free_ char *number = text_printable(json_text(s->cabinet, "number"));
         _cleanup_free_ char *name = text_printable(json_text(s->cabinet, "name"));
-        printf("%s%s%s  %s: %u free, %u with a parcel, of %u%s\n", style_on(c, STYLE_BOLD),
-               number ? number : "", style_off(c, STYLE_BOLD), name ? name : "", n_free, n_parcels,
-               n_positions, n_positions == json_array_size(s->slots) ? "" : " positions");
+        char counts[128];
+        snprintf(counts, sizeof(counts), "%u free, %u with a parcel, of %u%s", n_free, n_parcels, n_positions,
+                 n_positions == json_array_size(s->slots) ? "" : " positions");
+        unsigned width = text_width(number ? number : "") + 2 + text_width(name ? name : "") + 2 +
+                         (unsigned)strlen(counts);
+        printf("%s%s%s  %s%s%s\n", style_on(c, STYLE_BOLD), number ? number : "", style_off(c, STYLE_BOLD),
+               name ? name : "", width > c->width ? "\n" : ": ", counts);
 }
 
 static int run_map(Ctl *c, const Args *a) {
