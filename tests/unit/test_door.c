@@ -249,7 +249,15 @@ static void test_door_jammed_letting_go_within_the_grace_is_opened(void **state)
                 {TICK, 6000, 0, 0, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
                 {FACTS, 16000, N, N, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
                 {FACTS, 16100, Y, Y, DOOR_CLOSED, DOOR_LOCKED},
-                {FACTS, 19000, N, N, DOOR_FORCED_OPEN, DOOR_FORCED}, /* the grace was used up */
+                /* Once used, the grace is no longer than any release window. */
+                {COMMAND, 100000, 0, 0, 0, DOOR_RELEASING},
+                {PULSED, 100000, 0, 0, 0, DOOR_RELEASING},
+                {TICK, 103000, 0, 0, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {PULSED, 103000, 0, 0, 0, DOOR_RELEASING},
+                {TICK, 106000, 0, 0, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
+                {FACTS, 107000, N, N, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
+                {FACTS, 108000, Y, Y, DOOR_CLOSED, DOOR_LOCKED},
+                {FACTS, 111000, N, N, DOOR_FORCED_OPEN, DOOR_FORCED},
         };
         WALK_BOTH(steps);
 }
@@ -474,11 +482,10 @@ static void test_door_found_open_is_what_it_was_before(void **state) {
 /* Requirement: F1 */
 static void test_door_found_open_at_start_is_left_open_by_somebody(void **state) {
         static const Step steps[] = {
-                {TICK, 0, 0, 0, 0, DOOR_UNKNOWN},
-                {FACTS, 100, N, N, DOOR_FOUND, DOOR_LEFT_OPEN},
-                {TICK, 99000, 0, 0, 0, DOOR_LEFT_OPEN},
-                {FACTS, 99100, Y, N, 0, DOOR_CLOSING},
-                {FACTS, 99200, Y, Y, DOOR_CLOSED, DOOR_LOCKED},
+                {TICK, 0, 0, 0, 0, DOOR_UNKNOWN},        {FACTS, 100, N, N, DOOR_FOUND, DOOR_LEFT_OPEN},
+                {TICK, 99000, 0, 0, 0, DOOR_LEFT_OPEN},  {FACTS, 99100, Y, N, 0, DOOR_CLOSING},
+                {FACTS, 99150, N, N, 0, DOOR_LEFT_OPEN}, {FACTS, 99160, Y, N, 0, DOOR_CLOSING},
+                {TICK, 199160, 0, 0, 0, DOOR_CLOSING},   {FACTS, 199200, Y, Y, DOOR_CLOSED, DOOR_LOCKED},
         };
         WALK_BOTH(steps);
 }
@@ -553,6 +560,55 @@ static void test_door_command_to_an_unknown_door(void **state) {
         };
         WALK_BOTH(steps);
         WALK_BOTH(locked);
+}
+
+static void test_door_command_after_an_unseen_one_has_its_own_grace(void **state) {
+        static const Step steps[] = {
+                {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
+                {PULSED, 0, 0, 0, 0, DOOR_RELEASING},
+                {TICK, 3000, 0, 0, DOOR_LOST, DOOR_UNKNOWN},
+                {COMMAND, 100000, 0, 0, 0, DOOR_RELEASING},
+                {PULSED, 100000, 0, 0, 0, DOOR_RELEASING},
+                {FACTS, 100100, Y, U, DOOR_FOUND, DOOR_RELEASING},
+                {TICK, 103000, 0, 0, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {NOT_SENT, 103100, 0, 0, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
+                {FACTS, 112000, N, U, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
+                {FACTS, 113000, Y, U, DOOR_CLOSED, DOOR_LOCKED},
+                {FACTS, 200000, N, U, DOOR_FORCED_OPEN, DOOR_FORCED},
+        };
+        WALK_CONTACT(steps);
+}
+
+static void test_door_retry_never_sent_to_a_silent_door_leaves_it_unknown(void **state) {
+        static const Step steps[] = {
+                {FACTS, 0, Y, U, DOOR_FOUND, DOOR_LOCKED},
+                {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
+                {PULSED, 0, 0, 0, 0, DOOR_RELEASING},
+                {TICK, 3000, 0, 0, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {FACTS, 3050, U, U, 0, DOOR_RELEASING},
+                {NOT_SENT, 3100, 0, 0, DOOR_LOST, DOOR_UNKNOWN},
+                {FACTS, 99000, N, U, DOOR_FOUND, DOOR_OPEN}, /* the first pulse may have done it */
+        };
+        WALK_CONTACT(steps);
+}
+
+static void test_door_found_open_by_command_has_a_time_of_its_own(void **state) {
+        static const Step steps[] = {
+                {FACTS, 0, Y, Y, DOOR_FOUND, DOOR_LOCKED},
+                {COMMAND, 100, 0, 0, 0, DOOR_RELEASING},
+                {PULSED, 200, 0, 0, 0, DOOR_RELEASING},
+                {TICK, 3200, 0, 0, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {FACTS, 3250, Y, N, DOOR_RELEASED, DOOR_OPEN},
+                {FACTS, 3300, Y, Y, DOOR_CLOSED, DOOR_LOCKED},
+                {FACTS, 5000, Y, N, 0, DOOR_CLOSING},
+                {TICK, 65000, 0, 0, DOOR_OPEN_TOO_LONG, DOOR_LEFT_OPEN},
+                {PULSED, 66000, 0, 0, 0, DOOR_LEFT_OPEN},
+                {FACTS, 66100, U, U, DOOR_LOST, DOOR_UNKNOWN},
+                {FACTS, 66200, N, N, DOOR_FOUND, DOOR_OPEN},
+                {TICK, 126199, 0, 0, 0, DOOR_OPEN},
+                {TICK, 126200, 0, 0, DOOR_OPEN_TOO_LONG, DOOR_LEFT_OPEN},
+        };
+        WALK_BOTH(steps);
 }
 
 /* Requirement: F1 */
@@ -631,6 +687,9 @@ int main(void) {
                 cmocka_unit_test(test_door_sensors_lost_during_a_command_leave_it_unknown),
                 cmocka_unit_test(test_door_sensors_back_within_the_window_answer_the_command),
                 cmocka_unit_test(test_door_command_to_an_unknown_door),
+                cmocka_unit_test(test_door_command_after_an_unseen_one_has_its_own_grace),
+                cmocka_unit_test(test_door_retry_never_sent_to_a_silent_door_leaves_it_unknown),
+                cmocka_unit_test(test_door_found_open_by_command_has_a_time_of_its_own),
                 cmocka_unit_test(test_door_without_sensors_is_never_more_than_unknown),
                 cmocka_unit_test(test_door_next_deadline_is_the_moment_of_the_next_change),
                 cmocka_unit_test(test_door_names_are_read_back),
