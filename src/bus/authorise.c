@@ -1,52 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may call what: the one table. A method that is not in it is refused to everybody, so that a new method
- * cannot be forgotten here. That a session is used by its owner only is the session's own business
- * (session.c). */
+/* Which method is which act. Who may do it is said in core/access.c. A method that is not in this table is refused to everybody, so that
+ * a new one cannot be forgotten here. That a session is used by its owner only is the session's own business (session.c). */
 #include "bus/internal.h"
 #include "base/log.h"
 
 #include <errno.h>
 #include <grp.h>
 
-#define KIOSK BUS_GROUP_KIOSK
-#define ADMIN BUS_GROUP_ADMIN
-
 /* clang-format off: it is read as a table */
 static const Permission permissions[] = {
-        /* interface    member          groups secret handler */
-        {BUS_CABINET, "StartSession", KIOSK, false, cabinet_start_session},
-        {BUS_CABINET, "Enrol", ADMIN, true, people_enrol},
-        {BUS_CABINET, "Revoke", ADMIN, false, people_revoke},
-        {BUS_CABINET, "ListPeople", ADMIN, false, people_list},
-        {BUS_CABINET, "ListLockouts", ADMIN, false, people_list_lockouts},
-        {BUS_CABINET, "LiftLockout", ADMIN, false, people_lift_lockout},
-        {BUS_CABINET, "GetEvents", ADMIN, false, cabinet_get_events},
-        {BUS_CABINET, "VerifyAudit", ADMIN, false, audit_verify},
-        {BUS_CABINET, "Backup", ADMIN, false, backup_start},
-        {BUS_CABINET, "FindHistory", ADMIN, false, cabinet_find_history},
+        /* interface    member          act               secret handler */
+        {BUS_CABINET, "StartSession", ACT_START_SESSION, false, cabinet_start_session},
+        {BUS_CABINET, "Enrol", ACT_RULE_PEOPLE, true, people_enrol},
+        {BUS_CABINET, "Revoke", ACT_RULE_PEOPLE, false, people_revoke},
+        {BUS_CABINET, "ListPeople", ACT_RULE_PEOPLE, false, people_list},
+        {BUS_CABINET, "ListLockouts", ACT_RULE_LOCKOUTS, false, people_list_lockouts},
+        {BUS_CABINET, "LiftLockout", ACT_RULE_LOCKOUTS, false, people_lift_lockout},
+        {BUS_CABINET, "GetEvents", ACT_READ_EVENTS, false, cabinet_get_events},
+        {BUS_CABINET, "VerifyAudit", ACT_READ_EVENTS, false, audit_verify},
+        {BUS_CABINET, "Backup", ACT_BACKUP, false, backup_start},
+        {BUS_CABINET, "FindHistory", ACT_READ_EVENTS, false, cabinet_find_history},
 
-        {BUS_SLOT, "Open", ADMIN, false, slot_open},
-        {BUS_SLOT, "Disable", ADMIN, false, slot_disable},
-        {BUS_SLOT, "Enable", ADMIN, false, slot_enable},
-        {BUS_SLOT, "Reconcile", ADMIN, false, slot_reconcile},
+        {BUS_SLOT, "Open", ACT_OPEN_SLOT, false, slot_open},
+        {BUS_SLOT, "Disable", ACT_SERVICE_SLOT, false, slot_disable},
+        {BUS_SLOT, "Enable", ACT_SERVICE_SLOT, false, slot_enable},
+        {BUS_SLOT, "Reconcile", ACT_SERVICE_SLOT, false, slot_reconcile},
 
-        {BUS_PARCEL, "Recall", ADMIN, false, parcel_recall},
-        {BUS_PARCEL, "NewCode", ADMIN, true, parcel_new_code},
-        {BUS_PARCEL, "Release", ADMIN, false, parcel_release},
+        {BUS_PARCEL, "Recall", ACT_RULE_PARCEL, false, parcel_recall},
+        {BUS_PARCEL, "NewCode", ACT_NEW_CODE, true, parcel_new_code},
+        {BUS_PARCEL, "Release", ACT_RULE_PARCEL, false, parcel_release},
 
-        {BUS_SESSION, "Authenticate", KIOSK, true, session_authenticate},
-        {BUS_SESSION, "Deposit", KIOSK, true, session_deposit},
-        {BUS_SESSION, "TooSmall", KIOSK, false, session_too_small},
-        {BUS_SESSION, "NotEmpty", KIOSK, false, session_not_empty},
-        {BUS_SESSION, "DoesNotOpen", KIOSK, false, session_does_not_open},
-        {BUS_SESSION, "Reopen", KIOSK, false, session_reopen},
-        {BUS_SESSION, "Collect", KIOSK, false, session_collect},
-        {BUS_SESSION, "Accept", KIOSK, false, session_accept},
-        {BUS_SESSION, "Reject", KIOSK, false, session_reject},
-        {BUS_SESSION, "TakeBack", KIOSK, false, session_take_back},
-        {BUS_SESSION, "LiftLockout", KIOSK, false, session_lift_lockout},
-        {BUS_SESSION, "Cancel", KIOSK, false, session_cancel},
-        {BUS_SESSION, "End", KIOSK, false, session_end},
+        {BUS_SESSION, "Authenticate", ACT_AUTHENTICATE, true, session_authenticate},
+        {BUS_SESSION, "Deposit", ACT_DEPOSIT, true, session_deposit},
+        {BUS_SESSION, "TooSmall", ACT_DEPOSIT, false, session_too_small},
+        {BUS_SESSION, "NotEmpty", ACT_DEPOSIT, false, session_not_empty},
+        {BUS_SESSION, "DoesNotOpen", ACT_REOPEN, false, session_does_not_open},
+        {BUS_SESSION, "Reopen", ACT_REOPEN, false, session_reopen},
+        {BUS_SESSION, "Collect", ACT_COLLECT, false, session_collect},
+        {BUS_SESSION, "Accept", ACT_COLLECT, false, session_accept},
+        {BUS_SESSION, "Reject", ACT_COLLECT, false, session_reject},
+        {BUS_SESSION, "TakeBack", ACT_TAKE_BACK, false, session_take_back},
+        {BUS_SESSION, "LiftLockout", ACT_LIFT_TERMINAL_LOCKOUT, false, session_lift_lockout},
+        {BUS_SESSION, "Cancel", ACT_REOPEN, false, session_cancel},
+        {BUS_SESSION, "End", ACT_END_SESSION, false, session_end},
 };
 /* clang-format on */
 
@@ -96,14 +92,14 @@ unsigned bus_groups_of(const Bus *b, uid_t uid, const gid_t *gids, size_t n_gids
         unsigned groups = 0;
 
         if (uid == 0 || uid == geteuid())
-                return KIOSK | ADMIN;
+                return CALLER_KIOSK | CALLER_ADMIN;
         for (size_t i = 0; i < n_gids; i++) {
                 if (gids[i] == (gid_t)-1)
                         continue;
                 if (gids[i] == b->kiosk_gid)
-                        groups |= KIOSK;
+                        groups |= CALLER_KIOSK;
                 if (gids[i] == b->admin_gid)
-                        groups |= ADMIN;
+                        groups |= CALLER_ADMIN;
         }
         return groups;
 }
@@ -112,11 +108,11 @@ int bus_dispatch_known(Peer *peer, sd_bus_message *m, const Permission *p, sd_bu
         const Settings *s = peer->bus->settings;
         int r;
 
-        if (!(p->groups & peer->groups))
+        if (access_of_caller(p->act, peer->groups))
                 return sd_bus_error_setf(
                         e, BUS_ERROR_PREFIX "AccessDenied",
                         "%s is for members of the group \"%s\" only; this program's user is not one.",
-                        p->member, p->groups == ADMIN ? s->admin_group : s->kiosk_group);
+                        p->member, access_callers(p->act) == CALLER_ADMIN ? s->admin_group : s->kiosk_group);
         r = p->handler(peer->bus, peer, m, e);
         if (r < 0 && !sd_bus_error_is_set(e))
                 r = bus_failure(e, m, r, NULL);

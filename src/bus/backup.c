@@ -41,6 +41,9 @@ static int on_slice(sd_event_source *source, void *userdata) {
                 r = ledger_backup_end(steal_ptr(j->copy), &bytes);
         if (r == -ENOSPC)
                 bus_reply_failure(j->message, r, "There is not enough room for the copy.");
+        else if (r == -EEXIST)
+                bus_reply_failure(j->message, LOCKER_E_INVALID_ARGUMENT,
+                                  "\"path\" exists by now; a backup never overwrites anything.");
         else if (r < 0)
                 bus_reply_failure(j->message, r, NULL);
         else

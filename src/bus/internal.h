@@ -5,6 +5,7 @@
 #pragma once
 
 #include "bus/bus.h"
+#include "core/access.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -33,11 +34,6 @@ typedef struct Node {
 
 /* --- Callers (peer.c) and what they may (authorise.c) ----------------------------------------------- */
 
-typedef enum BusGroup {
-        BUS_GROUP_KIOSK = 1 << 0,
-        BUS_GROUP_ADMIN = 1 << 1,
-} BusGroup;
-
 typedef struct Waiting {
         sd_bus_message *message;
         struct Waiting *next;
@@ -49,7 +45,7 @@ typedef struct Peer {
         char *name; /* unique name */
         bool known; /* the bus has told who it is */
         uid_t uid;
-        unsigned groups; /* BusGroup bits */
+        unsigned groups; /* Caller bits */
         char *actor;     /* "operator:anna"; made when first needed */
         sd_bus_slot *lookup;
         Waiting *waiting; /* calls that came before the bus has told, oldest first */
@@ -62,8 +58,8 @@ typedef int (*BusHandler)(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e
 
 typedef struct Permission {
         const char *interface, *member;
-        unsigned groups; /* BusGroup bits; membership of one is enough */
-        bool secret;     /* the call or its reply holds a code, PIN or password */
+        Act act;     /* what it is, in the table of core/access.c */
+        bool secret; /* the call or its reply holds a code, PIN or password */
         BusHandler handler;
 } Permission;
 
@@ -78,10 +74,10 @@ int peers_watch(Bus *b);
 void peers_free(Bus *b);
 const char *peer_actor(Peer *peer); /* NULL: out of memory */
 
-/* --- Reading (args.c). All set InvalidArgument with a sentence that names the argument and what is allowed. */
+/* --- Reading (args.c): InvalidArgument with a sentence that names the argument and what is allowed -------
+ */
 
-#define ARG_TEXT_MAX   256 /* bytes */
-#define ARG_SECRET_MAX 256
+#define ARG_TEXT_MAX 256 /* bytes */
 
 typedef struct ArgKey {
         const char *name;

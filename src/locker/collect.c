@@ -120,7 +120,7 @@ static int begin_collect(Locker *l, Session *s, uint64_t wanted) {
 }
 
 void locker_collect(Locker *l, Session *s, uint64_t parcel, LockerReply reply, void *userdata) {
-        int r = session_expect(s, SESSION_RECIPIENT);
+        int r = session_expect(s, ACT_COLLECT);
 
         if (!r && s->step != STEP_NONE)
                 r = LOCKER_E_WRONG_STATE;
@@ -137,12 +137,12 @@ void locker_collect(Locker *l, Session *s, uint64_t parcel, LockerReply reply, v
                 l->listener.parcel(l->listener_userdata, s->parcel);
 }
 
-static int choose(Session *s, SessionKind kind, Choice choice) {
-        int r = session_expect(s, kind);
+static int choose(Session *s, Act act, Step step, Choice choice) {
+        int r = session_expect(s, act);
 
         if (r)
                 return r;
-        if (s->step != (kind == SESSION_RECIPIENT ? STEP_COLLECT : STEP_DEPOSIT))
+        if (s->step != step)
                 return LOCKER_E_WRONG_STATE;
         s->choice = choice;
         s->waiting = WAITING_NO;
@@ -152,21 +152,21 @@ static int choose(Session *s, SessionKind kind, Choice choice) {
 }
 
 int locker_accept(Locker *l, Session *s) {
-        return choose(s, SESSION_RECIPIENT, CHOICE_ACCEPT);
+        return choose(s, ACT_COLLECT, STEP_COLLECT, CHOICE_ACCEPT);
 }
 
 int locker_reject(Locker *l, Session *s) {
-        return choose(s, SESSION_RECIPIENT, CHOICE_REJECT);
+        return choose(s, ACT_COLLECT, STEP_COLLECT, CHOICE_REJECT);
 }
 
 int locker_cancel(Locker *l, Session *s) {
         if (s->step == STEP_DEPOSIT) {
-                int r = choose(s, SESSION_COURIER, CHOICE_CANCEL);
+                int r = choose(s, ACT_DEPOSIT, STEP_DEPOSIT, CHOICE_CANCEL);
                 if (!r && s->step == STEP_DEPOSIT)
                         session_prompt(s, "take-out", "Take the item out again and close the door.");
                 return r;
         }
-        int r = session_touch(s);
+        int r = session_expect(s, ACT_REOPEN);
         if (r)
                 return r;
         if (s->step != STEP_TAKE_BACK)
@@ -185,10 +185,8 @@ static void reopened(Session *s, int result) {
 /* The same place once more: while its step waits for something, or within the grace time after it. */
 void locker_reopen(Locker *l, Session *s, LockerReply reply, void *userdata) {
         Now now = l->now();
-        int r = session_touch(s);
+        int r = session_expect(s, ACT_REOPEN);
 
-        if (!r && !s->person && !s->code_parcel)
-                r = LOCKER_E_NOT_AUTHENTICATED;
         if (!r && s->slot < 0)
                 r = s->settled ? LOCKER_E_GRACE_OVER : LOCKER_E_WRONG_STATE;
         if (!r && !locker_slot_shut(l, s->slot))

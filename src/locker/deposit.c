@@ -270,7 +270,7 @@ static int begin_deposit(Session *s, const DepositRequest *q) {
 }
 
 void locker_deposit(Locker *l, Session *s, const DepositRequest *q, LockerReply reply, void *userdata) {
-        int r = session_expect(s, SESSION_COURIER);
+        int r = session_expect(s, ACT_DEPOSIT);
 
         if (!r && s->step != STEP_NONE)
                 r = LOCKER_E_WRONG_STATE;
@@ -295,7 +295,7 @@ void locker_deposit(Locker *l, Session *s, const DepositRequest *q, LockerReply 
 
 static void other_place(Locker *l, Session *s, const char *why, bool larger, bool quarantine, LockerReply reply, void *userdata) {
         FitRequest before = s->fit;
-        int r = session_expect(s, SESSION_COURIER);
+        int r = session_expect(s, ACT_DEPOSIT);
 
         if (!r && (s->step != STEP_DEPOSIT || s->slot < 0 || s->choice == CHOICE_CANCEL))
                 r = LOCKER_E_WRONG_STATE;
@@ -343,7 +343,7 @@ static void pulsed_again(Session *s, int result) {
 
 /* "Does not open", said by the person: whatever the sensors say, the locks involved get one more pulse. */
 void locker_does_not_open(Locker *l, Session *s, LockerReply reply, void *userdata) {
-        int r = session_touch(s);
+        int r = session_expect(s, ACT_REOPEN);
 
         if (!r && (s->slot < 0 || (s->step == STEP_NONE && !s->reopened)))
                 r = LOCKER_E_WRONG_STATE;

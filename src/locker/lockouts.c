@@ -277,7 +277,7 @@ int locker_lift_lockout(Locker *l, const char *subject, const char *actor, const
 
 int locker_lift_terminal_lockout(Locker *l, Session *s) {
         char subject[SUBJECT_MAX];
-        int r = session_expect(s, SESSION_COURIER);
+        int r = session_expect(s, ACT_LIFT_TERMINAL_LOCKOUT);
 
         if (r)
                 return r;

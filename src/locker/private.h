@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/text.h"
+#include "core/access.h"
 #include "core/code.h"
 #include "core/fit.h"
 #include "core/mask.h"
@@ -171,7 +172,7 @@ void opening_go(Session *s, void (*opened)(Session *s, int result));
 void opening_drop(Session *s);
 
 /* --- sessions (sessions.c) --- */
-int session_expect(Session *s, SessionKind kind); /* refusal unless authenticated as that kind and idle */
+int session_expect(Session *s, Act act);          /* refusal unless idle and what was proved allows it (core/access.h) */
 int session_touch(Session *s);                    /* refusal when ended or a request is under way */
 void session_answer(Session *s, int result, const char *detail);
 void reply_refusal(LockerReply reply, void *userdata, int result, const char *detail);

@@ -214,14 +214,18 @@ int session_touch(Session *s) {
         return 0;
 }
 
-int session_expect(Session *s, SessionKind kind) {
+static Proof session_proof(const Session *s) {
+        if (s->code_parcel)
+                return PROOF_CODE;
+        if (!s->person)
+                return PROOF_NOTHING;
+        return s->kind == SESSION_COURIER ? PROOF_COURIER : PROOF_RECIPIENT;
+}
+
+int session_expect(Session *s, Act act) {
         int r = session_touch(s);
 
-        if (r)
-                return r;
-        if (s->kind != kind)
-                return LOCKER_E_NOT_ALLOWED;
-        return s->person || s->code_parcel ? 0 : LOCKER_E_NOT_AUTHENTICATED;
+        return r ? r : (int)access_of_proof(act, session_proof(s));
 }
 
 void reply_refusal(LockerReply reply, void *userdata, int result, const char *detail) {

@@ -90,7 +90,7 @@ void take_back_next(Session *s) {
 }
 
 void locker_take_back(Locker *l, Session *s, LockerReply reply, void *userdata) {
-        int r = session_expect(s, SESSION_COURIER);
+        int r = session_expect(s, ACT_TAKE_BACK);
 
         if (!r && s->step != STEP_NONE)
                 r = LOCKER_E_WRONG_STATE;

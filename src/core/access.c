@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/access.h"
+
+#define KIOSK CALLER_KIOSK
+#define ADMIN CALLER_ADMIN
+#define ANY   (PROOF_NOTHING | PROOF_COURIER | PROOF_CODE | PROOF_RECIPIENT)
+
+static const struct {
+        unsigned callers, proofs;
+} rules[ACT_MAX] = {
+        [ACT_START_SESSION] = {KIOSK, ANY},
+        [ACT_AUTHENTICATE] = {KIOSK, ANY},
+        [ACT_DEPOSIT] = {KIOSK, PROOF_COURIER},
+        [ACT_COLLECT] = {KIOSK, PROOF_CODE | PROOF_RECIPIENT},
+        [ACT_REOPEN] = {KIOSK, PROOF_COURIER | PROOF_CODE | PROOF_RECIPIENT},
+        [ACT_TAKE_BACK] = {KIOSK, PROOF_COURIER},
+        [ACT_LIFT_TERMINAL_LOCKOUT] = {KIOSK, PROOF_COURIER},
+        [ACT_END_SESSION] = {KIOSK, ANY},
+
+        [ACT_OPEN_SLOT] = {ADMIN, ANY},
+        [ACT_SERVICE_SLOT] = {ADMIN, ANY},
+        [ACT_RULE_PARCEL] = {ADMIN, ANY},
+        [ACT_NEW_CODE] = {ADMIN, ANY},
+        [ACT_RULE_PEOPLE] = {ADMIN, ANY},
+        [ACT_RULE_LOCKOUTS] = {ADMIN, ANY},
+        [ACT_READ_EVENTS] = {ADMIN, ANY},
+        [ACT_BACKUP] = {ADMIN, ANY},
+};
+
+Refusal access_of_caller(Act act, unsigned callers) {
+        return (unsigned)act < ACT_MAX && rules[act].callers & callers ? REFUSAL_NONE : LOCKER_E_ACCESS_DENIED;
+}
+
+Refusal access_of_proof(Act act, Proof proof) {
+        if ((unsigned)act < ACT_MAX && rules[act].proofs & proof)
+                return REFUSAL_NONE;
+        return proof == PROOF_NOTHING ? LOCKER_E_NOT_AUTHENTICATED : LOCKER_E_NOT_ALLOWED;
+}
+
+unsigned access_callers(Act act) {
+        return (unsigned)act < ACT_MAX ? rules[act].callers : 0;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who may do what: the one table. Two things count: through which door somebody speaks (which group the calling program
+ * belongs to), and what the person in the session has proved. Every door into the cabinet asks here. */
+#pragma once
+
+#include "core/refusal.h"
+
+typedef enum Caller {
+        CALLER_KIOSK = 1 << 0, /* programs that people stand in front of: group lockerd-kiosk */
+        CALLER_ADMIN = 1 << 1, /* operators' programs: group lockerd-admin */
+} Caller;
+
+/* What a person has proved in this session. */
+typedef enum Proof {
+        PROOF_NOTHING = 1 << 0,
+        PROOF_COURIER = 1 << 1,   /* an enrolled courier's number and PIN */
+        PROOF_CODE = 1 << 2,      /* a pickup code: this one parcel */
+        PROOF_RECIPIENT = 1 << 3, /* an enrolled recipient's password: that person's parcels */
+} Proof;
+
+typedef enum Act {
+        /* at the terminal */
+        ACT_START_SESSION,
+        ACT_AUTHENTICATE,
+        ACT_DEPOSIT, /* with TooSmall, NotEmpty */
+        ACT_COLLECT, /* with Accept, Reject */
+        ACT_REOPEN,  /* with DoesNotOpen, Cancel: what was opened for this very session */
+        ACT_TAKE_BACK,
+        ACT_LIFT_TERMINAL_LOCKOUT,
+        ACT_END_SESSION,
+        /* operators */
+        ACT_OPEN_SLOT,
+        ACT_SERVICE_SLOT, /* disable, enable, reconcile */
+        ACT_RULE_PARCEL,  /* recall, release */
+        ACT_NEW_CODE,
+        ACT_RULE_PEOPLE,  /* enrol, revoke, list */
+        ACT_RULE_LOCKOUTS,
+        ACT_READ_EVENTS,  /* events, history, audit */
+        ACT_BACKUP,
+        ACT_MAX,
+} Act;
+
+/* May a program of these groups (Caller bits) ask for it at all? ACCESS_DENIED if not. */
+Refusal access_of_caller(Act act, unsigned callers);
+/* May the person who has proved this do it? NOT_AUTHENTICATED when nothing has been proved, NOT_ALLOWED when the wrong thing has. */
+Refusal access_of_proof(Act act, Proof proof);
+unsigned access_callers(Act act); /* Caller bits, for messages */
