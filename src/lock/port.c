@@ -3,6 +3,7 @@
 #include "core/cabinet.h"
 
 #include <errno.h>
+#include <linux/serial.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -28,6 +29,17 @@ static void port_timing(Port *p, const WireLine *line) {
         p->gap = line->baud > 19200 ? 1750 : (7 * bits * USEC_PER_SEC / 2 + line->baud - 1) / line->baud;
 }
 
+/* USB adapters otherwise collect bytes for up to 16 ms, longer than a whole exchange. Where it does not
+ * exist, it is not needed. */
+static void set_low_latency(int fd) {
+        struct serial_struct s;
+
+        if (ioctl(fd, TIOCGSERIAL, &s) < 0)
+                return;
+        s.flags |= ASYNC_LOW_LATENCY;
+        (void)ioctl(fd, TIOCSSERIAL, &s);
+}
+
 static int prepare_serial(Port *p, const WireLine *line) {
         struct stat st;
 
@@ -39,6 +51,7 @@ static int prepare_serial(Port *p, const WireLine *line) {
          */
         if (flock(p->fd, LOCK_EX | LOCK_NB) < 0)
                 return errno == EWOULDBLOCK ? -EBUSY : -errno;
+        set_low_latency(p->fd);
         if (line->rs485 && modbus_rtu_set_serial_mode(p->ctx, MODBUS_RTU_RS485) < 0)
                 return modbus_errno();
         return 0;
