@@ -78,6 +78,7 @@ int locker_new(Locker **ret, const LockerOptions *o) {
 Locker *locker_free(Locker *l) {
         if (!l)
                 return NULL;
+        people_give_up(l);
         /* Whoever still waits for an answer gets one; their movements stay open in the ledger for the next start. */
         while (l->sessions) {
                 opening_drop(l->sessions);

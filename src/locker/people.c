@@ -9,16 +9,23 @@
 #define PHONE_DIGITS_MIN 7
 #define PHONE_DIGITS_MAX 15
 
-typedef struct Enrolling {
+struct Enrolling {
+        struct Enrolling *next;
+        IdentityJob *job;
         Locker *locker;
         PersonRow person;
         const char *credential; /* "pin", "password" */
         char *actor;
         LockerReply reply;
         void *userdata;
-} Enrolling;
+};
 
 static void enrolling_free(Enrolling *e) {
+        for (Enrolling **p = &e->locker->enrolling; *p; p = &(*p)->next)
+                if (*p == e) {
+                        *p = e->next;
+                        break;
+                }
         person_row_done(&e->person);
         free(e->actor);
         free(e);
@@ -33,6 +40,16 @@ static bool number_is_fine(const char *number) {
                 if (!isalnum((unsigned char)*number) && *number != '-')
                         return false;
         return true;
+}
+
+/* For the end of the daemon: whoever waits for an enrolment is told that it has not happened. */
+void people_give_up(Locker *l) {
+        while (l->enrolling) {
+                Enrolling *e = l->enrolling;
+                identity_cancel(e->job);
+                reply_refusal(e->reply, e->userdata, LOCKER_E_INTERNAL, "The cabinet is being shut down; nothing was stored.");
+                enrolling_free(e);
+        }
 }
 
 /* All the same digit, or a run up or down: the first things that anybody tries. */
@@ -182,8 +199,11 @@ void locker_enrol(Locker *l, const Enrolment *e, const char *actor, LockerReply 
                 return;
         }
         if (r >= 0)
-                r = identity_enrol(l->identity, secret, hashed, n, NULL);
-        if (r < 0) {
+                r = identity_enrol(l->identity, secret, hashed, n, &n->job);
+        if (r >= 0) {
+                n->next = l->enrolling;
+                l->enrolling = n;
+        } else {
                 enrolling_free(n);
                 reply_refusal(reply, userdata, r, NULL);
         }

@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 typedef struct Movement Movement;
+typedef struct Enrolling Enrolling;
 typedef void (*MovementDone)(Movement *m, int result);
 
 /* One lock being moved: from the intent in the ledger to the outcome. At most one a lock. */
@@ -107,6 +108,7 @@ struct Locker {
         bool *lines;          /* [n_lines] working */
         char (*line_sentences)[160];
         Session *sessions;
+        Enrolling *enrolling; /* waiting for their secrets to be hashed */
         uint64_t next_command;
 
         PendingEvent *pending;
@@ -206,6 +208,9 @@ int locker_recover_begin(Locker *l);
 void locker_recover(Locker *l);
 void settle_orphans(Locker *l, int slot); /* -1: all */
 void slot_exposed(Locker *l, int lock, const char *why);
+
+/* --- people (people.c) --- */
+void people_give_up(Locker *l);
 
 /* --- health (health.c) --- */
 void health_board(void *userdata, int board, BoardHealth health, const char *sentence);
