@@ -47,9 +47,8 @@ bool position_has_parcel(const json_t *position) {
 
 bool position_is_free(const json_t *slot, const json_t *position) {
         return is(position, "state", "free") && is(position, "service", "in") && is(slot, "service", "in") &&
-               json_flag(slot, "board_online") && !is(position, "presence", "occupied") &&
-               !is(slot, "door", "jammed") && !is(slot, "door", "forced") && !is(slot, "door", "unknown") &&
-               !is(slot, "door", "left_open");
+               is(slot, "door", "locked") && json_flag(slot, "board_online") && !json_flag(slot, "in_use") &&
+               !is(position, "presence", "occupied");
 }
 
 const Mark *mark_position(const json_t *slot, const json_t *position) {

@@ -46,7 +46,7 @@ static int identify(Ctl *c, const Args *a, Session *s) {
         return session_authenticate(s, "code", evidence);
 }
 
-static int collect(Session *s, uint64_t parcel) {
+static int collect(Session *s, uint64_t parcel, bool wait) {
         _cleanup_message_ sd_bus_message *reply = NULL;
         const char *slot, *prompt;
         uint32_t position;
@@ -67,9 +67,10 @@ static int collect(Session *s, uint64_t parcel) {
                                   json_pack("{s:s, s:s, s:I, s:s}", "event", "opened", "slot", slot,
                                             "position", (json_int_t)position, "sentence", prompt),
                                   true);
-        _cleanup_free_ char *shown = text_printable(prompt);
-        printf("%sSlot %s, position %u%s%s%s\n", style_on(s->ctl, STYLE_BOLD), slot, position,
-               style_off(s->ctl, STYLE_BOLD), *prompt ? ": " : ".", shown ? shown : "");
+        /* who waits is told what to do by the prompt that follows */
+        _cleanup_free_ char *shown = text_printable(wait ? "" : prompt);
+        printf("%sSlot %s, position %u is open.%s%s%s\n", style_on(s->ctl, STYLE_BOLD), slot, position,
+               style_off(s->ctl, STYLE_BOLD), shown && *shown ? " " : "", shown ? shown : "");
         fflush(stdout);
         return 0;
 }
@@ -91,7 +92,7 @@ static int run_collect(Ctl *c, const Args *a) {
         if (!status)
                 status = identify(c, a, &s);
         if (!status)
-                status = collect(&s, parcel);
+                status = collect(&s, parcel, !args_has(a, "no-wait"));
         if (status)
                 return status;
         s.keys = collect_keys;

@@ -145,7 +145,7 @@ class Fake:
             if slot["Board"] == "C":
                 slot["BoardOnline"] = False
         for i in range(1, 26):
-            self.event("parcel.stored", f"parcel/{i}", '{"slot":"%02d"}' % i, tell=False)
+            self.event("parcel.stored", f"parcel:{i}", '{"slot":"%02d"}' % i, tell=False)
 
     def event(self, kind, subject, data, tell=True):
         row = (len(self.events) + 1, T0 + len(self.events) * 1_000_000, kind, subject, data)
@@ -256,7 +256,7 @@ class Fake:
         if not slot["BoardOnline"]:
             raise Refusal("BoardOffline", "The lock board does not answer.")
         slot["Door"] = "open"
-        self.event("slot.opened", f"slot/{slot['Label']}", '{"why":"operator"}')
+        self.event("operator.opened", f"slot:{slot['Label']}", '{"why":"operator"}')
 
     def Slot_Disable(self, path, position, reason):
         self.slot_of(path, position, reason).update(Service="disabled", ServiceReason=reason)

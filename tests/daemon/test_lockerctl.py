@@ -201,7 +201,7 @@ class TestReading(Test):
         self.assertEqual(json.loads(process.stdout.readline())["sequence"], 25)
         self.ok("open", "01", "--reason", "test")
         event = json.loads(process.stdout.readline())
-        self.assertEqual((event["sequence"], event["type"], event["data"]), (26, "slot.opened", {"why": "operator"}))
+        self.assertEqual((event["sequence"], event["type"], event["data"]), (26, "operator.opened", {"why": "operator"}))
 
     def test_audit_whole_trail_exits_0(self):
         self.assertIn("412:9f3a5c", self.ok("audit", "verify"))
@@ -343,7 +343,7 @@ class TestSessions(Test):
     def test_collect_code_may_be_typed_in_groups(self):
         result = self.cabinet.run("collect", "--stdin", "--accept", stdin="K7F 2QX\n")
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertIn("Slot 02, position 1", result.stdout)
+        self.assertIn("Slot 02, position 1 is open.", result.stdout)
         self.assertEqual(self.cabinet.run("collect", "--stdin", "--accept", stdin="AAAAAA\n").returncode, 6)
 
     def test_collect_reject_beforehand_and_typed(self):
