@@ -99,7 +99,7 @@ typedef struct WireLineState {
 typedef struct WireBoardState {
         WireHeader header;
         uint32_t board, health; /* BoardHealth */
-        uint32_t all_off;       /* the board has confirmed all-off since it was last lost */
+        uint32_t all_off;       /* the board has confirmed all-off, and no pulse has been given since */
         uint32_t reserved;
         char sentence[WIRE_SENTENCE];
 } WireBoardState;

@@ -206,6 +206,7 @@ static void run(Worker *w, Unit *u, unsigned i) {
         Exchange x;
 
         worker_send(w, WIRE_SENDING, &sending);
+        u->all_off = false;
         if (own) { /* before the first byte: whatever happens now, the off is owed */
                 u->off_pending = true;
                 u->off_coil = c.coil;
