@@ -23,7 +23,7 @@ def described():
             # Sessions are the terminal's.
             group = said[1] if said else {SESSION: "kiosk"}[interface.get("name")]
             types = [a.get("type") for a in method.findall("arg") if a.get("direction") == "in"]
-            text = "(" + "".join(HARMLESS[t] + "," for t in types) + ")" if types else None
+            text = "(" + ", ".join(HARMLESS[t] for t in types) + ("," if len(types) == 1 else "") + ")" if types else None
             rows.append((interface.get("name"), method.get("name"), group, text))
     # End comes last: it takes away what the others are tried on.
     return sorted(rows, key=lambda row: row[1] == "End")

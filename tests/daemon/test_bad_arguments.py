@@ -125,8 +125,8 @@ class BadArguments(DaemonTest):
         refused = {
             "org.freedesktop.DBus.Error.InvalidArgs": [(ROOT, CABINET, "StartSession", "u", 1), (ROOT, CABINET, "ListPeople", "s", "x"),
                                                        (slot_path("01"), SLOT, "Open", "s", "why")],
-            "org.freedesktop.DBus.Error.UnknownMethod": [(ROOT, CABINET, "OpenEverything")],
-            "org.freedesktop.DBus.Error.UnknownInterface": [(ROOT, "org.lockerd.Locker1.Nothing", "Open")],
+            "org.freedesktop.DBus.Error.UnknownMethod": [(ROOT, CABINET, "OpenEverything"),
+                                                         (ROOT, "org.lockerd.Locker1.Nothing", "Open")],
             "org.freedesktop.DBus.Error.UnknownObject": [(slot_path("99"), SLOT, "Open", "us", 0, "why"),
                                                          (f"{ROOT}/parcel/999", PARCEL, "Recall", "s", "why"),
                                                          (f"{ROOT}/session/999", SESSION, "End")],
