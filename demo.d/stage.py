@@ -234,7 +234,7 @@ class Stage:
    lockerctl events -f
    busctl introspect {NAME} {CABINET}
 
-   # The person at the cabinet (docs/locksim-control.md):
+   # The person at the cabinet (locksim(1)):
    locksim --control {control} --send "close 12"
    locksim --control {control} --send "board A silent"
 

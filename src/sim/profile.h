@@ -2,7 +2,7 @@
 /* Reads a board profile, the same .board file that the daemon reads. */
 #pragma once
 
-#include "sim/ini.h"
+#include "sim/ini_file.h"
 #include "sim/model.h"
 
 /* The profile `name` in `directory`. The complaint, if any, is left in `ini`, which the caller clears. */

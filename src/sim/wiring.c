@@ -40,7 +40,7 @@ static int find_board(Sim *sim, Ini *ini, unsigned line, const Ref *ref, bool ou
 }
 
 static int bind_coil(Sim *sim, Ini *ini, unsigned line, const Ref *ref, Place *p, bool secure) {
-        Board *b;
+        Board *b = NULL;
         int r = find_board(sim, ini, line, ref, true, &b);
 
         if (r < 0 || !b)
@@ -59,7 +59,7 @@ static int bind_coil(Sim *sim, Ini *ini, unsigned line, const Ref *ref, Place *p
 
 static int bind_input(Sim *sim, Ini *ini, unsigned line, const Ref *ref, const Input *what,
                       const bool *active) {
-        Board *b;
+        Board *b = NULL;
         int r = find_board(sim, ini, line, ref, false, &b);
 
         if (r < 0 || !b)

@@ -2,7 +2,7 @@
 /* Which lock and contact hangs on which channel: the [Slot], [Position] and [Alarm] sections. */
 #pragma once
 
-#include "sim/ini.h"
+#include "sim/ini_file.h"
 #include "sim/model.h"
 
 int wiring_read(Sim *sim, Ini *ini);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sim/ini.h"
+#include "sim/ini_file.h"
 #include "base/text.h"
 
 #include <errno.h>
