@@ -10,7 +10,7 @@
 static int check_place(const Locker *l, int slot, unsigned position, const char *reason) {
         if (slot < 0 || slot >= l->cabinet->n_slots)
                 return LOCKER_E_UNKNOWN_SLOT;
-        if ((int)position > l->cabinet->slots[slot].n_positions)
+        if (position > (unsigned)l->cabinet->slots[slot].n_positions)
                 return LOCKER_E_UNKNOWN_POSITION;
         return reason && *reason ? 0 : LOCKER_E_INVALID_ARGUMENT;
 }
@@ -194,6 +194,14 @@ static int end_found_empty(Locker *l, ParcelRow *p) {
         return LOCKER_E_WRONG_STATE;
 }
 
+static bool is_quarantined(Locker *l, const char *label, unsigned position) {
+        ServiceRow row = {0};
+        bool quarantined = ledger_service_get(l->ledger, label, position, &row) >= 0 && row.service == SERVICE_QUARANTINED;
+
+        service_row_done(&row);
+        return quarantined;
+}
+
 static int write_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, const char *actor, const char *reason,
                            uint64_t *ret_parcel) {
         const char *label = l->cabinet->slots[slot].label;
@@ -220,6 +228,8 @@ static int write_reconcile(Locker *l, int slot, unsigned position, bool found_pa
                 *ret_parcel = p.id;
         }
         if (!found_parcel) {
+                if (!*ret_parcel && !is_quarantined(l, label, position))
+                        return LOCKER_E_WRONG_STATE; /* there was nothing to reconcile */
                 r = ledger_service_set(l->ledger, label, position, SERVICE_IN, NULL);
                 if (r < 0)
                         return r;

@@ -23,7 +23,7 @@ int locker_find_slot(const Locker *l, const char *label) {
 int parcel_place(const Locker *l, const ParcelRow *p, int *ret_slot, int *ret_position) {
         int slot = p->slot[0] ? locker_find_slot(l, p->slot) : -1;
 
-        if (slot < 0 || p->position < 1 || (int)p->position > l->cabinet->slots[slot].n_positions)
+        if (slot < 0 || p->position < 1 || p->position > (unsigned)l->cabinet->slots[slot].n_positions)
                 return -ENOENT;
         *ret_slot = slot;
         *ret_position = l->cabinet->slots[slot].first_position + (int)p->position - 1;
@@ -59,7 +59,7 @@ static int gather_place(void *userdata, const PlaceRow *p) {
         int slot = locker_find_slot(g->locker, p->slot);
 
         /* A parcel in a slot that the cabinet no longer has takes nothing away from the others. */
-        if (slot < 0 || p->position < 1 || (int)p->position > g->locker->cabinet->slots[slot].n_positions)
+        if (slot < 0 || p->position < 1 || p->position > (unsigned)g->locker->cabinet->slots[slot].n_positions)
                 return 0;
         g->facts[g->locker->cabinet->slots[slot].first_position + (int)p->position - 1].taken = true;
         g->load[slot]++;

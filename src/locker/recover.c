@@ -51,7 +51,7 @@ static int settle_movements(Locker *l) {
                 const char *outcome = "unknown";
                 char subject[SUBJECT_MAX] = "cabinet";
 
-                if (slot >= 0 && (int)all.rows[i].position <= l->cabinet->slots[slot].n_positions) {
+                if (slot >= 0 && all.rows[i].position <= (unsigned)l->cabinet->slots[slot].n_positions) {
                         const Slot *k = &l->cabinet->slots[slot];
                         lock = all.rows[i].position ? l->cabinet->positions[k->first_position + (int)all.rows[i].position - 1].lock
                                                     : k->lock;

@@ -235,15 +235,18 @@ static void settle_collect(Session *s, bool final) {
 }
 
 static void settle_take_back(Session *s, bool final) {
-        if (position_occupied(s->locker, s->position) == TRI_YES) {
-                if (!final) {
-                        wait_for(s, WAITING_FOR_ITEM, "still-inside", "The item is still inside. Please open again and take it out.");
-                        return;
-                }
-        } else if (!end_parcel(s, PARCEL_RETURNED)) {
+        bool left_inside = position_occupied(s->locker, s->position) == TRI_YES;
+
+        if (left_inside && !final) {
+                wait_for(s, WAITING_FOR_ITEM, "still-inside", "The item is still inside. Please open again and take it out.");
                 return;
         }
-        session_prompt(s, "returned", "Thank you.");
+        if (!left_inside && !end_parcel(s, PARCEL_RETURNED))
+                return;
+        if (left_inside)
+                session_prompt(s, "left-inside", "The item was not taken and stays locked in.");
+        else
+                session_prompt(s, "returned", "Thank you.");
         take_back_next(s);
 }
 
