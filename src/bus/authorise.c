@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which method is which act. Who may do it is said in core/access.c. A method that is not in this table is refused to everybody, so that
- * a new one cannot be forgotten here. That a session is used by its owner only is the session's own business (session.c). */
+/* Which method is which act. Who may do it is said in core/access.c. A method that is not in this table is
+ * refused to everybody, so that a new one cannot be forgotten here. That a session is used by its owner only
+ * is the session's own business (session.c). */
 #include "bus/internal.h"
 #include "base/log.h"
 
