@@ -394,6 +394,29 @@ class Believe(Case):
         self.never_ff(6)
         self.assertIn(OFFLINE, [m[2] for m in w.got if m[0] == BOARD_STATE])
 
+    def test_answers_one_behind_on_a_plain_board_are_never_believed(self):
+        """The same with a board that has nothing to confirm at its start: only reads that alternate their shape show
+        that the line has lost its step."""
+        b = Board(inputs=16)
+        self.rig([(1, b)], profiles=[profile(unlock=TRIGGER, all_off=OFF_NONE, inputs=16, coil_function=0, limit=0)])
+        self.online()
+        self.assertEqual(0, self.inputs())
+        held = [None]
+
+        def behind(request, answer):
+            before, held[0] = held[0], answer
+            return [(0.001, before)] if before else []
+        b.tamper = behind
+        b.inputs = [1] * 16
+        self.never_ff(8)
+
+    def test_answer_repeated_after_it_is_damaged(self):
+        """An answer counts only when the line then stays silent for the gap."""
+        self.calm()
+        b = self.bus.boards[0][1]
+        b.tamper = lambda request, answer: [(0.001, self.LIE), (0.0005, self.LIE)] if request[1] == 2 else None
+        self.never_ff(2)
+
     def test_answer_given_twice_is_damaged(self):
         self.calm()
         b = self.bus.boards[0][1]
