@@ -12,11 +12,13 @@ const char *sql_text(Statement s) {
         return texts[s];
 }
 
-/* What the system said behind an I/O error. A limit on the file's size is a full disk as far as we can do
- * about it. */
+/* What the system said behind an I/O error; SQLite does not keep it when it was a COMMIT that failed.
+ * A quota or a limit on the file's size is a full disk as far as we can do about it. */
 static int io_errno(sqlite3 *db) {
         int e = sqlite3_system_errno(db);
 
+        if (e == 0)
+                e = errno;
         if (e == ENOSPC || e == EDQUOT || e == EFBIG)
                 return -ENOSPC;
         return -EIO;
@@ -64,6 +66,7 @@ int sql_errno(sqlite3 *db, int rc) {
 }
 
 int sql_exec(sqlite3 *db, const char *sql) {
+        errno = 0;
         return sql_errno(db, sqlite3_exec(db, sql, NULL, NULL, NULL));
 }
 
@@ -117,6 +120,7 @@ void query_end(Query *q) {
 int query_step(Query *q) {
         if (q->error < 0)
                 return q->error;
+        errno = 0;
         int rc = sqlite3_step(q->stmt);
         if (rc == SQLITE_ROW)
                 return 1;

@@ -115,7 +115,7 @@
         X(EVENT_INSERT, "INSERT INTO event (wall, synced, type, subject, data) VALUES (?1, ?2, ?3, ?4, ?5)") \
         X(EVENT_EACH, "SELECT " EVENT_COLUMNS " FROM event e WHERE e.sequence > ?1 "                         \
                       "ORDER BY e.sequence LIMIT ?2")                                                        \
-        X(EVENT_LAST_WALL, "SELECT wall FROM event ORDER BY sequence DESC LIMIT 1")                          \
+        X(EVENT_LAST_WALL, "SELECT wall FROM event WHERE sequence = (SELECT max(sequence) FROM event)")      \
         X(OUTBOX_INSERT, "INSERT INTO outbox (sequence, secret) VALUES (?1, ?2)")                            \
         /* Rows join at one end and leave at the other, without gaps: no need to count. */                   \
         X(OUTBOX_LENGTH, "SELECT coalesce((SELECT max(sequence) FROM outbox) - "                             \
@@ -126,7 +126,8 @@
         X(OUTBOX_ACKNOWLEDGE, "DELETE FROM outbox WHERE sequence <= ?1")                                     \
         /* audit.c */                                                                                        \
         X(AUDIT_INSERT, "INSERT INTO audit (sequence, actor, reason, hash) VALUES (?1, ?2, ?3, ?4)")         \
-        X(AUDIT_HEAD, "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1")                     \
+        X(AUDIT_HEAD,                                                                                        \
+          "SELECT sequence, hash FROM audit WHERE sequence = (SELECT max(sequence) FROM audit)")             \
         X(AUDIT_BOUNDS, "SELECT coalesce((SELECT max(sequence) FROM event), 0), "                            \
                         "coalesce((SELECT max(sequence) FROM audit), 0), "                                   \
                         "coalesce((SELECT min(sequence) FROM audit), 1), "                                   \

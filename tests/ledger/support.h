@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the tests of the ledger share: a directory of their own with a ledger in it, and doors to the raw file. */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/text.h"
+#include "ledger/sql.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+typedef struct Place {
+        char directory[64];
+        char path[96]; /* of the ledger in it */
+        Ledger *ledger;
+} Place;
+
+/* cmocka fixtures; *state is a Place. With and without an open ledger. */
+int setup_directory(void **state);
+int setup_ledger(void **state);
+int teardown(void **state);
+
+Vault *test_vault(uint8_t first_byte); /* the key of `Place` ledgers is that of 1 */
+void place_open(Place *p);
+void place_close(Place *p);
+/* Opens and must be refused for this reason, with a detail. */
+void assert_refused(Place *p, uint8_t key, LedgerProblem problem);
+
+Now at(int64_t seconds); /* a moment, synced */
+void begin(Ledger *l);
+void commit(Ledger *l);
+/* Runs SQL on the file with another connection; triggers are dropped first when `force`. */
+int raw_sql(const char *path, const char *sql, bool force);
+int64_t raw_number(const char *path, const char *sql);
+int64_t number(Ledger *l, const char *sql); /* through the ledger's own connection */
+/* Is this byte string anywhere in the file or its WAL? */
+bool file_contains(const char *path, const void *bytes, size_t n);
+void copy_file(const char *from, const char *to);
+void write_file(const char *path, const void *bytes, size_t n);
+
+/* A deposit in slot/position, in `state` (depositing or stored), with everything that belongs to one: movement, event with
+ * secret, code. In one transaction; → the parcel's id or the error after a rollback. */
+int64_t deposit(Ledger *l, const char *slot, unsigned position, const char *code);
+/* Collects it: two transactions' worth of changes in one, the parcel goes to the history. */
+int collect(Ledger *l, uint64_t parcel);
+/* What must be true after whatever happened: the file is whole, the chain holds, and each event has its audit and outbox row. */
+void assert_consistent(const char *path);

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "support.h"
+
+static PersonRow anna(void) {
+        return (PersonRow){
+                .kind = PERSON_RECIPIENT,
+                .name = (char *)"Annegret Zitronenfalter",
+                .phone = (char *)"+49 170 555-0199",
+                .enrolled = 11,
+                .consented = 10,
+        };
+}
+
+static PersonRow courier(const char *number_text) {
+        PersonRow p = {.kind = PERSON_COURIER,
+                       .name = (char *)"Bo",
+                       .phone = (char *)"+49 170 555-0199",
+                       .enrolled = 12};
+
+        snprintf(p.number, sizeof(p.number), "%s", number_text);
+        return p;
+}
+
+static int count(void *userdata, const PersonRow *p) {
+        assert_non_null(p->name);
+        ++*(int *)userdata;
+        return 0;
+}
+
+static void test_person_enrolled_found_by_number_and_phone(void **state) {
+        Ledger *l = ((Place *)*state)->ledger;
+        PersonRow a = anna(), c = courier("4711");
+        _cleanup_person_ PersonRow by_phone = {0}, by_number = {0}, by_id = {0}, none = {0};
+        int n = 0;
+
+        /* The courier first: the same phone as somebody who receives. */
+        assert_int_equal(ledger_person_insert(l, &c), 0);
+        assert_int_equal(ledger_person_insert(l, &a), 0);
+        assert_int_equal(ledger_person_by_phone(l, "0049170 5550199", &none), -ENOENT);
+        assert_int_equal(ledger_person_by_phone(l, "49 1705550199", &by_phone), 0);
+        assert_int_equal(by_phone.id, a.id);
+        assert_int_equal(by_phone.kind, PERSON_RECIPIENT);
+        assert_string_equal(by_phone.name, a.name);
+        assert_string_equal(by_phone.phone, a.phone);
+        assert_int_equal(by_phone.enrolled, 11);
+        assert_int_equal(by_phone.consented, 10);
+        assert_int_equal(ledger_person_by_number(l, "4711", &by_number), 0);
+        assert_int_equal(by_number.id, c.id);
+        assert_int_equal(by_number.kind, PERSON_COURIER);
+        assert_string_equal(by_number.number, "4711");
+        assert_int_equal(ledger_person_get(l, a.id, &by_id), 0);
+        assert_string_equal(by_id.name, a.name);
+        assert_int_equal(ledger_person_by_number(l, "4712", &none), -ENOENT);
+        assert_int_equal(ledger_person_by_number(l, "", &none), -ENOENT);
+        assert_int_equal(ledger_person_by_phone(l, "", &none), -ENOENT);
+        assert_int_equal(ledger_person_get(l, 99, &none), -ENOENT);
+        assert_int_equal(ledger_person_each(l, count, &n), 0);
+        assert_int_equal(n, 2);
+}
+
+static void test_person_number_or_phone_enrolled_refused(void **state) {
+        Ledger *l = ((Place *)*state)->ledger;
+        PersonRow a = anna(), b = anna(), c = courier("4711"), d = courier("4711"), e = courier("4712");
+
+        assert_int_equal(ledger_person_insert(l, &a), 0);
+        assert_int_equal(ledger_person_insert(l, &b), -EEXIST);
+        assert_int_equal(ledger_person_insert(l, &c), 0);
+        d.phone = NULL;
+        assert_int_equal(ledger_person_insert(l, &d), -EEXIST);
+        assert_int_equal(ledger_person_insert(l, &e), -EEXIST);
+        e.phone = NULL;
+        assert_int_equal(ledger_person_insert(l, &e), 0);
+}
+
+static void test_credential_set_comes_back_sealed_for_this_person_and_kind(void **state) {
+        Place *place = *state;
+        Ledger *l = place->ledger;
+        PersonRow a = anna(), c = courier("4711");
+        _cleanup_person_ PersonRow out = {0};
+        uint8_t data[128], back[128];
+        size_t n = 0;
+
+        memset(data, 0x77, sizeof(data));
+        assert_int_equal(ledger_person_insert(l, &a), 0);
+        assert_int_equal(ledger_person_insert(l, &c), 0);
+        assert_int_equal(ledger_credential_get(l, a.id, "password", back, &n), -ENOENT);
+        assert_int_equal(ledger_credential_set(l, a.id, "password", data, sizeof(data)), 0);
+        assert_int_equal(ledger_credential_set(l, c.id, "pin", data, 1), 0);
+        assert_int_equal(ledger_credential_set(l, c.id, "pin", data, 64), 0);
+        assert_int_equal(ledger_credential_get(l, a.id, "password", back, &n), 0);
+        assert_int_equal(n, sizeof(data));
+        assert_memory_equal(back, data, n);
+        assert_int_equal(ledger_credential_get(l, c.id, "pin", back, &n), 0);
+        assert_int_equal(n, 64);
+        assert_int_equal(ledger_credential_set(l, 99, "pin", data, 1), -ENOENT);
+        assert_int_equal(ledger_credential_set(l, a.id, "", data, 1), -EINVAL);
+        assert_int_equal(ledger_person_get(l, c.id, &out), 0);
+        assert_true(out.has_pin);
+        assert_false(out.has_password);
+        assert_false(file_contains(place->path, data, 16));
+        /* Somebody else's credential put into this row is noticed. */
+        assert_int_equal(
+                sql_exec(l->db,
+                         "UPDATE credential SET data = (SELECT data FROM credential WHERE kind = 'pin')"),
+                0);
+        assert_int_equal(ledger_credential_get(l, a.id, "password", back, &n), -EUCLEAN);
+}
+
+/* Erasing erases: what is left in the file, and in its WAL, opens nothing. */
+/* Requirement: C6, F9 */
+static void test_person_revoked_nothing_personal_left_in_the_file(void **state) {
+        Place *place = *state;
+        Ledger *l = place->ledger;
+        PersonRow a = anna();
+        uint8_t salt[16], back[128], sealed_name[64], sealed_data[40];
+        size_t n = 0;
+        _cleanup_person_ PersonRow none = {0};
+
+        assert_int_equal(ledger_person_insert(l, &a), 0);
+        assert_int_equal(ledger_credential_set(l, a.id, "password", (const uint8_t *)"hash", 4), 0);
+        sqlite3_stmt *s = NULL;
+        assert_int_equal(sqlite3_prepare_v2(l->db, "SELECT salt, name, data FROM person JOIN credential", -1,
+                                            &s, NULL),
+                         SQLITE_OK);
+        assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+        memcpy(salt, sqlite3_column_blob(s, 0), sizeof(salt));
+        size_t n_name = (size_t)sqlite3_column_bytes(s, 1), n_data = (size_t)sqlite3_column_bytes(s, 2);
+        assert_true(n_name < sizeof(sealed_name) && n_data < sizeof(sealed_data));
+        memcpy(sealed_name, sqlite3_column_blob(s, 1), n_name);
+        memcpy(sealed_data, sqlite3_column_blob(s, 2), n_data);
+        sqlite3_finalize(s);
+        assert_true(file_contains(place->path, salt, sizeof(salt)));
+        assert_true(file_contains(place->path, sealed_name, n_name));
+
+        assert_int_equal(ledger_person_revoke(l, a.id, 77), 0);
+        assert_true(ledger_wants_checkpoint(l));
+        assert_int_equal(ledger_checkpoint(l), 0);
+        assert_false(ledger_wants_checkpoint(l));
+        assert_false(file_contains(place->path, salt, sizeof(salt)));
+        assert_false(file_contains(place->path, sealed_name, n_name));
+        assert_false(file_contains(place->path, sealed_data, n_data));
+        assert_false(file_contains(place->path, "Zitronenfalter", 14));
+        assert_false(file_contains(place->path, "5550199", 7));
+        assert_false(file_contains(place->path, "555-0199", 8));
+
+        assert_int_equal(ledger_person_get(l, a.id, &none), -ENOENT);
+        assert_int_equal(ledger_person_by_phone(l, a.phone, &none), -ENOENT);
+        assert_int_equal(ledger_credential_get(l, a.id, "password", back, &n), -ENOENT);
+        assert_int_equal(ledger_credential_set(l, a.id, "password", back, 1), -ENOENT);
+        assert_int_equal(ledger_person_revoke(l, a.id, 78), -ENOENT);
+        assert_int_equal(number(l, "SELECT count(*) FROM person WHERE revoked = 77"), 1);
+        /* And may come back, as somebody new. */
+        PersonRow again = anna();
+        assert_int_equal(ledger_person_insert(l, &again), 0);
+        assert_int_not_equal(again.id, a.id);
+}
+
+/* Requirement: C6, F9 */
+static void test_person_revoked_parcels_of_the_past_forget_the_name(void **state) {
+        Ledger *l = ((Place *)*state)->ledger;
+        PersonRow a = anna();
+        ParcelRow p[2];
+        _cleanup_parcel_ ParcelRow live = {0}, past = {0}, later = {0};
+
+        assert_int_equal(ledger_person_insert(l, &a), 0);
+        for (unsigned i = 0; i < 2; i++) {
+                p[i] = (ParcelRow){
+                        .state = PARCEL_RESERVED, .slot = "1", .position = i + 1, .size = "M", .created = 1};
+                p[i].recipient = a.name;
+                p[i].phone = a.phone;
+                p[i].person = a.id;
+                assert_int_equal(ledger_parcel_insert(l, &p[i]), 0);
+        }
+        p[0].state = PARCEL_CANCELLED;
+        p[0].ended = 2;
+        assert_int_equal(ledger_parcel_update(l, &p[0]), 0);
+        assert_int_equal(ledger_person_revoke(l, a.id, 77), 0);
+        assert_int_equal(ledger_parcel_history(l, p[0].id, &past), 0);
+        assert_null(past.recipient);
+        assert_null(past.phone);
+        /* What still lies there must still be given out … */
+        assert_int_equal(ledger_parcel_get(l, p[1].id, &live), 0);
+        assert_string_equal(live.recipient, a.name);
+        /* … and is forgotten when it has been. */
+        p[1].state = PARCEL_CANCELLED;
+        p[1].ended = 3;
+        assert_int_equal(ledger_parcel_update(l, &p[1]), 0);
+        assert_int_equal(ledger_parcel_history(l, p[1].id, &later), 0);
+        assert_null(later.recipient);
+        assert_null(later.phone);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_ledger, teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_person_enrolled_found_by_number_and_phone),
+                TEST(test_person_number_or_phone_enrolled_refused),
+                TEST(test_credential_set_comes_back_sealed_for_this_person_and_kind),
+                TEST(test_person_revoked_nothing_personal_left_in_the_file),
+                TEST(test_person_revoked_parcels_of_the_past_forget_the_name),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
