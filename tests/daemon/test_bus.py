@@ -5,7 +5,7 @@ import sqlite3
 import stat
 import subprocess
 
-from daemonlib import CABINET, ROOT, DaemonTest, DBusError, main, wait
+from daemonlib import CABINET, ROOT, SLOT, DaemonTest, DBusError, dictionary, main, slot_path, wait
 
 
 class Bus(DaemonTest):
@@ -62,6 +62,18 @@ class Bus(DaemonTest):
         self.sim.do(f"put {facts['Slot']}", f"close {facts['Slot']}")
         self.admin.wait_parcel(parcel, "stored")
         self.admin.wait_slot(facts["Slot"], Door="locked", InUse=False)
+
+    def test_stop_while_answers_are_owed_leaks_nothing(self):
+        session = self.courier()
+        pending = [session.begin_deposit(size="S"), self.admin.begin(slot_path("07"), SLOT, "Open", "us", 0, "inspection"),
+                   self.admin.begin(ROOT, CABINET, "Enrol", "a{sv}", dictionary(kind="courier", number="9", pin="2580")),
+                   self.admin.begin(ROOT, CABINET, "VerifyAudit"),
+                   self.admin.begin(ROOT, CABINET, "Backup", "s", os.path.join(self.cabinet.directory, "copy.db"))]
+        wait(self.admin.parcels, "the deposit began")
+        self.cabinet.stop_daemon()
+        for p in pending:
+            wait(lambda p=p: p.done, f"an end of {p.what}")
+        self.assertFalse([f for f in os.listdir(self.cabinet.directory) if f.endswith(".part")])
 
 
 class LongWorks(DaemonTest):
