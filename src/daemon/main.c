@@ -28,9 +28,13 @@ static void help(void) {
              "See lockerd(8), lockerd.conf(5), cabinet.conf(5).");
 }
 
-static void complain(const ConfigReport *report) {
+/* To the journal when the daemon was to start, plainly to whoever only wanted to know. */
+static void complain(const ConfigReport *report, bool plainly) {
         for (size_t i = 0; i < report->n_lines; i++)
-                log_message(LOG_ERR, LOCKERD_MESSAGE_CONFIG_ERROR, NULL, "%s", report->lines[i]);
+                if (plainly)
+                        fprintf(stderr, "%s\n", report->lines[i]);
+                else
+                        log_message(LOG_ERR, LOCKERD_MESSAGE_CONFIG_ERROR, NULL, "%s", report->lines[i]);
 }
 
 static int with_configuration(const Options *o) {
@@ -42,9 +46,10 @@ static int with_configuration(const Options *o) {
         if (r >= 0)
                 r = config_read_cabinet(o->cabinet ? o->cabinet : settings->cabinet_path, settings->board_directory, &cabinet, &report);
         if (r < 0) {
-                complain(&report);
+                complain(&report, o->check);
                 config_report_clear(&report);
-                log_error("The configuration cannot be used; nothing was started.");
+                if (!o->check)
+                        log_error("The configuration cannot be used; nothing was started.");
                 return EXIT_BAD_CONFIG;
         }
         config_report_clear(&report);
