@@ -313,6 +313,8 @@ int ledger_open(Ledger **ret, const char *path, Vault *vault, LedgerProblem *ret
         Trouble t = {0};
         Ledger *l = calloc(1, sizeof(*l));
 
+        if (ret_problem)
+                *ret_problem = LEDGER_PROBLEM_IO;
         if (!l)
                 return -ENOMEM;
         l->lock_fd = -1;

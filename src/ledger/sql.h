@@ -38,8 +38,9 @@ const char *sql_text(Statement s);
 int sql_errno(sqlite3 *db, int rc);
 int sql_exec(sqlite3 *db, const char *sql);
 
-/* A statement lent out by the cache for the length of a scope; statements may be used inside themselves (a callback that asks the
- * same question), the inner use then gets a copy. Binding errors are kept and come out of query_step(). */
+/* A statement lent out by the cache for the length of a scope; statements may be used inside themselves (a
+ * callback that asks the same question), the inner use then gets a copy. Binding errors are kept and come out
+ * of query_step(). */
 typedef struct Query {
         Ledger *ledger;
         sqlite3_stmt *stmt;
@@ -60,22 +61,22 @@ int query_row(Query *q);
 /* Text and blobs must live until the step. */
 void query_i64(Query *q, int i, int64_t v);
 void query_u64(Query *q, int i, uint64_t v);
-void query_time(Query *q, int i, int64_t v);     /* 0 → NULL */
-void query_id(Query *q, int i, uint64_t v);      /* 0 → NULL */
-void query_text(Query *q, int i, const char *v); /* NULL → NULL */
-void query_label(Query *q, int i, const char *v); /* NULL or "" → NULL */
+void query_time(Query *q, int i, int64_t v);               /* 0 → NULL */
+void query_id(Query *q, int i, uint64_t v);                /* 0 → NULL */
+void query_text(Query *q, int i, const char *v);           /* NULL → NULL */
+void query_label(Query *q, int i, const char *v);          /* NULL or "" → NULL */
 void query_blob(Query *q, int i, const void *v, size_t n); /* NULL → NULL */
 
 /* NULL reads as 0. */
 int64_t column_i64(const Query *q, int i);
 uint64_t column_u64(const Query *q, int i);
-const char *column_text(const Query *q, int i); /* until the next step; NULL → NULL */
-int column_dup(const Query *q, int i, char **ret); /* NULL → NULL */
+const char *column_text(const Query *q, int i);                  /* until the next step; NULL → NULL */
+int column_dup(const Query *q, int i, char **ret);               /* NULL → NULL */
 int column_label(const Query *q, int i, char *ret, size_t room); /* NULL → ""; -EUCLEAN: does not fit */
-int column_bytes(const Query *q, int i, void *ret, size_t n); /* -EUCLEAN unless exactly n */
+int column_bytes(const Query *q, int i, void *ret, size_t n);    /* -EUCLEAN unless exactly n */
 
-/* Several statements as one: they join the transaction that is open, or get one of their own. After a failure in between, the
- * joined transaction can only be rolled back. scope_end() returns r or the commit's error. */
+/* Several statements as one: they join the transaction that is open, or get one of their own. After a failure
+ * in between, the joined transaction can only be rolled back. scope_end() returns r or the commit's error. */
 int scope_begin(Ledger *l, bool *ret_own);
 int scope_end(Ledger *l, bool own, int r);
 
@@ -110,4 +111,4 @@ int check_pragma(sqlite3 *db, const char *pragma, char **ret_detail);
 int check_open(const char *path, sqlite3 **ret, char **ret_detail);
 #define APPLICATION_ID 0x4c6b7244 /* "LkrD" */
 #define META_KEY_CHECK "key-check"
-#define META_GENESIS "audit-genesis"
+#define META_GENESIS   "audit-genesis"

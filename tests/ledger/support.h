@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of the ledger share: a directory of their own with a ledger in it, and doors to the raw file. */
+/* What the tests of the ledger share: a directory of their own with a ledger in it, and doors to the raw
+ * file. */
 #pragma once
 
 #include <setjmp.h>
@@ -43,10 +44,11 @@ bool file_contains(const char *path, const void *bytes, size_t n);
 void copy_file(const char *from, const char *to);
 void write_file(const char *path, const void *bytes, size_t n);
 
-/* A deposit in slot/position, in `state` (depositing or stored), with everything that belongs to one: movement, event with
- * secret, code. In one transaction; → the parcel's id or the error after a rollback. */
+/* A deposit in slot/position, in `state` (depositing or stored), with everything that belongs to one:
+ * movement, event with secret, code. In one transaction; → the parcel's id or the error after a rollback. */
 int64_t deposit(Ledger *l, const char *slot, unsigned position, const char *code);
 /* Collects it: two transactions' worth of changes in one, the parcel goes to the history. */
 int collect(Ledger *l, uint64_t parcel);
-/* What must be true after whatever happened: the file is whole, the chain holds, and each event has its audit and outbox row. */
+/* What must be true after whatever happened: the file is whole, the chain holds, and each event has its audit
+ * and outbox row. */
 void assert_consistent(const char *path);
