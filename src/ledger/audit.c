@@ -277,14 +277,14 @@ int ledger_audit_verify_file(const char *path, uint64_t *ret_rows, char ret_head
                         detail = text_printf("%s: %s", path, sqlite3_errmsg(db));
         }
         sqlite3_close(db);
-        if (r < 0) {
-                if (ret_detail)
-                        *ret_detail = steal_ptr(detail);
+        if (r < 0 && ret_detail)
+                *ret_detail = steal_ptr(detail);
+        /* A broken chain has a last right row as well: an operator wants to know how far the trail can be trusted. */
+        if (r < 0 && r != -EUCLEAN)
                 return r;
-        }
         if (ret_rows)
                 *ret_rows = c.next - 1;
         if (ret_head)
                 audit_head_format(c.next - 1, c.hash, ret_head);
-        return 0;
+        return r;
 }

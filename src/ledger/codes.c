@@ -51,6 +51,17 @@ bool ledger_code_matches(Ledger *l, uint64_t parcel, const char *code) {
         return (CRYPTO_memcmp(mac, stored, sizeof(mac)) == 0) & known;
 }
 
+int ledger_code_exists(Ledger *l, uint64_t parcel) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_CODE_GET);
+        if (r < 0)
+                return r;
+        query_u64(&q, 1, parcel);
+        r = query_row(&q);
+        return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
 int ledger_code_erase(Ledger *l, uint64_t parcel) {
         _cleanup_query_ Query q = {0};
 

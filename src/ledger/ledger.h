@@ -109,8 +109,8 @@ int ledger_parcel_insert(Ledger *l, ParcelRow *p);
 int ledger_parcel_get(Ledger *l, uint64_t id, ParcelRow *ret); /* live ones; -ENOENT */
 int ledger_parcel_history(Ledger *l, uint64_t id, ParcelRow *ret); /* ended ones; -ENOENT */
 int ledger_parcel_at(Ledger *l, const char *slot, unsigned position, ParcelRow *ret); /* live; -ENOENT */
-/* Stores state, place, size, courier, person, stored, expires of a live parcel; not waybill, recipient, phone, created. A final
- * state needs `ended` and moves it to the history, with its code erased. The transition is checked against the life-cycle table
+/* Stores everything but id and created; of waybill, recipient and phone what is not NULL. A final state stores no new recipient or phone,
+ * needs `ended` and moves the parcel to the history, with its code erased. The transition is checked against the life-cycle table
  * once more (-EINVAL). -EEXIST: the place is taken. -ENOENT: not a live parcel. */
 int ledger_parcel_update(Ledger *l, const ParcelRow *p);
 /* Live parcels, oldest first. The rows' strings are filled. */
@@ -135,6 +135,7 @@ int ledger_place_each(Ledger *l, const char *slot_or_null, int (*each)(void *use
 int ledger_code_set(Ledger *l, uint64_t parcel, const char *code);
 int ledger_code_find(Ledger *l, const char *code, uint64_t *ret_parcel); /* -ENOENT */
 bool ledger_code_matches(Ledger *l, uint64_t parcel, const char *code);  /* constant time */
+int ledger_code_exists(Ledger *l, uint64_t parcel);                      /* 1, 0 */
 int ledger_code_erase(Ledger *l, uint64_t parcel);
 
 /* --- People and credentials ---------------------------------------------------------------------------------- */
@@ -241,7 +242,8 @@ int ledger_outbox_acknowledge(Ledger *l, uint64_t sequence); /* everything up to
 
 #define AUDIT_HEAD_MAX 96 /* "<sequence>:<64 hex>"; sequence 0: nothing recorded yet */
 int ledger_audit_head(Ledger *l, char ret[AUDIT_HEAD_MAX]);
-/* Recomputes the chain, read-only, on the file (a process of its own). 0 right; -EUCLEAN: detail says from which row on. */
+/* Recomputes the chain, read-only, on the file (a process of its own). 0 right; -EUCLEAN: detail says from which row on, and
+ * rows and head are those of the last right row. */
 int ledger_audit_verify_file(const char *path, uint64_t *ret_rows, char ret_head[AUDIT_HEAD_MAX], char **ret_detail);
 
 /* Latest event time: a floor for the wall clock when it is not synchronised. 0: no event yet. */

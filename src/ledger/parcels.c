@@ -129,24 +129,48 @@ static int parcel_state(Ledger *l, uint64_t id, ParcelState *ret) {
         return parcel_state_from_string(column_text(&q, 0), ret) < 0 ? -EUCLEAN : 0;
 }
 
-static int parcel_write(Ledger *l, const ParcelRow *p, Statement s) {
-        _cleanup_query_ Query q = {0};
+static void bind_changes(Query *q, const ParcelRow *p) {
+        query_u64(q, 1, p->id);
+        query_text(q, 2, parcel_state_to_string(p->state));
+        query_label(q, 3, p->slot);
+        query_id(q, 4, p->slot[0] ? p->position : 0);
+        query_text(q, 5, p->size);
+        query_id(q, 6, p->person);
+        query_id(q, 7, p->courier);
+        query_label(q, 8, p->courier_number);
+        query_time(q, 9, p->stored);
+        query_time(q, 10, p->expires);
+}
 
-        int r = query_begin(&q, l, s);
+static int parcel_change(Ledger *l, const ParcelRow *p) {
+        _cleanup_query_ Query q = {0};
+        _cleanup_sealed_ Sealed recipient = {0}, phone = {0};
+        uint8_t tail[VAULT_MAC_SIZE];
+
+        int r = sealed_make(&recipient, l->vault, LABEL_RECIPIENT, NULL, p->recipient);
+        if (r >= 0)
+                r = sealed_make(&phone, l->vault, LABEL_PHONE, NULL, p->phone);
+        if (r >= 0)
+                r = query_begin(&q, l, SQL_PARCEL_UPDATE);
         if (r < 0)
                 return r;
-        query_u64(&q, 1, p->id);
-        query_text(&q, 2, parcel_state_to_string(p->state));
-        query_label(&q, 3, p->slot);
-        query_id(&q, 4, p->slot[0] ? p->position : 0);
-        query_text(&q, 5, p->size);
-        query_id(&q, 6, p->person);
-        query_id(&q, 7, p->courier);
-        query_label(&q, 8, p->courier_number);
-        query_time(&q, 9, p->stored);
-        query_time(&q, 10, p->expires);
-        if (s == SQL_PARCEL_END)
-                query_time(&q, 11, p->ended);
+        bool has_tail = phone_tail_mac(l->vault, p->phone, tail);
+        bind_changes(&q, p);
+        query_text(&q, 11, p->waybill);
+        query_blob(&q, 12, recipient.data, recipient.n);
+        query_blob(&q, 13, phone.data, phone.n);
+        query_blob(&q, 14, has_tail ? tail : NULL, sizeof(tail));
+        return query_run(&q);
+}
+
+static int parcel_end(Ledger *l, const ParcelRow *p) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_PARCEL_END);
+        if (r < 0)
+                return r;
+        bind_changes(&q, p);
+        query_time(&q, 11, p->ended);
         return query_run(&q);
 }
 
@@ -172,13 +196,13 @@ int ledger_parcel_update(Ledger *l, const ParcelRow *p) {
         if (before != p->state && !parcel_may_become(before, p->state))
                 return -EINVAL;
         if (!parcel_is_final(p->state))
-                return parcel_write(l, p, SQL_PARCEL_UPDATE);
+                return parcel_change(l, p);
         if (p->ended == 0)
                 return -EINVAL;
         r = scope_begin(l, &own);
         if (r < 0)
                 return r;
-        r = parcel_write(l, p, SQL_PARCEL_END);
+        r = parcel_end(l, p);
         if (r >= 0)
                 r = parcel_delete(l, p->id);
         return scope_end(l, own, r);

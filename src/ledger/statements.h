@@ -46,7 +46,9 @@
         X(PARCEL_STATE, "SELECT state FROM parcel WHERE id = ?1")                                            \
         X(PARCEL_UPDATE,                                                                                     \
           "UPDATE parcel SET state = ?2, slot = ?3, position = ?4, size = ?5, person = ?6, courier = ?7, "   \
-          "courier_number = ?8, stored = ?9, expires = ?10 WHERE id = ?1")                                   \
+          "courier_number = ?8, stored = ?9, expires = ?10, waybill = coalesce(?11, waybill), "              \
+          "recipient = coalesce(?12, recipient), phone = coalesce(?13, phone), "                             \
+          "phone_tail = iif(?13 IS NULL, phone_tail, ?14) WHERE id = ?1")                                    \
         /* The personal data of somebody who was revoked meanwhile is not kept. */                           \
         X(PARCEL_END,                                                                                        \
           "INSERT INTO parcel_history (id, state, slot, position, size, waybill, recipient, phone, person, " \

@@ -68,6 +68,32 @@ static void test_parcel_inserted_comes_back_whole(void **state) {
         assert_int_equal(ledger_parcel_get(l, 99, &none), -ENOENT);
 }
 
+/* The courier says at the deposit what the announcement did not; a row without strings erases nothing. */
+static void test_parcel_updated_with_phone_found_by_it(void **state) {
+        Ledger *l = ((Place *)*state)->ledger;
+        ParcelRow p = {.state = PARCEL_ANNOUNCED, .size = "M", .created = 1};
+        _cleanup_parcel_ ParcelRow out = {0};
+        uint64_t n[2] = {0};
+
+        assert_int_equal(ledger_parcel_insert(l, &p), 0);
+        p.state = PARCEL_DEPOSITING;
+        p.slot[0] = '1';
+        p.position = 1;
+        p.phone = (char *)"+49 171 5550123";
+        p.recipient = (char *)"Anna";
+        p.waybill = (char *)"WB-2";
+        assert_int_equal(ledger_parcel_update(l, &p), 0);
+        p.phone = p.recipient = p.waybill = NULL;
+        p.state = PARCEL_STORED;
+        assert_int_equal(ledger_parcel_update(l, &p), 0);
+        assert_int_equal(ledger_parcel_each_of_phone_tail(l, "0123", count, n), 0);
+        assert_int_equal(n[0], 1);
+        assert_int_equal(ledger_parcel_get(l, p.id, &out), 0);
+        assert_string_equal(out.phone, "+49 171 5550123");
+        assert_string_equal(out.recipient, "Anna");
+        assert_string_equal(out.waybill, "WB-2");
+}
+
 static void test_parcel_without_anything_optional_comes_back_without(void **state) {
         Ledger *l = ((Place *)*state)->ledger;
         ParcelRow in = {.state = PARCEL_ANNOUNCED, .size = "S", .created = 1};
@@ -299,6 +325,7 @@ static void test_parcel_file_bytes_hold_no_plaintext(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_parcel_inserted_comes_back_whole),
+                TEST(test_parcel_updated_with_phone_found_by_it),
                 TEST(test_parcel_without_anything_optional_comes_back_without),
                 TEST(test_parcel_second_in_one_position_refused),
                 TEST(test_parcel_ended_goes_to_history_and_frees_position),
