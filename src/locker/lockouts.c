@@ -152,9 +152,12 @@ static int renew_codes(Locker *l, const char *subject) {
 
         for (size_t i = 0; r >= 0 && i < ids.n; i++) {
                 _cleanup_parcel_ ParcelRow p = {0};
+                /* Who has no code, being enrolled with a credential, gets none by somebody else's wrong tries. */
+                r = ledger_code_exists(l->ledger, ids.ids[i]);
+                if (r <= 0)
+                        continue;
                 r = ledger_parcel_get(l->ledger, ids.ids[i], &p);
-                /* An enrolled recipient without a code gets none by somebody else's wrong tries. */
-                if (r >= 0 && (!p.person || l->settings->code_for_everybody))
+                if (r >= 0)
                         r = code_issue(l, &p, NULL, "too many wrong entries", code);
         }
         explicit_bzero(code, sizeof(code));
