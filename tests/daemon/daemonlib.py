@@ -169,14 +169,15 @@ class Cabinet:
         return self.daemon
 
     def start_daemon(self, ready=True):
-        """Starts lockerd and waits for its name and, with ready, until every board has been found and every door is known."""
+        """Starts lockerd and waits for its name and, with ready, until every board has been found and every sensor has spoken."""
         self.spawn_daemon()
         watch = Client(self.bus.address)
         try:
             wait(lambda: self._alive() and watch.has_owner(), "the name on the bus")
             if ready:
-                wait(lambda: self._alive() and all(s["BoardOnline"] and s["Door"] != "unknown" for s in watch.slots().values()),
-                     "boards online and doors known")
+                wait(lambda: self._alive() and all(s["BoardOnline"] and s["Door"] != "unknown" and
+                                                   all("unknown" not in p[2:4] for p in s["Positions"]) for s in watch.slots().values()),
+                     "boards online, doors, lids and presence known")
         finally:
             watch.close()
 
