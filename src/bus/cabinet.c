@@ -118,6 +118,15 @@ static int get_outbox_length(sd_bus *bus, const char *path, const char *interfac
         return r < 0 ? r : sd_bus_message_append(m, "t", n);
 }
 
+static int get_last_event(sd_bus *bus, const char *path, const char *interface, const char *property,
+                          sd_bus_message *m, void *userdata, sd_bus_error *e) {
+        char head[AUDIT_HEAD_MAX];
+        int r = ledger_audit_head(bus_of(userdata)->ledger, head);
+
+        /* Events and audit rows come in pairs: the head begins with the newest event's number. */
+        return r < 0 ? r : sd_bus_message_append(m, "t", (uint64_t)strtoull(head, NULL, 10));
+}
+
 int cabinet_start_session(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         SessionKind kind;
         const char *word;
@@ -228,7 +237,9 @@ const sd_bus_vtable cabinet_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("FindHistory", SD_BUS_ARGS("t", parcel), SD_BUS_RESULT("a{sv}", facts),
                                 bus_dispatch, FLAGS),
         SD_BUS_SIGNAL_WITH_ARGS("Event",
-                                SD_BUS_ARGS("t", sequence, "x", time, "s", type, "s", subject, "s", data), 0),
+                                SD_BUS_ARGS("t", sequence, "x", time, "s", type, "s", subject, "s", data, "b",
+                                             synchronised),
+                                0),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, CONSTANT),
         SD_BUS_PROPERTY("Number", "s", get_number, 0, CONSTANT),
         SD_BUS_PROPERTY("Name", "s", get_name, 0, CONSTANT),
@@ -238,6 +249,7 @@ const sd_bus_vtable cabinet_vtable[] = {
         SD_BUS_PROPERTY("CodeAlphabet", "s", get_alphabet, 0, CONSTANT),
         SD_BUS_PROPERTY("Health", "a(sss)", get_health, 0, CHANGES),
         SD_BUS_PROPERTY("FreePositions", "a{su}", get_free_positions, 0, CHANGES),
+        SD_BUS_PROPERTY("LastEvent", "t", get_last_event, 0, 0),
         SD_BUS_PROPERTY("AuditHead", "s", get_audit_head, 0, 0),
         SD_BUS_PROPERTY("OutboxLength", "t", get_outbox_length, 0, 0),
         SD_BUS_VTABLE_END,

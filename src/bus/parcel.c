@@ -94,6 +94,8 @@ static int append_value(Bus *b, const ParcelRow *p, const char *name, sd_bus_mes
                 return sd_bus_message_append(m, "x", p->stored);
         if (strcasecmp(name, "Expires") == 0)
                 return sd_bus_message_append(m, "x", p->expires);
+        if (strcasecmp(name, "Ended") == 0)
+                return sd_bus_message_append(m, "x", p->ended);
         if (strcasecmp(name, "Expired") == 0)
                 return sd_bus_message_append(m, "b", (int)locker_expired(b->locker, p));
         return -ENOENT;
@@ -112,6 +114,7 @@ int parcel_append_facts(Bus *b, const ParcelRow *p, sd_bus_message *m) {
                 {"id", "t"},    {"state", "s"},   {"slot", "s"},    {"position", "u"},
                 {"size", "s"},  {"waybill", "s"}, {"courier", "s"}, {"recipient", "s"},
                 {"phone", "s"}, {"stored", "x"},  {"expires", "x"}, {"expired", "b"},
+                {"ended", "x"},
         };
         int r;
 

@@ -173,10 +173,10 @@ static int append_position(const SlotNode *n, int index, const PlaceRow *place, 
         r = ledger_service_get(b->ledger, b->cabinet->slots[n->slot].label, p->number, &row);
         if (r >= 0)
                 r = sd_bus_message_append(
-                        m, "(usssst)", p->number, service_to_string(row.service),
+                        m, "(ussssts)", p->number, service_to_string(row.service),
                         p->lock < 0 ? "none" : door_state_to_string(locker_door(b->locker, p->lock)),
                         presence_word(n, index), place->id ? parcel_state_to_string(place->state) : "free",
-                        place->id);
+                        place->id, row.service == SERVICE_IN || !row.reason ? "" : row.reason);
         service_row_done(&row);
         return r;
 }
@@ -193,7 +193,7 @@ static int get_positions(sd_bus *bus, const char *path, const char *interface, c
         r = ledger_place_each(n->node.bus->ledger, slot->label, note_occupant,
                               &(Occupants){.slot = slot, .places = places});
         if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(usssst)");
+                r = sd_bus_message_open_container(m, 'a', "(ussssts)");
         for (int i = 0; r >= 0 && i < slot->n_positions; i++)
                 r = append_position(n, slot->first_position + i, &places[i], m);
         return r < 0 ? r : sd_bus_message_close_container(m);
@@ -299,6 +299,6 @@ const sd_bus_vtable slot_vtable[] = {
         SD_BUS_PROPERTY("Board", "s", get_board, 0, CONSTANT),
         SD_BUS_PROPERTY("BoardOnline", "b", get_board_online, 0, CHANGES),
         SD_BUS_PROPERTY("InUse", "b", get_in_use, 0, CHANGES),
-        SD_BUS_PROPERTY("Positions", "a(usssst)", get_positions, 0, CHANGES),
+        SD_BUS_PROPERTY("Positions", "a(ussssts)", get_positions, 0, CHANGES),
         SD_BUS_VTABLE_END,
 };

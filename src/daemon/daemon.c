@@ -147,6 +147,7 @@ static int open_ledger(Daemon *d, const Settings *s) {
         r = ledger_open(&d->ledger, s->ledger_path, vault, &problem, &detail);
         if (r >= 0)
                 return 0;
+        vault_free(vault);
         log_message(LOG_CRIT, problem == LEDGER_PROBLEM_NEWER ? LOCKERD_MESSAGE_LEDGER_NEWER : LOCKERD_MESSAGE_LEDGER_DAMAGED, NULL,
                     "%s: %s (%s)", s->ledger_path, ledger_problem_sentence(problem), detail ? detail : strerror(-r));
         switch (problem) {

@@ -71,10 +71,10 @@ def read_cabinet(path):
                     "Temperature": keys.get("Temperature", "ambient"),
                     "Place": (column + right, row + down * height, height),
                     "Door": "locked", "Service": "in", "ServiceReason": "", "Board": keys["Lock"].split(":")[0],
-                    "BoardOnline": True, "InUse": False, "Positions": [[1, "in", "none", "none", "free", 0]]}
+                    "BoardOnline": True, "InUse": False, "Positions": [[1, "in", "none", "none", "free", 0, ""]]}
         elif kind == "Position":
             slots[rest.split("/")[0]]["Positions"] = [
-                [int(p.split("/")[1]), "in", "locked", "empty", "free", 0] for p in expand(rest)]
+                [int(p.split("/")[1]), "in", "locked", "empty", "free", 0, ""] for p in expand(rest)]
     return conf["Cabinet"], sorted(sizes, key=lambda s: s[1]), slots
 
 
@@ -93,7 +93,7 @@ class Fake:
             "Location": (float(head.get("Latitude", "nan")), float(head.get("Longitude", "nan"))),
             "Sizes": self.sizes, "CodeAlphabet": "crockford",
             "Health": [("ledger", "ok", ""), ("storage", "ok", ""), ("clock", "ok", "")], "AuditHead": "412:9f3a5c",
-            "OutboxLength": 0}
+            "LastEvent": 0, "OutboxLength": 0}
         if busy:
             self.make_busy()
         self.register(ROOT, "Cabinet", self.cabinet_properties)
@@ -112,7 +112,7 @@ class Fake:
     def put(self, label, position, state, **more):
         number = self.next["parcel"]
         self.next["parcel"] += 1
-        self.slots[label]["Positions"][position - 1][4:] = [state, number]
+        self.slots[label]["Positions"][position - 1][4:6] = [state, number]
         if self.slots[label]["Positions"][position - 1][3] == "empty" and state not in ("reserved", "depositing"):
             self.slots[label]["Positions"][position - 1][3] = "occupied"
         self.parcels[number] = {
@@ -151,13 +151,13 @@ class Fake:
         row = (len(self.events) + 1, T0 + len(self.events) * 1_000_000, kind, subject, data)
         self.events.append(row + (True,))
         if tell:
-            self.bus.emit_signal(None, ROOT, f"{NAME}.Cabinet", "Event", GLib.Variant("(txsss)", row))
+            self.bus.emit_signal(None, ROOT, f"{NAME}.Cabinet", "Event", GLib.Variant("(txsssb)", row + (True,)))
 
     def cabinet_properties(self):
         free = {name: 0 for name, *_ in self.sizes}
         for slot in self.slots.values():
             free[slot["Size"]] += sum(p[4] == "free" and p[1] == "in" for p in slot["Positions"])
-        return {**self.cabinet, "FreePositions": free}
+        return {**self.cabinet, "LastEvent": len(self.events), "FreePositions": free}
 
     # --- the bus ---
     def register(self, path, interface, properties):

@@ -152,7 +152,7 @@ class TestReading(Test):
                                             "label", "positions", "row", "service", "service_reason", "size",
                                             "temperature"])
         self.assertEqual(slots[1]["positions"], [{"number": 1, "service": "in", "lock": "none", "presence": "none",
-                                                  "state": "stored", "parcel": 17, "expired": False}])
+                                                  "state": "stored", "parcel": 17, "reason": "", "expired": False}])
         self.assertEqual(self.json("map"), slots)
         self.assertEqual(self.json("slots", "02"), [slots[1]])
 
