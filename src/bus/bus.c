@@ -8,7 +8,7 @@
 Bus *bus_free(Bus *b) {
         if (!b)
                 return NULL;
-        locker_set_listener(b->locker, NULL, NULL);
+        locker_remove_listener(b->locker, b);
         audit_job_free(b);
         backup_job_free(b);
         calls_abandon(b);
@@ -140,7 +140,9 @@ int bus_new(Bus **ret, sd_event *event, Locker *locker, const Settings *settings
         r = connect_and_export(b);
         if (r < 0)
                 return r;
-        locker_set_listener(locker, &bus_listener, b);
+        r = locker_add_listener(locker, &bus_listener, b);
+        if (r < 0)
+                return r;
         *ret = steal_ptr(b);
         return 0;
 }

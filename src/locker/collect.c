@@ -57,8 +57,7 @@ static void take_note(Session *s, ParcelState state, int result) {
         }
         if (r < 0)
                 log_error_errno(r, "Cannot record that parcel %llu was not collected", (unsigned long long)s->parcel);
-        if (l->listener.parcel)
-                l->listener.parcel(l->listener_userdata, s->parcel);
+        notify_parcel(l, s->parcel);
 }
 
 static void collect_opened(Session *s, int result) {
@@ -133,8 +132,7 @@ void locker_collect(Locker *l, Session *s, uint64_t parcel, LockerReply reply, v
         s->reply = reply;
         s->reply_userdata = userdata;
         opening_go(s, collect_opened);
-        if (l->listener.parcel)
-                l->listener.parcel(l->listener_userdata, s->parcel);
+        notify_parcel(l, s->parcel);
 }
 
 static int choose(Session *s, Act act, Step step, Choice choice) {

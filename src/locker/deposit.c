@@ -111,12 +111,10 @@ static int move_on(Session *s, const char *why, bool quarantine) {
                             (const char *const[]){"LOCKERD_SLOT", l->cabinet->slots[former_slot].label, NULL},
                             "Slot %s position %u is quarantined: %s", l->cabinet->slots[former_slot].label,
                             l->cabinet->positions[former].number, quarantine_reason(why));
-        if (l->listener.slot)
-                l->listener.slot(l->listener_userdata, former_slot);
+        notify_slot(l, former_slot);
         if (refusal)
                 return refusal;
-        if (l->listener.parcel)
-                l->listener.parcel(l->listener_userdata, s->parcel);
+        notify_parcel(l, s->parcel);
         opening_go(s, deposit_opened);
         return 0;
 }
@@ -152,8 +150,7 @@ static void give_up(Session *s, int result) {
                         s->retry_at = now.boot_usec + 5 * USEC_PER_SEC;
                         return;
                 }
-                if (l->listener.parcel)
-                        l->listener.parcel(l->listener_userdata, s->parcel);
+                notify_parcel(l, s->parcel);
                 session_settled(s, "cancelled", "The deposit was cancelled.");
                 session_drop_slot(s);
         }
@@ -286,8 +283,7 @@ void locker_deposit(Locker *l, Session *s, const DepositRequest *q, LockerReply 
                 reply_refusal(reply, userdata, r, NULL);
                 return;
         }
-        if (l->listener.parcel)
-                l->listener.parcel(l->listener_userdata, s->parcel);
+        notify_parcel(l, s->parcel);
         s->reply = reply;
         s->reply_userdata = userdata;
         opening_go(s, deposit_opened);

@@ -80,8 +80,7 @@ void doors_happened(Locker *l, int lock, unsigned happened) {
                 session_shut(s);
         else if (happened & (DOOR_CLOSED | DOOR_FOUND))
                 settle_orphans(l, slot);
-        if (l->listener.slot)
-                l->listener.slot(l->listener_userdata, slot);
+        notify_slot(l, slot);
 }
 
 static void safety_release(Locker *l, int slot, const char *why) {
@@ -178,8 +177,8 @@ void doors_fact(void *userdata, const Fact *fact, bool more) {
                 unsigned happened = door_facts(&l->doors[lock], closed, locked, fact->at_boot);
                 if (happened)
                         doors_happened(l, lock, happened);
-                else if (l->listener.slot)
-                        l->listener.slot(l->listener_userdata, l->cabinet->locks[lock].slot);
+                else
+                        notify_slot(l, l->cabinet->locks[lock].slot);
                 break;
         }
         case FACT_PRESENCE: {
@@ -188,8 +187,7 @@ void doors_fact(void *userdata, const Fact *fact, bool more) {
                         session_shut(l->holder[slot]);
                 else
                         settle_orphans(l, slot);
-                if (l->listener.slot)
-                        l->listener.slot(l->listener_userdata, slot);
+                notify_slot(l, slot);
                 break;
         }
         case FACT_RELEASE:

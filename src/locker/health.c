@@ -43,11 +43,10 @@ void health_board(void *userdata, int board, BoardHealth health, const char *sen
                                 (void)locker_commit(l);
                 }
         }
-        if (l->listener.health)
-                l->listener.health(l->listener_userdata);
-        for (int i = 0; changed && l->listener.slot && i < l->cabinet->n_slots; i++)
+        notify_health(l);
+        for (int i = 0; changed && i < l->cabinet->n_slots; i++)
                 if (l->cabinet->locks[l->cabinet->slots[i].lock].board == board)
-                        l->listener.slot(l->listener_userdata, i);
+                        notify_slot(l, i);
         locker_recover(l);
 }
 
@@ -60,8 +59,7 @@ void health_line(void *userdata, int line, bool working, const char *sentence) {
                             l->cabinet->lines[line].name, sentence ? sentence : "failed");
         l->lines[line] = working;
         snprintf(l->line_sentences[line], sizeof(l->line_sentences[line]), "%s", sentence ? sentence : "");
-        if (l->listener.health)
-                l->listener.health(l->listener_userdata);
+        notify_health(l);
 }
 
 static void say(Health *h, const char *kind, const char *name, const char *state, const char *sentence) {

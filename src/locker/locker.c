@@ -107,11 +107,6 @@ Locker *locker_free(Locker *l) {
         return NULL;
 }
 
-void locker_set_listener(Locker *l, const LockerListener *listener, void *userdata) {
-        l->listener = listener ? *listener : (LockerListener){0};
-        l->listener_userdata = userdata;
-}
-
 void locker_attach_locks(Locker *l, Locks *locks) {
         l->locks = locks;
 }

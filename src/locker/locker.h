@@ -81,7 +81,9 @@ typedef struct LockerOptions {
 int locker_new(Locker **ret, const LockerOptions *options);
 Locker *locker_free(Locker *l);
 DEFINE_CLEANUP(Locker *, locker_free);
-void locker_set_listener(Locker *l, const LockerListener *listener, void *userdata);
+/* listener must stay; members may be NULL. -ENOSPC: there are enough already. */
+int locker_add_listener(Locker *l, const LockerListener *listener, void *userdata);
+void locker_remove_listener(Locker *l, void *userdata);
 
 /* Wiring: the lock side feeds facts in, the one timer asks when to tick next (boot µs). */
 extern const LocksHandlers locker_locks_handlers; /* userdata: the Locker */

@@ -80,8 +80,7 @@ int movement_start(Movement *m, MovementDone done, void *userdata) {
         m->started = true;
         l->moving[m->lock] = m;
         give_command(m);
-        if (l->listener.slot)
-                l->listener.slot(l->listener_userdata, l->cabinet->locks[m->lock].slot);
+        notify_slot(l, l->cabinet->locks[m->lock].slot);
         return 0;
 }
 
@@ -179,8 +178,7 @@ static void not_moved(Movement *m, const char *outcome) {
                                   : LOCKER_E_DID_NOT_OPEN);
         if (happened)
                 doors_happened(l, lock, happened);
-        if (l->listener.slot)
-                l->listener.slot(l->listener_userdata, slot);
+        notify_slot(l, slot);
 }
 
 /* The movement is settled already: the door was faster than the board's answer. The door machine counts its pulses all the same. */

@@ -25,13 +25,11 @@ static int finish(Locker *l, int r) {
 }
 
 static void tell_slot(Locker *l, int slot) {
-        if (l->listener.slot)
-                l->listener.slot(l->listener_userdata, slot);
+        notify_slot(l, slot);
 }
 
 static void tell_parcel(Locker *l, uint64_t id) {
-        if (l->listener.parcel)
-                l->listener.parcel(l->listener_userdata, id);
+        notify_parcel(l, id);
 }
 
 /* --- opening --- */

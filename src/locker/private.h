@@ -81,6 +81,8 @@ struct Session {
         uint64_t idle_at, answer_at, grace_until, retry_at; /* boot µs */
 };
 
+#define LISTENERS_MAX 4
+
 typedef struct PendingEvent {
         EventRow row;
         char *type, *subject, *data;
@@ -94,8 +96,10 @@ struct Locker {
         Locks *locks;
         Now (*now)(void);
         uint8_t boot_id[16];
-        LockerListener listener;
-        void *listener_userdata;
+        struct {
+                const LockerListener *listener;
+                void *userdata;
+        } listeners[LISTENERS_MAX];
 
         Door *doors;          /* [n_locks] */
         Movement **moving;    /* [n_locks] */
@@ -136,6 +140,14 @@ json_t *data_place(const Locker *l, int slot, unsigned number);
 json_t *data_parcel(const ParcelRow *p);
 int locker_record_parcel(Locker *l, const char *actor, const char *reason, const ParcelRow *p, const char *secret);
 int64_t locker_wall(const Locker *l, const Now *now);
+
+/* --- telling the doors (notify.c) --- */
+void notify_slot(Locker *l, int slot);
+void notify_parcel(Locker *l, uint64_t id);
+void notify_session(Locker *l, Session *s);
+void notify_prompt(Locker *l, Session *s, int slot, unsigned position, const char *what, const char *sentence);
+void notify_health(Locker *l);
+void notify_event(Locker *l, const EventRow *event);
 
 /* --- places (places.c) --- */
 int locker_find_slot(const Locker *l, const char *label);

@@ -62,8 +62,7 @@ int locker_commit(Locker *l) {
         for (size_t i = 0; i < n; i++) {
                 if (events[i].row.sequence % AUDIT_HEAD_EVERY == 0)
                         head_due = true;
-                if (l->listener.event)
-                        l->listener.event(l->listener_userdata, &events[i].row);
+                notify_event(l, &events[i].row);
                 free(events[i].type);
                 free(events[i].subject);
                 free(events[i].data);

@@ -138,8 +138,8 @@ static int settle_orphan(Locker *l, uint64_t id, int only_slot) {
                 return r;
         }
         r = locker_commit(l);
-        if (r >= 0 && l->listener.parcel)
-                l->listener.parcel(l->listener_userdata, id);
+        if (r >= 0)
+                notify_parcel(l, id);
         return r;
 }
 
@@ -226,8 +226,8 @@ void slot_exposed(Locker *l, int lock, const char *why) {
                         locker_rollback(l);
                 else
                         r = locker_commit(l);
-                if (r >= 0 && l->listener.parcel)
-                        l->listener.parcel(l->listener_userdata, p.id);
+                if (r >= 0)
+                        notify_parcel(l, p.id);
         }
         if (r < 0)
                 log_error_errno(r, "Cannot mark the parcels of an exposed slot");

@@ -152,8 +152,7 @@ void locker_end_session(Locker *l, Session *s, const char *how) {
                 log_error_errno(r, "Cannot record the end of session %llu", (unsigned long long)s->id);
         /* What is on its way to being open is brought to its end; a queue of further doors is not. */
         s->queue_at = s->n_queue;
-        if (l->listener.session)
-                l->listener.session(l->listener_userdata, s);
+        notify_session(l, s);
         s->userdata = NULL;
         if (s->settled || s->step == STEP_NONE)
                 session_drop_slot(s);
@@ -165,8 +164,7 @@ void locker_end_session(Locker *l, Session *s, const char *how) {
 
 void slot_released(Locker *l, int slot) {
         l->holder[slot] = NULL;
-        if (l->listener.slot)
-                l->listener.slot(l->listener_userdata, slot);
+        notify_slot(l, slot);
 }
 
 void session_take_slot(Session *s, int slot, int position) {
@@ -265,16 +263,16 @@ void session_set_state(Session *s, SessionState state) {
         if (s->state == state)
                 return;
         s->state = state;
-        if (!s->gone && s->locker->listener.session)
-                s->locker->listener.session(s->locker->listener_userdata, s);
+        if (!s->gone)
+                notify_session(s->locker, s);
 }
 
 void session_prompt(Session *s, const char *what, const char *sentence) {
         Locker *l = s->locker;
         Placement place = session_place(s);
 
-        if (!s->gone && l->listener.prompt)
-                l->listener.prompt(l->listener_userdata, s, place.slot, place.position, what, sentence);
+        if (!s->gone)
+                notify_prompt(l, s, place.slot, place.position, what, sentence);
 }
 
 /* The step is over; the door may be opened again for a while. */

@@ -70,8 +70,7 @@ static bool end_parcel(Session *s, ParcelState state) {
                 s->retry_at = l->now().boot_usec + RETRY_USEC;
                 return false;
         }
-        if (l->listener.parcel)
-                l->listener.parcel(l->listener_userdata, s->parcel);
+        notify_parcel(l, s->parcel);
         return true;
 }
 

@@ -70,6 +70,5 @@ void storage_check(Locker *l, const Now *now) {
                     low ? "The disk is nearly full (%llu KiB left): no deposits until space is freed"
                         : "There is space on the disk again (%llu KiB): deposits are possible",
                     (unsigned long long)(available / 1024));
-        if (l->listener.health)
-                l->listener.health(l->listener_userdata);
+        notify_health(l);
 }
