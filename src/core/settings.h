@@ -8,6 +8,24 @@
 
 typedef enum CodeAlphabet { CODE_CROCKFORD, CODE_DIGITS } CodeAlphabet;
 
+/* [Mqtt]: the backend. Without Host= there is none, and nothing is started for it. */
+typedef struct MqttSettings {
+        char *host;
+        unsigned port;                          /* Port=: 8883 with TLS, 1883 without */
+        bool tls;                               /* Tls=yes */
+        char *ca_file, *cert_file, *key_file;   /* CaFile=, CertFile=, KeyFile= */
+        char *psk_identity, *psk_file;          /* PskIdentity=, PskFile= (hex), instead of certificates */
+        char *username, *password_file;         /* Username=, PasswordFile= */
+        char *client_id;                        /* ClientId=: lockerd-<cabinet number> */
+        uint64_t keepalive_usec;                /* KeepAlive=60s */
+        uint64_t session_expiry_usec;           /* SessionExpiry=7d */
+        uint64_t backoff_min_usec, backoff_max_usec; /* BackoffMin=1s, BackoffMax=5min */
+        unsigned window;                        /* Window=20: events under way without acknowledgement, 1 … 1000 */
+        uint64_t outbox_max;                    /* OutboxMaximum=1000000: events kept for the backend; beyond it door and session details are summarised */
+        char *signing_keys;                     /* SigningKeys=/etc/lockerd/signing-keys.d: *.pem, Ed25519 public keys; the file's name is the key id */
+        bool unsigned_open;                     /* UnsignedOpen=no: let unsigned commands open doors */
+} MqttSettings;
+
 typedef struct Settings {
         /* [Daemon] */
         char *cabinet_path;     /* Cabinet= */
@@ -35,6 +53,7 @@ typedef struct Settings {
         /* [Identity] */
         unsigned scrypt_log_n; /* ScryptLogN= 14 … 18 */
         unsigned min_pin_length, min_password_length;
+        MqttSettings mqtt;
 } Settings;
 
 Settings *settings_free(Settings *s);

@@ -240,6 +240,24 @@ int ledger_outbox_length(Ledger *l, uint64_t *ret);
 int ledger_outbox_each(Ledger *l, uint64_t after, unsigned limit, int (*each)(void *userdata, const EventRow *e, const char *secret), void *userdata);
 int ledger_outbox_acknowledge(Ledger *l, uint64_t sequence); /* everything up to it leaves, secrets are scrubbed */
 
+/* --- Inbox: commands of the backend, by id ------------------------------------------------------------------- */
+
+typedef struct InboxRow {
+        char id[65], name[33];
+        int64_t received, expires; /* wall µs */
+        char *command;             /* as read: JSON of the arguments */
+        char *answer;              /* NULL: not executed yet, or interrupted */
+        bool begun;                /* execution began; without answer: a restart came in between */
+        char *response_topic, *correlation; /* may be NULL; correlation in hex */
+} InboxRow;
+void inbox_row_done(InboxRow *r);
+int ledger_inbox_get(Ledger *l, const char *id, InboxRow *ret);     /* -ENOENT */
+int ledger_inbox_store(Ledger *l, const InboxRow *r);               /* -EEXIST: this id is there already */
+int ledger_inbox_begin(Ledger *l, const char *id);                  /* in the transaction that executes it */
+int ledger_inbox_answer(Ledger *l, const char *id, const char *answer);
+int ledger_inbox_each_open(Ledger *l, int (*each)(void *userdata, const InboxRow *r), void *userdata); /* without answer, oldest first */
+int ledger_inbox_forget(Ledger *l, int64_t before); /* answered ones whose expiry is older; as long as they are kept, a repeat gets the stored answer */
+
 #define AUDIT_HEAD_MAX 96 /* "<sequence>:<64 hex>"; sequence 0: nothing recorded yet */
 int ledger_audit_head(Ledger *l, char ret[AUDIT_HEAD_MAX]);
 /* Recomputes the chain, read-only, on the file (a process of its own). 0 right; -EUCLEAN: detail says from which row on, and

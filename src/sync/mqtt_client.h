@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon's end of the network: starts lockerd-mqtt, supervises it (ping, replacement with back-off), hands messages over. */
+#pragma once
+
+#include "core/settings.h"
+#include <systemd/sd-event.h>
+
+typedef struct MqttClient MqttClient;
+
+typedef struct MqttMessage {
+        const char *topic, *response_topic; /* "" when none */
+        const char *correlation;            /* hex, "" when none */
+        const void *payload;
+        size_t n_payload;
+        bool too_large; /* the payload was longer than MQTT_PAYLOAD_MAX and is not here */
+} MqttMessage;
+
+typedef struct MqttHandlers {
+        /* connected: the broker takes messages now; everything published before and not acknowledged must be published again. */
+        void (*link)(void *userdata, bool connected, unsigned receive_maximum, const char *sentence);
+        void (*acknowledged)(void *userdata, uint64_t token);
+        void (*message)(void *userdata, const MqttMessage *m);
+} MqttHandlers;
+
+typedef struct MqttOptions {
+        const MqttSettings *settings;
+        const char *worker_directory;
+        const char *cabinet;     /* number, for the client id */
+        const char *will_topic;  /* retained, QoS 1 */
+        const char *will;        /* payload */
+        const char *const *subscriptions; /* NULL-terminated topic filters, QoS 1 */
+} MqttOptions;
+
+int mqtt_client_new(MqttClient **ret, sd_event *event, const MqttOptions *options, const MqttHandlers *handlers, void *userdata);
+MqttClient *mqtt_client_free(MqttClient *c); /* sends a clean DISCONNECT; waits at most a second */
+DEFINE_CLEANUP(MqttClient *, mqtt_client_free);
+bool mqtt_client_is_connected(const MqttClient *c);
+/* QoS 1. 0; -ENOTCONN; -EAGAIN: the socketpair is full, try after the next event; -EMSGSIZE. Answered by `acknowledged` with the token (token 0: nobody asks). */
+int mqtt_client_publish(MqttClient *c, uint64_t token, const char *topic, const void *payload, size_t n, bool retain,
+                        const char *content_type, const char *correlation_hex);
