@@ -89,14 +89,15 @@ static int begin_collect(Locker *l, Session *s, uint64_t wanted) {
                 return r;
         if (parcel_place(l, &p, &slot, &position) < 0)
                 return LOCKER_E_UNKNOWN_SLOT;
+        /* Both, or a shared slot would stand open for a position that cannot be unlocked. */
+        if (!place_online(l, slot, position))
+                return LOCKER_E_BOARD_OFFLINE;
         /* A6: nobody joins another one at an open slot, and a door that stands open is nobody's to guess about. */
         if (!slot_is_clear(l, slot, s))
                 return LOCKER_E_SLOT_BUSY;
         DoorState door = l->doors[l->cabinet->slots[slot].lock].state;
         if (door == DOOR_OPEN || door == DOOR_LEFT_OPEN || door == DOOR_FORCED || door == DOOR_CLOSING)
                 return LOCKER_E_SLOT_BUSY;
-        if (!locker_board_online(l, l->cabinet->locks[l->cabinet->slots[slot].lock].board))
-                return LOCKER_E_BOARD_OFFLINE;
 
         r = locker_begin(l);
         if (r < 0)

@@ -176,7 +176,7 @@ static bool reserved_position(Locker *l, const ParcelRow *p, int *ret_position) 
 
         if (p->state != PARCEL_RESERVED || parcel_place(l, p, &slot, &position) < 0 || l->holder[slot] ||
             !locker_slot_shut(l, slot) || position_occupied(l, position) == TRI_YES ||
-            !locker_board_online(l, l->cabinet->locks[l->cabinet->slots[slot].lock].board))
+            !place_online(l, slot, position))
                 return false;
         *ret_position = position;
         return true;

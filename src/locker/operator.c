@@ -101,10 +101,10 @@ void locker_open_slot(Locker *l, int slot, unsigned position, const char *actor,
         OperatorOpen *o = NULL;
         int r = check_place(l, slot, position, reason);
 
+        if (!r && !place_online(l, slot, position ? l->cabinet->slots[slot].first_position + (int)position - 1 : -1))
+                r = LOCKER_E_BOARD_OFFLINE;
         if (!r && !slot_is_clear(l, slot, NULL))
                 r = LOCKER_E_SLOT_BUSY;
-        if (!r && !locker_board_online(l, l->cabinet->locks[l->cabinet->slots[slot].lock].board))
-                r = LOCKER_E_BOARD_OFFLINE;
         if (!r) {
                 o = calloc(1, sizeof(*o));
                 r = o ? locker_begin(l) : -ENOMEM;

@@ -30,6 +30,13 @@ int parcel_place(const Locker *l, const ParcelRow *p, int *ret_slot, int *ret_po
         return 0;
 }
 
+bool place_online(const Locker *l, int slot, int position) {
+        int inner = position < 0 ? -1 : l->cabinet->positions[position].lock;
+
+        return locker_board_online(l, l->cabinet->locks[l->cabinet->slots[slot].lock].board) &&
+               (inner < 0 || locker_board_online(l, l->cabinet->locks[inner].board));
+}
+
 bool lock_is_shut(const Locker *l, int lock) {
         return lock < 0 || door_is_shut(&l->doors[lock]);
 }

@@ -154,6 +154,7 @@ int locker_find_slot(const Locker *l, const char *label);
 int parcel_place(const Locker *l, const ParcelRow *p, int *ret_slot, int *ret_position); /* -ENOENT: not in this cabinet */
 bool locker_slot_shut(const Locker *l, int slot);
 bool lock_is_shut(const Locker *l, int lock);
+bool place_online(const Locker *l, int slot, int position); /* position < 0: the door alone matters */
 Refusal locker_choose_position(Locker *l, const Session *own, const FitRequest *fit, const uint8_t *tried, int *ret_position);
 int locker_quarantine(Locker *l, int position, const char *actor, const char *why);
 Tri position_occupied(const Locker *l, int position);
