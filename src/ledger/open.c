@@ -273,7 +273,7 @@ static int check_present(Ledger *l, Trouble *t) {
                 "PRAGMA integrity_check(slot)",    "PRAGMA integrity_check(position)",
                 "PRAGMA integrity_check(parcel)",  "PRAGMA integrity_check(pickup_code)",
                 "PRAGMA integrity_check(lockout)", "PRAGMA quick_check(person)",
-                "PRAGMA quick_check(credential)",
+                "PRAGMA quick_check(credential)",  "PRAGMA quick_check(inbox)",
         };
         _cleanup_free_ char *detail = NULL;
         int r = 0;

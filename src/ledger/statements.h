@@ -11,6 +11,8 @@
         "EXISTS (SELECT 1 FROM credential c WHERE c.person = person.id AND c.kind = 'pin'), "                \
         "EXISTS (SELECT 1 FROM credential c WHERE c.person = person.id AND c.kind = 'password')"
 #define LOCKOUT_COLUMNS "subject, failures, locked, until_boot, remaining, boot_id"
+#define INBOX_COLUMNS                                                                                        \
+        "id, name, received, expires, command, begun, answer, response_topic, correlation"
 #define EVENT_COLUMNS "e.sequence, e.wall, e.synced, e.type, e.subject, e.data"
 /* What the hash of an audit row covers, then the hash. audit_row_hash() knows this order. */
 #define AUDIT_COLUMNS EVENT_COLUMNS ", a.actor, a.reason, a.hash"
@@ -126,6 +128,17 @@
                        "CROSS JOIN event e ON e.sequence = o.sequence WHERE o.sequence > ?1 "                \
                        "ORDER BY o.sequence LIMIT ?2")                                                       \
         X(OUTBOX_ACKNOWLEDGE, "DELETE FROM outbox WHERE sequence <= ?1")                                     \
+        /* inbox.c */                                                                                        \
+        X(INBOX_GET, "SELECT " INBOX_COLUMNS " FROM inbox WHERE id = ?1")                                    \
+        X(INBOX_INSERT,                                                                                      \
+          "INSERT INTO inbox (id, arrival, name, received, expires, command, response_topic, correlation) "  \
+          "VALUES (?1, (SELECT coalesce(max(arrival), 0) + 1 FROM inbox), ?2, ?3, ?4, ?5, ?6, ?7)")          \
+        X(INBOX_BEGIN, "UPDATE inbox SET begun = 1 WHERE id = ?1 AND begun = 0 AND answer IS NULL")          \
+        X(INBOX_ANSWER, "UPDATE inbox SET answer = ?2 WHERE id = ?1 AND answer IS NULL")                     \
+        X(INBOX_EACH_OPEN, "SELECT " INBOX_COLUMNS " FROM inbox INDEXED BY inbox_open "                      \
+                           "WHERE answer IS NULL ORDER BY arrival")                                          \
+        X(INBOX_FORGET, "DELETE FROM inbox INDEXED BY inbox_answered "                                       \
+                        "WHERE answer IS NOT NULL AND expires < ?1")                                         \
         /* audit.c */                                                                                        \
         X(AUDIT_INSERT, "INSERT INTO audit (sequence, actor, reason, hash) VALUES (?1, ?2, ?3, ?4)")         \
         X(AUDIT_HEAD,                                                                                        \

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands of the backend: stored, begun, answered, and kept until nobody can repeat them any more. */
+#include "ledger/sql.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+void inbox_row_done(InboxRow *r) {
+        free(r->command);
+        free(r->answer);
+        free(r->response_topic);
+        free(r->correlation);
+        *r = (InboxRow){0};
+}
+
+static int inbox_read(const Query *q, InboxRow *ret) {
+        const Vault *v = q->ledger->vault;
+        InboxRow row = {
+                .received = column_i64(q, 2),
+                .expires = column_i64(q, 3),
+                .begun = column_i64(q, 5) != 0,
+        };
+
+        int r = column_label(q, 0, row.id, sizeof(row.id));
+        if (r >= 0)
+                r = column_label(q, 1, row.name, sizeof(row.name));
+        if (r >= 0)
+                r = sealed_read(q, 4, v, "inbox.command", NULL, &row.command);
+        if (r >= 0)
+                r = sealed_read(q, 6, v, "inbox.answer", NULL, &row.answer);
+        if (r >= 0)
+                r = column_dup(q, 7, &row.response_topic);
+        if (r >= 0)
+                r = column_dup(q, 8, &row.correlation);
+        if (r < 0) {
+                inbox_row_done(&row);
+                return r;
+        }
+        *ret = row;
+        return 0;
+}
+
+int ledger_inbox_get(Ledger *l, const char *id, InboxRow *ret) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_INBOX_GET);
+        if (r < 0)
+                return r;
+        query_text(&q, 1, id);
+        r = query_row(&q);
+        return r < 0 ? r : inbox_read(&q, ret);
+}
+
+int ledger_inbox_store(Ledger *l, const InboxRow *row) {
+        _cleanup_query_ Query q = {0};
+        _cleanup_sealed_ Sealed command = {0};
+
+        int r = sealed_make(&command, l->vault, "inbox.command", NULL, row->command);
+        if (r >= 0)
+                r = query_begin(&q, l, SQL_INBOX_INSERT);
+        if (r < 0)
+                return r;
+        query_text(&q, 1, row->id);
+        query_text(&q, 2, row->name);
+        query_i64(&q, 3, row->received);
+        query_i64(&q, 4, row->expires);
+        query_blob(&q, 5, command.data, command.n);
+        query_label(&q, 6, row->response_topic);
+        query_label(&q, 7, row->correlation);
+        return query_run(&q);
+}
+
+static int change_one(Ledger *l, Query *q) {
+        int r = query_run(q);
+
+        return r < 0 ? r : sqlite3_changes(l->db) == 1 ? 0 : -ENOENT;
+}
+
+int ledger_inbox_begin(Ledger *l, const char *id) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_INBOX_BEGIN);
+        if (r < 0)
+                return r;
+        query_text(&q, 1, id);
+        return change_one(l, &q);
+}
+
+int ledger_inbox_answer(Ledger *l, const char *id, const char *answer) {
+        _cleanup_query_ Query q = {0};
+        _cleanup_sealed_ Sealed sealed = {0};
+
+        int r = sealed_make(&sealed, l->vault, "inbox.answer", NULL, answer);
+        if (r >= 0)
+                r = query_begin(&q, l, SQL_INBOX_ANSWER);
+        if (r < 0)
+                return r;
+        query_text(&q, 1, id);
+        query_blob(&q, 2, sealed.data, sealed.n);
+        return change_one(l, &q);
+}
+
+int ledger_inbox_each_open(Ledger *l, int (*each)(void *userdata, const InboxRow *r), void *userdata) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_INBOX_EACH_OPEN);
+        if (r < 0)
+                return r;
+        while ((r = query_step(&q)) > 0) {
+                InboxRow row = {0};
+                r = inbox_read(&q, &row);
+                if (r >= 0)
+                        r = each(userdata, &row);
+                inbox_row_done(&row);
+                if (r != 0)
+                        return r;
+        }
+        return r;
+}
+
+int ledger_inbox_forget(Ledger *l, int64_t before) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_INBOX_FORGET);
+        if (r < 0)
+                return r;
+        query_i64(&q, 1, before);
+        return query_run(&q);
+}
