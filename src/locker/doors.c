@@ -58,6 +58,9 @@ void doors_happened(Locker *l, int lock, unsigned happened) {
         int slot = l->cabinet->locks[lock].slot;
         unsigned recorded = DOOR_RELEASED | DOOR_OPENED | DOOR_CLOSED | DOOR_FORCED_OPEN | DOOR_OPEN_TOO_LONG | DOOR_LOST;
 
+        /* Asked before the movement is over; after it the input that is still active says so. */
+        bool for_safety = l->safety_at[slot] != USEC_INFINITY || (l->moving[lock] && l->moving[lock]->urgent);
+
         if (happened & recorded && locker_begin(l) >= 0) {
                 int r = record_happened(l, lock, happened);
                 if (r < 0) {
@@ -72,6 +75,8 @@ void doors_happened(Locker *l, int lock, unsigned happened) {
         movement_facts(l, lock, happened);
         if (happened & DOOR_FORCED_OPEN)
                 slot_exposed(l, lock, "forced open");
+        else if (for_safety && happened & (DOOR_RELEASED | DOOR_OPENED))
+                slot_exposed(l, lock, "opened for safety");
 
         Session *s = l->holder[slot];
         if (s && happened & DOOR_OPEN_TOO_LONG)
