@@ -113,7 +113,7 @@ int bus_dispatch_known(Peer *peer, sd_bus_message *m, const Permission *p, sd_bu
                 return sd_bus_error_setf(
                         e, BUS_ERROR_PREFIX "AccessDenied",
                         "%s is for members of the group \"%s\" only; this program's user is not one.",
-                        p->member, access_callers(p->act) == CALLER_ADMIN ? s->admin_group : s->kiosk_group);
+                        p->member, access_callers(p->act) & CALLER_ADMIN ? s->admin_group : s->kiosk_group);
         r = p->handler(peer->bus, peer, m, e);
         if (r < 0 && !sd_bus_error_is_set(e))
                 r = bus_failure(e, m, r, NULL);

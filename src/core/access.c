@@ -3,6 +3,8 @@
 
 #define KIOSK CALLER_KIOSK
 #define ADMIN CALLER_ADMIN
+#define BACKEND (CALLER_BACKEND | CALLER_SIGNED)
+#define SIGNED  CALLER_SIGNED /* what opens doors, or makes somebody able to */
 #define ANY   (PROOF_NOTHING | PROOF_COURIER | PROOF_CODE | PROOF_RECIPIENT)
 
 static const struct {
@@ -10,21 +12,25 @@ static const struct {
 } rules[ACT_MAX] = {
         [ACT_START_SESSION] = {KIOSK, ANY},
         [ACT_AUTHENTICATE] = {KIOSK, ANY},
-        [ACT_DEPOSIT] = {KIOSK, PROOF_COURIER},
-        [ACT_COLLECT] = {KIOSK, PROOF_CODE | PROOF_RECIPIENT},
+        [ACT_DEPOSIT] = {KIOSK | SIGNED, PROOF_COURIER},
+        [ACT_COLLECT] = {KIOSK | SIGNED, PROOF_CODE | PROOF_RECIPIENT},
         [ACT_REOPEN] = {KIOSK, PROOF_COURIER | PROOF_CODE | PROOF_RECIPIENT},
         [ACT_TAKE_BACK] = {KIOSK, PROOF_COURIER},
         [ACT_LIFT_TERMINAL_LOCKOUT] = {KIOSK, PROOF_COURIER},
         [ACT_END_SESSION] = {KIOSK, ANY},
 
-        [ACT_OPEN_SLOT] = {ADMIN, ANY},
-        [ACT_SERVICE_SLOT] = {ADMIN, ANY},
-        [ACT_RULE_PARCEL] = {ADMIN, ANY},
-        [ACT_NEW_CODE] = {ADMIN, ANY},
-        [ACT_RULE_PEOPLE] = {ADMIN, ANY},
+        [ACT_OPEN_SLOT] = {ADMIN | SIGNED, ANY},
+        [ACT_SERVICE_SLOT] = {ADMIN | BACKEND, ANY},
+        [ACT_RULE_PARCEL] = {ADMIN | BACKEND, ANY},
+        [ACT_NEW_CODE] = {ADMIN | SIGNED, ANY},
+        [ACT_RULE_PEOPLE] = {ADMIN | SIGNED, ANY},
         [ACT_RULE_LOCKOUTS] = {ADMIN, ANY},
         [ACT_READ_EVENTS] = {ADMIN, ANY},
         [ACT_BACKUP] = {ADMIN, ANY},
+
+        [ACT_ANNOUNCE] = {BACKEND, ANY},
+        [ACT_SET_THRESHOLDS] = {BACKEND, ANY},
+        [ACT_ASK] = {BACKEND, ANY},
 };
 
 Refusal access_of_caller(Act act, unsigned callers) {

@@ -8,6 +8,8 @@
 typedef enum Caller {
         CALLER_KIOSK = 1 << 0, /* programs that people stand in front of: group lockerd-kiosk */
         CALLER_ADMIN = 1 << 1, /* operators' programs: group lockerd-admin */
+        CALLER_BACKEND = 1 << 2, /* whoever may publish at the broker */
+        CALLER_SIGNED = 1 << 3,  /* a command signed by a key of the ring, for this cabinet */
 } Caller;
 
 /* What a person has proved in this session. */
@@ -37,6 +39,10 @@ typedef enum Act {
         ACT_RULE_LOCKOUTS,
         ACT_READ_EVENTS,  /* events, history, audit */
         ACT_BACKUP,
+        /* the backend */
+        ACT_ANNOUNCE,
+        ACT_SET_THRESHOLDS,
+        ACT_ASK, /* snapshot, replay, recommend */
         ACT_MAX,
 } Act;
 

@@ -200,6 +200,8 @@ void doors_fact(void *userdata, const Fact *fact, bool more) {
                 safety_fact(l, fact);
                 break;
         }
+        if (!more)
+                locker_recover(l); /* now that this sensor has spoken */
 }
 
 void doors_tick(Locker *l, const Now *now) {

@@ -24,7 +24,6 @@ static int allocate(Locker *l) {
 
         l->doors = calloc((size_t)c->n_locks + 1, sizeof(*l->doors));
         l->moving = calloc((size_t)c->n_locks + 1, sizeof(*l->moving));
-        l->last_command = calloc((size_t)c->n_locks + 1, sizeof(*l->last_command));
         l->safety_at = calloc((size_t)c->n_slots + 1, sizeof(*l->safety_at));
         l->holder = calloc((size_t)c->n_slots + 1, sizeof(*l->holder));
         l->slots_by_label = calloc((size_t)c->n_slots + 1, sizeof(*l->slots_by_label));
@@ -32,7 +31,7 @@ static int allocate(Locker *l) {
         l->board_sentences = calloc((size_t)c->n_boards + 1, sizeof(*l->board_sentences));
         l->lines = calloc((size_t)c->n_lines + 1, sizeof(*l->lines));
         l->line_sentences = calloc((size_t)c->n_lines + 1, sizeof(*l->line_sentences));
-        return l->doors && l->moving && l->last_command && l->safety_at && l->holder && l->slots_by_label && l->boards && l->board_sentences &&
+        return l->doors && l->moving && l->safety_at && l->holder && l->slots_by_label && l->boards && l->board_sentences &&
                                l->lines && l->line_sentences
                        ? 0
                        : -ENOMEM;
@@ -95,7 +94,6 @@ Locker *locker_free(Locker *l) {
         locker_rollback(l);
         free(l->doors);
         free(l->moving);
-        free(l->last_command);
         free(l->safety_at);
         free(l->holder);
         free(l->slots_by_label);

@@ -109,6 +109,11 @@ Session *locker_session(Locker *l, uint64_t id); /* NULL when unknown or ended *
 /* ids of live sessions into fresh memory */
 int locker_sessions(Locker *l, uint64_t **ret, size_t *ret_n);
 
+/* For a door that has established by itself who it acts for (a signed command of the backend): the session of a courier (number) or of whoever
+ * may have one parcel. actor: for the ledger, e.g. "backend:key-1". UNKNOWN_PERSON, UNKNOWN_PARCEL, WRONG_STATE. */
+int locker_vouch_courier(Locker *l, Session *s, const char *number, const char *actor);
+int locker_vouch_parcel(Locker *l, Session *s, uint64_t parcel, const char *actor);
+
 typedef enum EvidenceKind { EVIDENCE_COURIER_PIN, EVIDENCE_CODE, EVIDENCE_PASSWORD } EvidenceKind;
 
 typedef struct Evidence {
@@ -161,6 +166,14 @@ int locker_revoke(Locker *l, uint64_t person, const char *actor, const char *rea
 int locker_lift_lockout(Locker *l, const char *subject, const char *actor, const char *reason); /* "*": all */
 /* Announces a parcel (E1's local side: the backend will use it) → its id. reserve: keep a position for it now. */
 int locker_announce(Locker *l, const DepositRequest *request, bool reserve, const char *actor, uint64_t *ret_parcel);
+
+/* --- Commands of the backend ------------------------------------------------------------------------------------ */
+
+/* While set, the transaction of the next use case also marks this command of the inbox as begun, so that a restart neither repeats nor forgets it. The
+ * caller sets it before the call and clears it (NULL) after. */
+void locker_set_command(Locker *l, const char *id);
+/* A new code for a parcel without telling it to the caller is not possible; voiding one is. */
+int locker_revoke_code(Locker *l, uint64_t parcel, const char *actor, const char *reason);
 
 /* --- Looking -------------------------------------------------------------------------------------------------- */
 

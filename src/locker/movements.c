@@ -55,11 +55,19 @@ int movement_intend(Locker *l, int lock, LockAction action, Session *s, uint64_t
         return 0;
 }
 
+/* A command's number says which lock it moves and how: its result may come when the movement is settled, and others have begun. */
+static uint64_t command_number(Locker *l, int lock, LockAction action) {
+        return (++l->next_command * (uint64_t)l->cabinet->n_locks + (uint64_t)lock) * 2 + (action == LOCK_ACTION_SECURE);
+}
+
+static int command_unlocks(const Locker *l, uint64_t command) {
+        return command % 2 ? -1 : (int)(command / 2 % (uint64_t)l->cabinet->n_locks);
+}
+
 static void give_command(Movement *m) {
         Locker *l = m->locker;
 
-        m->command = ++l->next_command;
-        l->last_command[m->lock] = m->command;
+        m->command = command_number(l, m->lock, m->action);
         int r = locks_command(l->locks, m->command, m->lock, m->action, m->expires, m->urgent);
         if (r < 0) {
                 /* Out of memory or no worker: the result that would have come is made here, but not from inside the caller. */
@@ -116,6 +124,9 @@ static void settle(Movement *m, const char *outcome, const char *event, int prio
 static void finish(Movement *m, int result) {
         MovementDone done = m->done;
 
+        /* A pulse that is still waiting (the retry, when the latch lets go late after all) must not open a door that has been shut
+         * again meanwhile. One that is over or on the wire is not touched by this. */
+        locks_withdraw(m->locker->locks, m->command);
         m->locker->moving[m->lock] = NULL;
         if (done)
                 done(m, result);
@@ -183,14 +194,14 @@ static void not_moved(Movement *m, const char *outcome) {
 
 /* The movement is settled already: the door was faster than the board's answer. The door machine counts its pulses all the same. */
 static void late_result(Locker *l, uint64_t command, LockResult result, uint64_t at_boot) {
-        for (int i = 0; i < l->cabinet->n_locks; i++) {
-                if (l->last_command[i] != command)
-                        continue;
-                if (result == LOCK_RESULT_PULSED || result == LOCK_RESULT_UNCERTAIN)
-                        door_pulsed(&l->doors[i], at_boot);
-                else
-                        (void)door_command_failed(&l->doors[i]);
-        }
+        int lock = command_unlocks(l, command);
+
+        if (lock < 0)
+                return;
+        if (result == LOCK_RESULT_PULSED || result == LOCK_RESULT_UNCERTAIN)
+                door_pulsed(&l->doors[lock], at_boot);
+        else
+                (void)door_command_failed(&l->doors[lock]);
 }
 
 void movements_result(void *userdata, uint64_t command, LockResult result, uint64_t at_boot) {

@@ -330,6 +330,28 @@ int locker_new_code(Locker *l, uint64_t parcel, const char *actor, const char *r
         return r;
 }
 
+int locker_revoke_code(Locker *l, uint64_t parcel, const char *actor, const char *reason) {
+        _cleanup_parcel_ ParcelRow p = {0};
+        char subject[SUBJECT_MAX];
+
+        if (!reason || !*reason)
+                return LOCKER_E_INVALID_ARGUMENT;
+        int r = ledger_parcel_get(l->ledger, parcel, &p);
+        if (r == -ENOENT)
+                return LOCKER_E_UNKNOWN_PARCEL;
+        if (r >= 0 && !parcel_is_collectable(p.state))
+                return LOCKER_E_WRONG_STATE;
+        if (r >= 0)
+                r = locker_begin(l);
+        if (r < 0)
+                return r;
+        r = ledger_code_erase(l->ledger, parcel);
+        snprintf(subject, sizeof(subject), "parcel:%llu", (unsigned long long)parcel);
+        if (r >= 0)
+                r = locker_record(l, actor, reason, "code.revoked", subject, data_parcel(&p), NULL);
+        return finish(l, r < 0 ? r : 0);
+}
+
 int locker_announce(Locker *l, const DepositRequest *q, bool reserve, const char *actor, uint64_t *ret_parcel) {
         _cleanup_parcel_ ParcelRow p = {0};
         Now now = l->now();

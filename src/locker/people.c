@@ -16,6 +16,7 @@ struct Enrolling {
         PersonRow person;
         const char *credential; /* "pin", "password" */
         char *actor;
+        char command[65]; /* of the backend, executed when the secret has been hashed */
         LockerReply reply;
         void *userdata;
 };
@@ -84,7 +85,10 @@ static int write_person(Enrolling *e, const uint8_t *data, size_t n) {
 static void store(Enrolling *e, const uint8_t *data, size_t n) {
         Locker *l = e->locker;
         LockerAnswer answer = {.place.slot = -1};
+
+        locker_set_command(l, e->command);
         int r = locker_begin(l);
+        locker_set_command(l, NULL);
 
         if (r >= 0) {
                 r = write_person(e, data, n);
@@ -193,6 +197,7 @@ void locker_enrol(Locker *l, const Enrolment *e, const char *actor, LockerReply 
                          .actor = strdup(actor),
                          .reply = reply,
                          .userdata = userdata};
+        memcpy(n->command, l->command, sizeof(n->command));
         r = n->actor ? fill_person(l, e, courier, &n->person) : -ENOMEM;
         if (r >= 0 && !secret) {
                 store(n, NULL, 0);

@@ -103,7 +103,6 @@ struct Locker {
 
         Door *doors;          /* [n_locks] */
         Movement **moving;    /* [n_locks] */
-        uint64_t *last_command; /* [n_locks] */
         uint64_t *safety_at;  /* [n_slots]: next safety pulse while the input is active; USEC_INFINITY */
         Session **holder;     /* [n_slots]: whose open slot it is */
         int *slots_by_label;  /* indices, sorted by label */
@@ -118,6 +117,7 @@ struct Locker {
         PendingEvent *pending;
         size_t n_pending;
         bool in_transaction;
+        char command[65]; /* of the backend, being executed; "" */
 
         bool recovered; /* what a former run left open has been settled or marked */
         uint64_t recover_at, lockouts_at, checkpoint_at, storage_at;

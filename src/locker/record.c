@@ -30,7 +30,19 @@ int locker_begin(Locker *l) {
                 return log_error_errno(r, "Cannot begin a ledger transaction");
         }
         l->in_transaction = true;
+        if (l->command[0]) {
+                r = ledger_inbox_begin(l->ledger, l->command);
+                /* -ENOENT: an earlier transaction of the same command has marked it. */
+                if (r < 0 && r != -ENOENT) {
+                        locker_rollback(l);
+                        return r;
+                }
+        }
         return 0;
+}
+
+void locker_set_command(Locker *l, const char *id) {
+        snprintf(l->command, sizeof(l->command), "%s", id ? id : "");
 }
 
 static void log_audit_head(Locker *l) {

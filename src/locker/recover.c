@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-/* Boards that have not answered by then are treated as silent. */
+/* Boards and sensors that have not answered by then are treated as silent. */
 #define RECOVER_WAIT_USEC (10 * USEC_PER_SEC)
 
 typedef struct Open {
@@ -165,10 +165,28 @@ int locker_recover_begin(Locker *l) {
         return r < 0 ? r : lockouts_adopt(l);
 }
 
+/* A board that answers has not yet told what its inputs say. */
+static bool input_awaited(const Locker *l, int board) {
+        return board >= 0 && locker_board_online(l, board);
+}
+
+static bool sensors_spoke(const Locker *l) {
+        const Cabinet *c = l->cabinet;
+
+        for (int i = 0; i < c->n_locks; i++)
+                if ((input_awaited(l, c->locks[i].contact.board) || input_awaited(l, c->locks[i].latch.board)) &&
+                    l->doors[i].state == DOOR_UNKNOWN)
+                        return false;
+        for (int i = 0; i < c->n_positions; i++)
+                if (input_awaited(l, c->positions[i].presence.board) && position_occupied(l, i) == TRI_UNKNOWN)
+                        return false;
+        return true;
+}
+
 void locker_recover(Locker *l) {
         if (l->recovered || !l->locks)
                 return;
-        if (!locks_ready(l->locks) && l->now().boot_usec < l->recover_at)
+        if ((!locks_ready(l->locks) || !sensors_spoke(l)) && l->now().boot_usec < l->recover_at)
                 return;
         int r = locker_begin(l);
         if (r >= 0) {

@@ -294,6 +294,11 @@ static bool idles(const Session *s) {
         return !s->gone && (s->step == STEP_NONE || s->settled) && !s->opened && !s->job && s->state != SESSION_OPEN;
 }
 
+/* Only the beginning of a reopening must lie within the grace time: the door on its way is somebody's (A6). */
+static bool keeps_for_grace(const Session *s) {
+        return s->settled && !s->reopened && !s->opened;
+}
+
 void sessions_tick(Locker *l, const Now *now) {
         for (Session *s = l->sessions, *next; s; s = next) {
                 next = s->next;
@@ -306,7 +311,7 @@ void sessions_tick(Locker *l, const Now *now) {
                 } else if (idles(s) && now->boot_usec >= s->idle_at) {
                         session_prompt(s, "timed-out", "The session has ended because nothing happened.");
                         locker_end_session(l, s, "timed out");
-                } else if (s->settled && !s->reopened && now->boot_usec >= s->grace_until) {
+                } else if (keeps_for_grace(s) && now->boot_usec >= s->grace_until) {
                         session_drop_slot(s);
                 } else if (s->gone && !needed(s)) {
                         session_unlink(s);
@@ -321,7 +326,7 @@ uint64_t sessions_next_deadline(const Locker *l) {
                 next = MIN(next, MIN(s->answer_at, s->retry_at));
                 if (idles(s))
                         next = MIN(next, s->idle_at);
-                if (s->settled && !s->reopened)
+                if (keeps_for_grace(s))
                         next = MIN(next, s->grace_until);
                 if (s->gone && !needed(s))
                         next = 0;
