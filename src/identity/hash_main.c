@@ -5,9 +5,12 @@
 #include "identity/hash.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+
+#define MMAP_THRESHOLD (128 * 1024)
 
 static int serve(void) {
         HashQuestion q;
@@ -50,5 +53,8 @@ int main(int argc, char **argv) {
          */
         (void)prctl(PR_SET_DUMPABLE, 0);
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* Said explicitly, it stays there: otherwise the first block of scrypt's that is freed raises it above
+         * the next one, and 16 MiB or more stay with a process that waits for questions. */
+        (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
         return serve() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
