@@ -165,20 +165,19 @@ int locker_recover_begin(Locker *l) {
         return r < 0 ? r : lockouts_adopt(l);
 }
 
-/* A board that answers has not yet told what its inputs say. */
-static bool input_awaited(const Locker *l, int board) {
-        return board >= 0 && locker_board_online(l, board);
-}
-
+/* Not when the boards are found, but when all have told what their inputs say. A board that is offline may be so only for now: after a
+ * crash the line is still held by the worker of the former run, which ends its pulse. */
 static bool sensors_spoke(const Locker *l) {
         const Cabinet *c = l->cabinet;
 
+        for (int i = 0; i < c->n_boards; i++)
+                if (!locker_board_online(l, i))
+                        return false;
         for (int i = 0; i < c->n_locks; i++)
-                if ((input_awaited(l, c->locks[i].contact.board) || input_awaited(l, c->locks[i].latch.board)) &&
-                    l->doors[i].state == DOOR_UNKNOWN)
+                if ((c->locks[i].contact.board >= 0 || c->locks[i].latch.board >= 0) && l->doors[i].state == DOOR_UNKNOWN)
                         return false;
         for (int i = 0; i < c->n_positions; i++)
-                if (input_awaited(l, c->positions[i].presence.board) && position_occupied(l, i) == TRI_UNKNOWN)
+                if (c->positions[i].presence.board >= 0 && position_occupied(l, i) == TRI_UNKNOWN)
                         return false;
         return true;
 }
@@ -186,7 +185,7 @@ static bool sensors_spoke(const Locker *l) {
 void locker_recover(Locker *l) {
         if (l->recovered || !l->locks)
                 return;
-        if ((!locks_ready(l->locks) || !sensors_spoke(l)) && l->now().boot_usec < l->recover_at)
+        if (!sensors_spoke(l) && l->now().boot_usec < l->recover_at)
                 return;
         int r = locker_begin(l);
         if (r >= 0) {
