@@ -169,21 +169,32 @@ static void safety_fact(Locker *l, const Fact *fact) {
         safety_tick(l, &now);
 }
 
+/* Contact and latch of one lock come next to each other: both at once, so that a door that opens is not first a door that is unlocked. */
+static bool look_at(Locker *l, int lock, uint64_t at) {
+        Tri closed = locks_fact(l->locks, FACT_CONTACT, lock), locked = locks_fact(l->locks, FACT_LATCH, lock);
+        unsigned happened = door_facts(&l->doors[lock], closed, locked, at);
+
+        if (happened)
+                doors_happened(l, lock, happened);
+        return happened != 0;
+}
+
 void doors_fact(void *userdata, const Fact *fact, bool more) {
         Locker *l = userdata;
 
         switch (fact->kind) {
         case FACT_CONTACT:
         case FACT_LATCH: {
-                int lock = fact->index;
-                /* Contact and latch of one lock come next to each other: look at both at once, so that a door that opens is not
-                 * first a door that is unlocked. */
-                Tri closed = locks_fact(l->locks, FACT_CONTACT, lock), locked = locks_fact(l->locks, FACT_LATCH, lock);
-                unsigned happened = door_facts(&l->doors[lock], closed, locked, fact->at_boot);
-                if (happened)
-                        doors_happened(l, lock, happened);
-                else
-                        notify_slot(l, l->cabinet->locks[lock].slot);
+                const Lock *k = &l->cabinet->locks[fact->index];
+                const Slot *slot = &l->cabinet->slots[k->slot];
+                /* A lid and its door shut in one answer: what comes of the slot is judged when the door is, so the lids first. */
+                for (int i = 0; k->position < 0 && i < slot->n_positions; i++) {
+                        int inner = l->cabinet->positions[slot->first_position + i].lock;
+                        if (inner >= 0)
+                                (void)look_at(l, inner, fact->at_boot);
+                }
+                if (!look_at(l, fact->index, fact->at_boot))
+                        notify_slot(l, k->slot);
                 break;
         }
         case FACT_PRESENCE: {
