@@ -160,6 +160,10 @@ uint64_t locker_next_deadline(const Locker *l) {
         return l->recovered ? next : MIN(next, l->recover_at);
 }
 
+bool locker_is_settled(const Locker *l) {
+        return l->recovered;
+}
+
 const Cabinet *locker_cabinet(const Locker *l) {
         return l->cabinet;
 }

@@ -158,8 +158,7 @@ void locker_end_session(Locker *l, Session *s, const char *how) {
                 session_drop_slot(s);
         if (needed(s))
                 session_shut(s);
-        else
-                session_unlink(s);
+        /* It is freed by the next tick: whoever called may be in the middle of this very session. */
 }
 
 void slot_released(Locker *l, int slot) {
