@@ -68,4 +68,8 @@
         X("TooManySessions", LOCKERCTL_NONE_FREE)       \
         X("SessionEnded", LOCKERCTL_WRONG_STATE)        \
         X("Busy", LOCKERCTL_NONE_FREE)                  \
+        X("Expired", LOCKERCTL_WRONG_STATE)             \
+        X("NotSigned", LOCKERCTL_NOT_ALLOWED)           \
+        X("BadSignature", LOCKERCTL_NOT_ALLOWED)        \
+        X("UnknownCommand", LOCKERCTL_USAGE)            \
         X("Internal", LOCKERCTL_INTERNAL)

@@ -22,6 +22,7 @@ typedef struct Ctl {
         bool json, no_legend, yes;
         bool color; /* stdout takes colours */
         bool utf8;  /* stdout takes UTF-8 */
+        bool tty;   /* stdout is a terminal: lines are fitted into `width` */
         unsigned width;
 } Ctl;
 
@@ -50,7 +51,7 @@ struct Verb {
         const char *name;
         const char *usage;     /* after the name; NULL: nothing */
         const char *summary;   /* one line */
-        const char *details;   /* paragraphs for --help, or NULL */
+        const char *details;   /* for --help, or NULL; wrapped there, so newlines are for new paragraphs */
         const Option *options; /* ends with a NULL name; NULL: none */
         unsigned min_words, max_words;
         int (*run)(Ctl *c, const Args *a);
@@ -60,7 +61,9 @@ int options_parse(Ctl *c, const Verb *verb, int argc, char **argv, Args *ret);
 /* Parses one of the options that every verb has. Returns words eaten, 0 = not one of them, -1 = told. */
 int options_global(Ctl *c, char **argv, bool *help);
 void options_help(const Ctl *c, const Verb *verb);
-void options_print(const Option *options, FILE *out);
+void options_print(const Ctl *c, const Option *options);
+/* One line of a list: something, then from column left_width on what it is, wrapped. */
+void options_item(const Ctl *c, const char *left, unsigned left_width, const char *help);
 extern const Option global_options[];
 
 const char *args_get(const Args *a, const char *name); /* NULL when not given; "" for a flag */
@@ -76,6 +79,8 @@ int parse_place(Ctl *c, const char *text, char **ret_label, uint32_t *ret_positi
 
 /* --- telling (tell.c) --- */
 int ctl_fail(const Ctl *c, int status, const char *format, ...) _printf_(3, 4);
+int ctl_fail_as(const Ctl *c, int status, const char *name,
+                const char *sentence); /* name: "error" of --json */
 int ctl_usage(const Ctl *c, const Args *a, const char *format, ...) _printf_(3, 4);
 int ctl_oom(const Ctl *c);
 /* Tells a D-Bus error (or, without a name, -errno) and returns its status. `what` names the object in "there

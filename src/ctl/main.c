@@ -30,12 +30,12 @@ static void print_help(const Ctl *c) {
         for (size_t g = 0; g < ARRAY_SIZE(groups); g++) {
                 printf("\n%s%s%s\n", bold, groups[g].heading, off);
                 for (const Verb *const *v = groups[g].verbs; *v; v++)
-                        printf("  %-13s %s\n", (*v)->name, (*v)->summary);
+                        options_item(c, (*v)->name, 15, (*v)->summary);
         }
         printf("\n%sOptions%s\n", bold, off);
-        options_print(global_options, stdout);
-        printf("  %-27s %s\n\nEach verb explains itself: lockerctl VERB --help. See also lockerctl(1).\n",
-               "    --version", "Say which version this is");
+        options_print(c, global_options);
+        options_item(c, "    --version", 29, "Say which version this is");
+        printf("\nEach verb explains itself: lockerctl VERB --help. See also lockerctl(1).\n");
 }
 
 static const Verb *find_verb(const char *name) {
@@ -106,7 +106,7 @@ static int run(Ctl *c, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-        Ctl c = {.width = terminal_width(), .color = wants_color()};
+        Ctl c = {.width = terminal_width(), .color = wants_color(), .tty = isatty(STDOUT_FILENO)};
 
         /* Not LC_NUMERIC: numbers are for programs too. */
         setlocale(LC_CTYPE, "");

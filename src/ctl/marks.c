@@ -158,7 +158,8 @@ static const char *lock_sentence(const char *door) {
 static void position_alarms(const json_t *slot, const json_t *position, json_t *list) {
         unsigned number = (unsigned)json_number(position, "number");
         unsigned long long parcel = json_number(position, "parcel");
-        const char *sentence = lock_sentence(json_text(position, "lock"));
+        const char *sentence = lock_sentence(json_text(position, "lock")),
+                   *reason = json_text(position, "reason");
 
         if (sentence)
                 add(list, "the lock of position %u %s", number, sentence);
@@ -171,8 +172,9 @@ static void position_alarms(const json_t *slot, const json_t *position, json_t *
         if (is(position, "state", "stored") && is(position, "presence", "empty"))
                 add(list, "parcel %llu should be in position %u, whose sensor finds nothing", parcel, number);
         if (!is(position, "service", "in") && is(slot, "service", "in"))
-                add(list, "position %u is %s", number,
-                    is(position, "service", "disabled") ? "out of service" : json_text(position, "service"));
+                add(list, "position %u is %s%s%s", number,
+                    is(position, "service", "disabled") ? "out of service" : json_text(position, "service"),
+                    *reason ? ": " : "", reason);
 }
 
 json_t *slot_alarms(const json_t *slot) {

@@ -123,7 +123,46 @@ int options_parse(Ctl *c, const Verb *verb, int argc, char **argv, Args *ret) {
         return status;
 }
 
-void options_print(const Option *options, FILE *out) {
+/* Words up to the width, the first line from column x on, the others indented. A newline is kept. */
+static void print_wrapped(const Ctl *c, const char *text, unsigned x, unsigned indent) {
+        unsigned width = MIN(c->width, 100U);
+
+        for (bool first = true; *text; first = false) {
+                size_t n = strcspn(text, " \n");
+                if (!first && x + 1 + n > width) {
+                        printf("\n%*s", (int)indent, "");
+                        x = indent;
+                } else if (!first && x > indent) {
+                        putchar(' ');
+                        x++;
+                }
+                printf("%.*s", (int)n, text);
+                x += (unsigned)n;
+                text += n;
+                if (*text == '\n') {
+                        printf("\n%*s", (int)indent, "");
+                        x = indent;
+                }
+                text += *text != 0;
+        }
+        putchar('\n');
+}
+
+#define LEFT_WIDTH 29U
+
+void options_item(const Ctl *c, const char *left, unsigned left_width, const char *help) {
+        unsigned n = 2 + (unsigned)strlen(left);
+        unsigned indent = left_width + 1 + 30 > c->width ? 8 : left_width + 1;
+
+        printf("  %s", left);
+        if (n > left_width || indent == 8)
+                printf("\n%*s", (int)indent, ""); /* a line of its own, so that the column stays straight */
+        else
+                printf("%*s", (int)(indent - n), "");
+        print_wrapped(c, help, indent, indent);
+}
+
+void options_print(const Ctl *c, const Option *options) {
         for (const Option *o = options; o && o->name; o++) {
                 char left[64];
                 char letter[6] = "    ";
@@ -131,11 +170,7 @@ void options_print(const Option *options, FILE *out) {
                         snprintf(letter, sizeof(letter), "-%c, ", o->letter);
                 snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->argument ? " " : "",
                          o->argument ? o->argument : "");
-                if (strlen(left) >
-                    27) /* a long one has a line of its own, so that the column stays straight */
-                        fprintf(out, "  %s\n  %-27s %s\n", left, "", o->help);
-                else
-                        fprintf(out, "  %-27s %s\n", left, o->help);
+                options_item(c, left, LEFT_WIDTH, o->help);
         }
 }
 
@@ -145,14 +180,16 @@ void options_help(const Ctl *c, const Verb *verb) {
         printf("%slockerctl %s%s%s%s%s\n\n%s.\n", bold, verb->name, verb->usage ? " " : "",
                verb->usage ? verb->usage : "", verb->options && !verb->usage ? " [OPTION...]" : "", off,
                verb->summary);
-        if (verb->details)
-                printf("\n%s\n", verb->details);
+        if (verb->details) {
+                putchar('\n');
+                print_wrapped(c, verb->details, 0, 0);
+        }
         if (verb->options) {
                 printf("\n%sOptions%s\n", bold, off);
-                options_print(verb->options, stdout);
+                options_print(c, verb->options);
         }
         printf("\n%sEverywhere%s\n", bold, off);
-        options_print(global_options, stdout);
+        options_print(c, global_options);
 }
 
 const char *args_get(const Args *a, const char *name) {

@@ -17,21 +17,37 @@ typedef struct SessionKey {
 typedef struct Session {
         Ctl *ctl;
         char *path;
-        sd_bus_slot *prompts, *changes, *owner;
+        sd_bus_slot *prompts, *changes, *owner, *place;
         const SessionKey *keys; /* ends with letter 0 */
         /* Prompts after which nothing more comes, as wished and otherwise; NULL-terminated. */
         const char *const *good_ends, *const *bad_ends;
+        bool offers_reopen;    /* whether the person may have the door opened again after the end */
+        uint64_t until;        /* CLOCK_BOOTTIME, µs: patience ends; 0: never */
         const char *on_choose; /* "Accept" or "Reject" when that is settled, else NULL: the person is asked */
         int typed_fd;          /* where keys are typed; -1: nowhere */
         char slot[64];         /* as last told */
         unsigned position;
         bool over, check_state;
-        bool missed; /* something on the way did not go as asked */
-        int status;  /* how it ended */
+        bool missed;            /* something on the way did not go as asked */
+        bool asked_once;        /* to put the item in */
+        bool settled, reopened; /* the step has ended and the door may be opened again; it is open again */
+        int status;             /* how it ended */
 } Session;
 
 int session_start(Ctl *c, const char *kind, Session *ret);
+/* A courier's session from --courier and the PIN that is asked for. */
+int session_sign_in(Ctl *c, const Args *a, Session *ret);
+#define COURIER_OPTION \
+        { "courier", 0, "NUMBER", "The courier's number; the PIN is asked for" }
+/* --timeout SECONDS and --no-wait. */
+int session_patience(Ctl *c, const Args *a, uint64_t *ret_until);
+#define PATIENCE_OPTIONS                                                                            \
+        {"no-wait", 0, NULL, "Do not wait until the door is shut"}, {                               \
+                "timeout", 0, "SECONDS", "Leave with status 12 when it has not ended after SECONDS" \
+        }
 void session_done(Session *s);
+/* Hears what lockerd, by its unique name (nobody else on the bus can prompt), has to say. -errno. */
+int session_listen(Session *s, const char *sender);
 #define _cleanup_session_ _cleanup_(session_done)
 /* Evidence: pairs of key and value, NULL-terminated; pairs without value are left out. Sent as sensitive. */
 int session_authenticate(Session *s, const char *kind, const char *const *evidence);

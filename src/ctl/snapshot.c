@@ -65,7 +65,8 @@ static json_t *named_rows(const json_t *rows, const char *const *names, size_t n
 }
 
 static json_t *slot_to_json(const json_t *properties) {
-        static const char *const names[] = {"number", "service", "lock", "presence", "state", "parcel", "reason"};
+        static const char *const names[] = {"number", "service", "lock",  "presence",
+                                            "state",  "parcel",  "reason"};
         static const char *const place_keys[] = {"column", "row", "height"};
         _cleanup_json_ json_t *object = renamed(properties, slot_keys, ARRAY_SIZE(slot_keys));
         json_t *place = json_object_get(properties, "Place"), *position;

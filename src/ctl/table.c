@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/table.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <wchar.h>
 
@@ -103,8 +104,12 @@ static bool heading_is_right(const char *heading) {
         return heading[0] == '>';
 }
 
+static bool heading_may_go(const char *heading) {
+        return heading[heading_is_right(heading)] == '~';
+}
+
 static const char *heading_text(const char *heading) {
-        return heading + heading_is_right(heading);
+        return heading + heading_is_right(heading) + heading_may_go(heading);
 }
 
 /* The last column is not padded: no line ends in blanks. */
@@ -119,14 +124,60 @@ static void print_cell(const Ctl *c, const char *text, Style style, unsigned wid
         fputs(last ? "\n" : "  ", stdout);
 }
 
-static bool rest_is_empty(const Table *t, size_t row, unsigned from) {
+static const Cell *cell_at(const Table *t, size_t row, unsigned column) {
+        return &t->cells[row * t->n_columns + column];
+}
+
+#define HIDDEN UINT_MAX
+
+static bool rest_is_empty(const Table *t, const unsigned *widths, size_t row, unsigned from) {
         for (unsigned i = from; i < t->n_columns; i++)
-                if (t->cells[row * t->n_columns + i].text[0])
+                if (widths[i] != HIDDEN && cell_at(t, row, i)->text[0])
                         return false;
         return true;
 }
 
+static bool is_last(const Table *t, const unsigned *widths, unsigned column) {
+        for (unsigned i = column + 1; i < t->n_columns; i++)
+                if (widths[i] != HIDDEN)
+                        return false;
+        return true;
+}
+
+static unsigned total_width(const Table *t, const unsigned *widths) {
+        unsigned total = 0;
+
+        for (unsigned i = 0; i < t->n_columns; i++)
+                total += widths[i] == HIDDEN ? 0 : widths[i] + 2;
+        return MAX(total, 2U) - 2;
+}
+
+/* Leaves out what may go until the rest fits, and says so. */
+static void fit(const Ctl *c, const Table *t, unsigned *widths, char *left_out, size_t size) {
+        for (unsigned i = t->n_columns; c->tty && i-- > 0 && total_width(t, widths) > c->width;) {
+                if (!heading_may_go(t->headings[i]))
+                        continue;
+                widths[i] = HIDDEN;
+                size_t n = strlen(left_out);
+                snprintf(left_out + n, size - n, "%s%s", n ? ", " : "", heading_text(t->headings[i]));
+        }
+}
+
+static void print_row(const Ctl *c, const Table *t, const unsigned *widths, size_t row) {
+        for (unsigned i = 0; i < t->n_columns; i++) {
+                bool last = rest_is_empty(t, widths, row, i + 1);
+                if (widths[i] == HIDDEN)
+                        continue;
+                print_cell(c, cell_at(t, row, i)->text, cell_at(t, row, i)->style, widths[i],
+                           heading_is_right(t->headings[i]), last);
+                if (last)
+                        break;
+        }
+}
+
 int table_print(const Ctl *c, const Table *t) {
+        char left_out[256] = "";
+
         if (!t || t->failed)
                 return ctl_oom(c);
         size_t rows = t->n_cells / t->n_columns;
@@ -136,19 +187,17 @@ int table_print(const Ctl *c, const Table *t) {
         for (unsigned i = 0; i < t->n_columns; i++) {
                 widths[i] = c->no_legend ? 0 : text_width(heading_text(t->headings[i]));
                 for (size_t row = 0; row < rows; row++)
-                        widths[i] = MAX(widths[i], text_width(t->cells[row * t->n_columns + i].text));
+                        widths[i] = MAX(widths[i], text_width(cell_at(t, row, i)->text));
         }
+        fit(c, t, widths, left_out, sizeof(left_out));
         for (unsigned i = 0; !c->no_legend && i < t->n_columns; i++)
-                print_cell(c, heading_text(t->headings[i]), STYLE_BOLD, widths[i],
-                           heading_is_right(t->headings[i]), i + 1 == t->n_columns);
+                if (widths[i] != HIDDEN)
+                        print_cell(c, heading_text(t->headings[i]), STYLE_BOLD, widths[i],
+                                   heading_is_right(t->headings[i]), is_last(t, widths, i));
         for (size_t row = 0; row < rows; row++)
-                for (unsigned i = 0; i < t->n_columns; i++) {
-                        const Cell *cell = &t->cells[row * t->n_columns + i];
-                        bool last = i + 1 == t->n_columns || rest_is_empty(t, row, i + 1);
-                        print_cell(c, cell->text, cell->style, widths[i], heading_is_right(t->headings[i]),
-                                   last);
-                        if (last)
-                                break;
-                }
+                print_row(c, t, widths, row);
+        if (*left_out && !c->no_legend)
+                printf("%sNot shown in %u columns: %s.%s\n", style_on(c, STYLE_DIM), c->width, left_out,
+                       style_off(c, STYLE_DIM));
         return 0;
 }

@@ -22,7 +22,8 @@ unsigned text_width(const char *s); /* terminal columns */
 
 typedef struct Table Table;
 
-/* headings: NULL-terminated; one that begins with '>' is right-aligned (the '>' is not shown). */
+/* headings: NULL-terminated. One that begins with '>' is right-aligned; one that begins with '~' (after that)
+ * may be left out, the last first, where a terminal is too narrow. */
 Table *table_new(const char *const *headings);
 Table *table_free(Table *t);
 DEFINE_CLEANUP(Table *, table_free);

@@ -10,7 +10,7 @@
 #include <wchar.h>
 #include <wctype.h>
 
-static int tell_failure(const Ctl *c, int status, const char *name, const char *sentence) {
+int ctl_fail_as(const Ctl *c, int status, const char *name, const char *sentence) {
         _cleanup_free_ char *shown = text_printable(sentence);
 
         if (c->json)
@@ -30,8 +30,8 @@ int ctl_fail(const Ctl *c, int status, const char *format, ...) {
         if (vasprintf(&sentence, format, ap) < 0)
                 sentence = NULL;
         va_end(ap);
-        return tell_failure(c, status, status == LOCKERCTL_USAGE ? "Usage" : "Failed",
-                            sentence ? sentence : "Out of memory.");
+        return ctl_fail_as(c, status, status == LOCKERCTL_USAGE ? "Usage" : "Failed",
+                           sentence ? sentence : "Out of memory.");
 }
 
 int ctl_usage(const Ctl *c, const Args *a, const char *format, ...) {
@@ -42,7 +42,7 @@ int ctl_usage(const Ctl *c, const Args *a, const char *format, ...) {
         if (vasprintf(&sentence, format, ap) < 0)
                 sentence = NULL;
         va_end(ap);
-        tell_failure(c, LOCKERCTL_USAGE, "Usage", sentence ? sentence : "Out of memory.");
+        ctl_fail_as(c, LOCKERCTL_USAGE, "Usage", sentence ? sentence : "Out of memory.");
         fprintf(stderr, "See: lockerctl %s --help\n", a->verb->name);
         return LOCKERCTL_USAGE;
 }
@@ -73,28 +73,26 @@ int ctl_fail_bus(const Ctl *c, const sd_bus_error *error, int r, const char *wha
         const char *message = error && error->message ? error->message : strerror(-r);
 
         if (!strncmp(name, prefix, strlen(prefix)))
-                return tell_failure(c, error_status(name + strlen(prefix)), name + strlen(prefix), message);
+                return ctl_fail_as(c, error_status(name + strlen(prefix)), name + strlen(prefix), message);
         if (streq(name, SD_BUS_ERROR_SERVICE_UNKNOWN) || streq(name, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
-                return tell_failure(
-                        c, LOCKERCTL_FAILED, "NotRunning",
-                        "lockerd is not on the bus. Is it running? Try: systemctl status lockerd");
+                return ctl_fail_as(c, LOCKERCTL_FAILED, "NotRunning",
+                                   "lockerd is not on the bus. Is it running? Try: systemctl status lockerd");
         if (streq(name, SD_BUS_ERROR_NO_REPLY) || streq(name, SD_BUS_ERROR_TIMEOUT) || r == -ETIMEDOUT)
-                return tell_failure(c, LOCKERCTL_FAILED, "NoReply",
-                                    "lockerd did not answer. Try: journalctl -u lockerd");
+                return ctl_fail_as(c, LOCKERCTL_FAILED, "NoReply",
+                                   "lockerd did not answer. Try: journalctl -u lockerd");
         if (r == -ECONNRESET || r == -ENOTCONN || streq(name, SD_BUS_ERROR_DISCONNECTED))
-                return tell_failure(c, LOCKERCTL_FAILED, "Disconnected",
-                                    "The bus has closed the connection.");
+                return ctl_fail_as(c, LOCKERCTL_FAILED, "Disconnected", "The bus has closed the connection.");
         if (streq(name, SD_BUS_ERROR_ACCESS_DENIED) ||
             streq(name, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
-                return tell_failure(c, LOCKERCTL_NOT_ALLOWED, "AccessDenied",
-                                    "You may not do that. Operators are in the group lockerd-admin, "
-                                    "terminals in lockerd-kiosk.");
+                return ctl_fail_as(c, LOCKERCTL_NOT_ALLOWED, "AccessDenied",
+                                   "You may not do that. Operators are in the group lockerd-admin, "
+                                   "terminals in lockerd-kiosk.");
         /* An object that does not exist answers with the bus's own words: say them in ours. */
         if (what && (streq(name, SD_BUS_ERROR_UNKNOWN_OBJECT) || streq(name, SD_BUS_ERROR_UNKNOWN_METHOD) ||
                      streq(name, SD_BUS_ERROR_UNKNOWN_INTERFACE)))
                 return ctl_fail(c, LOCKERCTL_UNKNOWN, "There is no %s in this cabinet.", what);
         if (streq(name, SD_BUS_ERROR_INVALID_ARGS))
-                return tell_failure(c, LOCKERCTL_USAGE, "InvalidArgument", message);
+                return ctl_fail_as(c, LOCKERCTL_USAGE, "InvalidArgument", message);
         return ctl_fail(c, LOCKERCTL_FAILED, "The request failed: %s", message);
 }
 

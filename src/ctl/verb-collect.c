@@ -78,10 +78,11 @@ static int collect(Session *s, uint64_t parcel, bool wait) {
 static int run_collect(Ctl *c, const Args *a) {
         static const char *const accepted[] = {"collected", NULL}, *const rejected[] = {"rejected", NULL},
                                  *const either[] = {"collected", "rejected", NULL},
-                                 *const all[] = {"collected", "rejected", "stored", "unverified", NULL};
+                                 *const all[] = {"collected",  "rejected",     "stored",
+                                                 "unverified", "did-not-open", NULL};
         _cleanup_session_ Session s = {.typed_fd = -1};
         bool accept = args_has(a, "accept"), reject = args_has(a, "reject");
-        uint64_t parcel = 0;
+        uint64_t parcel = 0, until = 0;
         int status = 0;
 
         if (accept && reject)
@@ -89,6 +90,8 @@ static int run_collect(Ctl *c, const Args *a) {
         if (args_has(a, "parcel"))
                 status =
                         parse_number(c, "the number of a parcel", args_get(a, "parcel"), UINT64_MAX, &parcel);
+        if (!status)
+                status = session_patience(c, a, &until);
         if (!status)
                 status = identify(c, a, &s);
         if (!status)
@@ -98,6 +101,8 @@ static int run_collect(Ctl *c, const Args *a) {
         s.keys = collect_keys;
         s.good_ends = accept ? accepted : reject ? rejected : either;
         s.bad_ends = all;
+        s.offers_reopen = true;
+        s.until = until;
         s.typed_fd = session_typed_fd(a);
         if (accept || reject) {
                 /* Both may be said while the door is still open; they count when it is shut. */
@@ -120,7 +125,7 @@ static const Option collect_options[] = {
         {"parcel", 0, "PARCEL", "This one, when several are waiting"},
         {"accept", 0, NULL, "Keep the item, without asking"},
         {"reject", 0, NULL, "Give the item back, without asking"},
-        {"no-wait", 0, NULL, "Do not wait until the door is shut"},
+        PATIENCE_OPTIONS,
         SECRET_OPTIONS,
         {NULL, 0, NULL, NULL},
 };
@@ -130,9 +135,9 @@ const Verb verb_collect = {
         .usage = "[--code CODE | --phone PHONE] [OPTION...]",
         .summary = "Collect a parcel, as a recipient at the cabinet",
         .details = "Opens the slot and only the position of this parcel, then waits until the door is shut. "
-                   "Meanwhile a\n"
-                   "letter and Enter: a accept, r reject (after putting the item back), d does not open, o "
-                   "open again.\n"
+                   "Meanwhile a letter and Enter: a accept, r reject (after putting the item back), d does "
+                   "not open, o open again. On a terminal the door can be opened again for a while after the "
+                   "end, too.\n"
                    "Exits with 12 when it ends otherwise than asked. With --json: one object a line.",
         .options = collect_options,
         .run = run_collect,

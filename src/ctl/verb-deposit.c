@@ -20,26 +20,9 @@ static const SessionKey deposit_keys[] = {
 static const SessionKey take_back_keys[] = {
         {'d', "does not open", "DoesNotOpen", true},
         {'o', "open again", "Reopen", true},
+        {'c', "no more after this one", "Cancel", false},
         {0, NULL, NULL, false},
 };
-
-static int sign_in(Ctl *c, const Args *a, Session *s) {
-        _cleanup_secrets_ Secrets secrets = {.fd = -1};
-        _cleanup_erase_ char *pin = NULL;
-        const char *number = args_get(a, "courier");
-
-        if (!number)
-                return ctl_usage(c, a, "Which courier? --courier NUMBER.");
-        int status = secrets_open(c, a, &secrets);
-        if (!status)
-                status = secrets_ask(c, &secrets, "PIN", false, &pin);
-        if (!status)
-                status = session_start(c, "courier", s);
-        if (status)
-                return status;
-        const char *const evidence[] = {"number", number, "pin", pin, NULL};
-        return session_authenticate(s, "courier-pin", evidence);
-}
 
 static int append_request(sd_bus_message *m, const Args *a, uint64_t parcel) {
         static const char *const texts[][2] = {
@@ -123,7 +106,7 @@ static int run_deposit(Ctl *c, const Args *a) {
         _cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
         _cleanup_session_ Session s = {.typed_fd = -1};
         _cleanup_json_ json_t *receipt = NULL;
-        uint64_t parcel = 0;
+        uint64_t parcel = 0, until = 0;
         int status = 0;
 
         if (args_has(a, "parcel"))
@@ -132,7 +115,9 @@ static int run_deposit(Ctl *c, const Args *a) {
         if (!status && !args_has(a, "size") && !parcel)
                 status = ctl_usage(c, a, "How large is the item? --size SIZE.");
         if (!status)
-                status = sign_in(c, a, &s);
+                status = session_patience(c, a, &until);
+        if (!status)
+                status = session_sign_in(c, a, &s);
         if (!status)
                 status = ctl_message(c, s.path, LOCKERD_INTERFACE_SESSION, "Deposit", &m);
         if (status)
@@ -154,6 +139,8 @@ static int run_deposit(Ctl *c, const Args *a) {
                 s.keys = deposit_keys;
                 s.good_ends = good_ends;
                 s.bad_ends = bad_ends;
+                s.offers_reopen = true;
+                s.until = until;
                 s.typed_fd = session_typed_fd(a);
                 status = session_follow(&s, "Cancel");
         }
@@ -162,8 +149,8 @@ static int run_deposit(Ctl *c, const Args *a) {
 }
 
 static const Option deposit_options[] = {
-        {"courier", 0, "NUMBER", "The courier's number; the PIN is asked for"},
-        {"size", 0, "SIZE", "Size of the item, as named in \"lockerctl status --json\""},
+        COURIER_OPTION,
+        {"size", 0, "SIZE", "Size of the item; \"lockerctl status\" lists them"},
         {"recipient", 0, "NAME", "The recipient's name"},
         {"phone", 0, "PHONE", "The recipient's phone number"},
         {"waybill", 0, "NUMBER", "The waybill's number"},
@@ -171,7 +158,7 @@ static const Option deposit_options[] = {
         {"accessible", 0, NULL, "A low slot, for somebody who cannot reach high"},
         {"temperature", 0, "CLASS", "ambient, chilled or frozen"},
         {"exact", 0, NULL, "No larger position than asked for"},
-        {"no-wait", 0, NULL, "Do not wait until the door is shut"},
+        PATIENCE_OPTIONS,
         SECRET_OPTIONS,
         {NULL, 0, NULL, NULL},
 };
@@ -181,11 +168,11 @@ const Verb verb_deposit = {
         .usage = "--courier NUMBER --size SIZE [OPTION...]",
         .summary = "Deposit a parcel, as a courier at the cabinet",
         .details = "Opens a free position, says where to put the item and what the pickup code is, and waits "
-                   "until the\n"
-                   "door is shut. Meanwhile a letter and Enter: s too small, n not empty, d does not open, o "
-                   "open again,\n"
-                   "c cancel. Ctrl-C cancels too. Exits with 12 when the parcel is not stored in the end.\n"
-                   "With --json: one object a line, first the receipt, then the prompts.",
+                   "until the door is shut. Meanwhile a letter and Enter: s too small, n not empty, d does "
+                   "not open, o open again, c cancel; Ctrl-C cancels too. On a terminal the door can be "
+                   "opened again for a while after the end.\n"
+                   "Exits with 12 when the parcel is not stored in the end. With --json: one object a line, "
+                   "first the receipt, then the prompts.",
         .options = deposit_options,
         .run = run_deposit,
 };
@@ -215,7 +202,11 @@ static int run_take_back(Ctl *c, const Args *a) {
         _cleanup_message_ sd_bus_message *reply = NULL;
         _cleanup_session_ Session s = {.typed_fd = -1};
 
-        int status = sign_in(c, a, &s);
+        uint64_t until = 0;
+
+        int status = session_patience(c, a, &until);
+        if (!status)
+                status = session_sign_in(c, a, &s);
         if (!status)
                 status = session_call(&s, "TakeBack", &reply);
         if (!status)
@@ -224,14 +215,16 @@ static int run_take_back(Ctl *c, const Args *a) {
                 return status;
         s.keys = take_back_keys;
         s.good_ends = good_ends;
+        s.until = until;
         s.typed_fd = session_typed_fd(a);
-        status = session_follow(&s, NULL);
+        status = session_follow(&s, "Cancel");
         session_end(&s);
         return status;
 }
 
 static const Option take_back_options[] = {
-        {"courier", 0, "NUMBER", "The courier's number; the PIN is asked for"},
+        COURIER_OPTION,
+        {"timeout", 0, "SECONDS", "Leave with status 12 when it has not ended after SECONDS"},
         SECRET_OPTIONS,
         {NULL, 0, NULL, NULL},
 };
@@ -240,7 +233,9 @@ const Verb verb_take_back = {
         .name = "take-back",
         .usage = "--courier NUMBER",
         .summary = "Take out all rejected, recalled and expired parcels, as a courier",
-        .details = "The doors open one after the other, the next when the last is shut.",
+        .details = "The doors open one after the other, the next when the last is shut. Meanwhile a letter "
+                   "and Enter: d does not open, o open again, c no more after this one (Ctrl-C too).\n"
+                   "Exits with 12 when not all was taken out. With --json: one object a line.",
         .options = take_back_options,
         .run = run_take_back,
 };

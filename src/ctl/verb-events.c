@@ -44,6 +44,56 @@ static int read_page(Ctl *c, uint64_t after, unsigned limit, json_t **ret) {
         return 0;
 }
 
+/* "slot=02", or NULL: when the subject says so already, or out of memory. */
+static char *fact_text(const char *subject, const char *key, const json_t *value) {
+        char buffer[TIME_TEXT_MAX], *text = NULL;
+        size_t n = strlen(key);
+
+        if (json_is_integer(value) && (streq(key, "expires") || streq(key, "stored"))) {
+                if (asprintf(&text, "%s=\"%s\"", key, time_text((int64_t)json_integer_value(value), buffer)) <
+                    0)
+                        return NULL;
+                return text;
+        }
+        const char *word = json_string_value(value);
+        bool bare = word && *word && !strpbrk(word, " =\"");
+        _cleanup_free_ char *dumped = bare ? strdup(word) : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+        if (!dumped || (!strncmp(subject, key, n) && subject[n] == ':' && streq(subject + n + 1, dumped)))
+                return NULL;
+        if (asprintf(&text, "%s=%s", key, dumped) < 0)
+                return NULL;
+        _cleanup_free_ char *raw = text;
+        return text_printable(raw);
+}
+
+#define INDENT 10U
+
+/* Facts side by side; on a terminal they begin anew, indented, where the line would be too long. */
+static void print_facts(const Ctl *c, const json_t *event, unsigned x) {
+        const json_t *data = json_object_get(event, "data"), *value;
+        const char *key;
+
+        fputs(style_on(c, STYLE_DIM), stdout);
+        if (!json_is_object(data)) {
+                _cleanup_free_ char *shown =
+                        text_printable(json_string_value(data) ? json_string_value(data) : "");
+                printf(" %s", shown ? shown : "");
+        }
+        json_object_foreach((json_t *)data, key, value) {
+                _cleanup_free_ char *fact = fact_text(json_text(event, "subject"), key, value);
+                unsigned width = fact ? text_width(fact) : 0;
+                bool wrap = c->tty && x + 1 + width > c->width && x > INDENT;
+                if (!fact)
+                        continue;
+                if (wrap)
+                        printf("\n%*s%s", (int)INDENT, "", fact);
+                else
+                        printf(" %s", fact);
+                x = (wrap ? INDENT : x + 1) + width;
+        }
+        printf("%s\n", style_off(c, STYLE_DIM));
+}
+
 static void print_event(const Ctl *c, json_t *event) {
         char buffer[TIME_TEXT_MAX];
 
@@ -51,54 +101,95 @@ static void print_event(const Ctl *c, json_t *event) {
                 json_print(c, json_incref(event), true);
                 return;
         }
-        _cleanup_free_ char *data =
-                json_dumps(json_object_get(event, "data"), JSON_COMPACT | JSON_ENCODE_ANY);
-        _cleanup_free_ char *shown = data ? text_printable(data) : NULL;
         _cleanup_free_ char *type = text_printable(json_text(event, "type"));
         _cleanup_free_ char *subject = text_printable(json_text(event, "subject"));
-        printf("%s%6llu%s  %s%s %s%-24s%s %-14s %s%s%s\n", style_on(c, STYLE_DIM),
-               (unsigned long long)json_number(event, "sequence"), style_off(c, STYLE_DIM),
-               time_text((int64_t)json_number(event, "time_usec"), buffer),
-               json_flag(event, "clock_synchronised") ? " " : "~", style_on(c, STYLE_BOLD), type ? type : "",
-               style_off(c, STYLE_BOLD), subject ? subject : "", style_on(c, STYLE_DIM), shown ? shown : "",
+        printf("%s%6llu%s  ", style_on(c, STYLE_DIM), (unsigned long long)json_number(event, "sequence"),
                style_off(c, STYLE_DIM));
+        printf("%s%s ", time_text((int64_t)json_number(event, "time_usec"), buffer),
+               json_flag(event, "clock_synchronised") ? " " : "~");
+        int x = 6 + 2 + (int)strlen(buffer) + 2;
+        int n = printf("%s%-17s%s %-9s", style_on(c, STYLE_BOLD), type ? type : "", style_off(c, STYLE_BOLD),
+                       subject ? subject : "");
+        n -= (int)(strlen(style_on(c, STYLE_BOLD)) + strlen(style_off(c, STYLE_BOLD)));
+        print_facts(c, event, (unsigned)MAX(x + n, 0));
 }
 
-/* Everything after *after; the newest `keep` of it only. Moves *after to the last one read. */
-static int print_events(Ctl *c, uint64_t *after, uint64_t keep) {
-        _cleanup_json_ json_t *newest = json_array();
-        bool more = true;
+static int read_last(Ctl *c, uint64_t *ret) {
+        _cleanup_message_ sd_bus_message *reply = NULL;
 
-        while (more) {
+        int status = ctl_call(c, LOCKERD_PATH, "org.freedesktop.DBus.Properties", "Get", NULL, &reply, "ss",
+                              LOCKERD_INTERFACE_CABINET, "LastEvent");
+        if (status)
+                return status;
+        int r = sd_bus_message_read(reply, "v", "t", ret);
+        return r < 0 ? ctl_bad_reply(c, r) : 0;
+}
+
+/* Prints a page, or adds it to `newest` and forgets what is more than `keep` there. */
+static int take_page(const Ctl *c, json_t **newest, json_t *page, uint64_t keep) {
+        json_t *event;
+        size_t i;
+
+        if (keep == UINT64_MAX) { /* nothing to wait for: let a long list flow */
+                json_array_foreach(page, i, event) print_event(c, event);
+                return 0;
+        }
+        if (json_array_extend(*newest, page) < 0)
+                return ctl_oom(c);
+        size_t have = json_array_size(*newest);
+        if (have <= keep)
+                return 0;
+        json_t *rest = json_array();
+        for (i = have - keep; i < have; i++)
+                if (json_array_append(rest, json_array_get(*newest, i)) < 0) {
+                        json_decref(rest);
+                        return ctl_oom(c);
+                }
+        json_decref(*newest);
+        *newest = rest;
+        return 0;
+}
+
+static int read_events(Ctl *c, uint64_t *after, uint64_t keep, json_t **newest) {
+        for (;;) {
                 _cleanup_json_ json_t *page = NULL;
                 int status = read_page(c, *after, PAGE, &page);
                 if (status)
                         return status;
                 size_t n = json_array_size(page);
-                more = n == PAGE;
                 if (n)
                         *after = json_number(json_array_get(page, n - 1), "sequence");
-                if (json_array_extend(newest, page) < 0)
-                        return ctl_oom(c);
-                size_t have = json_array_size(newest), surplus = have > keep ? have - keep : 0;
-                if (keep == UINT64_MAX) { /* nothing to wait for: let a long list flow */
-                        json_t *event;
-                        size_t i;
-                        json_array_foreach(newest, i, event) print_event(c, event);
-                        json_array_clear(newest);
-                } else if (surplus) {
-                        json_t *rest = json_array();
-                        for (size_t i = surplus; i < have; i++)
-                                json_array_append(rest, json_array_get(newest, i));
-                        json_decref(newest);
-                        newest = rest;
+                status = take_page(c, newest, page, keep);
+                if (status || n < PAGE)
+                        return status;
+        }
+}
+
+/* Everything after *after; the newest `keep` of it only. Moves *after to the last one read. The newest are
+ * looked for at the ledger's end: a long history costs nothing. Numbers may be missing, then it looks further
+ * back. */
+static int print_events(Ctl *c, uint64_t *after, uint64_t keep) {
+        _cleanup_json_ json_t *newest = json_array();
+        uint64_t last = 0, back = keep;
+        int status = 0;
+
+        if (keep != UINT64_MAX)
+                status = read_last(c, &last);
+        while (!status) {
+                uint64_t from = MAX(*after, last - MIN(back, last)), to = from;
+                json_array_clear(newest);
+                status = read_events(c, &to, keep, &newest);
+                if (status || from == *after || json_array_size(newest) >= keep) {
+                        *after = to;
+                        break;
                 }
+                back *= 8;
         }
         json_t *event;
         size_t i;
         json_array_foreach(newest, i, event) print_event(c, event);
         fflush(stdout);
-        return 0;
+        return status;
 }
 
 typedef struct Follow {

@@ -110,7 +110,7 @@ const Verb verb_map = {
         .summary = "Draw the cabinet as it hangs on the wall",
         .details =
                 "Each door shows its label, one letter for each position inside and, at the right, how the "
-                "door is.\n"
-                "A legend explains the letters that occur; what somebody should look at is listed below it.",
+                "door is. A legend explains the letters that occur; what somebody should look at is listed "
+                "below it.",
         .run = run_map,
 };

@@ -24,9 +24,9 @@ static Style state_style(const json_t *parcel) {
 }
 
 static int print_parcels(const Ctl *c, const json_t *parcels) {
-        static const char *const headings[] = {">PARCEL", "STATE",       "PLACE",     "SIZE",
-                                               "STORED",  "VALID UNTIL", "RECIPIENT", "PHONE",
-                                               "COURIER", "WAYBILL",     NULL};
+        static const char *const headings[] = {">PARCEL",  "STATE",       "PLACE",     "~SIZE",
+                                               "~STORED",  "VALID UNTIL", "RECIPIENT", "PHONE",
+                                               "~COURIER", "~WAYBILL",    NULL};
         _cleanup_(table_freep) Table *table = table_new(headings);
         const json_t *parcel;
         size_t i;

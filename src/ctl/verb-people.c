@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Enrolled people and lockouts. */
+/* Enrolled people. */
 #include "ctl/table.h"
 
 #include "base/text.h"
@@ -29,7 +29,8 @@ static int read_people(Ctl *c, json_t **ret) {
 }
 
 static int run_people(Ctl *c, const Args *a) {
-        static const char *const headings[] = {">ID", "KIND", "NUMBER", "NAME", "PHONE", "CREDENTIALS", NULL};
+        static const char *const headings[] = {">ID",    "KIND",         "NUMBER", "NAME",
+                                               "~PHONE", "~CREDENTIALS", NULL};
         _cleanup_(table_freep) Table *table = table_new(headings);
         _cleanup_json_ json_t *people = NULL;
         const json_t *person, *kind;
@@ -185,69 +186,4 @@ const Verb verb_revoke = {
         .min_words = 1,
         .max_words = 1,
         .run = run_revoke,
-};
-
-static int list_lockouts(Ctl *c) {
-        static const char *const headings[] = {"SUBJECT", ">WRONG IN A ROW", "LOCKED", NULL};
-        _cleanup_(table_freep) Table *table = table_new(headings);
-        _cleanup_message_ sd_bus_message *reply = NULL;
-        _cleanup_json_ json_t *list = json_array();
-        const char *subject;
-        uint64_t seconds;
-        uint32_t failures;
-
-        int status = ctl_call(c, LOCKERD_PATH, LOCKERD_INTERFACE_CABINET, "ListLockouts", NULL, &reply, "");
-        if (status)
-                return status;
-        int r = sd_bus_message_enter_container(reply, 'a', "(sut)");
-        while (r >= 0 && (r = sd_bus_message_read(reply, "(sut)", &subject, &failures, &seconds)) > 0) {
-                json_array_append_new(list,
-                                      json_pack("{s:s, s:I, s:I}", "subject", subject, "failures",
-                                                (json_int_t)failures, "locked_seconds", (json_int_t)seconds));
-                table_cell(table, STYLE_PLAIN, "%s", subject);
-                table_cell(table, STYLE_PLAIN, "%u", failures);
-                if (seconds)
-                        table_cell(table, STYLE_RED, "for %llu min %02llu s",
-                                   (unsigned long long)seconds / 60, (unsigned long long)seconds % 60);
-                else
-                        table_cell(table, STYLE_DIM, "no");
-        }
-        if (r < 0)
-                return ctl_bad_reply(c, r);
-        if (c->json)
-                return json_print(c, steal_ptr(list), false);
-        if (!json_array_size(list)) {
-                if (!c->no_legend)
-                        puts("Nothing is locked, and no wrong entries are counted.");
-                return 0;
-        }
-        return table_print(c, table);
-}
-
-static int run_lockout(Ctl *c, const Args *a) {
-        _cleanup_free_ char *reason = NULL;
-        const char *subject = a->n_words > 1 ? a->words[1] : "*";
-
-        if (!a->n_words || streq(a->words[0], "list"))
-                return a->n_words > 1 ? ctl_usage(c, a, "\"%s\" is one word too many.", a->words[1])
-                                      : list_lockouts(c);
-        if (!streq(a->words[0], "lift"))
-                return ctl_usage(c, a, "\"%s\" is neither \"list\" nor \"lift\".", a->words[0]);
-        int status = args_reason(c, a, &reason);
-        if (!status)
-                status = ctl_call(c, LOCKERD_PATH, LOCKERD_INTERFACE_CABINET, "LiftLockout", NULL, NULL, "ss",
-                                  subject, reason);
-        return status ? status
-                      : ctl_done(c, json_pack("{s:s, s:s}", "done", "lockout lift", "subject", subject), "%s",
-                                 streq(subject, "*") ? "All locks are lifted." : "The lock is lifted.");
-}
-
-const Verb verb_lockout = {
-        .name = "lockout",
-        .usage = "[list] | lift [SUBJECT] --reason TEXT",
-        .summary = "See and lift the locks after wrong codes and PINs",
-        .details = "SUBJECT is one from the list; without one, all locks are lifted.",
-        .options = reason_options,
-        .max_words = 2,
-        .run = run_lockout,
 };

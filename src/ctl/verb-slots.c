@@ -37,8 +37,8 @@ static Style service_style(const char *service) {
 }
 
 static int print_slots(const Ctl *c, const json_t *slots) {
-        static const char *const headings[] = {"SLOT", "SIZE",     "DOOR",  "SERVICE", ">FREE",
-                                               ">OF",  ">PARCELS", "BOARD", "NOTES",   NULL};
+        static const char *const headings[] = {"SLOT", "~SIZE",    "DOOR",   "SERVICE", ">FREE",
+                                               ">~OF", ">PARCELS", "~BOARD", "NOTES",   NULL};
         _cleanup_(table_freep) Table *table = table_new(headings);
         const json_t *slot, *position;
         size_t i, k;
@@ -68,8 +68,8 @@ static int print_slots(const Ctl *c, const json_t *slots) {
 }
 
 static int print_positions(const Ctl *c, const json_t *slot) {
-        static const char *const headings[] = {"POSITION", "SERVICE", "LOCK", "SENSOR",
-                                               "STATE",    ">PARCEL", NULL};
+        static const char *const headings[] = {"POSITION", "SERVICE", "LOCK",   "SENSOR",
+                                               "STATE",    ">PARCEL", "REASON", NULL};
         _cleanup_(table_freep) Table *table = table_new(headings);
         const json_t *position;
         size_t i;
@@ -87,6 +87,7 @@ static int print_positions(const Ctl *c, const json_t *slot) {
                         table_cell(table, STYLE_PLAIN, "%llu", parcel);
                 else
                         table_cell(table, STYLE_DIM, "-");
+                table_cell(table, STYLE_PLAIN, "%s", json_text(position, "reason"));
         }
         return table_print(c, table);
 }
@@ -250,9 +251,9 @@ const Verb verb_reconcile = {
         .name = "reconcile",
         .usage = "SLOT/POSITION parcel|empty --reason TEXT",
         .summary = "Tell what really lies in a position, after looking",
-        .details = "parcel   an unverified parcel is stored again\n"
-                   "empty    the parcel the ledger has there ends as returned (cancelled when it was being\n"
-                   "         deposited), and a quarantine ends",
+        .details = "With \"parcel\" an unverified parcel is stored again. With \"empty\" the parcel that the "
+                   "ledger has there ends as returned (as cancelled when it was being deposited), and a "
+                   "quarantine ends.",
         .options = reason_options,
         .min_words = 2,
         .max_words = 2,

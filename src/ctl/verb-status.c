@@ -66,11 +66,11 @@ static void print_sizes(const Ctl *c, const json_t *cabinet) {
         size_t n = 0, i;
 
         json_array_foreach(json_object_get(cabinet, "sizes"), i, size) {
-                const char *label = json_text(size, "label");
-                if (!*label)
-                        label = json_text(size, "name");
-                int k = snprintf(text + n, sizeof(text) - n, "%s%s %llu", n ? ", " : "", label,
-                                 (unsigned long long)json_number(free, json_text(size, "name")));
+                const char *name = json_text(size, "name"), *label = json_text(size, "label");
+                bool both = *label && !streq(label, name);
+                int k = snprintf(text + n, sizeof(text) - n, "%s%s%s%s%s %llu", n ? ", " : "", name,
+                                 both ? " (" : "", both ? label : "", both ? ")" : "",
+                                 (unsigned long long)json_number(free, name));
                 if (k < 0 || (size_t)k >= sizeof(text) - n)
                         break;
                 n += (size_t)k;

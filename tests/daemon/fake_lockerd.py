@@ -6,7 +6,9 @@ It is built from the interface description itself, so an argument of the wrong t
 the daemon. It knows no locks, no ledger and no rules beyond what the tests of lockerctl need: whether the real
 daemon does the right thing is the business of the scenario tests.
 
-    fake_lockerd.py ADDRESS CABINET.conf [--busy]        prints "ready" when it has the name
+    fake_lockerd.py ADDRESS CABINET.conf [--busy] [--heavy] [--calls FILE]
+
+prints "ready" when it has the name. --heavy: what a courier should take back stays inside; the FILE gets a line for every call of Cabinet's methods.
 """
 import configparser
 import re
@@ -79,7 +81,8 @@ def read_cabinet(path):
 
 
 class Fake:
-    def __init__(self, address, path, busy):
+    def __init__(self, address, path, busy, heavy=False, calls=None):
+        self.heavy, self.calls = heavy, calls
         self.bus = Gio.DBusConnection.new_for_address_sync(
             address, Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION,
             None, None)
@@ -141,6 +144,7 @@ class Fake:
                 self.put(label, 1, "stored")
                 self.put(label, 4, "recalled")
                 slot["Positions"][4][1] = "disabled"
+                slot["Positions"][4][6] = "hinge broken"
         for slot in self.slots.values():
             if slot["Board"] == "C":
                 slot["BoardOnline"] = False
@@ -172,6 +176,8 @@ class Fake:
                 handler = getattr(self, f"{interface}_{member}", None)
                 if not handler:
                     raise Refusal("Internal", "The stand-in does not do that.")
+                if interface == "Cabinet" and self.calls:
+                    print(member, *parameters.unpack(), file=self.calls, flush=True)
                 result = handler(obj, *parameters.unpack())
                 signature = "".join(a.signature for a in info.lookup_method(member).out_args)
                 invocation.return_value(GLib.Variant(f"({signature})", result) if signature else None)
@@ -259,7 +265,11 @@ class Fake:
         self.event("operator.opened", f"slot:{slot['Label']}", '{"why":"operator"}')
 
     def Slot_Disable(self, path, position, reason):
-        self.slot_of(path, position, reason).update(Service="disabled", ServiceReason=reason)
+        slot = self.slot_of(path, position, reason)
+        if position:
+            slot["Positions"][position - 1][1::5] = ["disabled", reason]
+        else:
+            slot.update(Service="disabled", ServiceReason=reason)
 
     def Slot_Enable(self, path, position, reason):
         self.slot_of(path, position, reason).update(Service="in", ServiceReason="")
@@ -268,7 +278,7 @@ class Fake:
         slot = self.slot_of(path, position, reason)
         if slot["Positions"][position - 1][4] != "unverified":
             raise Refusal("WrongState", "That cannot be done now.")
-        slot["Positions"][position - 1][4:] = ["free", 0] if found == "empty" else ["stored", slot["Positions"][position - 1][5]]
+        slot["Positions"][position - 1][4:6] = ["free", 0] if found == "empty" else ["stored", slot["Positions"][position - 1][5]]
 
     # --- Parcel ---
     def Parcel_Recall(self, path, reason):
@@ -344,9 +354,12 @@ class Fake:
 
     def Session_TakeBack(self, path):
         self.place(path, "09", 1)
-        self.prompt(path, 100, "returned", "Thank you.")
+        self.prompt(path, 100, "left-inside" if self.heavy else "returned", "Thank you.")
         self.prompt(path, 200, "done", "That was all. Thank you.")
         return ([(f"{ROOT}/parcel/21", "09", 1)],)
+
+    def Session_Reopen(self, path):
+        return self.sessions[path]["Slot"], self.sessions[path]["Position"]
 
     def Session_LiftLockout(self, path):
         self.lockouts.pop("terminal", None)
@@ -360,7 +373,8 @@ class Fake:
 
 
 def main():
-    fake = Fake(sys.argv[1], sys.argv[2], "--busy" in sys.argv)
+    calls = open(sys.argv[sys.argv.index("--calls") + 1], "w", encoding="utf-8") if "--calls" in sys.argv else None
+    fake = Fake(sys.argv[1], sys.argv[2], "--busy" in sys.argv, "--heavy" in sys.argv, calls)
     loop = GLib.MainLoop()
     Gio.bus_own_name_on_connection(fake.bus, NAME, Gio.BusNameOwnerFlags.NONE,
                                    lambda *_: print("ready", flush=True), lambda *_: sys.exit("the name is taken"))

@@ -186,6 +186,22 @@ class TestReading(Test):
         self.assertIn("no such parcel", self.refused(3, "parcel", "999"))
         self.assertIn("not the number", self.refused(2, "parcel", "x"))
 
+    def test_events_newest_are_read_from_the_end(self):
+        calls = tempfile.NamedTemporaryFile("r")
+        self.addCleanup(calls.close)
+        cabinet = Cabinet(self.conf, "--busy", "--calls", calls.name)
+        self.addCleanup(cabinet.close)
+        self.assertEqual(len(cabinet.run("events").stdout.splitlines()), 20)
+        self.assertEqual(len(cabinet.run("events", "-n", "3").stdout.splitlines()), 3)
+        self.assertEqual(len(cabinet.run("events", "-n", "3", "--after", "23").stdout.splitlines()), 2)
+        self.assertEqual(calls.read().splitlines(), ["GetEvents 5 1000", "GetEvents 22 1000", "GetEvents 23 1000"])
+
+    def test_reason_of_a_position_is_shown(self):
+        self.ok("disable", "01/1", "-r", "lid broken")
+        self.assertRegex(self.ok("slots", "01"), r"01/1 +disabled .*lid broken\n")
+        self.assertIn("! 01   position 1 is out of service: lid broken\n", self.ok("map"))
+        self.assertEqual(self.json("slots", "01")[0]["positions"][0]["reason"], "lid broken")
+
     def test_events_newest_and_after_choose(self):
         self.assertEqual([e["sequence"] for e in self.lines(self.ok("events", "--json", "-n2"))], [24, 25])
         self.assertEqual([e["sequence"] for e in self.lines(self.ok("--json", "events", "--after", "23"))], [24, 25])
@@ -357,16 +373,39 @@ class TestSessions(Test):
         self.assertEqual(self.cabinet.run(*arguments, stdin="wrong horse\n").returncode, 6)
         self.assertEqual(self.cabinet.run(*arguments, "--slot", "01", stdin="x\n").returncode, 2)
 
+    def test_timeout_ends_the_waiting_with_12(self):
+        result = self.deposit("--size", "S", "--waybill", "WAIT", "--timeout", "1", "--json")
+        self.assertEqual((result.returncode, self.lines(result.stdout)[-1]["error"]), (12, "TimedOut"))
+        self.assertEqual(self.deposit("--size", "S", "--timeout", "9").returncode, 0)
+        for wrong in (["--timeout", "0"], ["--timeout", "soon"], ["--timeout", "99999"], ["--timeout", "3", "--no-wait"]):
+            self.assertEqual(self.deposit("--size", "S", *wrong).returncode, 2, wrong)
+
+    def test_lockout_is_lifted_by_a_courier_without_reason(self):
+        lift = ["lockout", "lift", "--courier", "4711", "--stdin"]
+        self.assertEqual(self.cabinet.run(*lift, stdin="1111\n").returncode, 6)
+        self.assertIn("terminal", [l["subject"] for l in self.json("lockout")])
+        self.assertEqual(self.json(*lift, stdin="2468\n"), {"done": "lockout lift", "courier": "4711"})
+        self.assertEqual([l["subject"] for l in self.json("lockout")], ["claim:slot:12"])
+        self.assertEqual(self.cabinet.run(*lift, "--reason", "x", stdin="2468\n").returncode, 2)
+        self.assertEqual(self.cabinet.run("lockout", "lift", "terminal", *lift[2:], stdin="2468\n").returncode, 2)
+        self.assertEqual(self.cabinet.run("lockout", "--courier", "4711").returncode, 2)
+
     def test_take_back_follows_to_the_last(self):
         result = self.cabinet.run("take-back", "--courier", "1", "--stdin", stdin="2468\n")
         self.assertEqual((result.returncode, result.stdout.splitlines()[-1]), (0, "That was all. Thank you."))
+
+    def test_take_back_of_what_was_left_inside_exits_12(self):
+        cabinet = Cabinet(self.conf, "--busy", "--heavy")
+        self.addCleanup(cabinet.close)
+        result = cabinet.run("take-back", "--courier", "1", "--stdin", stdin="2468\n")
+        self.assertEqual((result.returncode, result.stdout.splitlines()[-1]), (12, "That was all. Thank you."))
 
     def test_secret_typed_on_a_terminal_is_not_echoed(self):
         pid, fd = pty.fork()
         if pid == 0:
             os.execve(LOCKERCTL, [LOCKERCTL, "deposit", "--courier", "1", "--size", "S"], self.cabinet.environment())
         text = b""
-        sent = False
+        sent = [b"2468\n", b"o\n", b"\n"]
         while True:
             ready, _, _ = select.select([fd], [], [], 10)
             self.assertTrue(ready, text)
@@ -377,15 +416,15 @@ class TestSessions(Test):
             if not data:
                 break
             text += data
-            if b"PIN: " in text and not sent:
+            steps = [b"PIN: " in text, b"Enter alone: done" in text, b"Open again: slot 01" in text]
+            if sum(steps) > 3 - len(sent):
                 time.sleep(0.2)  # the echo is taken away after the question
-                os.write(fd, b"2468\n")
-                sent = True
+                os.write(fd, sent.pop(0))
         os.close(fd)
         self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0, text)
         self.assertNotIn(b"2468", text)
         self.assertIn("K7F 2QX".encode(), text)
-        self.assertIn(b"s = too small", text)
+        self.assertIn(b"s too small", text)
 
     def test_secret_without_terminal_or_stdin_exits_2(self):
         result = subprocess.run([LOCKERCTL, "deposit", "--courier", "1", "--size", "S"], stdin=subprocess.DEVNULL,
