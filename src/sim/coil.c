@@ -27,6 +27,19 @@ void coils_init(Board *b) {
         }
 }
 
+/* A place on a supply rests after a pulse; where several may be on at once, the others' places are not
+ * touched by that. */
+static unsigned resting(const Supply *s, uint64_t at, uint64_t *ret_last) {
+        unsigned n = 0;
+
+        *ret_last = 0;
+        for (unsigned i = 0; i < SUPPLY_ENDS; i++) {
+                n += s->ends[i] && at + TOLERANCE + s->cooldown / 10 < s->ends[i] + s->cooldown;
+                *ret_last = MAX(*ret_last, s->ends[i]);
+        }
+        return n;
+}
+
 static void switched_on(Coil *c, uint64_t at) {
         Supply *s = c->board->supply;
 
@@ -34,16 +47,17 @@ static void switched_on(Coil *c, uint64_t at) {
                 object(c->sim, at, "no-lock", c->board, "coil %s:%u is switched on, but no lock hangs on it",
                        c->board->name, c->index + 1);
         if (s) {
+                uint64_t last;
                 s->n_active++;
                 if (s->n_active > s->max_active)
                         object(c->sim, at, "supply", c->board,
                                "coil %s:%u makes %u on supply %s, which carries %u", c->board->name,
                                c->index + 1, s->n_active, s->name, s->max_active);
-                else if (s->last_end && at + TOLERANCE + s->cooldown / 10 < s->last_end + s->cooldown)
+                else if (s->n_active + resting(s, at, &last) > s->max_active)
                         object(c->sim, at, "cooldown", c->board,
                                "coil %s:%u comes %u ms after the last pulse of supply %s, which rests %u ms",
                                c->board->name, c->index + 1,
-                               at > s->last_end ? (unsigned)((at - s->last_end) / NSEC_PER_MSEC) : 0, s->name,
+                               at > last ? (unsigned)((at - last) / NSEC_PER_MSEC) : 0, s->name,
                                (unsigned)(s->cooldown / NSEC_PER_MSEC));
         }
         loop_arm(&c->sim->loop, &c->limit, at + c->board->profile->max_pulse + TOLERANCE);
@@ -66,7 +80,8 @@ void coil_set(Coil *c, bool on, uint64_t at) {
                 loop_disarm(&c->sim->loop, &c->limit);
                 if (s) {
                         s->n_active--;
-                        s->last_end = MAX(s->last_end, at);
+                        s->ends[s->next_end] = at;
+                        s->next_end = (s->next_end + 1) % SUPPLY_ENDS;
                 }
         }
         if (c->place)

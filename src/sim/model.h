@@ -30,11 +30,14 @@ typedef struct Profile {
         unsigned identify_function, identify_address, identify_value;
 } Profile;
 
+#define SUPPLY_ENDS 16 /* cabinet.conf allows no greater MaxActive */
+
 typedef struct Supply {
         char *name;
         unsigned max_active, n_active;
-        uint64_t cooldown; /* ns */
-        uint64_t last_end; /* when the last pulse ended; 0 = none yet */
+        uint64_t cooldown;          /* ns */
+        uint64_t ends[SUPPLY_ENDS]; /* when the last pulses ended, in turn; 0 = none yet */
+        unsigned next_end;
 } Supply;
 
 typedef struct Coil {
