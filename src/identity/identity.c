@@ -4,6 +4,7 @@
 #include "identity/identity.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/message-ids.h"
 #include "base/text.h"
 #include "identity/hash_wire.h"
 
@@ -270,7 +271,8 @@ static int on_socket(sd_event_source *s, int fd, uint32_t revents, void *userdat
         if (take_answer(i))
                 go_on(i);
         else {
-                log_warning("lockerd-hash ended or said something unexpected; it is replaced");
+                log_message(LOG_WARNING, LOCKERD_MESSAGE_WORKER_REPLACED, NULL,
+                            "lockerd-hash ended or said something unexpected; it is replaced");
                 give_up_worker(i);
         }
         return 0;
@@ -294,8 +296,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         Identity *i = userdata;
 
         if (i->jobs) {
-                log_error("lockerd-hash took longer than %d s; it is replaced",
-                          (int)(JOB_USEC / USEC_PER_SEC));
+                log_message(LOG_ERR, LOCKERD_MESSAGE_WORKER_REPLACED, NULL,
+                            "lockerd-hash took longer than %d s; it is replaced", (int)(JOB_USEC / USEC_PER_SEC));
                 give_up_worker(i);
         } else
                 stop_worker(i);

@@ -153,8 +153,10 @@ void commands_start(Locks *l) {
                 for (int b = 0; b < c->n_boards; b++)
                         if (c->boards[b].supply == s)
                                 longest = MAX(longest, profile_of(l, b)->max_pulse_ms);
+                /* A pulse of the run before may just have begun, and the supply rests after that one too. */
                 supply_init(&l->supplies[s].state, c->supplies[s].max_active,
-                            c->supplies[s].cooldown_ms * USEC_PER_MSEC, t + longest * USEC_PER_MSEC);
+                            c->supplies[s].cooldown_ms * USEC_PER_MSEC,
+                            t + (longest + c->supplies[s].cooldown_ms) * USEC_PER_MSEC);
         }
 }
 
@@ -165,7 +167,7 @@ static void supply_look(Locks *l, int supply, uint64_t t) {
                 if (l->cabinet->boards[i].supply == supply && !l->boards[i].all_off)
                         return;
         if (!s->cleared && s->state.n_active == 0)
-                s->state.not_before = MIN(s->state.not_before, t);
+                s->state.not_before = MIN(s->state.not_before, t + s->state.cooldown_usec);
         s->cleared = true;
 }
 

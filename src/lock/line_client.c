@@ -2,6 +2,7 @@
 #include "lock/line_client.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/message-ids.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -269,7 +270,9 @@ static void beat(LineClient *c) {
         WireId ping = {.id = c->beats++};
 
         if (c->unanswered++ >= UNANSWERED + c->patience) {
-                log_error("The worker of line %s hangs; it is replaced", c->cabinet->lines[c->line].name);
+                log_message(LOG_ERR, LOCKERD_MESSAGE_WORKER_REPLACED,
+                            (const char *const[]){"LOCKERD_LINE", c->cabinet->lines[c->line].name, NULL},
+                            "The worker of line %s hangs; it is replaced", c->cabinet->lines[c->line].name);
                 (void)kill(c->pid, SIGKILL);
                 c->unanswered = 0;
         }

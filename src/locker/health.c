@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#define CLOCK_EVERY_USEC (60 * USEC_PER_SEC)
+
 static const struct {
         const char *state, *event, *message_id;
         int priority;
@@ -59,6 +61,23 @@ void health_line(void *userdata, int line, bool working, const char *sentence) {
                             l->cabinet->lines[line].name, sentence ? sentence : "failed");
         l->lines[line] = working;
         snprintf(l->line_sentences[line], sizeof(l->line_sentences[line]), "%s", sentence ? sentence : "");
+        notify_health(l);
+}
+
+/* Looked at now and then: the kernel tells nobody when its clock is lost or found. */
+void clock_tick(Locker *l, const Now *now) {
+        if (now->boot_usec < l->clock_at)
+                return;
+        l->clock_at = now->boot_usec + CLOCK_EVERY_USEC;
+        if (l->clock_known && l->clock_synced == now->synced)
+                return;
+        if (!now->synced)
+                log_message(LOG_NOTICE, LOCKERD_MESSAGE_CLOCK_UNSYNCED, NULL,
+                            "The wall clock is not synchronised; events say so, and codes are judged by it all the same");
+        else if (l->clock_known)
+                log_notice("The wall clock is synchronised again");
+        l->clock_known = true;
+        l->clock_synced = now->synced;
         notify_health(l);
 }
 

@@ -148,6 +148,7 @@ void locker_tick(Locker *l) {
         lockouts_tick(l, &now);
         if (now.boot_usec >= l->storage_at)
                 storage_check(l, &now);
+        clock_tick(l, &now);
         checkpoint_tick(l, &now);
 }
 
@@ -156,6 +157,7 @@ uint64_t locker_next_deadline(const Locker *l) {
 
         next = MIN(next, sessions_next_deadline(l));
         next = MIN(next, MIN(l->lockouts_at, l->storage_at));
+        next = MIN(next, l->clock_at);
         next = MIN(next, l->checkpoint_at);
         return l->recovered ? next : MIN(next, l->recover_at);
 }

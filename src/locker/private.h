@@ -121,6 +121,8 @@ struct Locker {
 
         bool recovered; /* what a former run left open has been settled or marked */
         uint64_t recover_at, lockouts_at, checkpoint_at, storage_at;
+        uint64_t clock_at;
+        bool clock_known, clock_synced; /* what was last said of the wall clock */
         bool storage_low;    /* no deposits */
         bool ledger_failing; /* the last write failed */
         int64_t wall_floor;  /* latest time the ledger has seen */
@@ -227,6 +229,7 @@ void people_give_up(Locker *l);
 
 /* --- health (health.c) --- */
 void health_board(void *userdata, int board, BoardHealth health, const char *sentence);
+void clock_tick(Locker *l, const Now *now);
 void health_line(void *userdata, int line, bool working, const char *sentence);
 
 /* --- storage (storage.c) --- */
