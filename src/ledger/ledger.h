@@ -44,6 +44,7 @@ Ledger *ledger_free(Ledger *l);
 DEFINE_CLEANUP(Ledger *, ledger_free);
 /* Checks the whole file, read-only: 0 or -EUCLEAN with a detail. */
 int ledger_check_file(const char *path, char **ret_detail);
+unsigned ledger_schema_version(void); /* what this lockerd writes */
 Vault *ledger_vault(Ledger *l);
 const char *ledger_path(const Ledger *l);
 

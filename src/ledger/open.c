@@ -309,6 +309,10 @@ static int open_steps(Ledger *l, Trouble *t) {
         return r;
 }
 
+unsigned ledger_schema_version(void) {
+        return (unsigned)ledger_n_migrations;
+}
+
 int ledger_open(Ledger **ret, const char *path, Vault *vault, LedgerProblem *ret_problem, char **ret_detail) {
         Trouble t = {0};
         Ledger *l = calloc(1, sizeof(*l));

@@ -87,11 +87,17 @@ static void say(Health *h, const char *kind, const char *name, const char *state
         snprintf(h->sentence, sizeof(h->sentence), "%s", sentence);
 }
 
+void locker_set_backend_health(Locker *l, const char *state, const char *sentence) {
+        l->backend_state = state;
+        snprintf(l->backend_sentence, sizeof(l->backend_sentence), "%s", sentence ? sentence : "");
+        notify_health(l);
+}
+
 int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         const Cabinet *c = l->cabinet;
         Now now = l->now();
         size_t n = 0;
-        Health *all = calloc((size_t)(3 + c->n_lines + c->n_boards), sizeof(*all));
+        Health *all = calloc((size_t)(4 + c->n_lines + c->n_boards), sizeof(*all));
 
         if (!all)
                 return -ENOMEM;
@@ -100,6 +106,8 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         say(&all[n++], "storage", NULL, l->storage_low ? "degraded" : "ok",
             l->storage_low ? "The disk is nearly full: no deposits until space is freed." : "");
         say(&all[n++], "clock", NULL, now.synced ? "ok" : "degraded", now.synced ? "" : "The wall clock is not synchronised.");
+        if (l->backend_state)
+                say(&all[n++], "backend", NULL, l->backend_state, l->backend_sentence);
         for (int i = 0; i < c->n_lines; i++)
                 say(&all[n++], "line", c->lines[i].name, l->lines[i] ? "ok" : "failed", l->line_sentences[i]);
         for (int i = 0; i < c->n_boards; i++)

@@ -193,6 +193,8 @@ typedef struct Health {
 } Health;
 /* Fills fresh memory. */
 int locker_health(Locker *l, Health **ret, size_t *ret_n);
+/* What the backend's door says of itself, for the list of health: "ok", "degraded"; NULL: there is no backend. */
+void locker_set_backend_health(Locker *l, const char *state, const char *sentence);
 int locker_free_positions(Locker *l, unsigned *ret_by_size /* [n_sizes] */);
 uint64_t locker_lockout_seconds(const Locker *l, const LockoutRow *row); /* 0: not locked */
 bool locker_expired(const Locker *l, const ParcelRow *p);

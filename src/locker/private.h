@@ -121,6 +121,8 @@ struct Locker {
 
         bool recovered; /* what a former run left open has been settled or marked */
         uint64_t recover_at, lockouts_at, checkpoint_at, storage_at;
+        const char *backend_state; /* NULL: no backend */
+        char backend_sentence[160];
         uint64_t clock_at;
         bool clock_known, clock_synced; /* what was last said of the wall clock */
         bool storage_low;    /* no deposits */

@@ -15,7 +15,3 @@ int sync_new(Sync **ret, sd_event *event, Locker *locker, const Settings *settin
 /* Publishes "offline" and leaves; waits at most a second. */
 Sync *sync_free(Sync *s);
 DEFINE_CLEANUP(Sync *, sync_free);
-/* To be chained with the bus's listener. userdata: the Sync. */
-extern const LockerListener sync_listener;
-/* "ok", "degraded" (not connected, since when and why), "off". */
-void sync_health(const Sync *s, const char **ret_state, char ret_sentence[160]);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the backend's side share. Data flows one way each: out (drain.c, state.c) and in (inbox.c → commands.c → answer). */
+#pragma once
+
+#include "base/log.h"
+#include "base/text.h"
+#include "core/access.h"
+#include "sync/codec.h"
+#include "sync/mqtt_client.h"
+#include "sync/sync.h"
+
+#define TOPIC_MAX 256
+
+/* Tokens of publications: events by their sequence number, the rest above. */
+#define TOKEN_NOBODY  0
+#define TOKEN_REPLAY  (UINT64_C(1) << 62)
+#define TOKEN_STATE   (UINT64_C(1) << 63)
+
+typedef struct Running Running;
+
+/* The outbox on its way: events [acknowledged + 1 … sent] are under way, those marked have been acknowledged out of turn. */
+typedef struct Drain {
+        uint64_t acknowledged, sent;
+        uint64_t stored;       /* acknowledged in the ledger, too: written in batches */
+        unsigned window;       /* how many may be under way now */
+        uint8_t *marks;        /* [settings window], ring by sequence */
+        uint64_t replay_next, replay_to; /* 0: nothing is replayed */
+        uint64_t replay_acknowledged;
+        uint64_t offline_until; /* events up to here were recorded before the connection came up */
+        uint64_t flush_at;     /* boot µs: write what was acknowledged */
+} Drain;
+
+struct Sync {
+        sd_event *event;
+        sd_event_source *timer, *defer;
+        Locker *locker;
+        Ledger *ledger;
+        const Settings *settings;
+        const char *cabinet;
+        MqttClient *client;
+        KeyRing *ring;
+        Drain drain;
+        Running *running; /* commands whose answer is awaited */
+        bool connected, ever_connected;
+        bool resumed; /* stored commands have been looked through; before that new ones are only stored */
+        int64_t started_usec;     /* wall */
+        bool state_dirty;
+        uint64_t state_at;        /* boot µs: not before */
+        uint64_t forget_at;
+};
+
+void sync_wake(Sync *s); /* look for work soon, from the event loop */
+int sync_last_event(Sync *s, uint64_t *ret_sequence);
+
+/* out: events (drain.c) */
+int drain_init(Sync *s);
+void drain_done(Sync *s);
+void drain_link(Sync *s, bool connected, unsigned receive_maximum);
+void drain_acknowledged(Sync *s, uint64_t token);
+void drain_pump(Sync *s, uint64_t now_boot);
+uint64_t drain_next_deadline(const Sync *s);
+void drain_replay(Sync *s, uint64_t from, uint64_t to);
+
+/* out: the retained state (state.c) */
+void state_publish(Sync *s);
+char *state_will(const Sync *s);
+void state_topic(const Sync *s, char ret[TOPIC_MAX]);
+
+/* in: commands (inbox.c) */
+void inbox_message(Sync *s, const MqttMessage *m);
+void inbox_recover(Sync *s);
+void inbox_forget(Sync *s);
+void inbox_done(Sync *s);
+/* Exactly once per running command. result is stolen. */
+void inbox_answer(Running *r, int refusal_or_errno, const char *detail, json_t *result);
+
+/* What a command does (commands.c). Answers now or later through inbox_answer(). */
+struct Running {
+        Running *next;
+        Sync *sync;
+        Command command;
+        char actor[80];
+        unsigned callers; /* CALLER_BACKEND, CALLER_SIGNED */
+        char *response_topic, *correlation;
+        bool answered;
+};
+void command_run(Running *r);
+int command_act(const char *name, Act *ret); /* -ENOENT: no such command */

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sync/private.h"
+#include "sync/jws.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* The retained state follows changes at this distance: a busy cabinet is still one message a second. */
+#define STATE_EVERY_USEC   USEC_PER_SEC
+#define SETTLED_EVERY_USEC (100 * USEC_PER_MSEC)
+#define FORGET_EVERY_USEC  (3600 * USEC_PER_SEC)
+
+int sync_last_event(Sync *s, uint64_t *ret_sequence) {
+        char head[AUDIT_HEAD_MAX];
+        int r = ledger_audit_head(s->ledger, head);
+
+        if (r < 0)
+                return r;
+        *ret_sequence = strtoull(head, NULL, 10); /* events and audit rows come in pairs */
+        return 0;
+}
+
+void sync_wake(Sync *s) {
+        (void)sd_event_source_set_enabled(s->defer, SD_EVENT_ONESHOT);
+}
+
+static void arm(Sync *s) {
+        uint64_t next = MIN(drain_next_deadline(s), s->forget_at);
+
+        if (s->connected && s->state_dirty)
+                next = MIN(next, s->state_at);
+        if (!s->resumed)
+                next = MIN(next, clock_now().boot_usec + SETTLED_EVERY_USEC);
+        (void)sd_event_source_set_time(s->timer, next);
+        (void)sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+}
+
+static void work(Sync *s) {
+        uint64_t now = clock_now().boot_usec;
+
+        drain_pump(s, now);
+        if (!s->resumed && locker_is_settled(s->locker)) {
+                s->resumed = true;
+                inbox_recover(s);
+        }
+        if (s->connected && s->state_dirty && now >= s->state_at) {
+                s->state_dirty = false;
+                s->state_at = now + STATE_EVERY_USEC;
+                state_publish(s);
+        }
+        if (now >= s->forget_at) {
+                s->forget_at = now + FORGET_EVERY_USEC;
+                inbox_forget(s);
+        }
+        arm(s);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        work(userdata);
+        return 0;
+}
+
+static int on_defer(sd_event_source *source, void *userdata) {
+        work(userdata);
+        return 0;
+}
+
+/* --- the network --- */
+
+static void on_link(void *userdata, bool connected, unsigned receive_maximum, const char *sentence) {
+        Sync *s = userdata;
+
+        if (connected != s->connected || !s->ever_connected)
+                log_info("Backend: %s", sentence);
+        s->connected = connected;
+        s->ever_connected |= connected;
+        locker_set_backend_health(s->locker, connected ? "ok" : "degraded", sentence);
+        drain_link(s, connected, receive_maximum);
+        s->state_dirty = true;
+        s->state_at = 0;
+        sync_wake(s);
+}
+
+static void on_acknowledged(void *userdata, uint64_t token) {
+        Sync *s = userdata;
+
+        if (token != TOKEN_STATE && token != TOKEN_NOBODY)
+                drain_acknowledged(s, token);
+        sync_wake(s);
+}
+
+static void on_message(void *userdata, const MqttMessage *m) {
+        inbox_message(userdata, m);
+}
+
+static const MqttHandlers mqtt_handlers = {
+        .link = on_link, .acknowledged = on_acknowledged, .message = on_message};
+
+/* --- the cabinet --- */
+
+static void changed(Sync *s) {
+        s->state_dirty = true;
+        sync_wake(s);
+}
+
+static void on_slot(void *userdata, int slot) {
+        changed(userdata);
+}
+
+static void on_parcel(void *userdata, uint64_t id) {
+        changed(userdata);
+}
+
+static void on_health(void *userdata) {
+        changed(userdata);
+}
+
+static void on_event(void *userdata, const EventRow *event) {
+        changed(userdata);
+}
+
+static const LockerListener sync_listener = {
+        .slot = on_slot, .parcel = on_parcel, .health = on_health, .event = on_event};
+
+/* --- start and stop --- */
+
+static void complain_about_key(void *userdata, const char *line) {
+        log_warning("Signing keys: %s", line);
+}
+
+
+static int connect_client(Sync *s) {
+        _cleanup_free_ char *will = state_will(s);
+        char topic[TOPIC_MAX], filter[TOPIC_MAX];
+        const char *const subscriptions[] = {filter, NULL};
+        const MqttOptions options = {.settings = &s->settings->mqtt,
+                                     .worker_directory = s->settings->worker_directory,
+                                     .cabinet = s->cabinet,
+                                     .will_topic = topic,
+                                     .will = will,
+                                     .subscriptions = subscriptions};
+
+        if (!will)
+                return -ENOMEM;
+        state_topic(s, topic);
+        snprintf(filter, sizeof(filter), "lockerd/v1/%s/command/+", s->cabinet);
+        return mqtt_client_new(&s->client, s->event, &options, &mqtt_handlers, s);
+}
+
+static int add_sources(Sync *s) {
+        int r = sd_event_add_time(s->event, &s->timer, CLOCK_BOOTTIME, 0, 1, on_timer, s);
+
+        if (r >= 0)
+                r = sd_event_add_defer(s->event, &s->defer, on_defer, s);
+        /* Locks and people first: the backend has time. */
+        if (r >= 0)
+                r = sd_event_source_set_priority(s->defer, SD_EVENT_PRIORITY_NORMAL + 20);
+        return r < 0 ? r : sd_event_source_set_enabled(s->defer, SD_EVENT_ONESHOT);
+}
+
+int sync_new(Sync **ret, sd_event *event, Locker *locker, const Settings *settings) {
+        _cleanup_(sync_freep) Sync *s = NULL;
+        int r;
+
+        *ret = NULL;
+        if (!settings->mqtt.host)
+                return 0;
+        s = calloc(1, sizeof(*s));
+        if (!s)
+                return -ENOMEM;
+        *s = (Sync){.event = sd_event_ref(event),
+                    .locker = locker,
+                    .ledger = locker_ledger(locker),
+                    .settings = settings,
+                    .cabinet = locker_cabinet(locker)->number,
+                    .started_usec = clock_now().wall_usec,
+                    .state_dirty = true,
+                    .drain.flush_at = USEC_INFINITY};
+        r = key_ring_load(&s->ring, settings->mqtt.signing_keys, complain_about_key, s);
+        if (r >= 0)
+                r = drain_init(s);
+        if (r >= 0)
+                r = add_sources(s);
+        if (r >= 0)
+                r = connect_client(s);
+        if (r < 0)
+                return log_error_errno(r, "Cannot prepare the backend's side");
+        r = locker_add_listener(locker, &sync_listener, s);
+        if (r < 0)
+                return r;
+        locker_set_backend_health(locker, "degraded", "Not connected yet.");
+        *ret = steal_ptr(s);
+        return 0;
+}
+
+Sync *sync_free(Sync *s) {
+        if (!s)
+                return NULL;
+        locker_remove_listener(s->locker, s);
+        mqtt_client_free(s->client);
+        if (s->drain.marks)
+                drain_done(s);
+        sd_event_source_unref(s->timer);
+        sd_event_source_unref(s->defer);
+        sd_event_unref(s->event);
+        inbox_done(s);
+        key_ring_free(s->ring);
+        free(s);
+        return NULL;
+}
