@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Something breaks: the rest goes on working, and what is broken can be seen."""
+import os
+import re
+import signal
+import time
+
+from daemonlib import main, wait
+from lockersim import LockSim
+from people import Scenario
+
+
+def workers(pid, name="lockerd-line"):
+    """Process ids of the daemon's workers."""
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{entry}/stat", encoding="ascii", errors="replace") as f:
+                text = f.read()
+        except OSError:
+            continue
+        inside, rest = text[text.index("(") + 1:text.rindex(")")], text[text.rindex(")") + 2:].split()
+        if int(rest[1]) == pid and inside == name and rest[0] != "Z":
+            found.append(int(entry))
+    return sorted(found)
+
+
+class Faults(Scenario):
+    settings = {"Session": {"ReopenGrace": "0", "AnswerTimeout": "1s"}}
+
+    def health(self, component):
+        return self.admin.health()[component][0]
+
+    def test_killed_line_worker_is_replaced(self):
+        """Requirement: F4"""
+        put = self.store()
+        [worker] = workers(self.cabinet.daemon.pid)
+        os.kill(worker, signal.SIGKILL)
+        wait(lambda: workers(self.cabinet.daemon.pid) not in ([], [worker]), "another worker")
+        wait(lambda: self.health("line:left") == "ok" and self.health("board:A") == "ok", "good health")
+        self.admin.wait_slot(put.slot, Door="locked", BoardOnline=True)
+        self.collect(put.receipt["code"])
+        self.assertIsNone(self.cabinet.daemon.poll())
+
+    def test_worker_killed_in_mid_pulse_leaves_nothing_energised(self):
+        """The worker would have switched the coil off; its successor does, and the person gets an honest answer.
+
+        Requirement: F4, F6, F1
+        """
+        put = self.store()
+        self.sim.do("block 01")
+        session = self.recipient(put.receipt["code"])
+        pending = session.begin("Collect", "o", "/")
+        self.sim.wait("01", coil=True)
+        [worker] = workers(self.cabinet.daemon.pid)
+        os.kill(worker, signal.SIGKILL)
+        self.sim.wait("01", coil=False, timeout=2)
+        wait(lambda: pending.done, "an answer")
+        self.assertRaises(Exception, pending.result)
+        self.assertIn(self.admin.parcel(put.parcel)["State"], ("stored", "unverified"))
+        wait(lambda: self.health("board:A") == "ok", "good health")
+        self.assertEqual(self.energised(), {})
+        # What the board's own guard would have cut: no more than the time that a new worker takes.
+        for o in self.sim.objections():
+            self.assertEqual(o["kind"], "too-long", o)
+        self.sim.do("clear", "unblock 01")
+        time.sleep(0.2)
+        if self.sim.place("01")["door"] == "open":
+            self.push("01")
+        self.admin.wait_slot("01", Door="locked")
+        self.collect(put.receipt["code"])
+
+    def test_hash_worker_killed_is_started_again(self):
+        """Requirement: F4, C3"""
+        self.courier().end()
+        for pid in workers(self.cabinet.daemon.pid, "lockerd-hash"):
+            os.kill(pid, signal.SIGKILL)
+        self.courier().end()
+        self.store()
+
+    def test_line_is_unplugged_and_comes_back(self):
+        """Requirement: F4"""
+        put = self.store()
+        code = put.receipt["code"]
+        self.sim.stop()
+        wait(lambda: self.health("board:A") == "failed", "the board's failure")
+        states = self.admin.health()
+        self.assertEqual((states["line:left"][0], states["ledger"][0]), ("failed", "ok"), states)
+        self.assertTrue(states["line:left"][1] and states["board:A"][1], "a sentence for each")
+        self.assertRefused("BoardOffline", self.recipient(code).collect)
+        self.assertRefused("NoFreePosition", self.courier().deposit, size="S")
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "stored")
+        self.assertEqual(self.admin.cabinet("FreePositions"), {"S": 0, "M": 0, "L": 0})
+        # The adapter is plugged in again.
+        self.sim = self.cabinet.sim = LockSim(self.cabinet.cabinet_path, self.cabinet.build, fast=True)
+        wait(lambda: self.health("board:A") == "ok" and self.health("line:left") == "ok", "good health")
+        self.admin.wait_slot(put.slot, Door="locked", BoardOnline=True)
+        self.sim.do("auto 01 close 500")
+        session = self.recipient(code)
+        session.collect()
+        session.accept()
+        session.wait_prompt("collected")
+
+    def test_bad_line_is_slow_but_right(self):
+        """Lost, damaged, doubled and stale answers and noise: deposits and pickups take longer and open nothing else.
+
+        Requirement: F4, F1, A4
+        """
+        self.courier().end()
+        self.sim.do("board A drop 4", "board A damage 4", "board A double 4", "board A stale 4", "line left noise 4")
+        with self.only("01", "02"):
+            puts = [self.store() for _ in range(2)]
+            self.assertEqual([p.slot for p in puts], ["01", "02"])
+            for put in puts:
+                self.collect(put.receipt["code"])
+        self.assertEqual(self.sim.objections(), [])
+        self.sim.do("board A normal", "line left normal")
+
+
+def with_shared_m(text):
+    """cabinet-60 with nothing but the shared slots in size M."""
+    return re.sub(r"(\[Slot 4[19]-\d+\]\n)Size=M", r"\1Size=S", text)
+
+
+class TwoLines(Scenario):
+    cabinet_file = "cabinet-60.conf"
+    edit = staticmethod(with_shared_m)
+    settings = {"Session": {"ReopenGrace": "0", "AnswerTimeout": "1s"}}
+
+    def test_dead_board_leaves_the_rest_working(self):
+        """Boards A and B are on one line: A dies, B, C and D go on; only what hangs on A is refused.
+
+        Requirement: F4, F2
+        """
+        on_a = self.store(size="S")
+        on_b = self.store(size="L")
+        self.assertEqual((self.admin.slot(on_a.slot)["Board"], self.admin.slot(on_b.slot)["Board"]), ("A", "B"))
+        mark = self.last_event()
+        self.sim.do("board A silent")
+        wait(lambda: self.admin.health()["board:A"][0] == "failed", "board A's failure")
+        self.assertEqual({k: v[0] for k, v in self.admin.health().items() if k.startswith(("board", "line"))},
+                         {"board:A": "failed", "board:B": "ok", "board:C": "ok", "board:D": "ok", "line:north": "ok", "line:south": "ok"})
+        self.wait_event("board.offline", after=mark, board="A")
+        self.assertFalse(self.admin.slot("01")["BoardOnline"])
+        self.assertTrue(self.admin.slot("51")["BoardOnline"])
+        with self.only():
+            self.assertRefused("BoardOffline", self.recipient(on_a.receipt["code"]).collect)
+        self.collect(on_b.receipt["code"])
+        put = self.store(size="S")
+        self.assertEqual(self.admin.slot(put.slot)["Board"], "B", "a small parcel goes where a lock answers")
+        self.assertEqual(self.admin.parcel(on_a.parcel)["State"], "stored")
+        self.sim.do("board A normal")
+        wait(lambda: self.admin.health()["board:A"][0] == "ok", "board A's return")
+        self.wait_event("board.online", after=mark, board="A")
+        self.admin.wait_slot(on_a.slot, Door="locked")
+        self.collect(on_a.receipt["code"])
+
+    def test_position_whose_own_board_is_dead(self):
+        """The slot's door could be opened, the position inside could not: nothing is opened for it, and nothing offered there.
+
+        Requirement: F4, F2, A4
+        """
+        for label in ("P1", "P2", "P3"):
+            self.admin.disable(label)
+        put = self.store(size="M")
+        self.assertEqual(put.slot, "P4")
+        self.sim.do("board D silent")
+        wait(lambda: self.admin.health()["board:D"][0] == "failed", "board D's failure")
+        with self.only():
+            self.assertRefused("BoardOffline", self.recipient(put.receipt["code"]).collect)
+            self.assertRefused("BoardOffline", self.admin.open_slot, "P4", put.position)
+            self.assertRefused("NoFreePosition", self.courier().deposit, size="M", larger=False)
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "stored")
+        self.sim.do("board D normal")
+        wait(lambda: self.admin.health()["board:D"][0] == "ok", "board D's return")
+        wait(lambda: self.admin.position("P4", put.position)[2:4] == ("locked", "occupied"), "the sensors")
+        self.collect(put.receipt["code"])
+
+    def test_presence_sensor_that_is_silent_offers_nothing(self):
+        """P1 and P2 have their sensors on board C: without it nobody knows whether a position is empty. Pickups still work.
+
+        Requirement: F2, F4
+        """
+        put = self.store(size="M")
+        self.assertEqual(put.slot, "P1")
+        self.sim.do("board C silent")
+        wait(lambda: self.admin.position("P1", 2)[3] == "unknown", "the sensors' silence")
+        other = self.store(size="M")
+        self.assertEqual(other.slot, "P3")
+        session = self.recipient(put.receipt["code"])
+        place = session.collect()
+        self.take(place)
+        session.accept()
+        self.shut(place)
+        session.wait_prompt("collected")
+
+
+main()

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon is killed in every step and started again: what sensors settle is settled, the rest is called unverified, nothing is guessed."""
+import contextlib
+import re
+import sqlite3
+
+from daemonlib import DBusError, main, wait
+from people import Scenario
+
+
+def with_shared_m(text):
+    """cabinet-60 with nothing but the shared slots in size M; these have presence sensors."""
+    return re.sub(r"(\[Slot 4[19]-\d+\]\n)Size=M", r"\1Size=S", text)
+
+
+class Restarts(Scenario):
+    settings = {"Session": {"ReopenGrace": "0", "AnswerTimeout": "1s"}}
+
+    def rows(self, sql, *arguments):
+        with contextlib.closing(sqlite3.connect(f"file:{self.cabinet.ledger}?mode=ro", uri=True)) as db:
+            return db.execute(sql, arguments).fetchall()
+
+    @contextlib.contextmanager
+    def down(self):
+        """kill -9, what people do meanwhile, and a start that opens nothing by itself."""
+        self.cabinet.kill_daemon()
+        yield
+        before = {name: slot["pulses"] for name, slot in self.sim.state()["slots"].items()}
+        self.cabinet.start_daemon()
+        # Done when nothing waits to be settled any more.
+        wait(lambda: not self.rows("SELECT 1 FROM movement WHERE outcome IS NULL"), "every movement settled")
+        self.assertEqual({name: slot["pulses"] for name, slot in self.sim.state()["slots"].items()}, before, "no door moves by a restart")
+
+
+class WithoutSensors(Restarts):
+    """A cabinet whose doors have contacts and whose positions have no sensors."""
+
+    def test_killed_in_a_deposit(self):
+        """Whether the courier has put something in cannot be known: unverified, and its code still opens for its owner.
+
+        Requirement: F1, F2, F8
+        """
+        session = self.courier()
+        put = session.deposit(size="S")
+        self.put(put)
+        with self.down():
+            self.push(put.slot)
+        self.admin.wait_parcel(put.parcel, "unverified")
+        self.assertFalse(session.exists)
+        self.assertEqual(self.rows("SELECT how FROM session WHERE ended IS NOT NULL ORDER BY id DESC LIMIT 1"), [("restart",)])
+        self.cabinet.wait_log("unverified (interrupted): look and reconcile")
+        self.assertEqual(self.store().slot, "02", "not offered to anybody else")
+        self.collect(put.receipt["code"])
+        self.assertEqual(self.states_of(put.parcel), ["depositing", "unverified", "collecting", "collected"])
+
+    def test_killed_in_a_pickup(self):
+        """Requirement: F1, F2"""
+        put = self.store()
+        session = self.recipient(put.receipt["code"])
+        place = session.collect()
+        self.take(place)
+        with self.down():
+            self.shut(place)
+        self.admin.wait_parcel(put.parcel, "unverified")
+        # The owner finds nothing; an operator has looked.
+        self.admin.reconcile(put.slot, put.position, "empty", "looked")
+        self.assertEqual(self.gone(put.parcel)["state"], "returned")
+        self.assertEqual(self.store().slot, put.slot if self.admin.position("01")[4] != "free" else "02")
+
+    def test_door_left_open_over_the_restart_is_settled_when_shut(self):
+        """Requirement: F1, A6"""
+        session = self.courier()
+        put = session.deposit(size="S")
+        self.put(put)
+        with self.down():
+            pass
+        self.assertEqual(self.admin.slot("01")["Door"], "left_open")
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "depositing", "the door is open: not over yet")
+        with self.only("02"):
+            self.assertRefused("WrongState", self.recipient, put.receipt["code"])
+            self.store()
+        self.push("01")
+        self.admin.wait_parcel(put.parcel, "unverified")
+        self.admin.wait_slot("01", Door="locked", InUse=False)
+        self.admin.reconcile("01", 1, "parcel", "it is there")
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "stored")
+        self.collect(put.receipt["code"])
+
+    def test_killed_in_mid_pulse(self):
+        """The coil goes off in time although nobody is there to say so, and the movement's outcome is called unknown.
+
+        Requirement: F6, F1
+        """
+        put = self.store()
+        self.sim.do("block 01")
+        session = self.recipient(put.receipt["code"])
+        session.begin("Collect", "o", "/")
+        self.sim.wait("01", coil=True, latch="released")
+        with self.down():
+            self.sim.wait("01", coil=False, timeout=1)
+            self.sim.do("unblock 01")
+            self.sim.wait("01", door="open", timeout=1)
+            self.sim.do("close 01")
+        [(outcome,)] = self.rows("SELECT outcome FROM movement WHERE why = 'collect'")
+        self.assertEqual(outcome, "unknown")
+        self.wait_event("door.unknown", slot="01")
+        self.admin.wait_parcel(put.parcel, "unverified")
+        self.assertEqual(self.sim.objections(), [])
+        self.collect(put.receipt["code"])
+
+    def test_killed_between_two_tries_at_a_jammed_door(self):
+        """Requirement: F1, F6"""
+        put = self.store()
+        self.sim.do("jam 01")
+        pulses = self.sim.place("01")["pulses"]
+        session = self.recipient(put.receipt["code"])
+        session.begin("Collect", "o", "/")
+        wait(lambda: self.sim.place("01")["pulses"] > pulses and not self.sim.place("01")["coil"], "the first pulse")
+        with self.down():
+            self.sim.do("unjam 01")
+        self.assertEqual(self.sim.place("01")["pulses"], pulses + 1, "the old command is stale")
+        self.admin.wait_parcel(put.parcel, "unverified")
+
+    def test_what_was_complete_stays_so(self):
+        """Requirement: F1, D5, B4"""
+        stored, rejected, recalled = (self.store() for _ in range(3))
+        session = self.recipient(rejected.receipt["code"])
+        place = session.collect()
+        self.reach(place)
+        session.reject()
+        self.shut(place)
+        session.wait_prompt("rejected")
+        self.admin.recall(recalled.parcel)
+        self.admin.disable("09")
+        before = self.admin.events()
+        with self.down():
+            pass
+        self.assertEqual([self.admin.parcel(p.parcel)["State"] for p in (stored, rejected, recalled)], ["stored", "rejected", "recalled"])
+        self.assertEqual(self.admin.slot("09")["Service"], "disabled")
+        self.assertEqual(self.admin.events()[:len(before)], before)
+        self.assertTrue(self.admin.verify_audit()[0])
+        self.collect(stored.receipt["code"])
+
+    def test_killed_while_a_courier_takes_back(self):
+        """Requirement: F11, F1"""
+        puts = [self.store() for _ in range(2)]
+        for put in puts:
+            self.admin.recall(put.parcel)
+        courier = self.courier()
+        courier.take_back()
+        self.take(puts[0])
+        with self.down():
+            self.push("01")
+        # Both are still on the list of what is to be taken back: an empty one is soon seen to be empty.
+        self.assertEqual([self.admin.parcel(p.parcel)["State"] for p in puts], ["recalled", "recalled"])
+        courier = self.courier()
+        self.assertEqual(len(courier.take_back()), 2)
+
+    def test_told_to_stop_while_a_door_is_open(self):
+        """Requirement: F1, F6"""
+        session = self.courier()
+        put = session.deposit(size="S")
+        self.put(put)
+        self.cabinet.stop_daemon()
+        self.assertEqual(self.energised(), {})
+        self.push("01")
+        self.cabinet.start_daemon()
+        self.admin.wait_parcel(put.parcel, "unverified")
+
+    def test_told_to_stop_while_a_request_is_carried_out(self):
+        """Requirement: F1, F6"""
+        self.sim.do("block 01")
+        session = self.courier()
+        pending = session.begin_deposit(size="S")
+        self.sim.wait("01", coil=True)
+        self.cabinet.stop_daemon()
+        self.sim.wait("01", coil=False, timeout=1)
+        with self.assertRaises(DBusError):
+            pending.result()
+        self.assertEqual(self.energised(), {})
+        self.cabinet.start_daemon()
+        wait(lambda: not self.rows("SELECT 1 FROM movement WHERE outcome IS NULL"), "every movement settled")
+        self.sim.do("unblock 01")
+
+
+class WithSensors(Restarts):
+    """Shared slots with presence sensors: these judge."""
+    cabinet_file = "cabinet-60.conf"
+    edit = staticmethod(with_shared_m)
+
+    def test_killed_in_a_deposit(self):
+        """Put in and shut: stored. Nothing put in: cancelled. Lid left open: unverified. Still open: waits.
+
+        Requirement: F1, F2, A3
+        """
+        session = self.courier()
+        put = session.deposit(size="M")
+        self.put(put)
+        with self.down():
+            self.shut(put)
+        self.admin.wait_parcel(put.parcel, "stored")
+        self.assertGreater(self.admin.parcel(put.parcel)["Stored"], 0)
+
+        session = self.courier()
+        empty = session.deposit(size="M")
+        self.reach(empty)
+        with self.down():
+            self.shut(empty)
+        self.assertEqual(self.gone(empty.parcel)["state"], "cancelled")
+        self.assertRefused("WrongCode", self.recipient, empty.receipt["code"])
+
+        session = self.courier()
+        lid = session.deposit(size="M")
+        self.put(lid)
+        with self.down():
+            self.shut(lid, lid=False)
+        self.admin.wait_parcel(lid.parcel, "unverified")
+
+        session = self.courier()
+        waits = session.deposit(size="M")
+        self.assertNotEqual(waits.position, lid.position)
+        self.put(waits)
+        with self.down():
+            pass
+        self.assertEqual(self.admin.parcel(waits.parcel)["State"], "depositing")
+        self.shut(waits)
+        self.admin.wait_parcel(waits.parcel, "stored")
+        self.collect(put.receipt["code"])
+
+    def test_killed_in_a_pickup(self):
+        """Taken: collected. Still there: stored, and the code is still good.
+
+        Requirement: F1, F2, A4
+        """
+        one, two = self.store(size="M"), self.store(size="M")
+        session = self.recipient(one.receipt["code"])
+        place = session.collect()
+        self.take(place)
+        with self.down():
+            self.shut(place)
+        self.assertEqual(self.gone(one.parcel)["state"], "collected")
+
+        session = self.recipient(two.receipt["code"])
+        place = session.collect()
+        self.reach(place)
+        with self.down():
+            self.shut(place)
+        self.admin.wait_parcel(two.parcel, "stored")
+        self.collect(two.receipt["code"])
+
+
+main()
