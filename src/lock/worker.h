@@ -65,6 +65,8 @@ typedef struct Worker {
         unsigned n_profiles, n_units;
         WireCommand commands[COMMANDS_MAX]; /* in order of arrival */
         unsigned n_commands;
+        uint64_t sending; /* the command whose exchange is running; 0: none */
+        bool sending_withdrawn;
 
         Port port;
         uint64_t reopen_at, reopen_backoff;

@@ -42,6 +42,10 @@ void command_queue(Worker *w, const WireCommand *c) {
 }
 
 void command_withdraw(Worker *w, uint64_t id) {
+        if (id == w->sending) {
+                w->sending_withdrawn = true; /* too late, unless nothing has gone out when its turn ends */
+                return;
+        }
         for (unsigned i = 0; i < w->n_commands; i++)
                 if (w->commands[i].id == id) {
                         remove_command(w, i);
@@ -212,13 +216,18 @@ static void run(Worker *w, Unit *u, unsigned i) {
                 u->off_coil = c.coil;
                 u->off_command = c.id;
         }
+        w->sending = c.id;
+        w->sending_withdrawn = false;
         unit_ask_within(w, u, &q, limits, &x);
+        w->sending = 0;
         if (!x.sent) {
-                /* The line was not quiet or broke before a byte went out: tried again until it expires. Only
-                 * the socket may have added to the queue meanwhile, or withdrawn from it. */
+                /* The line was not quiet or broke before a byte went out: tried again until it expires. */
                 u->off_pending = false;
+                if (w->sending_withdrawn)
+                        command_withdraw(w, c.id);
                 return;
         }
+        /* Only the socket may have added to the queue meanwhile, or withdrawn from it. */
         for (i = 0; i < w->n_commands; i++)
                 if (w->commands[i].id == c.id) {
                         remove_command(w, i);

@@ -588,6 +588,19 @@ class Commands(Case):
         w.watch(1.5)
         self.assertEqual(1, len([e for e in b.edges if e[1] == 3]))
 
+    def test_command_on_the_wire_is_not_taken_for_withdrawn(self):
+        """F6: "not sent" frees the supply; the coil that is on all the same must not be forgotten."""
+        b = Board()
+        w = self.rig([(1, b)])
+        self.online()
+        b.tamper = lambda request, answer: [(0.05, answer)] if request[1] == 5 else None
+        w.command(7, 0, 3)
+        self.assertIsNotNone(w.wait(lambda m: m == (SENDING, 7), 2))
+        w.withdraw(7)
+        self.assertEqual(PULSED, w.wait(is_result(7), 1)[2])
+        w.watch(0.5)
+        self.assertEqual(1, len([m for m in w.got if m[0] == RESULT and m[1] == 7]))
+
     def test_offline_board_gets_no_unlock_unless_urgent(self):
         b = Board()
         w = self.rig([(1, b)])
