@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The daemon's end of the network: starts lockerd-mqtt, supervises it (ping, replacement with back-off), hands messages over. */
+/* The daemon's end of the network: starts lockerd-mqtt, supervises it (ping, replacement with back-off),
+ * hands messages over. */
 #pragma once
 
 #include "core/settings.h"
@@ -16,7 +17,9 @@ typedef struct MqttMessage {
 } MqttMessage;
 
 typedef struct MqttHandlers {
-        /* connected: the broker takes messages now; everything published before and not acknowledged must be published again. */
+        /* connected: the broker takes messages now; everything published before and not acknowledged must be
+         * published again. It may be said again while connected: the broker had refused something (the
+         * sentence says what), and it is time to try once more. */
         void (*link)(void *userdata, bool connected, unsigned receive_maximum, const char *sentence);
         void (*acknowledged)(void *userdata, uint64_t token);
         void (*message)(void *userdata, const MqttMessage *m);
@@ -25,16 +28,21 @@ typedef struct MqttHandlers {
 typedef struct MqttOptions {
         const MqttSettings *settings;
         const char *worker_directory;
-        const char *cabinet;     /* number, for the client id */
-        const char *will_topic;  /* retained, QoS 1 */
-        const char *will;        /* payload */
+        const char *cabinet;              /* number, for the client id */
+        const char *will_topic;           /* retained, QoS 1 */
+        const char *will;                 /* payload */
         const char *const *subscriptions; /* NULL-terminated topic filters, QoS 1 */
 } MqttOptions;
 
-int mqtt_client_new(MqttClient **ret, sd_event *event, const MqttOptions *options, const MqttHandlers *handlers, void *userdata);
-MqttClient *mqtt_client_free(MqttClient *c); /* sends a clean DISCONNECT; waits at most a second */
+int mqtt_client_new(MqttClient **ret, sd_event *event, const MqttOptions *options,
+                    const MqttHandlers *handlers, void *userdata);
+/* Sends what is under way and a DISCONNECT upon which the broker publishes the will; waits at most a second.
+ * Not from a handler. */
+MqttClient *mqtt_client_free(MqttClient *c);
 DEFINE_CLEANUP(MqttClient *, mqtt_client_free);
 bool mqtt_client_is_connected(const MqttClient *c);
-/* QoS 1. 0; -ENOTCONN; -EAGAIN: the socketpair is full, try after the next event; -EMSGSIZE. Answered by `acknowledged` with the token (token 0: nobody asks). */
-int mqtt_client_publish(MqttClient *c, uint64_t token, const char *topic, const void *payload, size_t n, bool retain,
-                        const char *content_type, const char *correlation_hex);
+/* QoS 1. 0; -ENOTCONN; -EAGAIN: too much is under way, try after the next `acknowledged` or `link`;
+ * -EMSGSIZE: the payload or a name is too long; -EINVAL: the correlation data is not hexadecimal. Answered by
+ * `acknowledged` with the token (token 0: nobody asks). content_type, correlation_hex: NULL when none. */
+int mqtt_client_publish(MqttClient *c, uint64_t token, const char *topic, const void *payload, size_t n,
+                        bool retain, const char *content_type, const char *correlation_hex);

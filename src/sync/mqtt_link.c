@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sync/mqtt_worker.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <mqtt_protocol.h>
+#include <openssl/ssl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#define LASTED  (60 * USEC_PER_SEC) /* a connection that did ends the back-off */
+#define MISC    USEC_PER_SEC        /* how often the library looks at its keep-alive */
+#define SILENCE (60 * USEC_PER_SEC) /* without any acknowledgement while something is under way */
+
+static void tell_link(Worker *w, MqttLinkState state, const char *sentence) {
+        MqttWireHeader h = {
+                .type = MQTT_WIRE_LINK, .token = ++w->generation, .a = state, .b = w->receive_maximum};
+
+        worker_tell(w, &h, &sentence, NULL, 0);
+}
+
+static void wait_for_next(Worker *w) {
+        w->phase = PHASE_WAITING;
+        w->due = worker_now() + backoff_delay(w->setup, w->attempts);
+        if (w->attempts < 64)
+                w->attempts++;
+}
+
+static void forget_connection(Worker *w) {
+        if (w->mosq)
+                mosquitto_destroy(w->mosq);
+        w->mosq = NULL;
+        w->n_under_way = w->n_under_way_bytes = 0;
+        w->reason_code = 0;
+        w->complaint[0] = w->trouble[0] = 0;
+        w->got_connack = false;
+        w->receive_maximum = 0;
+        w->again_at = w->clear_at = w->subscribe_until = USEC_INFINITY;
+}
+
+static void drop(Worker *w, const char *sentence) {
+        if (w->phase == PHASE_UP && worker_now() - w->up_since > LASTED)
+                w->attempts = 0;
+        forget_connection(w);
+        tell_link(w, MQTT_LINK_DOWN, sentence);
+        wait_for_next(w);
+}
+
+static void drop_for(Worker *w, int result) {
+        char sentence[SENTENCE_MAX];
+
+        connect_explain(w, result, sentence);
+        drop(w, sentence);
+}
+
+_printf_(2, 3) static void drop_saying(Worker *w, const char *format, ...) {
+        char text[SENTENCE_MAX / 2], sentence[SENTENCE_MAX];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(text, sizeof(text), format, ap);
+        va_end(ap);
+        snprintf(sentence, sizeof(sentence), "%.100s:%u: %s", w->setup->host, w->setup->port, text);
+        drop(w, sentence);
+}
+
+static void attempt(Worker *w) {
+        char sentence[SENTENCE_MAX];
+
+        w->slow_reported = false;
+        if (connect_prepare(w) < 0 || connect_start(w) < 0) {
+                snprintf(sentence, sizeof(sentence), "%s", w->complaint);
+                drop(w, sentence);
+                return;
+        }
+        w->phase = PHASE_CONNECTING;
+        w->due = worker_now() + w->setup->answer_usec;
+}
+
+void link_thread_done(Worker *w) {
+        connect_finish(w);
+        if (w->connect_result != MOSQ_ERR_SUCCESS) {
+                drop_for(w, w->connect_result);
+                return;
+        }
+        w->connect_errno = 0;
+        w->phase = PHASE_HANDSHAKE;
+        w->due = worker_now() + w->setup->answer_usec;
+}
+
+void link_start(Worker *w) {
+        w->done_fd = -1;
+        forget_connection(w);
+        w->phase = PHASE_WAITING;
+        /* Also the first time: power comes back to many cabinets at once. */
+        w->due = worker_now() + backoff_delay(w->setup, 0) % w->setup->backoff_min_usec;
+}
+
+void link_is_up(Worker *w) {
+        uint64_t now = worker_now();
+        char sentence[SENTENCE_MAX];
+
+        w->phase = PHASE_UP;
+        w->complaint[0] = 0;
+        w->up_since = w->heard_at = w->progress_at = now;
+        snprintf(sentence, sizeof(sentence), "Connected to %.200s:%u, %s", w->setup->host, w->setup->port,
+                 w->session_present ? "the session goes on" : "a new session");
+        tell_link(w, MQTT_LINK_UP, sentence);
+}
+
+void link_trouble(Worker *w, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(w->trouble, sizeof(w->trouble), format, ap);
+        va_end(ap);
+        w->clear_at = USEC_INFINITY;
+        if (w->again_at != USEC_INFINITY)
+                return;
+        log_warning("%s", w->trouble);
+        w->again_at = worker_now() + backoff_delay(w->setup, w->troubles);
+        if (w->troubles < 64)
+                w->troubles++;
+}
+
+/* After what the library has returned, and whatever its callbacks have set. */
+static bool still_there(Worker *w, int result) {
+        if (result == MOSQ_ERR_SUCCESS && mosquitto_socket(w->mosq) >= 0)
+                return true;
+        drop_for(w, result == MOSQ_ERR_SUCCESS ? MOSQ_ERR_CONN_LOST : result);
+        return false;
+}
+
+static void subscribe(Worker *w) {
+        int r;
+
+        if (!w->setup->n_subscriptions)
+                return;
+        /* A retained command would be one that somebody gave at some time: not sent at all. */
+        r = mosquitto_subscribe_multiple(w->mosq, &w->subscribe_mid, w->setup->n_subscriptions,
+                                         (char *const *)w->setup->subscriptions, 1,
+                                         MQTT_SUB_OPT_SEND_RETAIN_NEVER, NULL);
+        if (r == MOSQ_ERR_SUCCESS)
+                w->subscribe_until = worker_now() + w->setup->answer_usec;
+        else
+                (void)still_there(w, r);
+}
+
+/* libmosquitto 2.0.11 takes the end of the stream within a TLS handshake for "nothing yet", and poll() would
+ * return for ever. */
+static bool peer_has_closed(Worker *w) {
+        char c;
+        ssize_t n = recv(mosquitto_socket(w->mosq), &c, 1, MSG_PEEK | MSG_DONTWAIT);
+
+        return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+void link_readable(Worker *w) {
+        SSL *ssl;
+        int r;
+
+        if (w->phase == PHASE_HANDSHAKE && peer_has_closed(w)) {
+                drop_saying(w, "%s", *w->complaint ? w->complaint : "The broker closed the connection");
+                return;
+        }
+        w->heard_at = worker_now();
+        do {
+                errno = 0; /* the library looks at it also after success */
+                r = mosquitto_loop_read(w->mosq, 1);
+                ssl = mosquitto_ssl_get(w->mosq);
+        } while (r == MOSQ_ERR_SUCCESS && !w->leaving && mosquitto_socket(w->mosq) >= 0 && ssl &&
+                 SSL_pending(ssl) > 0);
+        if (r == MOSQ_ERR_ERRNO)
+                w->connect_errno = errno;
+        if (!still_there(w, r))
+                return;
+        if (w->got_connack) {
+                w->got_connack = false;
+                subscribe(w);
+        }
+}
+
+void link_writable(Worker *w) {
+        int r;
+
+        errno = 0;
+        r = mosquitto_loop_write(w->mosq, 1);
+        if (r == MOSQ_ERR_ERRNO)
+                w->connect_errno = errno;
+        (void)still_there(w, r);
+}
+
+/* What was refused is tried again: the daemon sends everything once more that was not acknowledged. */
+static void try_again(Worker *w) {
+        char sentence[SENTENCE_MAX];
+
+        w->again_at = USEC_INFINITY;
+        w->clear_at = worker_now() + w->setup->answer_usec;
+        snprintf(sentence, sizeof(sentence), "%s", w->trouble);
+        tell_link(w, MQTT_LINK_TROUBLE, sentence);
+        subscribe(w);
+}
+
+static void watch_connection(Worker *w, uint64_t now) {
+        if (w->subscribe_until <= now)
+                drop_saying(w, "The broker does not answer a subscription");
+        else if (w->keepalive_sec && now - w->heard_at > w->keepalive_sec * USEC_PER_SEC * 3 / 2)
+                drop_saying(w, "Nothing was heard of the broker for %u seconds", w->keepalive_sec * 3 / 2);
+        else if (w->n_under_way && now - w->progress_at > SILENCE)
+                drop_saying(w, "The broker acknowledges nothing");
+        else if (w->again_at <= now)
+                try_again(w);
+        else if (w->clear_at <= now) {
+                w->clear_at = USEC_INFINITY;
+                w->troubles = 0;
+                link_is_up(w);
+        } else
+                (void)still_there(w, mosquitto_loop_misc(w->mosq));
+}
+
+void link_turn(Worker *w) {
+        uint64_t now = worker_now();
+
+        switch (w->phase) {
+        case PHASE_WAITING:
+                if (w->due <= now && !w->stopping)
+                        attempt(w);
+                return;
+        case PHASE_CONNECTING:
+                if (w->due <= now && !w->slow_reported) {
+                        char sentence[SENTENCE_MAX];
+
+                        /* The thread cannot be stopped; the kernel and the resolver end it in a few minutes.
+                         */
+                        snprintf(sentence, sizeof(sentence), "%.200s:%u: no answer yet", w->setup->host,
+                                 w->setup->port);
+                        tell_link(w, MQTT_LINK_DOWN, sentence);
+                        w->slow_reported = true;
+                }
+                return;
+        case PHASE_HANDSHAKE:
+                if (w->due <= now)
+                        drop_saying(w, "The broker does not answer");
+                return;
+        case PHASE_UP:
+                watch_connection(w, now);
+                return;
+        }
+}
+
+uint64_t link_next_due(const Worker *w) {
+        switch (w->phase) {
+        case PHASE_WAITING:
+        case PHASE_HANDSHAKE:
+                return w->due;
+        case PHASE_CONNECTING:
+                return w->slow_reported ? USEC_INFINITY : w->due;
+        case PHASE_UP:
+                return MIN(worker_now() + MISC, MIN(w->again_at, w->clear_at));
+        }
+        return USEC_INFINITY;
+}
+
+static int add_properties(const MqttWireMessage *m, mosquitto_property **ret) {
+        uint8_t correlation[MQTT_CORRELATION_MAX];
+        size_t n = strlen(m->text[2]) / 2;
+        int r = MOSQ_ERR_SUCCESS;
+
+        if (*m->text[1])
+                r = mosquitto_property_add_string(ret, MQTT_PROP_CONTENT_TYPE, m->text[1]);
+        if (r == MOSQ_ERR_SUCCESS && *m->text[2]) {
+                if (n > sizeof(correlation) || text_from_hex(m->text[2], correlation, n) < 0)
+                        return MOSQ_ERR_INVAL;
+                r = mosquitto_property_add_binary(ret, MQTT_PROP_CORRELATION_DATA, correlation, (uint16_t)n);
+        }
+        return r;
+}
+
+static bool remember(Worker *w, int mid, const MqttWireMessage *m) {
+        if (!w->under_way)
+                w->under_way = calloc(2 * MQTT_UNDER_WAY_MAX, sizeof(*w->under_way));
+        if (!w->under_way)
+                return false;
+        if (!w->n_under_way)
+                w->progress_at = worker_now();
+        w->under_way[w->n_under_way++] = (UnderWay){
+                .mid = mid,
+                .token = m->header.token,
+                .generation = m->header.a,
+                .n_bytes = m->header.n_payload,
+        };
+        w->n_under_way_bytes += m->header.n_payload;
+        return true;
+}
+
+void link_publish(Worker *w, const MqttWireMessage *m) {
+        int qos = m->header.flags & MQTT_FLAG_QOS0 ? 0 : 1, mid = 0, r;
+        mosquitto_property *properties = NULL;
+
+        if (w->phase != PHASE_UP || m->header.a != w->generation)
+                return; /* it counts as not sent */
+        /* The daemon keeps to the limits; what is left of earlier generations counts here, too. */
+        if (w->n_under_way >= 2 * MQTT_UNDER_WAY_MAX ||
+            w->n_under_way_bytes >= 2 * MQTT_UNDER_WAY_BYTES_MAX) {
+                drop_saying(w, "The broker leaves too much unacknowledged");
+                return;
+        }
+        r = add_properties(m, &properties);
+        if (r == MOSQ_ERR_SUCCESS)
+                r = mosquitto_publish_v5(w->mosq, &mid, m->text[0], (int)m->header.n_payload, m->payload, qos,
+                                         m->header.flags & MQTT_FLAG_RETAIN, properties);
+        mosquitto_property_free_all(&properties);
+        if (r == MOSQ_ERR_SUCCESS && qos && !remember(w, mid, m))
+                r = MOSQ_ERR_NOMEM;
+        switch (r) {
+        case MOSQ_ERR_INVAL:
+        case MOSQ_ERR_MALFORMED_UTF8:
+        case MOSQ_ERR_PAYLOAD_SIZE:
+        case MOSQ_ERR_OVERSIZE_PACKET:
+        case MOSQ_ERR_QOS_NOT_SUPPORTED:
+                link_trouble(w, "A message to %.200s cannot be sent: %s", m->text[0], mosquitto_strerror(r));
+                return;
+        default:
+                (void)still_there(w, r);
+        }
+}
+
+void link_leave(Worker *w) {
+        uint64_t until = worker_now() + 300 * USEC_PER_MSEC;
+
+        if (w->phase != PHASE_UP)
+                return;
+        /* With the will: the broker says that we are gone, whoever forgot to. */
+        (void)mosquitto_disconnect_v5(w->mosq, MQTT_RC_DISCONNECT_WITH_WILL_MSG, NULL);
+        while (mosquitto_socket(w->mosq) >= 0 && worker_now() < until &&
+               mosquitto_loop_write(w->mosq, 1) == MOSQ_ERR_SUCCESS)
+                usleep(5000);
+}

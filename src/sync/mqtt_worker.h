@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lockerd-mqtt: one connection to one broker. A single thread polls the daemon's socket and the broker's;
+ * only resolving a name and opening a connection, which libmosquitto does by blocking, run in a short-lived
+ * thread of their own, so that the daemon's pings are answered.
+ *
+ * Every attempt has a mosquitto object of its own: credentials are read afresh, and nothing that was under
+ * way survives in the library's queue (the daemon publishes again). */
+#pragma once
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "sync/mqtt_setup.h"
+#include "sync/mqtt_wire.h"
+#include <mosquitto.h>
+#include <pthread.h>
+
+#define SENTENCE_MAX 320
+
+typedef enum Phase {
+        PHASE_WAITING,    /* until `due` */
+        PHASE_CONNECTING, /* the thread works */
+        PHASE_HANDSHAKE,  /* TLS, CONNECT; CONNACK is awaited until `due` */
+        PHASE_UP,
+} Phase;
+
+typedef struct UnderWay {
+        int mid;
+        uint32_t generation, n_bytes;
+        uint64_t token;
+} UnderWay;
+
+typedef struct Worker {
+        int socket; /* the daemon */
+        bool leaving, stopping;
+        uint64_t stop_until;
+        char *buffer; /* MQTT_WIRE_MAX: a message of the daemon */
+        MqttSetup *setup;
+
+        Phase phase;
+        uint64_t due;
+        unsigned attempts; /* since the last connection that lasted */
+        struct mosquitto *mosq;
+
+        pthread_t thread; /* PHASE_CONNECTING: owns mosq until it has written to done_fd */
+        int done_fd;
+        int connect_result, connect_errno;
+        bool slow_reported;
+
+        /* What the callbacks saw; acted upon when the library has returned. */
+        bool got_connack;
+        unsigned reason_code;         /* of a CONNACK or DISCONNECT, 0: none */
+        char complaint[SENTENCE_MAX]; /* the library's own words of what went wrong */
+
+        /* PHASE_UP */
+        uint32_t generation;
+        bool session_present;
+        uint64_t up_since, heard_at, progress_at; /* progress: the broker acknowledged something */
+        unsigned keepalive_sec;                   /* the broker's word counts */
+        unsigned receive_maximum;
+        int subscribe_mid;
+        uint64_t subscribe_until; /* USEC_INFINITY: not awaited */
+        UnderWay *under_way;
+        size_t n_under_way, n_under_way_bytes;
+
+        /* A refusal does not end the connection: what was refused is tried again later. */
+        char trouble[SENTENCE_MAX];
+        unsigned troubles;
+        uint64_t again_at, clear_at; /* USEC_INFINITY: not */
+} Worker;
+
+/* mqtt_worker.c */
+uint64_t worker_now(void);
+/* Waits until the daemon takes it; a daemon that does not for long is as good as dead, and the worker leaves.
+ */
+void worker_tell(Worker *w, const MqttWireHeader *header, const char *const texts[], const void *payload,
+                 size_t n);
+
+/* mqtt_link.c: the life of the connection. */
+void link_start(Worker *w);
+void link_turn(Worker *w); /* what is due */
+uint64_t link_next_due(const Worker *w);
+void link_readable(Worker *w);
+void link_writable(Worker *w);
+void link_thread_done(Worker *w);
+void link_publish(Worker *w, const MqttWireMessage *m);
+void link_leave(Worker *w); /* DISCONNECT, with the will */
+/* For callbacks. */
+void link_is_up(Worker *w);
+_printf_(2, 3) void link_trouble(Worker *w, const char *format, ...);
+
+/* mqtt_connect.c: from settings to a mosquitto object, and its connecting. 0, or -1 with the sentence in
+ * `complaint`. */
+int connect_prepare(Worker *w);
+int connect_start(Worker *w);
+void connect_finish(Worker *w); /* joins the thread */
+/* What is known about why it did not work. */
+void connect_explain(Worker *w, int result, char ret[SENTENCE_MAX]);
+
+/* mqtt_callbacks.c */
+void callbacks_set(struct mosquitto *mosq);
+
+/* mqtt_backoff.c: how long to wait after the n-th (0, 1, …) failure in a row. */
+uint64_t backoff_delay(const MqttSetup *s, unsigned n);
