@@ -6,6 +6,7 @@
 #include "build-config.h"
 #include "bus/bus.h"
 #include "locker/locker.h"
+#include "sync/sync.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,7 @@ typedef struct Daemon {
         Locker *locker;
         Locks *locks;
         Bus *bus;
+        Sync *sync; /* NULL: no backend is configured */
 } Daemon;
 
 extern char **environ;
@@ -145,6 +147,11 @@ static int open_ledger(Daemon *d, const Settings *s) {
                 return EXIT_BAD_LEDGER;
         }
         r = ledger_open(&d->ledger, s->ledger_path, vault, &problem, &detail);
+        /* Power came back to a full disk: what lies here can still be given out. */
+        if (r < 0 && problem == LEDGER_PROBLEM_FULL && storage_give_up_reserve(s->ledger_path)) {
+                free(steal_ptr(detail));
+                r = ledger_open(&d->ledger, s->ledger_path, vault, &problem, &detail);
+        }
         if (r >= 0)
                 return 0;
         vault_free(vault);
@@ -186,7 +193,8 @@ static int wire(Daemon *d, const Settings *settings, const Cabinet *cabinet) {
         r = locks_start(d->locks);
         if (r < 0)
                 return log_error_errno(r, "Cannot start the lock workers");
-        return bus_new(&d->bus, d->event, d->locker, settings);
+        r = bus_new(&d->bus, d->event, d->locker, settings);
+        return r < 0 ? r : sync_new(&d->sync, d->event, d->locker, settings);
 }
 
 static int add_sources(Daemon *d) {
@@ -205,6 +213,7 @@ static void stop(Daemon *d) {
         d->locks = locks_free(d->locks);
         if (d->locker)
                 locker_attach_locks(d->locker, NULL);
+        d->sync = sync_free(d->sync);
         d->bus = bus_free(d->bus);
         d->locker = locker_free(d->locker);
         d->identity = identity_free(d->identity);

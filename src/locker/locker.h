@@ -185,6 +185,7 @@ Ledger *locker_ledger(Locker *l);
 DoorState locker_door(const Locker *l, int lock);
 Tri locker_presence(const Locker *l, int position); /* TRI_UNKNOWN also where there is no sensor */
 bool locker_slot_in_use(const Locker *l, int slot);
+bool storage_give_up_reserve(const char *ledger); /* true: there was one, and there is room now */
 bool locker_board_online(const Locker *l, int board);
 typedef struct Health {
         char component[48];

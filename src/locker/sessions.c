@@ -82,6 +82,7 @@ int locker_start_session(Locker *l, SessionKind kind, const char *terminal, Sess
         Session *s = calloc(1, sizeof(*s));
         if (!s)
                 return -ENOMEM;
+        storage_make_room(l);
         int r = ledger_session_begin(l->ledger, session_kind_to_string(kind), terminal, &now, &id);
         if (r < 0) {
                 free(s);
@@ -147,6 +148,7 @@ void locker_end_session(Locker *l, Session *s, const char *how) {
         }
         if (s->reply && !s->opened)
                 session_answer(s, LOCKER_E_SESSION_ENDED, NULL);
+        storage_make_room(l);
         int r = ledger_session_end(l->ledger, s->id, how, &now);
         if (r < 0)
                 log_error_errno(r, "Cannot record the end of session %llu", (unsigned long long)s->id);

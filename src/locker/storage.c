@@ -23,24 +23,29 @@ static int free_bytes(const Locker *l, uint64_t *ret) {
         return 0;
 }
 
-static char *reserve_path(const Locker *l) {
-        return text_printf("%s.reserve", ledger_path(l->ledger));
+static char *reserve_path(const char *ledger) {
+        return text_printf("%s.reserve", ledger);
+}
+
+bool storage_give_up_reserve(const char *ledger) {
+        _cleanup_free_ char *path = reserve_path(ledger);
+
+        if (!path || unlink(path) < 0)
+                return false;
+        log_message(LOG_WARNING, LOCKERD_MESSAGE_STORAGE_LOW, NULL,
+                    "The disk is full: the reserve has been given up so that collections can be recorded. Free some space.");
+        return true;
 }
 
 void storage_make_room(Locker *l) {
-        _cleanup_free_ char *path = NULL;
         uint64_t available = 0;
 
-        if (free_bytes(l, &available) < 0 || available >= RESERVE_GIVEN_UP_BELOW)
-                return;
-        path = reserve_path(l);
-        if (path && unlink(path) == 0)
-                log_message(LOG_WARNING, LOCKERD_MESSAGE_STORAGE_LOW, NULL,
-                            "The disk is full: the reserve has been given up so that collections can be recorded. Free some space.");
+        if (free_bytes(l, &available) >= 0 && available < RESERVE_GIVEN_UP_BELOW)
+                (void)storage_give_up_reserve(ledger_path(l->ledger));
 }
 
 static void keep_reserve(Locker *l) {
-        _cleanup_free_ char *path = reserve_path(l);
+        _cleanup_free_ char *path = reserve_path(ledger_path(l->ledger));
         _cleanup_close_ int fd = -1;
 
         if (!path || access(path, F_OK) == 0)
