@@ -248,6 +248,15 @@ void commands_worker_gone(Locks *l, int line, uint64_t t) {
                 ;
 }
 
+void locks_expect(Locks *l, int lock) {
+        WireId m = {0};
+        int board = l->cabinet->locks[lock].board;
+
+        /* Behind another pulse the command waits for much longer than a poll takes. */
+        if (supply_of(l, board)->n_active == 0)
+                (void)line_client_send(l->lines[l->cabinet->boards[board].line], WIRE_HOLD, &m);
+}
+
 int locks_command(Locks *l, uint64_t command, int lock, LockAction action, uint64_t expires, bool urgent) {
         const Lock *k;
 

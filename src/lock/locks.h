@@ -48,6 +48,9 @@ int locks_new(Locks **ret, sd_event *event, const Cabinet *cabinet, const LocksO
               const LocksHandlers *handlers, void *userdata);
 /* Starts the workers. Every board is first told all-off and identified. */
 int locks_start(Locks *l);
+/* Says that a command for this lock comes as soon as the ledger has taken it, so that its line does not begin
+ * a poll just before. Nothing is owed: the line polls on after a moment. */
+void locks_expect(Locks *l, int lock);
 /* Queues one pulse. `expires`: boot µs after which it must not be sent any more (NOT_SENT). Exactly one
  * result follows, never from inside this call. `urgent` goes ahead of other commands (safety release). */
 int locks_command(Locks *l, uint64_t command, int lock, LockAction action, uint64_t expires, bool urgent);

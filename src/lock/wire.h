@@ -3,8 +3,8 @@
  * structures in the machine's own byte order (both sides come from one build; the version guards against a
  * half-done upgrade).
  *
- *   daemon → worker   LINE, PROFILE…, BOARD…, START; then COMMAND, WITHDRAW, PING. End of file: all off,
- * leave. worker → daemon   HELLO; then LINE_STATE, BOARD_STATE, INPUTS, SENDING, RESULT, OVER, PONG.
+ *   daemon → worker   LINE, PROFILE…, BOARD…, START; then HOLD, COMMAND, WITHDRAW, PING. End of file: all
+ * off, leave. worker → daemon   HELLO; then LINE_STATE, BOARD_STATE, INPUTS, SENDING, RESULT, OVER, PONG.
  *
  * A command gets exactly one RESULT. SENDING comes before its first byte goes out: a worker that dies without
  * having said so has not sent it. Nothing here knows Modbus: a worker for another kind of line speaks the
@@ -37,6 +37,7 @@ typedef enum WireType {
         WIRE_RESULT,
         WIRE_OVER,
         WIRE_PONG,
+        WIRE_HOLD,
         WIRE_TYPE_MAX,
 } WireType;
 
@@ -82,7 +83,7 @@ typedef struct WireCommand {
         uint32_t board, coil, pulse_ms, urgent;
 } WireCommand;
 
-/* START, HELLO (id unused), WITHDRAW, SENDING (a command), PING and PONG (any number, returned). */
+/* START, HOLD, HELLO (id unused), WITHDRAW, SENDING (a command), PING and PONG (any number, returned). */
 typedef struct WireId {
         WireHeader header;
         uint64_t id;

@@ -13,6 +13,7 @@
 
 #define REOPEN_FIRST (250 * USEC_PER_MSEC)
 #define REOPEN_MAX   (8 * USEC_PER_SEC)
+#define HOLD_AT_MOST (50 * USEC_PER_MSEC) /* a commit on a slow card */
 #define CONNECT_MS   30000 /* a name look-up may take that long */
 #define BOARDS_MAX   247
 #define PROFILES_MAX 247
@@ -110,11 +111,15 @@ static bool take_message(Worker *w, const WireMessage *m) {
                 w->started = w->line.response_timeout_ms > 0;
                 return w->started;
         case WIRE_COMMAND:
+                w->hold_until = 0;
                 if (w->started)
                         command_queue(w, &m->command);
                 return w->started;
         case WIRE_WITHDRAW:
                 command_withdraw(w, m->id.id);
+                return true;
+        case WIRE_HOLD:
+                w->hold_until = worker_now() + HOLD_AT_MOST;
                 return true;
         case WIRE_PING:
                 answer_ping(w, &m->id);
@@ -225,6 +230,14 @@ static uint64_t next_due(Worker *w, uint64_t now) {
         return next;
 }
 
+/* Coils that must be switched off wait for nobody. */
+static bool may_hold(const Worker *w) {
+        for (unsigned i = 0; i < w->n_units; i++)
+                if (w->units[i].off_pending || w->units[i].phase == PHASE_ALL_OFF)
+                        return false;
+        return true;
+}
+
 static void turn(Worker *w) {
         uint64_t now = worker_now();
 
@@ -232,6 +245,10 @@ static void turn(Worker *w) {
                 return open_line(w);
         if (command_run_next(w))
                 return;
+        if (w->hold_until > now && may_hold(w)) {
+                (void)worker_wait(w, -1, w->hold_until);
+                return;
+        }
         if (port_is_open(&w->port)) {
                 Unit *u = next_unit(w, now);
 

@@ -17,6 +17,8 @@ static bool needs_pulse(const Locker *l, int lock, bool insist) {
 static int intend(Session *s, int lock, const char *why, bool insist, Movement **ret) {
         if (lock < 0 || !needs_pulse(s->locker, lock, insist))
                 return 0;
+        if (s->locker->locks)
+                locks_expect(s->locker->locks, lock);
         int r = movement_intend(s->locker, lock, LOCK_ACTION_UNLOCK, s, s->parcel, why, s->actor, NULL, ret);
         if (r >= 0)
                 (*ret)->insist = insist;
