@@ -86,7 +86,7 @@ json_t *json_text(const char *s) {
         size_t n = strlen(s);
 
         /* Sentences are made in buffers of a fixed size: what snprintf cut off may be half a character. */
-        for (size_t cut = 0; cut < 4 && cut <= n; cut++) {
+        for (size_t cut = 0; cut < 4 && cut <= n && (cut == 0 || (unsigned char)s[n - cut] >= 0x80); cut++) {
                 json_t *j = json_stringn(s, n - cut);
                 if (j)
                         return j;
