@@ -76,12 +76,8 @@ static int write_move(Session *s, int position, const char *why) {
         return r;
 }
 
-static const char *quarantine_reason(const char *why) {
-        return streq(why, "not-empty") ? "a courier found it not empty" : "it did not open";
-}
-
-/* Chooses another position for the parcel at hand, leaving the present one (quarantined when it is at fault). */
-static int move_on(Session *s, const char *why, bool quarantine) {
+/* Chooses another position for the parcel at hand, leaving the present one; quarantine: why nothing else may be put there, or NULL. */
+static int move_on(Session *s, const char *why, const char *quarantine) {
         Locker *l = s->locker;
         int former = s->position, former_slot = s->slot, position = -1;
 
@@ -91,7 +87,7 @@ static int move_on(Session *s, const char *why, bool quarantine) {
         if (r < 0)
                 return r;
         if (quarantine)
-                r = locker_quarantine(l, former, s->actor, quarantine_reason(why));
+                r = locker_quarantine(l, former, s->actor, quarantine);
         if (r >= 0 && !refusal)
                 r = write_move(s, position, why);
         if (r < 0) {
@@ -110,7 +106,7 @@ static int move_on(Session *s, const char *why, bool quarantine) {
                 log_message(LOG_WARNING, LOCKERD_MESSAGE_QUARANTINED,
                             (const char *const[]){"LOCKERD_SLOT", l->cabinet->slots[former_slot].label, NULL},
                             "Slot %s position %u is quarantined: %s", l->cabinet->slots[former_slot].label,
-                            l->cabinet->positions[former].number, quarantine_reason(why));
+                            l->cabinet->positions[former].number, quarantine);
         notify_slot(l, former_slot);
         if (refusal)
                 return refusal;
@@ -165,8 +161,12 @@ static void deposit_opened(Session *s, int result) {
                 return;
         }
         /* The next best place, as long as the person is there and one is left. */
-        bool at_fault = result == LOCKER_E_DID_NOT_OPEN || result == LOCKER_E_POSITION_DID_NOT_OPEN;
-        if (s->gone || move_on(s, "does-not-open", at_fault) != 0)
+        const char *quarantine = NULL;
+        if (result == LOCKER_E_DID_NOT_OPEN || result == LOCKER_E_POSITION_DID_NOT_OPEN)
+                quarantine = "it did not open";
+        else if (result == LOCKER_E_OUTCOME_UNKNOWN) /* the item may lie there already */
+                quarantine = "nobody saw whether it opened";
+        if (s->gone || move_on(s, "does-not-open", quarantine) != 0)
                 give_up(s, result);
 }
 
@@ -289,7 +289,7 @@ void locker_deposit(Locker *l, Session *s, const DepositRequest *q, LockerReply 
         opening_go(s, deposit_opened);
 }
 
-static void other_place(Locker *l, Session *s, const char *why, bool larger, bool quarantine, LockerReply reply, void *userdata) {
+static void other_place(Locker *l, Session *s, const char *why, bool larger, const char *quarantine, LockerReply reply, void *userdata) {
         FitRequest before = s->fit;
         int r = session_expect(s, ACT_DEPOSIT);
 
@@ -314,11 +314,11 @@ static void other_place(Locker *l, Session *s, const char *why, bool larger, boo
 }
 
 void locker_too_small(Locker *l, Session *s, LockerReply reply, void *userdata) {
-        other_place(l, s, "too-small", true, false, reply, userdata);
+        other_place(l, s, "too-small", true, NULL, reply, userdata);
 }
 
 void locker_not_empty(Locker *l, Session *s, LockerReply reply, void *userdata) {
-        other_place(l, s, "not-empty", false, true, reply, userdata);
+        other_place(l, s, "not-empty", false, "a courier found it not empty", reply, userdata);
 }
 
 static void pulsed_again(Session *s, int result) {
