@@ -144,6 +144,14 @@ static bool inner_lock(const Movement *m) {
         return m->locker->cabinet->locks[m->lock].position >= 0;
 }
 
+/* A lid that did not open, behind a door that has been shut meanwhile: nobody would see a retry, and whoever comes to this slot next would
+ * find the lid open. What the first pulse did, nobody saw either. */
+static void give_up_behind_shut_door(Movement *m) {
+        (void)door_command_failed(&m->locker->doors[m->lock]);
+        settle(m, "unknown", "door.unknown", LOG_WARNING);
+        finish(m, LOCKER_E_OUTCOME_UNKNOWN);
+}
+
 /* doors.c has recorded released, opened and closed; here the movement draws its conclusion. */
 void movement_facts(Locker *l, int lock, unsigned happened) {
         Movement *m = l->moving[lock];
@@ -157,6 +165,8 @@ void movement_facts(Locker *l, int lock, unsigned happened) {
         }
         if (happened & DOOR_RELEASED) {
                 finish(m, 0);
+        } else if (happened & DOOR_WANTS_RETRY && inner_lock(m) && locker_slot_shut(l, l->cabinet->locks[lock].slot)) {
+                give_up_behind_shut_door(m);
         } else if (happened & DOOR_WANTS_RETRY) {
                 /* The one verified retry is part of the same intent; the person is still there. */
                 m->expires = l->now().boot_usec + COMMAND_EXPIRES_USEC;
