@@ -119,7 +119,7 @@ class Cabinet:
     def _write_settings(self, settings):
         workers = os.path.join(self.directory, "workers")
         os.mkdir(workers)
-        for worker in ("src/lock/lockerd-line", "src/identity/lockerd-hash"):
+        for worker in ("src/lock/lockerd-line", "src/identity/lockerd-hash", "src/sync/lockerd-mqtt"):
             os.symlink(os.path.join(self.build, worker), os.path.join(workers, os.path.basename(worker)))
         sections = {
             "Daemon": {"Cabinet": self.cabinet_path, "Ledger": self.ledger, "BoardDirectory": BOARDS,
