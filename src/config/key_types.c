@@ -27,6 +27,10 @@ static int parse_range(const ConfigKey *key, const char *value, uint64_t *ret) {
         return 0;
 }
 
+static int parse_count(const ConfigKey *key, const IniEntry *entry, void *field) {
+        return parse_range(key, entry->value, field);
+}
+
 static void describe_number(const ConfigKey *key, char *buffer, size_t size) {
         snprintf(buffer, size, "a whole number from %" PRIu64 " to %" PRIu64, key->min, key->max);
 }
@@ -333,6 +337,7 @@ const KeyType key_number = {sizeof(int), parse_number, describe_number};
 const KeyType key_u16 = {sizeof(uint16_t), parse_u16, describe_u16};
 const KeyType key_msec = {sizeof(unsigned), parse_msec, describe_msec};
 const KeyType key_usec = {sizeof(uint64_t), parse_usec, describe_usec};
+const KeyType key_count = {sizeof(uint64_t), parse_count, describe_number};
 const KeyType key_bytes = {sizeof(uint64_t), parse_bytes, describe_bytes};
 const KeyType key_bool = {sizeof(bool), parse_bool, describe_bool};
 const KeyType key_choice = {0, parse_choice, describe_choice};

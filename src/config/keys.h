@@ -37,6 +37,7 @@ extern const KeyType key_number;   /* int; min … max, for fields where -1 mean
 extern const KeyType key_u16;      /* uint16_t, also 0x…; min … max */
 extern const KeyType key_msec;     /* unsigned, milliseconds */
 extern const KeyType key_usec;     /* uint64_t, microseconds */
+extern const KeyType key_count;    /* uint64_t; min … max */
 extern const KeyType key_bytes;    /* uint64_t; K, M, G, T */
 extern const KeyType key_bool;     /* bool */
 extern const KeyType key_choice;   /* an enum, bool, char or int of choices */

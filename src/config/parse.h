@@ -16,6 +16,8 @@ typedef struct ProfileSource {
 
 /* Applies one file on top of what `settings` already holds. */
 void settings_apply(Complaints *c, Settings *settings, const char *path, const char *data, size_t size);
+/* What the values say together, when every file has been applied. */
+void settings_check(Complaints *c, const Settings *settings, const char *path);
 /* All defaults; NULL when out of memory. */
 Settings *settings_new_default(void);
 

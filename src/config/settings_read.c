@@ -6,6 +6,7 @@
 #include "config/array.h"
 #include "config/keys.h"
 #include "config/parse.h"
+#include "config/settings_mqtt.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -65,6 +66,7 @@ static const struct {
         {"Lockout", lockout_keys, ARRAY_SIZE(lockout_keys)},
         {"Session", session_keys, ARRAY_SIZE(session_keys)},
         {"Identity", identity_keys, ARRAY_SIZE(identity_keys)},
+        {"Mqtt", mqtt_keys, N_MQTT_KEYS},
 };
 
 Settings *settings_new_default(void) {
@@ -96,7 +98,7 @@ Settings *settings_new_default(void) {
                 .min_password_length = 8,
         };
         if (!s->cabinet_path || !s->ledger_path || !s->board_directory || !s->worker_directory ||
-            !s->key_path || !s->kiosk_group || !s->admin_group)
+            !s->key_path || !s->kiosk_group || !s->admin_group || settings_default_mqtt(&s->mqtt) < 0)
                 return NULL;
         return steal_ptr(s);
 }
@@ -109,10 +111,11 @@ static void apply_section(Complaints *c, const IniFile *f, const IniSection *s, 
         while (k < ARRAY_SIZE(sections) && !streq(sections[k].kind, s->kind))
                 suggestion_offer(&suggestion, sections[k++].kind);
         if (k == ARRAY_SIZE(sections))
-                complain(c, s, NULL,
-                         "there is no such section" SUGGESTION_FORMAT
-                         "; [Daemon], [Bus], [Codes], [Lockout], [Session] and [Identity] are allowed",
-                         SUGGESTION_ARGS(suggestion));
+                complain(
+                        c, s, NULL,
+                        "there is no such section" SUGGESTION_FORMAT
+                        "; [Daemon], [Bus], [Codes], [Lockout], [Session], [Identity] and [Mqtt] are allowed",
+                        SUGGESTION_ARGS(suggestion));
         else if (*s->name)
                 complain(c, s, NULL, "this section has no name; write [%s]", s->kind);
         else if (first != s)
@@ -126,6 +129,10 @@ void settings_apply(Complaints *c, Settings *settings, const char *path, const c
 
         for (size_t i = 0; f && i < f->n_sections; i++)
                 apply_section(c, f, &f->sections[i], settings);
+}
+
+void settings_check(Complaints *c, const Settings *settings, const char *path) {
+        settings_check_mqtt(c, path, &settings->mqtt);
 }
 
 static void read_file(Complaints *c, Settings *settings, const char *path, bool may_be_absent) {
@@ -191,6 +198,7 @@ int config_read_settings(const char *path, Settings **ret, ConfigReport *report)
         if (settings) {
                 read_file(&c, settings, file, !path);
                 read_drop_ins(&c, settings, file);
+                settings_check(&c, settings, file);
         } else
                 complaints_broken(&c, -ENOMEM);
 

@@ -11,6 +11,16 @@ Settings *settings_free(Settings *s) {
         free(s->key_path);
         free(s->kiosk_group);
         free(s->admin_group);
+        free(s->mqtt.host);
+        free(s->mqtt.ca_file);
+        free(s->mqtt.cert_file);
+        free(s->mqtt.key_file);
+        free(s->mqtt.psk_identity);
+        free(s->mqtt.psk_file);
+        free(s->mqtt.username);
+        free(s->mqtt.password_file);
+        free(s->mqtt.client_id);
+        free(s->mqtt.signing_keys);
         free(s);
         return NULL;
 }

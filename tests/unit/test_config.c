@@ -600,6 +600,7 @@ static int apply(const char *text, Settings **ret, ConfigReport *report) {
 
         assert_non_null(s);
         settings_apply(&complaints, s, "lockerd.conf", text, strlen(text));
+        settings_check(&complaints, s, "lockerd.conf");
         int r = complaints_result(&complaints);
         if (r == 0)
                 *ret = steal_ptr(s);
@@ -615,7 +616,11 @@ static void test_settings_every_key_is_applied(void **state) {
                 "[Lockout]\nAttempts=5\nDuration=1h\n"
                 "[Session]\nIdleTimeout=90s\nDoorOpenTimeout=5min\nReopenGrace=0\nAnswerTimeout=45s\n"
                 "Unanswered=unverified\nMaxSessions=2\n"
-                "[Identity]\nScryptLogN=16\nMinimumPinLength=6\nMinimumPasswordLength=12\n";
+                "[Identity]\nScryptLogN=16\nMinimumPinLength=6\nMinimumPasswordLength=12\n"
+                "[Mqtt]\nHost=2001:db8::1\nPort=1884\nTls=yes\nCaFile=/dev/null\nCertFile=/dev/zero\n"
+                "KeyFile=/dev/full\nUsername=u\nPasswordFile=/dev/random\nClientId=c\nKeepAlive=5s\n"
+                "SessionExpiry=0\nBackoffMin=2s\nBackoffMax=10s\nWindow=7\nOutboxMaximum=5000\n"
+                "SigningKeys=/keys\nUnsignedOpen=yes\n";
         ConfigReport report = {};
         _cleanup_(settings_freep) Settings *s = NULL;
 
@@ -642,6 +647,34 @@ static void test_settings_every_key_is_applied(void **state) {
         assert_int_equal(s->scrypt_log_n, 16);
         assert_int_equal(s->min_pin_length, 6);
         assert_int_equal(s->min_password_length, 12);
+        assert_string_equal(s->mqtt.host, "2001:db8::1");
+        assert_int_equal(s->mqtt.port, 1884);
+        assert_true(s->mqtt.tls);
+        assert_string_equal(s->mqtt.ca_file, "/dev/null");
+        assert_string_equal(s->mqtt.cert_file, "/dev/zero");
+        assert_string_equal(s->mqtt.key_file, "/dev/full");
+        assert_string_equal(s->mqtt.username, "u");
+        assert_string_equal(s->mqtt.password_file, "/dev/random");
+        assert_string_equal(s->mqtt.client_id, "c");
+        assert_int_equal(s->mqtt.keepalive_usec, 5 * USEC_PER_SEC);
+        assert_int_equal(s->mqtt.session_expiry_usec, 0);
+        assert_int_equal(s->mqtt.backoff_min_usec, 2 * USEC_PER_SEC);
+        assert_int_equal(s->mqtt.backoff_max_usec, 10 * USEC_PER_SEC);
+        assert_int_equal(s->mqtt.window, 7);
+        assert_int_equal(s->mqtt.outbox_max, 5000);
+        assert_string_equal(s->mqtt.signing_keys, "/keys");
+        assert_true(s->mqtt.unsigned_open);
+}
+
+static void test_settings_mqtt_with_a_shared_key(void **state) {
+        ConfigReport report = {};
+        _cleanup_(settings_freep) Settings *s = NULL;
+
+        expect_clean(apply("[Mqtt]\nHost=broker\nTls=yes\nPskIdentity=me\nPskFile=/dev/null\n", &s, &report),
+                     &report);
+        assert_string_equal(s->mqtt.psk_identity, "me");
+        assert_string_equal(s->mqtt.psk_file, "/dev/null");
+        assert_int_equal(s->mqtt.port, 0);
 }
 
 /* The example shows the defaults behind '#': without the '#' it must mean the same as an empty file. */
@@ -676,6 +709,15 @@ static void test_settings_example_shows_the_defaults(void **state) {
         assert_int_equal(s->scrypt_log_n, d->scrypt_log_n);
         assert_int_equal(s->min_pin_length, d->min_pin_length);
         assert_int_equal(s->min_password_length, d->min_password_length);
+        assert_null(s->mqtt.host);
+        assert_int_equal(s->mqtt.tls, d->mqtt.tls);
+        assert_int_equal(s->mqtt.keepalive_usec, d->mqtt.keepalive_usec);
+        assert_int_equal(s->mqtt.session_expiry_usec, d->mqtt.session_expiry_usec);
+        assert_int_equal(s->mqtt.backoff_min_usec, d->mqtt.backoff_min_usec);
+        assert_int_equal(s->mqtt.backoff_max_usec, d->mqtt.backoff_max_usec);
+        assert_int_equal(s->mqtt.window, d->mqtt.window);
+        assert_int_equal(s->mqtt.outbox_max, d->mqtt.outbox_max);
+        assert_int_equal(s->mqtt.unsigned_open, d->mqtt.unsigned_open);
 }
 
 static void test_settings_each_mistake_raises_its_complaint(void **state) {
@@ -698,6 +740,28 @@ static void test_settings_each_mistake_raises_its_complaint(void **state) {
                 {NULL, "[Session]\nUnanswered=yes\n", "collected or unverified is allowed"},
                 {NULL, "[Identity]\nScryptLogN=13\n", "a whole number from 14 to 18"},
                 {NULL, "[Bus]\nAdminGroup=a group\n", "a name of letters"},
+                {NULL, "[Mqtt]\nHost=mqtt://b\n", "lockerd.conf: [Mqtt] Host=mqtt://b: a name or an address"},
+                {NULL, "[Mqtt]\nHost=b:1883\n", "the port has a key of its own"},
+                {NULL, "[Mqtt]\nHost=b\nPort=0\n", "a whole number from 1 to 65535"},
+                {NULL, "[Mqtt]\nTls=yes\n", "[Mqtt]: Host= is missing"},
+                {NULL, "[Mqtt]\nHost=b\nCaFile=/dev/null\n", "need Tls=yes"},
+                {NULL, "[Mqtt]\nHost=b\nPskIdentity=i\nPskFile=/dev/null\n", "need Tls=yes"},
+                {NULL, "[Mqtt]\nHost=b\nTls=yes\nCaFile=/dev/null\nPskIdentity=i\nPskFile=/dev/null\n",
+                 "exclude"},
+                {NULL, "[Mqtt]\nHost=b\nTls=yes\nCertFile=/dev/null\n",
+                 "CertFile= and KeyFile= belong together"},
+                {NULL, "[Mqtt]\nHost=b\nTls=yes\nPskIdentity=i\n",
+                 "PskIdentity= and PskFile= belong together"},
+                {NULL, "[Mqtt]\nHost=b\nTls=yes\nCaFile=/nonexistent/ca\n",
+                 "CaFile=/nonexistent/ca: there is no such file"},
+                {NULL, "[Mqtt]\nHost=b\nUsername=u\nPasswordFile=/nonexistent/p\n",
+                 "PasswordFile=/nonexistent/p"},
+                {NULL, "[Mqtt]\nHost=b\nPasswordFile=/dev/null\n", "PasswordFile= needs Username="},
+                {NULL, "[Mqtt]\nBackoffMin=10s\nBackoffMax=5s\n", "BackoffMin= is longer"},
+                {NULL, "[Mqtt]\nKeepAlive=4s\n", "a time from 5s to 18h"},
+                {NULL, "[Mqtt]\nWindow=1001\n", "a whole number from 1 to 1000"},
+                {NULL, "[Mqtt]\nOutboxMaximum=1M\n", "a whole number from 1000 to 100000000"},
+                {NULL, "[Mqtt]\nClientId=a/b\n", "a name of letters"},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -792,6 +856,7 @@ int main(void) {
                 cmocka_unit_test(test_cabinet_absent_file_is_reported),
                 cmocka_unit_test(test_cabinet_500_slots_parse_in_milliseconds),
                 cmocka_unit_test(test_settings_every_key_is_applied),
+                cmocka_unit_test(test_settings_mqtt_with_a_shared_key),
                 cmocka_unit_test(test_settings_example_shows_the_defaults),
                 cmocka_unit_test(test_settings_each_mistake_raises_its_complaint),
                 cmocka_unit_test(test_settings_drop_ins_win_in_the_order_of_names),
