@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The disk fills up: first deposits stop, then the reserve is used up for collections, then nothing opens; and back again."""
+import os
+import subprocess
+import tempfile
+import unittest
+
+from daemonlib import DBusError, main, wait
+from people import Scenario
+
+SIZE = 24 << 20
+
+
+def can_mount():
+    """Whether a small file system can be mounted here: only root can, and not in every container."""
+    with tempfile.TemporaryDirectory() as place:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "lockerd-test", place], capture_output=True, check=False).returncode:
+            return False
+        subprocess.run(["umount", place], check=True)
+        return True
+
+
+@unittest.skipUnless(can_mount(), "cannot mount a small file system (not root?)")
+class FullDisk(Scenario):
+    def setUp(self):
+        self.disk = tempfile.mkdtemp(prefix="lockerd-disk-")
+        self.addCleanup(os.rmdir, self.disk)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "lockerd-test", self.disk], check=True)
+        self.addCleanup(subprocess.run, ["umount", self.disk], check=True)
+        self.settings = {"Daemon": {"Ledger": os.path.join(self.disk, "ledger.db"), "MinimumFree": "8M"},
+                         "Session": {"ReopenGrace": "0", "AnswerTimeout": "1s"}}
+        super().setUp()
+        self.ballast = os.path.join(self.disk, "ballast")
+        self.reserve = os.path.join(self.disk, "ledger.db.reserve")
+
+    def free(self):
+        v = os.statvfs(self.disk)
+        return v.f_bavail * v.f_frsize
+
+    def fill(self, leave):
+        """Fills the disk until `leave` bytes are free."""
+        with open(self.ballast, "ab") as f:
+            for chunk in (1 << 20, 4096):
+                while self.free() - chunk >= leave:
+                    try:
+                        f.write(b"\1" * chunk)
+                        f.flush()
+                    except OSError:
+                        break
+        self.assertLess(self.free(), leave + 4096 + (64 << 10))
+
+    def make_room(self):
+        os.unlink(self.ballast)
+
+    def storage(self):
+        return self.admin.health()["storage"][0]
+
+    def test_nearly_full_takes_no_deposits_but_gives_out(self):
+        """Requirement: F4, F1"""
+        put, other = self.store(), self.store()
+        self.assertEqual(self.storage(), "ok")
+        self.assertTrue(os.path.exists(self.reserve))
+        self.assertGreaterEqual(os.stat(self.reserve).st_blocks * 512, 4 << 20, "really taken, not sparse")
+        self.fill(6 << 20)
+        courier = self.courier()
+        with self.only():
+            error = self.assertRefused("StorageFull", courier.deposit, size="S")
+            self.assertIn("collecting still works", error.message)
+        courier.end()
+        self.assertEqual(self.storage(), "degraded")
+        self.cabinet.wait_log("no deposits until space is freed")
+        self.collect(put.receipt["code"])
+        # Really full to the last byte, apart from the reserve: that is what it is for.
+        self.fill(0)
+        self.collect(other.receipt["code"])
+        self.assertEqual(self.admin.find_history(other.receipt["parcel"])["state"], "collected")
+        self.assertFalse(os.path.exists(self.reserve))
+        self.cabinet.wait_log("the reserve has been given up")
+        self.make_room()
+        third = self.store()
+        self.assertEqual(self.storage(), "ok")
+        self.assertTrue(os.path.exists(self.reserve), "a new reserve for the next time")
+        self.cabinet.restart(kill=True)
+        self.collect(third.receipt["code"])
+        self.assertTrue(self.admin.verify_audit()[0])
+
+    def use_up(self):
+        """Fills the disk, the reserve and what the write-ahead log still had, until nothing can be written."""
+        self.fill(0)
+        for _ in range(2000):
+            try:
+                self.admin.disable("09", reason="x" * 200)
+            except DBusError as e:
+                self.assertEqual(e.short, "StorageFull")
+                return e
+            self.fill(0)
+        self.fail("it never got full")
+
+    def test_truly_full_opens_nothing_and_says_so(self):
+        """Requirement: F1, F4, F8"""
+        put = self.store()
+        courier, recipient = self.courier(), self.recipient(put.receipt["code"])
+        error = self.use_up()
+        self.assertIn("nothing is opened", error.message)
+        with self.only():
+            for act in (recipient.collect, lambda: self.admin.open_slot("05"), lambda: courier.deposit(size="S")):
+                with self.assertRaises(DBusError) as refused:
+                    act()
+                self.assertEqual(refused.exception.short, "StorageFull")
+                self.assertIn("full", refused.exception.message)
+        self.assertIn("failed", [state for state, _ in self.admin.health().values()])
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "stored")
+        self.assertIsNone(self.cabinet.daemon.poll())
+        self.make_room()
+        place = recipient.collect()
+        self.take(place)
+        recipient.accept()
+        self.shut(place)
+        recipient.wait_prompt("collected")
+        self.assertEqual(self.gone(put.parcel)["state"], "collected")
+        self.assertEqual(self.admin.health()["ledger"][0], "ok")
+        self.assertTrue(self.admin.verify_audit()[0])
+
+    def test_safety_release_needs_no_disk(self):
+        """The one act that opens first and writes second.
+
+        Requirement: F12, F4
+        """
+        self.use_up()
+        with self.only("12"):
+            self.sim.do("release 12 on")
+            self.sim.wait("12", door="open")
+            self.sim.do("release 12 off")
+            self.admin.wait_slot("12", Door="open")
+        self.make_room()
+        self.push("12")
+        self.admin.wait_slot("12", Door="locked")
+
+    def test_full_in_the_middle_of_a_pickup(self):
+        """The door is open when the disk is full: the outcome is recorded as soon as there is space.
+
+        Requirement: F1, F4
+        """
+        put = self.store()
+        session = self.recipient(put.receipt["code"])
+        place = session.collect()
+        self.take(place)
+        self.use_up()
+        session.accept()
+        self.shut(place)
+        self.admin.wait_slot(put.slot, Door="locked")
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "collecting")
+        self.make_room()
+        session.wait_prompt("collected", timeout=10)
+        self.assertEqual(self.gone(put.parcel)["state"], "collected")
+
+    def test_full_at_the_start(self):
+        """Requirement: F4"""
+        put = self.store()
+        self.cabinet.stop_daemon()
+        self.fill(0)
+        self.cabinet.start_daemon()
+        self.assertEqual(self.storage(), "degraded")
+        self.collect(put.receipt["code"])
+        self.make_room()
+        wait(lambda: self.storage() == "ok" or self.store(), "room", 15)
+
+
+main()
