@@ -4,6 +4,8 @@
 
 #include "build-config.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <sys/ioctl.h>
@@ -105,7 +107,18 @@ static int run(Ctl *c, int argc, char **argv) {
         return verb->run(c, &args);
 }
 
+/* A closed standard descriptor would be given to the next thing that is opened, the bus for instance. */
+static void open_standard_fds(void) {
+        int fd;
+
+        while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+                ;
+        if (fd >= 0)
+                close(fd);
+}
+
 int main(int argc, char **argv) {
+        open_standard_fds();
         Ctl c = {.width = terminal_width(), .color = wants_color(), .tty = isatty(STDOUT_FILENO)};
 
         /* Not LC_NUMERIC: numbers are for programs too. */
@@ -115,7 +128,9 @@ int main(int argc, char **argv) {
         int status = run(&c, argc, argv);
         sd_bus_flush_close_unref(c.bus);
         /* A full disk behind a redirection must not look like success. */
-        if (fflush(stdout) != 0 && status == 0)
+        if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) {
+                fprintf(stderr, "Cannot write the output: %s.\n", strerror(errno));
                 status = LOCKERCTL_FAILED;
+        }
         return status;
 }

@@ -4,8 +4,9 @@
 #include "ctl/map.h"
 #include "ctl/marks.h"
 
-#define GRID_MAX       200 /* columns or rows; beyond that no wall is meant */
-#define CELL_WIDTH_MAX 14U /* wider doors are harder to read, not easier */
+#define GRID_MAX        200 /* columns or rows; beyond that no wall is meant */
+#define LABEL_WIDTH_MIN 8U  /* as much of a label is shown, even if the columns have to be wrapped */
+#define CELL_WIDTH_MAX  14U /* wider doors are harder to read, not easier */
 
 enum { ARM_UP = 1, ARM_DOWN = 2, ARM_LEFT = 4, ARM_RIGHT = 8 };
 
@@ -53,6 +54,19 @@ static void draw_text(Canvas *v, unsigned x, unsigned y, unsigned room, const ch
         }
 }
 
+/* What does not fit is left out in the middle: labels differ at their ends. */
+static void draw_label(Canvas *v, unsigned x, unsigned y, unsigned room, const char *label) {
+        unsigned n = (unsigned)strlen(label), tail = room / 2;
+
+        if (n <= room) {
+                draw_text(v, x, y, room, label, STYLE_BOLD);
+                return;
+        }
+        draw_text(v, x, y, room - tail - 1, label, STYLE_BOLD);
+        draw_text(v, x + room - tail - 1, y, 1, "~", STYLE_DIM);
+        draw_text(v, x + room - tail, y, tail, label + n - tail, STYLE_BOLD);
+}
+
 static bool slot_on_wall(const json_t *slot) {
         uint64_t column = json_number(slot, "column"), row = json_number(slot, "row"),
                  height = json_number(slot, "height");
@@ -90,7 +104,7 @@ static void draw_slot(Canvas *v, const json_t *slot, unsigned x0, unsigned y0, u
         const Mark *door = mark_door(slot);
         char buffer[32];
 
-        draw_text(v, x0 + 2, y0 + 1, l->label_width, json_text(slot, "label"), STYLE_BOLD);
+        draw_label(v, x0 + 2, y0 + 1, l->label_width, json_text(slot, "label"));
         draw_marks(v, slot, marks_x, y0 + 1, room, lines);
         if (door) {
                 char letter[] = {door->letter, 0};
@@ -183,10 +197,13 @@ static Layout layout_for(const Ctl *c, const json_t *slots) {
                 unsigned n = (unsigned)json_array_size(json_object_get(slot, "positions"));
                 l.columns = MAX(l.columns, (unsigned)json_number(slot, "column"));
                 l.rows = MAX(l.rows, (unsigned)json_number(slot, "row") + height - 1);
-                l.label_width = MAX(l.label_width, MIN((unsigned)strlen(json_text(slot, "label")), 10U));
+                l.label_width = MAX(l.label_width, (unsigned)strlen(json_text(slot, "label")));
                 marks_width = MAX(marks_width, MIN((n + lines - 1) / lines, 8U));
         }
         /* blank, label, blank, marks, blank, the door's letter; then a blank again where there is room */
+        unsigned roomy = (c->width - MIN(c->width, 1U)) / MAX(l.columns, 1U),
+                 fixed = 1 + 1 + marks_width + 1 + 1 + 1;
+        l.label_width = MIN(l.label_width, MAX(roomy - MIN(roomy, fixed), LABEL_WIDTH_MIN));
         unsigned narrowest = 1 + l.label_width + 1 + marks_width + 1 + 1;
         l.per_band = MAX((MAX(c->width, 2U) - 1) / (narrowest + 1), 1U);
         if (l.columns > l.per_band) { /* bands of about the same width */

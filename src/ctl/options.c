@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ctl/ctl.h"
+#include "ctl/table.h"
 
 #include "base/text.h"
 
@@ -123,29 +123,8 @@ int options_parse(Ctl *c, const Verb *verb, int argc, char **argv, Args *ret) {
         return status;
 }
 
-/* Words up to the width, the first line from column x on, the others indented. A newline is kept. */
-static void print_wrapped(const Ctl *c, const char *text, unsigned x, unsigned indent) {
-        unsigned width = MIN(c->width, 100U);
-
-        for (bool first = true; *text; first = false) {
-                size_t n = strcspn(text, " \n");
-                if (!first && x + 1 + n > width) {
-                        printf("\n%*s", (int)indent, "");
-                        x = indent;
-                } else if (!first && x > indent) {
-                        putchar(' ');
-                        x++;
-                }
-                printf("%.*s", (int)n, text);
-                x += (unsigned)n;
-                text += n;
-                if (*text == '\n') {
-                        printf("\n%*s", (int)indent, "");
-                        x = indent;
-                }
-                text += *text != 0;
-        }
-        putchar('\n');
+static unsigned help_width(const Ctl *c) {
+        return MIN(c->width, 100U); /* longer lines are hard to read */
 }
 
 #define LEFT_WIDTH 29U
@@ -159,7 +138,7 @@ void options_item(const Ctl *c, const char *left, unsigned left_width, const cha
                 printf("\n%*s", (int)indent, ""); /* a line of its own, so that the column stays straight */
         else
                 printf("%*s", (int)(indent - n), "");
-        print_wrapped(c, help, indent, indent);
+        text_wrap(help, indent, indent, help_width(c));
 }
 
 void options_print(const Ctl *c, const Option *options) {
@@ -182,7 +161,7 @@ void options_help(const Ctl *c, const Verb *verb) {
                verb->summary);
         if (verb->details) {
                 putchar('\n');
-                print_wrapped(c, verb->details, 0, 0);
+                text_wrap(verb->details, 0, 0, help_width(c));
         }
         if (verb->options) {
                 printf("\n%sOptions%s\n", bold, off);

@@ -125,7 +125,9 @@ json_t *parcel_to_json(const json_t *properties) {
         }
         for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
                 value = json_object_get(lower, keys[i]);
-                if (json_object_set(object, keys[i], value ? value : json_null()) < 0)
+                bool missing = !value || (json_is_string(value) && !*json_string_value(value)) ||
+                               (streq(keys[i], "position") && !json_integer_value(value));
+                if (json_object_set(object, keys[i], missing ? json_null() : value) < 0)
                         return NULL;
         }
         if (json_set_time(object, "stored", (int64_t)json_number(lower, "stored")) < 0 ||

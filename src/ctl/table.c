@@ -49,6 +49,38 @@ unsigned text_width(const char *s) {
         return width;
 }
 
+/* Bytes of the next word, and its columns. */
+static size_t word_length(const char *text, unsigned *ret_width) {
+        size_t n = strcspn(text, " \n");
+        _cleanup_free_ char *word = strndup(text, n);
+
+        *ret_width = word ? text_width(word) : (unsigned)n;
+        return n;
+}
+
+void text_wrap(const char *text, unsigned x, unsigned indent, unsigned width) {
+        for (bool first = true; *text; first = false) {
+                unsigned columns;
+                size_t n = word_length(text, &columns);
+                if (!first && width && x > indent && x + 1 + columns > width) {
+                        printf("\n%*s", (int)indent, "");
+                        x = indent;
+                } else if (!first && text[-1] == ' ') {
+                        putchar(' ');
+                        x++;
+                }
+                printf("%.*s", (int)n, text);
+                x += columns;
+                text += n;
+                if (*text == '\n') {
+                        printf("\n%*s", (int)indent, "");
+                        x = indent;
+                }
+                text += *text != 0;
+        }
+        putchar('\n');
+}
+
 Table *table_new(const char *const *headings) {
         Table *t = calloc(1, sizeof(*t));
         if (!t)
@@ -128,7 +160,8 @@ static const Cell *cell_at(const Table *t, size_t row, unsigned column) {
         return &t->cells[row * t->n_columns + column];
 }
 
-#define HIDDEN UINT_MAX
+#define HIDDEN            UINT_MAX
+#define WRAPPED_WIDTH_MIN 20U
 
 static bool rest_is_empty(const Table *t, const unsigned *widths, size_t row, unsigned from) {
         for (unsigned i = from; i < t->n_columns; i++)
@@ -148,7 +181,8 @@ static unsigned total_width(const Table *t, const unsigned *widths) {
         unsigned total = 0;
 
         for (unsigned i = 0; i < t->n_columns; i++)
-                total += widths[i] == HIDDEN ? 0 : widths[i] + 2;
+                if (widths[i] != HIDDEN) /* the last one can be wrapped */
+                        total += (i + 1 == t->n_columns ? MIN(widths[i], WRAPPED_WIDTH_MIN) : widths[i]) + 2;
         return MAX(total, 2U) - 2;
 }
 
@@ -164,14 +198,23 @@ static void fit(const Ctl *c, const Table *t, unsigned *widths, char *left_out, 
 }
 
 static void print_row(const Ctl *c, const Table *t, const unsigned *widths, size_t row) {
+        unsigned x = 0;
+
         for (unsigned i = 0; i < t->n_columns; i++) {
                 bool last = rest_is_empty(t, widths, row, i + 1);
+                const Cell *cell = cell_at(t, row, i);
                 if (widths[i] == HIDDEN)
                         continue;
-                print_cell(c, cell_at(t, row, i)->text, cell_at(t, row, i)->style, widths[i],
-                           heading_is_right(t->headings[i]), last);
+                if (i + 1 == t->n_columns && c->tty && x + WRAPPED_WIDTH_MIN <= c->width) {
+                        fputs(style_on(c, cell->style), stdout);
+                        text_wrap(cell->text, x, x, c->width);
+                        fputs(style_off(c, cell->style), stdout);
+                        break;
+                }
+                print_cell(c, cell->text, cell->style, widths[i], heading_is_right(t->headings[i]), last);
                 if (last)
                         break;
+                x += widths[i] + 2;
         }
 }
 

@@ -19,6 +19,13 @@ typedef enum Style {
 const char *style_on(const Ctl *c, Style s); /* "" without colour */
 const char *style_off(const Ctl *c, Style s);
 unsigned text_width(const char *s); /* terminal columns */
+/* Prints words up to the width, the first line from column x on, the others indented. A newline is kept, and
+ * one ends it all. Width 0: never wraps. */
+void text_wrap(const char *text, unsigned x, unsigned indent, unsigned width);
+/* The width to wrap at: of a terminal; what goes elsewhere is left whole. */
+static inline unsigned wrap_width(const Ctl *c) {
+        return c->tty ? c->width : 0;
+}
 
 typedef struct Table Table;
 

@@ -97,7 +97,7 @@ const Verb verb_backup = {
 /* The lockerd that belongs to this lockerctl: beside it, in the sbin of its bin, else from PATH (where people
  * other than root often have no sbin). */
 static const char *find_lockerd(char buffer[PATH_MAX]) {
-        static const char *const places[] = {"lockerd", "../sbin/lockerd"};
+        static const char *const places[] = {"lockerd", "../sbin/lockerd", "../daemon/lockerd"};
         char here[PATH_MAX];
 
         ssize_t n = readlink("/proc/self/exe", here, sizeof(here) - 1);

@@ -57,9 +57,10 @@ static int print_alarms(const Ctl *c, const json_t *slots) {
                         if (first)
                                 putchar('\n');
                         first = false;
-                        printf("%s!%s %s%-4s%s %s\n", style_on(c, STYLE_RED), style_off(c, STYLE_RED),
-                               style_on(c, STYLE_BOLD), json_text(slot, "label"), style_off(c, STYLE_BOLD),
-                               shown ? shown : "");
+                        unsigned indent = 3 + MAX((unsigned)strlen(json_text(slot, "label")), 4U);
+                        printf("%s!%s %s%-4s%s ", style_on(c, STYLE_RED), style_off(c, STYLE_RED),
+                               style_on(c, STYLE_BOLD), json_text(slot, "label"), style_off(c, STYLE_BOLD));
+                        text_wrap(shown ? shown : "", indent, indent, wrap_width(c));
                 }
         }
         return 0;

@@ -153,8 +153,8 @@ static int act_tell(const Ctl *c, const Act *act, const char *verb, const char *
                     const char *position_text) {
         if (c->json)
                 return json_print(c,
-                                  json_pack("{s:s, s:s, s:I}", "done", verb, "slot", act->label, "position",
-                                            (json_int_t)act->position),
+                                  json_pack("{s:s, s:s, s:o}", "done", verb, "slot", act->label, "position",
+                                            act->position ? json_integer(act->position) : json_null()),
                                   false);
         if (act->position)
                 printf("Slot %s, position %u%s\n", act->label, act->position, position_text);

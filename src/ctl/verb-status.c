@@ -56,8 +56,10 @@ static const char *health_worst(const json_t *health) {
 
 static void line(const Ctl *c, const char *heading, Style style, const char *text) {
         _cleanup_free_ char *shown = text_printable(text);
-        printf("%s%11s%s  %s%s%s\n", style_on(c, STYLE_BOLD), heading, style_off(c, STYLE_BOLD),
-               style_on(c, style), shown ? shown : "", style_off(c, style));
+        printf("%s%11s%s  %s", style_on(c, STYLE_BOLD), heading, style_off(c, STYLE_BOLD),
+               style_on(c, style));
+        text_wrap(shown ? shown : "", 13, 13, wrap_width(c));
+        fputs(style_off(c, style), stdout);
 }
 
 static void print_sizes(const Ctl *c, const json_t *cabinet) {
