@@ -7,7 +7,7 @@ from people import Scenario
 
 
 class Pickups(Scenario):
-    settings = {"Session": {"ReopenGrace": "1s", "AnswerTimeout": "1s", "IdleTimeout": "30s"}}
+    settings = {"Session": {"ReopenGrace": "3s", "AnswerTimeout": "2s", "IdleTimeout": "30s"}}
 
     def test_pickup_from_the_code_to_the_door(self):
         """Requirement: A4, A5, C4, F1"""
@@ -100,7 +100,7 @@ class Pickups(Scenario):
         self.take(place)
         self.shut(place)
         session.wait_prompt("choose")
-        session.wait_prompt("collected", timeout=5)
+        session.wait_prompt("collected", timeout=10)
         self.assertEqual(self.gone(put.parcel)["state"], "collected")
 
     def test_recipient_walks_away_and_the_terminal_vanishes(self):
@@ -155,7 +155,7 @@ class Pickups(Scenario):
             self.admin.wait_slot(put.slot, Door="locked")
         # Meanwhile the slot was nobody else's.
         self.assertTrue(self.admin.slot(put.slot)["InUse"])
-        self.admin.wait_slot(put.slot, InUse=False, timeout=4)
+        self.admin.wait_slot(put.slot, InUse=False, timeout=10)
         with self.only():
             self.assertRefused("GraceOver", session.reopen)
         self.assertRefused("WrongState", session.does_not_open)
@@ -217,7 +217,7 @@ class UnansweredIsUnverified(Scenario):
         place = session.collect()
         self.reach(place)
         self.shut(place)
-        session.wait_prompt("unverified", timeout=5)
+        session.wait_prompt("unverified", timeout=10)
         self.assertEqual(self.admin.parcel(put.parcel)["State"], "unverified")
         # Its owner may look again, with the same code.
         self.collect(put.receipt["code"])
@@ -315,7 +315,7 @@ def sensors_in_m(text):
 class SensedPickups(Scenario):
     cabinet_file = "cabinet-60.conf"
     edit = staticmethod(sensors_in_m)
-    settings = {"Session": {"AnswerTimeout": "1s", "ReopenGrace": "1s"}}
+    settings = {"Session": {"AnswerTimeout": "2s", "ReopenGrace": "1s"}}
 
     def test_accepted_but_still_inside(self):
         """The sensor contradicts the person: they are asked, may open again, and in the end nobody guesses.
@@ -342,7 +342,7 @@ class SensedPickups(Scenario):
         self.reach(place)
         session.accept()
         self.shut(place)
-        session.wait_prompt("unverified", timeout=5)
+        session.wait_prompt("unverified", timeout=10)
         self.assertEqual(self.admin.parcel(put.parcel)["State"], "unverified")
 
     def test_rejected_but_nothing_put_back(self):
@@ -367,7 +367,7 @@ class SensedPickups(Scenario):
         self.take(place)
         session.reject()
         self.shut(place)
-        session.wait_prompt("unverified", timeout=5)
+        session.wait_prompt("unverified", timeout=10)
         self.assertEqual(self.admin.parcel(put.parcel)["State"], "unverified")
 
     def test_unanswered_is_judged_by_the_sensor(self):
@@ -381,14 +381,14 @@ class SensedPickups(Scenario):
         self.reach(place)
         self.shut(place)
         session.wait_prompt("choose")
-        session.wait_prompt("stored", timeout=5)
+        session.wait_prompt("stored", timeout=10)
         self.assertEqual(self.admin.parcel(put.parcel)["State"], "stored")
         session.end()
         session = self.recipient(put.receipt["code"])
         place = session.collect()
         self.take(place)
         self.shut(place)
-        session.wait_prompt("collected", timeout=5)
+        session.wait_prompt("collected", timeout=10)
 
 
 main()

@@ -190,6 +190,19 @@ class Safety(Scenario):
         self.sim.do("release 12 off")
         self.wait_event("safety.released", slot="12")
 
+    def test_release_pressed_while_the_daemon_was_down(self):
+        """Whoever is inside still presses when it comes up again.
+
+        Requirement: F12
+        """
+        self.cabinet.kill_daemon()
+        self.sim.do("release 12 on")
+        with self.only("12"):
+            self.cabinet.start_daemon()
+            self.sim.wait("12", door="open", timeout=10)
+        self.wait_event("safety.released", slot="12")
+        self.sim.do("release 12 off")
+
     def test_alarm_opens_every_slot_one_after_the_other(self):
         """All twelve, stuck ones left behind, never more coils at once than the supply allows; also what somebody shuts meanwhile.
 
