@@ -90,7 +90,8 @@ int ctl_fail_bus(const Ctl *c, const sd_bus_error *error, int r, const char *wha
         /* An object that does not exist answers with the bus's own words: say them in ours. */
         if (what && (streq(name, SD_BUS_ERROR_UNKNOWN_OBJECT) || streq(name, SD_BUS_ERROR_UNKNOWN_METHOD) ||
                      streq(name, SD_BUS_ERROR_UNKNOWN_INTERFACE)))
-                return ctl_fail(c, LOCKERCTL_UNKNOWN, "There is no %s in this cabinet.", what);
+                return ctl_fail(c, LOCKERCTL_UNKNOWN, "There is no %s in this cabinet. See: lockerctl %.*ss",
+                                what, (int)strcspn(what, " "), what);
         if (streq(name, SD_BUS_ERROR_INVALID_ARGS))
                 return ctl_fail_as(c, LOCKERCTL_USAGE, "InvalidArgument", message);
         return ctl_fail(c, LOCKERCTL_FAILED, "The request failed: %s", message);

@@ -8,7 +8,7 @@
 
 static const SessionKey collect_keys[] = {
         {'a', "accept", "Accept", false},
-        {'r', "reject, after putting it back", "Reject", false},
+        {'r', "reject (put it back first)", "Reject", false},
         {'d', "does not open", "DoesNotOpen", true},
         {'o', "open again", "Reopen", true},
         {0, NULL, NULL, false},

@@ -108,7 +108,8 @@ static int run_slots(Ctl *c, const Args *a) {
                         wanted = json_pack("[O]", slot);
         }
         if (!wanted)
-                return ctl_fail(c, LOCKERCTL_UNKNOWN, "There is no slot %s in this cabinet.", a->words[0]);
+                return ctl_fail(c, LOCKERCTL_UNKNOWN,
+                                "There is no slot %s in this cabinet. See: lockerctl slots", a->words[0]);
         if (c->json)
                 return json_print(c, json_incref(wanted), false);
         status = print_slots(c, wanted);

@@ -3,16 +3,18 @@
 import grp
 import json
 import os
+import pty
 import re
 import select
 import shutil
 import subprocess
+import time
 
 from daemonlib import ADMIN_GROUP, KIOSK_GROUP, TREE
 from dbusclient import Place
 from people import Scenario
 
-__all__ = ["ADMIN_GROUP", "KIOSK_GROUP", "LockerctlCase", "Place", "Started", "documented_keys"]
+__all__ = ["ADMIN_GROUP", "KIOSK_GROUP", "LockerctlCase", "Place", "Started", "Terminal", "documented_keys"]
 
 PIN = "2580\n"
 
@@ -64,6 +66,33 @@ class Started:
         self.process.stdin.close()
         self.lines += [json.loads(line) for line in (self.text + self.process.stdout.read()).splitlines()]
         return self.process.wait(30)
+
+
+class Terminal:
+    """A lockerctl on a terminal of its own."""
+
+    def __init__(self, case, *arguments):
+        self.text = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execve(case.program, [case.program, "--no-color", *arguments], case.environment(TERM="xterm"))
+
+    def until(self, words):
+        """Waits for these words; they and what came before are forgotten."""
+        while words.encode() not in self.text:
+            if not select.select([self.fd], [], [], 30)[0]:
+                raise AssertionError(f"no {words!r} in {self.text}")
+            self.text += os.read(self.fd, 4096)
+        self.text = self.text.split(words.encode(), 1)[1]
+
+    def type(self, line):
+        time.sleep(0.2)  # the echo is taken away after a question
+        os.write(self.fd, line.encode() + b"\n")
+
+    def end(self):
+        status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        os.close(self.fd)
+        return status
 
 
 class LockerctlCase(Scenario):

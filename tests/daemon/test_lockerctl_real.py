@@ -2,19 +2,16 @@
 """Every verb of lockerctl against the real daemon: what an operator sees and does, and what a script reads."""
 import json
 import os
-import pty
 import re
-import select
 import shutil
 import signal
 import sqlite3
 import stat
 import subprocess
-import time
 import unittest
 
 from daemonlib import main, wait
-from lockerctl_case import ADMIN_GROUP, KIOSK_GROUP, LockerctlCase, Place
+from lockerctl_case import ADMIN_GROUP, KIOSK_GROUP, LockerctlCase, Place, Terminal
 
 REASON = ("--reason", "hinge inspected")
 
@@ -114,36 +111,21 @@ class Errands(LockerctlCase):
     def test_door_is_opened_again_within_the_grace_time_on_a_terminal(self):
         """Requirement: F3"""
         self.enrol()
-        pid, fd = pty.fork()
-        if pid == 0:
-            os.execve(self.program, [self.program, "--no-color", "deposit", "--courier", "4711", "--size", "S"],
-                      self.environment(TERM="xterm"))
-        text = b""
-
-        def until(words):
-            nonlocal text
-            while words not in text:
-                self.assertTrue(select.select([fd], [], [], 20)[0], text)
-                text += os.read(fd, 4096)
-            text = text.split(words, 1)[1]
-
-        until(b"PIN: ")
-        time.sleep(0.2)  # the echo is taken away after the question
-        os.write(fd, b"2580\n")
-        until("→  Put the item into slot 01, position 1.".encode())
-        place = Place("01", 1)
+        terminal, place = Terminal(self, "deposit", "--courier", "4711", "--size", "S"), Place("01", 1)
+        terminal.until("PIN: ")
+        terminal.type("2580")
+        terminal.until("→  Put the item into slot 01, position 1.")
         self.put(place)
         self.shut(place)
-        until(b"Enter alone: done\r\n")
-        os.write(fd, b"o\n")
-        until(b"Open again: slot 01, position 1.")
+        terminal.until("Enter alone: done\r\n")
+        terminal.type("o")
+        terminal.until("Open again: slot 01, position 1.")
         self.reach(place)
         self.shut(place)
-        until(b"The door is shut.")
-        until(b"Enter alone: done\r\n")
-        os.write(fd, b"\n")
-        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
-        os.close(fd)
+        terminal.until("The door is shut.")
+        terminal.until("Enter alone: done\r\n")
+        terminal.type("")
+        self.assertEqual(terminal.end(), 0)
         self.assertEqual([p["state"] for p in self.json("parcels")], ["stored"])
 
     def test_password_instead_of_a_code(self):
@@ -295,11 +277,11 @@ class Operator(LockerctlCase):
 class Keeping(LockerctlCase):
     def test_events_are_followed_across_a_restart(self):
         """Requirement: F8"""
-        process = subprocess.Popen([self.program, "events", "-f", "-n", "0", "--json"], stdout=subprocess.PIPE,
+        process = subprocess.Popen([self.program, "events", "-f", "-n", "1", "--json"], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True, env=self.environment())
         for cleanup in (process.stdout.close, process.stderr.close, process.wait, process.kill):
             self.addCleanup(cleanup)
-        time.sleep(0.5)
+        self.assertEqual(json.loads(process.stdout.readline())["type"], "board.online")
         self.ok("disable", "01", "--reason", "before")
         first = json.loads(process.stdout.readline())
         self.cabinet.stop_daemon()
@@ -377,6 +359,7 @@ class Keeping(LockerctlCase):
 
 class Large(LockerctlCase):
     cabinet_file = "cabinet-60.conf"
+    settings = {"Session": {"ReopenGrace": "1s", "AnswerTimeout": "1s"}}
     edit = staticmethod(lambda text: re.sub(r"(\[Slot 4[19]-\d+\]\n)Size=M", r"\1Size=S", text))
 
     def test_shared_slots_are_drawn_and_used(self):
@@ -395,6 +378,23 @@ class Large(LockerctlCase):
         self.assertEqual(self.json("map"), self.json("slots"))
         lines = self.collect("--accept", typed=receipt["code"])
         self.assertEqual((lines[0]["slot"], lines[0]["position"]), ("P1", 1))
+
+    def test_take_back_that_leaves_something_inside_exits_12(self):
+        """Requirement: F1, F11"""
+        receipts = [self.deposit(size="M"), self.deposit(size="M")]
+        for receipt in receipts:
+            self.ok("recall", str(receipt["parcel"]), *REASON)
+        started = self.begin("take-back", "--courier", "4711")
+        for take in (False, True):
+            place = started.place(event="prompt", what="take-next")
+            self.reach(place)
+            if take:
+                self.take(place)
+            self.shut(place)
+            started.line(what="returned" if take else "left-inside")
+        self.assertEqual((started.end(), started.lines[-1]["what"]), (12, "done"))
+        self.assertEqual([p["id"] for p in self.json("parcels")], [receipts[0]["parcel"]])
+        self.assertRegex(self.ok("slots", "P1"), r"P1/1 .* recalled ")
 
 
 main()
