@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real daemon, a real broker and an independent client as the backend: what comes out, what goes in, and what must not."""
+import json
+import time
+
+from backendlib import BackendTest, SigningKey, timestamp
+from daemonlib import DBusError, main
+from dbusclient import wait
+
+
+class Events(BackendTest):
+    def test_story_is_told_in_order_and_once(self):
+        """Requirement: B4, D2"""
+        put = self.store(recipient="Erika Mustermann", phone="0151 23456789")
+        self.wait_drained()
+        events = wait(lambda: [e for e in self.backend.events() if e["type"] == "org.lockerd.parcel.stored"] and self.backend.events(),
+                      "the story at the backend")
+        sequences = [int(e["sequence"]) for e in events]
+        self.assertEqual(sequences, list(range(sequences[0], sequences[0] + len(sequences))))
+        self.assertEqual(len({e["id"] for e in events}), len(events))
+        issued = next(e for e in events if e["type"] == "org.lockerd.code.issued")
+        self.assertEqual(issued["data"]["secret"]["code"], put.receipt["code"])
+        self.assertEqual(issued["source"], f"/lockerd/{self.number}")
+        told = json.dumps([{**e, "data": {**e["data"], "secret": None}} for e in events], ensure_ascii=False)
+        self.assertNotIn("Mustermann", told)
+        self.assertNotIn("23456789", told)
+        # Acknowledged: the plaintext is gone from the file.
+        self.admin.backup(f"{self.cabinet.directory}/copy.db")
+        with open(f"{self.cabinet.directory}/copy.db", "rb") as f:
+            self.assertNotIn(put.receipt["code"].encode(), f.read())
+
+    def test_broker_away_events_wait_and_say_so(self):
+        """Requirement: B4, F4"""
+        self.wait_drained()
+        before = len(self.backend.events())
+        self.broker.leave()
+        wait(lambda: self.admin.health()["backend"][0] == "degraded", "a degraded backend")
+        self.store()
+        self.assertGreater(self.admin.cabinet("OutboxLength"), 5)
+        self.broker.start()
+        self.wait_drained()
+        events = wait(lambda: any(e["type"].endswith("parcel.stored") for e in self.backend.events()) and self.backend.events(), "the stored parcel")
+        new = events[before:]
+        self.assertTrue(all(e["offline"] for e in new if e["type"].endswith(("parcel.stored", "door.opened", "code.issued"))))
+        self.check_order(events)
+
+    def check_order(self, events):
+        """Duplicates only with the same id; without them no gap and no disorder."""
+        first = []
+        for e in events:
+            if e["id"] not in {f["id"] for f in first}:
+                first.append(e)
+        sequences = [int(e["sequence"]) for e in first]
+        self.assertEqual(sequences, list(range(sequences[0], sequences[0] + len(sequences))))
+
+    def test_daemon_killed_while_it_drains_nothing_lost(self):
+        """Requirement: B4"""
+        for i in range(4):
+            session = self.client.start_session("recipient")
+            for _ in range(2):
+                with self.assertRaises(DBusError):
+                    session.authenticate_code(f"ABC{i}23", slot=f"{i + 1:02}")
+            session.end()
+            self.admin.lift_lockout()
+            if i % 2:
+                self.cabinet.restart(kill=True)
+        last = self.admin.cabinet("LastEvent")
+        self.wait_drained()
+        wait(lambda: any(int(e["sequence"]) >= last for e in self.backend.events()), "the last event")
+        self.check_order(self.backend.events())
+
+    def test_replay_brings_the_same_events_again(self):
+        """Requirement: B4"""
+        self.store()
+        self.wait_drained()
+        wait(lambda: any(e["type"].endswith("parcel.stored") for e in self.backend.events()), "the parcel")
+        n = len(self.backend.events())
+        answer = self.backend.command("replay", {"from": 2, "to": 5})
+        self.assertEqual(answer["status"], "done")
+        again = wait(lambda: len(self.backend.events()) >= n + 4 and self.backend.events()[n:], "four events again")
+        self.assertEqual([int(e["sequence"]) for e in again][:4], [2, 3, 4, 5])
+        self.assertTrue(all("secret" not in e["data"] for e in again))
+
+
+class State(BackendTest):
+    def test_state_tells_capacity_and_health_and_goes_offline(self):
+        """Requirement: F4, F10"""
+        def free():
+            return {s["name"]: s["free"] for s in self.backend.state()["sizes"]}
+        wait(lambda: free() == self.admin.cabinet("FreePositions"), "the free positions, once the boards are found")
+        before = free()["S"]
+        self.store(size="S")
+        wait(lambda: free()["S"] == before - 1, "one place less")
+        self.cabinet.kill_daemon()
+        wait(lambda: self.backend.state()["presence"] == "offline", "the will")
+        self.cabinet.start_daemon()
+        self.wait_online()
+        self.cabinet.stop_daemon()
+        wait(lambda: self.backend.state()["presence"] == "offline", "a farewell")
+
+
+class Commands(BackendTest):
+    def refused(self, answer, error):
+        self.assertNotEqual(answer["status"], "done", answer)
+        self.assertEqual(answer["error"], error, answer)
+
+    def pulses(self):
+        return sum(s["pulses"] for s in self.sim.state()["slots"].values())
+
+    def test_announce_deposit_collect_without_a_terminal(self):
+        """Requirement: A5, E1"""
+        self.admin.enrol_courier("4711", "2580")
+        announced = self.backend.command("announce", {"size": "S", "recipient": "Erika Mustermann", "phone": "015123456789",
+                                                      "waybill": "WB1"})
+        self.assertEqual(announced["status"], "done", announced)
+        parcel = announced["result"]["parcel"]
+        self.assertEqual(self.admin.parcel(parcel)["State"], "announced")
+        put = self.backend.command("deposit", {"courier": "4711", "parcel": parcel}, signed=True)
+        self.assertEqual(put["status"], "done", put)
+        slot = put["result"]["slot"]
+        self.sim.wait(slot, door="open", coil=False)
+        self.sim.do(f"put {slot}", f"close {slot}")
+        self.admin.wait_parcel(parcel, "stored")
+        got = self.backend.command("collect", {"parcel": parcel, "reason": "identified by video call"}, signed=True)
+        self.assertEqual((got["status"], got["result"]["slot"]), ("done", slot), got)
+        self.sim.wait(slot, door="open", coil=False)
+        self.sim.do(f"take {slot}", f"close {slot}")
+        wait(lambda: parcel not in self.admin.parcels(), "the parcel gone")
+        self.assertEqual(self.admin.find_history(parcel)["state"], "collected")
+
+    def test_open_needs_a_right_signature(self):
+        """Requirement: F5, F8"""
+        before = self.pulses()
+        arguments = {"slot": "03", "reason": "inspection"}
+        self.refused(self.backend.command("open", arguments), "NotSigned")
+        body = {"cabinet": self.number, "name": "open", **self.backend.body("open", arguments)}
+        other = SigningKey(self.keys, "key-2")
+        self.refused(self.backend.ask("open", other.sign(body)), "BadSignature")
+        self.refused(self.backend.ask("open", other.sign(body, {"alg": "EdDSA", "kid": "key-1"})), "BadSignature")
+        signed = self.key.sign(body)
+        self.refused(self.backend.ask("open", signed[:-2] + (b"AA" if signed[-2:] != b"AA" else b"BB")), "BadSignature")
+        elsewhere = self.key.sign({**body, "cabinet": "C-9999", "id": "elsewhere"})
+        self.assertNotEqual(self.backend.ask("open", elsewhere)["status"], "done")
+        other_name = self.key.sign({**body, "name": "enable", "id": "othername"})
+        self.assertNotEqual(self.backend.ask("open", other_name)["status"], "done")
+        self.assertEqual(self.pulses(), before)
+        answer = self.backend.ask("open", signed)
+        self.assertEqual(answer["status"], "done", answer)
+        self.assertEqual(self.sim.place("03")["pulses"], 1)
+        self.assertIn("backend:key-1", [e["actor"] for e in self.audit() if e["type"] == "operator.opened"])
+
+    def audit(self):
+        import sqlite3
+        with sqlite3.connect(f"file:{self.cabinet.ledger}?mode=ro", uri=True) as db:
+            return [dict(zip(("type", "actor"), row)) for row in
+                    db.execute("SELECT e.type, a.actor FROM event e JOIN audit a USING (sequence)")]
+
+    def test_repeat_gets_the_stored_answer_and_opens_once(self):
+        """Requirement: F5"""
+        body = {"cabinet": self.number, "name": "open", **self.backend.body("open", {"slot": "04", "reason": "inspection"}, id="once-1")}
+        signed = self.key.sign(body)
+        first = self.backend.ask("open", signed)
+        self.assertEqual(first["status"], "done", first)
+        self.sim.wait("04", door="open", coil=False)
+        self.sim.do("close 04")
+        self.admin.wait_slot("04", Door="locked")
+        self.assertEqual(self.backend.ask("open", signed), first)
+        self.cabinet.restart(kill=True)
+        self.wait_online()
+        self.assertEqual(self.backend.ask("open", signed), first)
+        self.assertEqual(self.sim.place("04")["pulses"], 1)
+        self.refused(self.backend.command("snapshot", id="once-1"), "InvalidArgument")
+
+    def test_expired_is_refused_also_later(self):
+        """Requirement: F5"""
+        before = self.pulses()
+        answer = self.backend.command("open", {"slot": "05", "reason": "inspection"}, signed=True, expires=-1)
+        self.refused(answer, "Expired")
+        self.assertEqual(self.pulses(), before)
+
+    def test_command_sent_while_the_cabinet_is_away_expires(self):
+        """Requirement: F5"""
+        self.cabinet.stop_daemon()
+        correlation = b"late"
+        body = {"cabinet": self.number, "name": "open", **self.backend.body("open", {"slot": "06", "reason": "inspection"}, expires=1)}
+        self.backend.publish("open", self.key.sign(body), correlation)
+        fresh = b"fresh"
+        self.backend.publish("announce", json.dumps(self.backend.body("announce", {"size": "S"}, expires=600)).encode(), fresh)
+        time.sleep(1.5)
+        self.cabinet.start_daemon()
+        self.refused(wait(lambda: self.backend.answers(correlation), "an answer")[0], "Expired")
+        self.assertEqual(wait(lambda: self.backend.answers(fresh), "an answer")[0]["status"], "done")
+        self.assertEqual(self.sim.place("06")["pulses"], 0)
+
+    def test_malformed_each_its_own_answer_and_nothing_opens(self):
+        """Requirement: F5"""
+        before = self.pulses()
+        good = self.backend.body("announce", {"size": "S"})
+        rows = [
+            (b"", "InvalidArgument"), (b"{", "InvalidArgument"), (b"[]", "InvalidArgument"), (b"\xff\xfe", "InvalidArgument"),
+            (json.dumps({**good, "id": "no spaces allowed"}).encode(), "InvalidArgument"),
+            (json.dumps({**good, "expires": "tomorrow"}).encode(), "InvalidArgument"),
+            (json.dumps({**good, "surprise": 1}).encode(), "InvalidArgument"),
+            (json.dumps({**good, "id": "a1", "arguments": {"size": 5}}).encode(), "InvalidArgument"),
+            (json.dumps({**good, "id": "a2", "arguments": {"size": "XXL"}}).encode(), "UnknownSize"),
+            (json.dumps({**good, "id": "a3", "arguments": {}}).encode(), "InvalidArgument"),
+            (b'{"id":"a4","id":"a5","expires":"2099-01-01T00:00:00Z","arguments":{}}', "InvalidArgument"),
+            (b'{"a":' * 2000 + b"1" + b"}" * 2000, "InvalidArgument"),
+            (json.dumps({**good, "id": "a6", "arguments": {"size": "S", "waybill": "x" * 70000}}).encode(), "InvalidArgument"),
+            (b"a.b.c", "BadSignature"),
+        ]
+        for payload, error in rows:
+            with self.subTest(payload[:60]):
+                self.refused(self.backend.ask("announce", payload), error)
+        self.refused(self.backend.command("make-coffee"), "UnknownCommand")
+        self.assertEqual(self.pulses(), before)
+        self.assertEqual(self.admin.parcels(), {})
+
+    def test_rule_parcels_slots_and_people(self):
+        """Requirement: D4, F8, F9"""
+        put = self.store(phone="015123456789")
+        parcel = int(put.parcel.rsplit("/", 1)[1])
+        self.refused(self.backend.command("new-code", {"parcel": parcel, "reason": "lost"}), "NotSigned")
+        code = self.backend.command("new-code", {"parcel": parcel, "reason": "lost"}, signed=True)["result"]["code"]
+        session = self.client.start_session("recipient")
+        with self.assertRaises(DBusError):
+            session.authenticate_code(put.receipt["code"])
+        session.authenticate_code(code)
+        session.end()
+        self.assertEqual(self.backend.command("disable", {"slot": "09", "reason": "hinge"})["status"], "done")
+        self.assertEqual(self.admin.slot("09")["Service"], "disabled")
+        self.assertEqual(self.backend.command("enable", {"slot": "09", "reason": "mended"})["status"], "done")
+        self.refused(self.backend.command("disable", {"slot": "99", "reason": "hinge"}), "UnknownSlot")
+        enrolled = self.backend.command("enrol", {"kind": "courier", "number": "8", "name": "Ada", "pin": "9173"}, signed=True)
+        self.assertEqual(enrolled["status"], "done", enrolled)
+        self.client.start_session("courier").authenticate_pin("8", "9173")
+        self.assertEqual(self.backend.command("revoke", {"person": enrolled["result"]["person"], "reason": "left"}, signed=True)["status"], "done")
+        self.assertEqual(self.backend.command("recall", {"parcel": parcel, "reason": "sender"})["status"], "done")
+        self.assertEqual(self.admin.parcel(parcel)["State"], "recalled")
+        self.refused(self.backend.command("recall", {"parcel": 999, "reason": "sender"}), "UnknownParcel")
+
+
+main()
