@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How lockerd behaves: the values of lockerd.conf, const after reading. Defaults and ranges: lockerd.conf(5). */
+/* How lockerd behaves: the values of lockerd.conf, const after reading. Defaults and ranges: lockerd.conf(5).
+ */
 #pragma once
 
 #include "base/macros.h"
@@ -11,19 +12,21 @@ typedef enum CodeAlphabet { CODE_CROCKFORD, CODE_DIGITS } CodeAlphabet;
 /* [Mqtt]: the backend. Without Host= there is none, and nothing is started for it. */
 typedef struct MqttSettings {
         char *host;
-        unsigned port;                          /* Port=: 8883 with TLS, 1883 without */
-        bool tls;                               /* Tls=yes */
-        char *ca_file, *cert_file, *key_file;   /* CaFile=, CertFile=, KeyFile= */
-        char *psk_identity, *psk_file;          /* PskIdentity=, PskFile= (hex), instead of certificates */
-        char *username, *password_file;         /* Username=, PasswordFile= */
-        char *client_id;                        /* ClientId=: lockerd-<cabinet number> */
-        uint64_t keepalive_usec;                /* KeepAlive=60s */
-        uint64_t session_expiry_usec;           /* SessionExpiry=7d */
+        unsigned port;                        /* Port=: 8883 with TLS, 1883 without */
+        bool tls;                             /* Tls=yes */
+        char *ca_file, *cert_file, *key_file; /* CaFile=, CertFile=, KeyFile= */
+        char *psk_identity, *psk_file;        /* PskIdentity=, PskFile= (hex), instead of certificates */
+        char *username, *password_file;       /* Username=, PasswordFile= */
+        char *client_id;                      /* ClientId=: lockerd-<cabinet number> */
+        uint64_t keepalive_usec;              /* KeepAlive=60s */
+        uint64_t session_expiry_usec;         /* SessionExpiry=7d */
         uint64_t backoff_min_usec, backoff_max_usec; /* BackoffMin=1s, BackoffMax=5min */
-        unsigned window;                        /* Window=20: events under way without acknowledgement, 1 … 1000 */
-        uint64_t outbox_max;                    /* OutboxMaximum=1000000: events kept for the backend; beyond it door and session details are summarised */
-        char *signing_keys;                     /* SigningKeys=/etc/lockerd/signing-keys.d: *.pem, Ed25519 public keys; the file's name is the key id */
-        bool unsigned_open;                     /* UnsignedOpen=no: let unsigned commands open doors */
+        unsigned window;     /* Window=20: events under way without acknowledgement, 1 … 1000 */
+        uint64_t outbox_max; /* OutboxMaximum=1000000: events kept for the backend; beyond it door and session
+                                details are summarised */
+        char *signing_keys; /* SigningKeys=/etc/lockerd/signing-keys.d: *.pem, Ed25519 public keys; the file's
+                               name is the key id */
+        bool unsigned_open; /* UnsignedOpen=no: let unsigned commands open doors */
 } MqttSettings;
 
 typedef struct Settings {
@@ -33,7 +36,7 @@ typedef struct Settings {
         char *board_directory;  /* BoardDirectory= */
         char *worker_directory; /* WorkerDirectory=: lockerd-line, lockerd-hash, lockerd-mqtt */
         char *key_path;         /* KeyFile=: used when no systemd credential "lockerd.key" is given */
-        uint64_t minimum_free;  /* MinimumFree=: bytes on the ledger's file system below which deposits stop */
+        uint64_t minimum_free; /* MinimumFree=: bytes on the ledger's file system below which deposits stop */
         /* [Bus] */
         char *kiosk_group, *admin_group;
         /* [Codes] */
@@ -44,10 +47,11 @@ typedef struct Settings {
         unsigned lockout_attempts;      /* Attempts= */
         uint64_t lockout_duration_usec; /* Duration= */
         /* [Session] */
-        uint64_t session_idle_usec;   /* IdleTimeout= : ends a session in which nobody does anything and no door is open */
-        uint64_t door_open_usec;      /* DoorOpenTimeout= : an open door becomes left_open */
-        uint64_t reopen_grace_usec;   /* ReopenGrace= */
-        uint64_t answer_usec;         /* AnswerTimeout= : accept or reject after the door has closed */
+        uint64_t session_idle_usec; /* IdleTimeout= : ends a session in which nobody does anything and no door
+                                       is open */
+        uint64_t door_open_usec;    /* DoorOpenTimeout= : an open door becomes left_open */
+        uint64_t reopen_grace_usec; /* ReopenGrace= */
+        uint64_t answer_usec;       /* AnswerTimeout= : accept or reject after the door has closed */
         bool unanswered_is_collected; /* Unanswered= collected | unverified */
         unsigned max_sessions;        /* MaxSessions= */
         /* [Identity] */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 
+#define PSK_MIN          16
 #define SECRET_MAX       512
 #define SYSTEM_CAS       "/etc/ssl/certs"
 #define COMMANDS_AT_ONCE 20
@@ -63,30 +64,43 @@ static int prepare_password(Worker *w) {
         return 0;
 }
 
+static unsigned give_psk(SSL *ssl, const char *hint, char *identity, unsigned n_identity, unsigned char *psk,
+                         unsigned n_psk) {
+        Worker *w = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+        if (strlen(w->setup->psk_identity) >= n_identity || w->n_psk > n_psk)
+                return 0;
+        strcpy(identity, w->setup->psk_identity);
+        memcpy(psk, w->psk, w->n_psk);
+        return w->n_psk;
+}
+
+/* Not by mosquitto_tls_psk_set(): with that the library would accept any certificate from a broker that
+ * leaves the key aside. Here no certificate is good, because nobody is trusted. */
 static int prepare_psk(Worker *w) {
-        _cleanup_erase_ char *psk = NULL;
-        uint8_t enabled = 1;
+        _cleanup_erase_ char *hex = NULL;
+        SSL_CTX *ctx;
         int r;
 
-        if (read_secret(w, "PskFile", w->setup->psk_file, &psk) < 0)
+        if (read_secret(w, "PskFile", w->setup->psk_file, &hex) < 0)
                 return -1;
-        if (psk[strspn(psk, "0123456789abcdefABCDEF")] || strlen(psk) % 2 || strlen(psk) < 32)
-                return COMPLAIN(w,
-                                "PskFile=%s does not hold a key of at least 16 bytes in hexadecimal digits",
-                                w->setup->psk_file);
-
-        /* With a context of its own making the library would accept any certificate from a broker that leaves
-         * the key aside: check certificates, and trust nobody's. */
-        SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+        w->n_psk = (unsigned)strlen(hex) / 2;
+        if (w->n_psk < PSK_MIN || w->n_psk > PSK_MAX || text_from_hex(hex, w->psk, w->n_psk) < 0)
+                return COMPLAIN(w, "PskFile=%s does not hold a key of %d to %d bytes in hexadecimal digits",
+                                w->setup->psk_file, PSK_MIN, PSK_MAX);
+        ctx = SSL_CTX_new(TLS_client_method());
         if (!ctx)
                 return COMPLAIN(w, "Out of memory");
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
-        r = mosquitto_void_option(w->mosq, MOSQ_OPT_SSL_CTX, ctx);
+        SSL_CTX_set_app_data(ctx, w);
+        SSL_CTX_set_psk_client_callback(ctx, give_psk);
+        r = SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
+                            SSL_CTX_set_cipher_list(ctx, "PSK") == 1
+                    ? mosquitto_void_option(w->mosq, MOSQ_OPT_SSL_CTX, ctx)
+                    : MOSQ_ERR_TLS;
         SSL_CTX_free(ctx);
         if (r == MOSQ_ERR_SUCCESS)
-                r = mosquitto_int_option(w->mosq, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, enabled);
-        if (r == MOSQ_ERR_SUCCESS)
-                r = mosquitto_tls_psk_set(w->mosq, psk, w->setup->psk_identity, NULL);
+                r = mosquitto_int_option(w->mosq, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
         return r == MOSQ_ERR_SUCCESS ? 0 : COMPLAIN(w, "The key cannot be used: %s", mosquitto_strerror(r));
 }
 
@@ -185,7 +199,8 @@ void connect_finish(Worker *w) {
 
 void connect_explain(Worker *w, int result, char ret[SENTENCE_MAX]) {
         SSL *ssl = w->mosq ? mosquitto_ssl_get(w->mosq) : NULL;
-        long verdict = ssl ? SSL_get_verify_result(ssl) : X509_V_OK;
+        /* A session by a key has no certificate to judge. */
+        long verdict = ssl && !w->setup->psk_file ? SSL_get_verify_result(ssl) : X509_V_OK;
         const char *why;
 
         if (w->reason_code)

@@ -31,6 +31,7 @@ static void forget_connection(Worker *w) {
         if (w->mosq)
                 mosquitto_destroy(w->mosq);
         w->mosq = NULL;
+        explicit_bzero(w->psk, sizeof(w->psk));
         w->n_under_way = w->n_under_way_bytes = 0;
         w->reason_code = 0;
         w->complaint[0] = w->trouble[0] = 0;

@@ -15,6 +15,7 @@
 #include <pthread.h>
 
 #define SENTENCE_MAX 320
+#define PSK_MAX      64 /* bytes */
 
 typedef enum Phase {
         PHASE_WAITING,    /* until `due` */
@@ -41,6 +42,8 @@ typedef struct Worker {
         unsigned attempts; /* since the last connection that lasted */
         struct mosquitto *mosq;
 
+        unsigned char psk[PSK_MAX];
+        unsigned n_psk;
         pthread_t thread; /* PHASE_CONNECTING: owns mosq until it has written to done_fd */
         int done_fd;
         int connect_result, connect_errno;
