@@ -105,6 +105,8 @@ void locker_open_slot(Locker *l, int slot, unsigned position, const char *actor,
                 r = LOCKER_E_BOARD_OFFLINE;
         if (!r && !slot_is_clear(l, slot, NULL))
                 r = LOCKER_E_SLOT_BUSY;
+        if (!r)
+                locks_expect(l->locks, l->cabinet->slots[slot].lock);
         if (!r) {
                 o = calloc(1, sizeof(*o));
                 r = o ? locker_begin(l) : -ENOMEM;

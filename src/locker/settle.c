@@ -7,7 +7,8 @@
 
 #include <errno.h>
 
-#define RETRY_USEC (5 * USEC_PER_SEC)
+#define RETRY_USEC       (5 * USEC_PER_SEC)
+#define SENSORS_LAG_USEC USEC_PER_SEC
 
 static void wait_for(Session *s, Waiting waiting, const char *what, const char *sentence) {
         Locker *l = s->locker;
@@ -16,8 +17,8 @@ static void wait_for(Session *s, Waiting waiting, const char *what, const char *
         if (s->waiting == waiting)
                 return;
         s->waiting = waiting;
-        /* Nobody is there any more to choose. */
-        s->answer_at = s->gone && waiting == WAITING_FOR_CHOICE ? now.boot_usec : now.boot_usec + l->settings->answer_usec;
+        /* Nobody is there any more to choose; but a sensor on another line may still say what was before the door was shut. */
+        s->answer_at = now.boot_usec + (s->gone && waiting == WAITING_FOR_CHOICE ? SENSORS_LAG_USEC : l->settings->answer_usec);
         session_set_state(s, SESSION_CLOSING);
         session_prompt(s, what, sentence);
 }
@@ -91,6 +92,9 @@ static void end_step(Session *s, ParcelState state) {
         for (size_t i = 0; i < ARRAY_SIZE(words); i++)
                 if (words[i].state == state)
                         session_settled(s, words[i].what, words[i].sentence);
+        /* What was given back stays locked in until a courier comes: no reopening, the ledger would not know of it. */
+        if (state == PARCEL_REJECTED)
+                session_drop_slot(s);
 }
 
 static void secured(Movement *m, int result) {
