@@ -65,6 +65,8 @@ class Pickups(Scenario):
         self.shut(place)
         session.wait_prompt("rejected")
         self.assertEqual(self.admin.parcel(put.parcel)["State"], "rejected")
+        # Given back is given back: the ledger would not know who took it out.
+        self.assertRefused("GraceOver", session.reopen)
         with self.only():
             self.assertRefused("NothingToCollect", session.collect)
             self.assertRefused("WrongCode", self.recipient, put.receipt["code"])
