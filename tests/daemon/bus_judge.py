@@ -14,6 +14,7 @@ EXPIRES = 5_000_000     # a command that has not gone out by then is stale
 RELEASE = 1_500_000     # the release window of the cabinets used here
 DETECTION = 4_000_000   # three questions without an answer, a late window apart, make a board offline
 MAX_PULSE = 500_000     # of the profiles whose pulses the computer ends
+OLDEST = 30_000_000     # a report waits for two good answers in a row; a board that spoils every other one delays them by seconds
 STALL_AFTER = 1_200_000 # a pulse that began late ends late
 IN_FLIGHT = 500_000     # a pulse that can no longer be held back when its movement is settled: one exchange, not quiet at once
 REOPENS = 800_000       # a pulse and the spring: who pushes the door shut meanwhile sees it open again
@@ -162,6 +163,8 @@ class Judge:
         if before is not None and edge <= before:
             self.problem(r.type, r.time, f"{r.lock} was reported {r.type} twice for one movement, at {before}")
         used[r.lock, what] = edge
+        if r.time - edge > OLDEST:
+            self.problem(r.type, r.time, f"{r.lock} was reported {r.type} {(r.time - edge) / 1e6:.1f} s late")
         self.ages[r.type].append(r.time - edge)
 
     def _forced(self, r, lock):

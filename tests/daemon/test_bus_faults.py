@@ -683,7 +683,7 @@ class TheJudge(unittest.TestCase):
     def test_doctored_reports_are_found(self):
         for report in [(10.1, "opened", "02"), (10.1, "opened", "03"), (10.02, "opened", "01"), (11.0, "opened", "01"), (15.0, "opened", "01"),
                        (11.0, "closed", "01"), (20.2, "closed", "02"), (15.0, "released", "01"), (10.1, "forced-open", "03"),
-                       (20.1, "opened", "77"), (19.0, "open-too-long", "01")]:
+                       (20.1, "opened", "77"), (19.0, "open-too-long", "01"), (45.0, "closed", "01")]:
             with self.subTest(report=report):
                 self.setUp()
                 self.reports.append(report)
