@@ -176,8 +176,6 @@ class Documents(unittest.TestCase):
 
 
 class Code(unittest.TestCase):
-    """Requirement: B4, F5"""
-
     def test_every_event_type_has_a_schema(self):
         self.assertEqual(emitted_types() - set(data_schemas()), set(), "events without a schema: schema/mqtt/event.schema.json")
         self.assertEqual(set(data_schemas()) - emitted_types(), set(), "schemas of events that are never recorded")
@@ -278,13 +276,12 @@ class Code(unittest.TestCase):
 
 
 class Signing(unittest.TestCase):
-    """Requirement: F5"""
-
     def setUp(self):
         self.place = tempfile.mkdtemp(prefix="lockerd-contract-")
         self.addCleanup(shutil.rmtree, self.place)
 
     def test_the_signed_example_is_verified(self):
+        """Requirement: F5"""
         with open(os.path.join(EXAMPLES, "signed.open.jws"), "rb") as f:
             jws = f.read()
         self.assertEqual(complaints("signed", jws.decode()), [])
@@ -309,6 +306,7 @@ class Signing(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
     def test_signing_by_openssl_as_the_guide_says_is_verified(self):
+        """Requirement: F5"""
         private, keys = os.path.join(self.place, "backend.key"), os.path.join(self.place, "keys")
         os.mkdir(keys)
         subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", private], check=True, capture_output=True)
