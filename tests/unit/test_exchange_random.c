@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A million right answers, changed at random: what is accepted in the end is byte for byte a right answer to
- * the question that was asked.
- *
- * Requirement: F1, F5 */
+ * the question that was asked. */
 #include "lock/frame.h"
 
 #include <setjmp.h>
@@ -159,6 +157,7 @@ static size_t change(Framing framing, const Request *q, uint8_t bytes[ANSWER_MAX
         return n;
 }
 
+/* Requirement: F1 */
 static void test_accepted_answers_are_right_ones(void **unused) {
         unsigned accepted = 0, rejected = 0;
 
