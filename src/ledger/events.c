@@ -175,6 +175,21 @@ int ledger_outbox_acknowledge(Ledger *l, uint64_t sequence) {
         return r;
 }
 
+int ledger_outbox_summarise(Ledger *l, uint64_t after, uint64_t to, uint64_t *ret_dropped) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_OUTBOX_SUMMARISE);
+        if (r < 0)
+                return r;
+        query_u64(&q, 1, after);
+        query_u64(&q, 2, to);
+        r = query_run(&q);
+        if (r < 0)
+                return r;
+        *ret_dropped = (uint64_t)sqlite3_changes(l->db);
+        return 0;
+}
+
 int ledger_last_wall(Ledger *l, int64_t *ret) {
         _cleanup_query_ Query q = {0};
 

@@ -121,13 +121,18 @@
                       "ORDER BY e.sequence LIMIT ?2")                                                        \
         X(EVENT_LAST_WALL, "SELECT wall FROM event WHERE sequence = (SELECT max(sequence) FROM event)")      \
         X(OUTBOX_INSERT, "INSERT INTO outbox (sequence, secret) VALUES (?1, ?2)")                            \
-        /* Rows join at one end and leave at the other, without gaps: no need to count. */                   \
+        /* Rows join at one end and leave at the other: no need to count. Summarised ones count, too. */     \
         X(OUTBOX_LENGTH, "SELECT coalesce((SELECT max(sequence) FROM outbox) - "                             \
                          "(SELECT min(sequence) FROM outbox) + 1, 0)")                                       \
         X(OUTBOX_EACH, "SELECT " EVENT_COLUMNS ", o.secret FROM outbox o "                                   \
                        "CROSS JOIN event e ON e.sequence = o.sequence WHERE o.sequence > ?1 "                \
                        "ORDER BY o.sequence LIMIT ?2")                                                       \
         X(OUTBOX_ACKNOWLEDGE, "DELETE FROM outbox WHERE sequence <= ?1")                                     \
+        X(OUTBOX_SUMMARISE,                                                                                  \
+          "DELETE FROM outbox WHERE sequence > ?1 AND sequence <= ?2 AND sequence IN "                       \
+          "(SELECT sequence FROM event WHERE sequence > ?1 AND sequence <= ?2 AND type IN "                  \
+          "('door.released', 'door.opened', 'door.closed', 'door.unknown', 'board.online', "                 \
+          "'board.offline', 'code.wrong', 'credential.wrong'))")                                             \
         /* inbox.c */                                                                                        \
         X(INBOX_GET, "SELECT " INBOX_COLUMNS " FROM inbox WHERE id = ?1")                                    \
         X(INBOX_INSERT,                                                                                      \

@@ -174,6 +174,8 @@ int locker_announce(Locker *l, const DepositRequest *request, bool reserve, cons
 /* While set, the transaction of the next use case also marks this command of the inbox as begun, so that a restart neither repeats nor forgets it. The
  * caller sets it before the call and clears it (NULL) after. */
 void locker_set_command(Locker *l, const char *id);
+/* Takes the routine of after < sequence <= to out of the outbox and records how much it was (see ledger_outbox_summarise). */
+int locker_summarise_outbox(Locker *l, uint64_t after, uint64_t to);
 /* A new code for a parcel without telling it to the caller is not possible; voiding one is. */
 int locker_revoke_code(Locker *l, uint64_t parcel, const char *actor, const char *reason);
 

@@ -9,6 +9,7 @@
 
 #define FLUSH_USEC   (200 * USEC_PER_MSEC)
 #define FLUSH_EVENTS 64
+#define BOUND_STRETCH 10000
 
 static int note_first(void *userdata, const EventRow *e, const char *secret) {
         *(uint64_t *)userdata = e->sequence;
@@ -157,6 +158,24 @@ void drain_pump(Sync *s, uint64_t now_boot) {
         /* -EAGAIN: the worker has enough for now and will speak when it has sent some. */
         if (r < 0 && r != -EAGAIN && r != -ENOTCONN)
                 log_error_errno(r, "Cannot send events to the backend");
+}
+
+/* Bounded by policy: see locker_summarise_outbox(). Only while nothing is under way, a stretch at a time. */
+void drain_bound(Sync *s) {
+        Drain *d = &s->drain;
+        uint64_t length = 0, last = 0;
+
+        if (s->connected || ledger_outbox_length(s->ledger, &length) < 0 || length <= s->settings->mqtt.outbox_max ||
+            sync_last_event(s, &last) < 0)
+                return;
+        uint64_t from = MAX(d->bounded, d->acknowledged), to = MIN(from + BOUND_STRETCH, last - s->settings->mqtt.outbox_max);
+        if (from >= to)
+                return;
+        int r = locker_summarise_outbox(s->locker, from, to);
+        if (r < 0)
+                log_error_errno(r, "Cannot summarise the outbox");
+        else
+                d->bounded = to;
 }
 
 uint64_t drain_next_deadline(const Sync *s) {

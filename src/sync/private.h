@@ -26,6 +26,7 @@ typedef struct Drain {
         uint8_t *marks;        /* [settings window], ring by sequence */
         uint64_t replay_next, replay_to; /* 0: nothing is replayed */
         uint64_t replay_acknowledged;
+        uint64_t bounded;      /* up to here routine has been taken out of an overfull outbox */
         uint64_t offline_until; /* events up to here were recorded before the connection came up */
         uint64_t flush_at;     /* boot µs: write what was acknowledged */
 } Drain;
@@ -59,6 +60,7 @@ void drain_link(Sync *s, bool connected, unsigned receive_maximum);
 void drain_acknowledged(Sync *s, uint64_t token);
 void drain_pump(Sync *s, uint64_t now_boot);
 uint64_t drain_next_deadline(const Sync *s);
+void drain_bound(Sync *s);
 void drain_replay(Sync *s, uint64_t from, uint64_t to);
 
 /* out: the retained state (state.c) */

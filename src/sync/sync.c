@@ -51,6 +51,7 @@ static void work(Sync *s) {
         if (now >= s->forget_at) {
                 s->forget_at = now + FORGET_EVERY_USEC;
                 inbox_forget(s);
+                drain_bound(s);
         }
         arm(s);
 }

@@ -163,6 +163,36 @@ static void test_outbox_sent_in_order_acknowledged_ones_never_again(void **state
         assert_int_equal(events, 12);
 }
 
+static int note_sequence(void *userdata, const EventRow *e, const char *secret) {
+        char *all = userdata;
+        size_t n = strlen(all);
+
+        snprintf(all + n, 100 - n, "%llu:%s ", (unsigned long long)e->sequence, e->type);
+        return 0;
+}
+
+/* Requirement: B4 */
+static void test_outbox_summarised_only_routine_goes_and_stays_in_the_ledger(void **state) {
+        Ledger *l = ((Place *)*state)->ledger;
+        static const char *const types[] = {"door.opened",      "parcel.stored", "door.closed", "door.forced-open",
+                                            "board.offline", "code.issued",   "door.opened"};
+        const Now now = at(1);
+        uint64_t dropped = 0;
+        char left[100] = "";
+
+        begin(l);
+        for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+                Record r = {.actor = "lockerd", .type = types[i], .subject = "cabinet", .data = "{}"};
+                assert_int_equal(ledger_record(l, &r, &now, NULL), 0);
+        }
+        assert_int_equal(ledger_outbox_summarise(l, 0, 6, &dropped), 0);
+        commit(l);
+        assert_int_equal(dropped, 3);
+        assert_int_equal(ledger_outbox_each(l, 0, 0, note_sequence, left), 0);
+        assert_string_equal(left, "2:parcel.stored 4:door.forced-open 6:code.issued 7:door.opened ");
+        assert_int_equal(number(l, "SELECT count(*) FROM event"), 7);
+}
+
 /* Requirement: B4, F9 */
 static void test_outbox_acknowledged_secret_is_gone_from_the_file(void **state) {
         Place *p = *state;
@@ -252,6 +282,7 @@ int main(void) {
                 TEST(test_transaction_failed_inside_cannot_be_committed),
                 TEST(test_transaction_rolled_back_underneath_nothing_goes_on),
                 TEST(test_outbox_sent_in_order_acknowledged_ones_never_again),
+                TEST(test_outbox_summarised_only_routine_goes_and_stays_in_the_ledger),
                 TEST(test_outbox_acknowledged_secret_is_gone_from_the_file),
                 TEST(test_outbox_secret_of_another_event_refused),
                 TEST(test_last_wall_is_that_of_the_newest_event),
