@@ -206,7 +206,7 @@ void session_answer_timeout(Session *s);
 void session_unlink(Session *s);
 void sessions_tick(Locker *l, const Now *now);
 uint64_t sessions_next_deadline(const Locker *l);
-void take_back_next(Session *s);
+int take_back_next(Session *s);
 void slot_released(Locker *l, int slot); /* tells the listener */
 
 /* --- lockouts (lockouts.c) --- */

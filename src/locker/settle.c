@@ -250,7 +250,7 @@ static void settle_take_back(Session *s, bool final) {
                 session_prompt(s, "left-inside", "The item was not taken and stays locked in.");
         else
                 session_prompt(s, "returned", "Thank you.");
-        take_back_next(s);
+        (void)take_back_next(s);
 }
 
 static void settle(Session *s, bool final) {

@@ -41,9 +41,18 @@ static void take_back_opened(Session *s, int result) {
         session_prompt(s, "did-not-open", refusal_sentence((Refusal)result));
         session_drop_slot(s);
         s->step = STEP_TAKE_BACK;
-        take_back_next(s);
+        (void)take_back_next(s);
         if (s->step == STEP_NONE && s->reply)
                 session_answer(s, result, NULL);
+}
+
+/* Every lock on the way answers: a door that opens in front of a lid that cannot is of no use. */
+static bool boards_answer(const Locker *l, const Placement *place) {
+        const Slot *slot = &l->cabinet->slots[place->slot];
+        int inner = l->cabinet->positions[slot->first_position + (int)place->position - 1].lock;
+
+        return locker_board_online(l, l->cabinet->locks[slot->lock].board) &&
+               (inner < 0 || locker_board_online(l, l->cabinet->locks[inner].board));
 }
 
 static bool may_open(Locker *l, const Session *s, int slot) {
@@ -57,6 +66,8 @@ static int open_one(Session *s, const Placement *place) {
         _cleanup_parcel_ ParcelRow p = {0};
 
         /* Between listing and now it may have been collected, or its slot be in somebody's hands: leave it for the next time. */
+        if (!boards_answer(l, place))
+                return LOCKER_E_BOARD_OFFLINE;
         if (!may_open(l, s, place->slot) || ledger_parcel_get(l->ledger, place->parcel, &p) < 0 ||
             !(p.state == PARCEL_REJECTED || p.state == PARCEL_RECALLED || locker_expired(l, &p)))
                 return LOCKER_E_SLOT_BUSY;
@@ -79,14 +90,19 @@ static int open_one(Session *s, const Placement *place) {
         return 0;
 }
 
-/* Opens the next of the queue; at its end the step is over. */
-void take_back_next(Session *s) {
+/* Opens the next of the queue; at its end the step is over. Returns why the last one could not be tried, or 0. */
+int take_back_next(Session *s) {
+        int r = 0;
+
         s->waiting = WAITING_NO;
         s->answer_at = USEC_INFINITY;
-        while (s->queue_at < s->n_queue)
-                if (open_one(s, &s->queue[s->queue_at++]) == 0)
-                        return;
+        while (s->queue_at < s->n_queue) {
+                r = open_one(s, &s->queue[s->queue_at++]);
+                if (r == 0)
+                        return 0;
+        }
         session_settled(s, "done", "That was all. Thank you.");
+        return r;
 }
 
 void locker_take_back(Locker *l, Session *s, LockerReply reply, void *userdata) {
@@ -104,7 +120,7 @@ void locker_take_back(Locker *l, Session *s, LockerReply reply, void *userdata) 
         s->choice = CHOICE_NONE;
         s->reply = reply;
         s->reply_userdata = userdata;
-        take_back_next(s);
+        r = take_back_next(s);
         if (s->step == STEP_NONE && s->reply)
-                session_answer(s, LOCKER_E_SLOT_BUSY, NULL);
+                session_answer(s, r, NULL);
 }
