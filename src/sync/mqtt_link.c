@@ -7,7 +7,6 @@
 #include <openssl/ssl.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 #define LASTED  (60 * USEC_PER_SEC) /* a connection that did ends the back-off */
 #define MISC    USEC_PER_SEC        /* how often the library looks at its keep-alive */
@@ -148,23 +147,10 @@ static void subscribe(Worker *w) {
                 (void)still_there(w, r);
 }
 
-/* libmosquitto 2.0.11 takes the end of the stream within a TLS handshake for "nothing yet", and poll() would
- * return for ever. */
-static bool peer_has_closed(Worker *w) {
-        char c;
-        ssize_t n = recv(mosquitto_socket(w->mosq), &c, 1, MSG_PEEK | MSG_DONTWAIT);
-
-        return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-}
-
 void link_readable(Worker *w) {
         SSL *ssl;
         int r;
 
-        if (w->phase == PHASE_HANDSHAKE && peer_has_closed(w)) {
-                drop_saying(w, "%s", *w->complaint ? w->complaint : "The broker closed the connection");
-                return;
-        }
         w->heard_at = worker_now();
         do {
                 errno = 0; /* the library looks at it also after success */
