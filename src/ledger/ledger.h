@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "core/lockout.h"
 #include "core/parcel_life.h"
+#include "core/reminder.h"
 #include "ledger/vault.h"
 
 typedef struct Ledger Ledger;
@@ -261,6 +262,31 @@ int ledger_inbox_begin(Ledger *l, const char *id);                  /* in the tr
 int ledger_inbox_answer(Ledger *l, const char *id, const char *answer);
 int ledger_inbox_each_open(Ledger *l, int (*each)(void *userdata, const InboxRow *r), void *userdata); /* without answer, oldest first */
 int ledger_inbox_forget(Ledger *l, int64_t before); /* answered ones whose expiry is older; as long as they are kept, a repeat gets the stored answer */
+
+/* --- Reminders, habits, settings ------------------------------------------------------------------------------- */
+
+/* A row for each live parcel that has been stored; it begins and goes by itself. Times are those of the believed clock. */
+typedef struct ReminderRow {
+        uint64_t parcel;
+        int64_t since;    /* 0: not looked at yet */
+        bool synced;      /* was the clock, when `since` was written? */
+        int64_t look;     /* INT64_MAX: never again */
+        int64_t reminded, recalled; /* when that was sent; 0: not yet */
+} ReminderRow;
+/* Those that are to be looked at again, the first ones first. */
+int ledger_reminder_each(Ledger *l, unsigned limit, int (*each)(void *userdata, const ReminderRow *r), void *userdata);
+int ledger_reminder_put(Ledger *l, const ReminderRow *r); /* -ENOENT: the parcel has ended */
+int ledger_reminder_look_again(Ledger *l);                /* at all of them, at once */
+int ledger_reminder_adopt(Ledger *l, int64_t now);        /* those of a former run that nobody has looked at yet wait since they were stored */
+int ledger_reminder_shift(Ledger *l, int64_t by);         /* `since` of those that were written while the clock was not synchronised */
+
+/* The habits of a parcel's recipient, by person or else by phone; zeroes when nothing is known. */
+int ledger_habit_get(Ledger *l, const ParcelRow *p, uint8_t ret[HABIT_HOURS]);
+int ledger_habit_count(Ledger *l, const ParcelRow *p, unsigned hour, int64_t wall); /* recipients without both: nothing is counted */
+int ledger_habit_forget(Ledger *l, int64_t before);
+
+int ledger_setting_get(Ledger *l, const char *name, int64_t *ret); /* -ENOENT */
+int ledger_setting_set(Ledger *l, const char *name, int64_t value);
 
 #define AUDIT_HEAD_MAX 96 /* "<sequence>:<64 hex>"; sequence 0: nothing recorded yet */
 int ledger_audit_head(Ledger *l, char ret[AUDIT_HEAD_MAX]);

@@ -270,10 +270,12 @@ static int check_key(Ledger *l, Trouble *t) {
 /* The tables of the present, with their indices where rules hang on them, and the newest audit rows. */
 static int check_present(Ledger *l, Trouble *t) {
         static const char *const pragmas[] = {
-                "PRAGMA integrity_check(slot)",    "PRAGMA integrity_check(position)",
-                "PRAGMA integrity_check(parcel)",  "PRAGMA integrity_check(pickup_code)",
-                "PRAGMA integrity_check(lockout)", "PRAGMA quick_check(person)",
-                "PRAGMA quick_check(credential)",  "PRAGMA quick_check(inbox)",
+                "PRAGMA integrity_check(slot)",     "PRAGMA integrity_check(position)",
+                "PRAGMA integrity_check(parcel)",   "PRAGMA integrity_check(pickup_code)",
+                "PRAGMA integrity_check(lockout)",  "PRAGMA quick_check(person)",
+                "PRAGMA quick_check(credential)",   "PRAGMA quick_check(inbox)",
+                "PRAGMA integrity_check(reminder)", "PRAGMA quick_check(habit)",
+                "PRAGMA quick_check(setting)",
         };
         _cleanup_free_ char *detail = NULL;
         int r = 0;

@@ -144,6 +144,26 @@
                            "WHERE answer IS NULL ORDER BY arrival")                                          \
         X(INBOX_FORGET, "DELETE FROM inbox INDEXED BY inbox_answered "                                       \
                         "WHERE answer IS NOT NULL AND expires < ?1")                                         \
+        /* reminders.c */                                                                                    \
+        X(REMINDER_EACH, "SELECT parcel, since, synced, look, reminded, recalled FROM reminder "             \
+                         "INDEXED BY reminder_look WHERE look IS NOT NULL ORDER BY look LIMIT ?1")           \
+        X(REMINDER_PUT, "UPDATE reminder SET since = ?2, synced = ?3, look = ?4, reminded = ?5, "            \
+                        "recalled = ?6 WHERE parcel = ?1")                                                   \
+        X(REMINDER_LOOK_AGAIN, "UPDATE reminder SET look = 0 WHERE recalled IS NULL")                        \
+        X(REMINDER_ADOPT, "UPDATE reminder SET synced = 1, since = min(?1, coalesce("                        \
+                          "(SELECT stored FROM parcel WHERE id = reminder.parcel), ?1)) "                    \
+                          "WHERE since IS NULL")                                                             \
+        X(REMINDER_SHIFT, "UPDATE reminder SET since = since + ?1, synced = 1 "                              \
+                          "WHERE synced = 0 AND since IS NOT NULL")                                          \
+        X(HABIT_OF_PERSON, "SELECT hours FROM habit WHERE person = ?1")                                      \
+        X(HABIT_OF_PHONE, "SELECT hours FROM habit WHERE phone = ?1")                                        \
+        X(HABIT_PUT, "INSERT INTO habit (person, phone, hours, changed) VALUES (?1, ?2, ?3, ?4) "            \
+                     "ON CONFLICT (person) DO UPDATE SET hours = excluded.hours, changed = excluded.changed " \
+                     "ON CONFLICT (phone) DO UPDATE SET hours = excluded.hours, changed = excluded.changed") \
+        X(HABIT_FORGET, "DELETE FROM habit WHERE changed < ?1")                                              \
+        X(SETTING_GET, "SELECT value FROM setting WHERE name = ?1")                                          \
+        X(SETTING_SET, "INSERT INTO setting (name, value) VALUES (?1, ?2) "                                  \
+                       "ON CONFLICT (name) DO UPDATE SET value = excluded.value")                            \
         /* audit.c */                                                                                        \
         X(AUDIT_INSERT, "INSERT INTO audit (sequence, actor, reason, hash) VALUES (?1, ?2, ?3, ?4)")         \
         X(AUDIT_HEAD,                                                                                        \

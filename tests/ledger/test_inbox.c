@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands of the backend in the ledger, and the step from a ledger that had no room for them. */
+#include "ledger/migrations.h"
 #include "support.h"
 
 static InboxRow announce(const char *id) {
-        InboxRow row = {.received = 1000000, .expires = 9000000, .command = (char *)"{\"recipient\":\"Erika Mustermann\"}"};
+        InboxRow row = {.received = 1000000,
+                        .expires = 9000000,
+                        .command = (char *)"{\"recipient\":\"Erika Mustermann\"}"};
 
         snprintf(row.id, sizeof(row.id), "%s", id);
         snprintf(row.name, sizeof(row.name), "announce");
@@ -112,9 +115,14 @@ static void test_migration_from_version_1_keeps_what_is_inside(void **state) {
         assert_true(id > 0);
         place_close(p);
         /* As the first version left it. */
-        assert_int_equal(raw_sql(p->path, "DROP TABLE inbox; PRAGMA user_version = 1", false), SQLITE_OK);
+        assert_int_equal(
+                raw_sql(p->path,
+                        "DROP TABLE inbox; DROP TRIGGER reminder_begin; DROP TRIGGER habit_of_the_revoked; "
+                        "DROP TABLE reminder; DROP TABLE habit; DROP TABLE setting; PRAGMA user_version = 1",
+                        false),
+                SQLITE_OK);
         place_open(p);
-        assert_int_equal(number(p->ledger, "PRAGMA user_version"), 2);
+        assert_int_equal(number(p->ledger, "PRAGMA user_version"), ledger_n_migrations);
         assert_int_equal(ledger_parcel_get(p->ledger, (uint64_t)id, &parcel), 0);
         assert_string_equal(parcel.slot, "12");
         assert_true(ledger_code_matches(p->ledger, (uint64_t)id, "ABCDEF"));
