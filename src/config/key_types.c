@@ -301,6 +301,26 @@ static void describe_degrees(const ConfigKey *key, char *buffer, size_t size) {
                  key->max);
 }
 
+static int parse_clock(_unused_ const ConfigKey *key, const IniEntry *entry, void *field) {
+        const char *s = entry->value;
+
+        for (size_t i = 0; i < 5; i++)
+                if (i == 2 ? s[i] != ':' : !isdigit((unsigned char)s[i]))
+                        return -EINVAL;
+        unsigned hours = (unsigned)(s[0] - '0') * 10 + (unsigned)(s[1] - '0');
+        unsigned minutes = (unsigned)(s[3] - '0') * 10 + (unsigned)(s[4] - '0');
+        if (s[5])
+                return -EINVAL;
+        if (hours > 23 || minutes > 59)
+                return -ERANGE;
+        *(unsigned *)field = hours * 60 + minutes;
+        return 0;
+}
+
+static void describe_clock(_unused_ const ConfigKey *key, char *buffer, size_t size) {
+        snprintf(buffer, size, "a time of day from 00:00 to 23:59");
+}
+
 static int parse_timezone(_unused_ const ConfigKey *key, const IniEntry *entry, void *field) {
         const char *name = entry->value;
         char path[PATH_MAX];
@@ -345,5 +365,6 @@ const KeyType key_text = {sizeof(char *), parse_text, describe_text};
 const KeyType key_name = {sizeof(char *), parse_name, describe_name};
 const KeyType key_path = {sizeof(char *), parse_path, describe_path};
 const KeyType key_degrees = {sizeof(double), parse_degrees, describe_degrees};
+const KeyType key_clock = {sizeof(unsigned), parse_clock, describe_clock};
 const KeyType key_timezone = {sizeof(char *), parse_timezone, describe_timezone};
 const KeyType key_entry = {sizeof(IniEntry *), parse_entry, describe_entry};

@@ -45,6 +45,7 @@ extern const KeyType key_text;     /* char *: anything of min … max bytes */
 extern const KeyType key_name;     /* char *: letters, digits, - _ . of at most max bytes */
 extern const KeyType key_path;     /* char *: absolute */
 extern const KeyType key_degrees;  /* double; ±max */
+extern const KeyType key_clock;    /* unsigned: minutes since midnight, as HH:MM */
 extern const KeyType key_timezone; /* char * */
 extern const KeyType key_entry;    /* const IniEntry *: kept for a later step that needs the whole cabinet */
 

@@ -54,6 +54,14 @@ static const ConfigKey identity_keys[] = {
         CONFIG_KEY("MinimumPinLength", key_unsigned, Settings, min_pin_length, .min = 4, .max = 12),
         CONFIG_KEY("MinimumPasswordLength", key_unsigned, Settings, min_password_length, .min = 6, .max = 64),
 };
+static const ConfigKey reminders_keys[] = {
+        CONFIG_KEY("Enabled", key_bool, Settings, reminders.enabled),
+        CONFIG_KEY("ReminderAfter", key_usec, Settings, reminders.reminder_after_usec, .max = DAYS(365)),
+        CONFIG_KEY("RecallAfter", key_usec, Settings, reminders.recall_after_usec, .max = DAYS(365)),
+        CONFIG_KEY("QuietFrom", key_clock, Settings, reminders.quiet_from),
+        CONFIG_KEY("QuietUntil", key_clock, Settings, reminders.quiet_until),
+        CONFIG_KEY("DefaultHour", key_unsigned, Settings, reminders.default_hour, .max = 23),
+};
 
 static const struct {
         const char *kind;
@@ -67,6 +75,7 @@ static const struct {
         {"Session", session_keys, ARRAY_SIZE(session_keys)},
         {"Identity", identity_keys, ARRAY_SIZE(identity_keys)},
         {"Mqtt", mqtt_keys, N_MQTT_KEYS},
+        {"Reminders", reminders_keys, ARRAY_SIZE(reminders_keys)},
 };
 
 Settings *settings_new_default(void) {
@@ -96,6 +105,12 @@ Settings *settings_new_default(void) {
                 .scrypt_log_n = 14,
                 .min_pin_length = 4,
                 .min_password_length = 8,
+                .reminders = {.enabled = true,
+                              .reminder_after_usec = HOURS(24),
+                              .recall_after_usec = HOURS(72),
+                              .quiet_from = 21 * 60,
+                              .quiet_until = 8 * 60,
+                              .default_hour = 17},
         };
         if (!s->cabinet_path || !s->ledger_path || !s->board_directory || !s->worker_directory ||
             !s->key_path || !s->kiosk_group || !s->admin_group || settings_default_mqtt(&s->mqtt) < 0)
@@ -111,11 +126,11 @@ static void apply_section(Complaints *c, const IniFile *f, const IniSection *s, 
         while (k < ARRAY_SIZE(sections) && !streq(sections[k].kind, s->kind))
                 suggestion_offer(&suggestion, sections[k++].kind);
         if (k == ARRAY_SIZE(sections))
-                complain(
-                        c, s, NULL,
-                        "there is no such section" SUGGESTION_FORMAT
-                        "; [Daemon], [Bus], [Codes], [Lockout], [Session], [Identity] and [Mqtt] are allowed",
-                        SUGGESTION_ARGS(suggestion));
+                complain(c, s, NULL,
+                         "there is no such section" SUGGESTION_FORMAT
+                         "; [Daemon], [Bus], [Codes], [Lockout], [Session], [Identity], [Mqtt] and "
+                         "[Reminders] are allowed",
+                         SUGGESTION_ARGS(suggestion));
         else if (*s->name)
                 complain(c, s, NULL, "this section has no name; write [%s]", s->kind);
         else if (first != s)
@@ -132,7 +147,11 @@ void settings_apply(Complaints *c, Settings *settings, const char *path, const c
 }
 
 void settings_check(Complaints *c, const Settings *settings, const char *path) {
+        const ReminderSettings *r = &settings->reminders;
+
         settings_check_mqtt(c, path, &settings->mqtt);
+        if (r->reminder_after_usec && r->recall_after_usec && r->recall_after_usec <= r->reminder_after_usec)
+                complain_at(c, path, 0, "[Reminders] RecallAfter= must be longer than ReminderAfter=");
 }
 
 static void read_file(Complaints *c, Settings *settings, const char *path, bool may_be_absent) {

@@ -29,6 +29,16 @@ typedef struct MqttSettings {
         bool unsigned_open; /* UnsignedOpen=no: let unsigned commands open doors */
 } MqttSettings;
 
+/* [Reminders]: what happens when a parcel waits for long. The backend may set other thresholds while running.
+ */
+typedef struct ReminderSettings {
+        bool enabled;                                    /* Enabled= */
+        uint64_t reminder_after_usec, recall_after_usec; /* ReminderAfter=, RecallAfter=; 0: never */
+        unsigned quiet_from,
+                quiet_until;   /* QuietFrom=, QuietUntil=: minutes of the local day; the same: never quiet */
+        unsigned default_hour; /* DefaultHour=: for recipients without habits */
+} ReminderSettings;
+
 typedef struct Settings {
         /* [Daemon] */
         char *cabinet_path;     /* Cabinet= */
@@ -57,6 +67,7 @@ typedef struct Settings {
         /* [Identity] */
         unsigned scrypt_log_n; /* ScryptLogN= 14 … 18 */
         unsigned min_pin_length, min_password_length;
+        ReminderSettings reminders;
         MqttSettings mqtt;
 } Settings;
 

@@ -617,6 +617,9 @@ static void test_settings_every_key_is_applied(void **state) {
                 "[Session]\nIdleTimeout=90s\nDoorOpenTimeout=5min\nReopenGrace=0\nAnswerTimeout=45s\n"
                 "Unanswered=unverified\nMaxSessions=2\n"
                 "[Identity]\nScryptLogN=16\nMinimumPinLength=6\nMinimumPasswordLength=12\n"
+                "[Reminders]\nEnabled=no\nReminderAfter=2h\nRecallAfter=2d\nQuietFrom=22:30\nQuietUntil=00:"
+                "05\n"
+                "DefaultHour=0\n"
                 "[Mqtt]\nHost=2001:db8::1\nPort=1884\nTls=yes\nCaFile=/dev/null\nCertFile=/dev/zero\n"
                 "KeyFile=/dev/full\nUsername=u\nPasswordFile=/dev/random\nClientId=c\nKeepAlive=5s\n"
                 "SessionExpiry=0\nBackoffMin=2s\nBackoffMax=10s\nWindow=7\nOutboxMaximum=5000\n"
@@ -647,6 +650,12 @@ static void test_settings_every_key_is_applied(void **state) {
         assert_int_equal(s->scrypt_log_n, 16);
         assert_int_equal(s->min_pin_length, 6);
         assert_int_equal(s->min_password_length, 12);
+        assert_false(s->reminders.enabled);
+        assert_int_equal(s->reminders.reminder_after_usec, 7200 * USEC_PER_SEC);
+        assert_int_equal(s->reminders.recall_after_usec, 2 * 86400 * USEC_PER_SEC);
+        assert_int_equal(s->reminders.quiet_from, 22 * 60 + 30);
+        assert_int_equal(s->reminders.quiet_until, 5);
+        assert_int_equal(s->reminders.default_hour, 0);
         assert_string_equal(s->mqtt.host, "2001:db8::1");
         assert_int_equal(s->mqtt.port, 1884);
         assert_true(s->mqtt.tls);
@@ -709,6 +718,7 @@ static void test_settings_example_shows_the_defaults(void **state) {
         assert_int_equal(s->scrypt_log_n, d->scrypt_log_n);
         assert_int_equal(s->min_pin_length, d->min_pin_length);
         assert_int_equal(s->min_password_length, d->min_password_length);
+        assert_memory_equal(&s->reminders, &d->reminders, sizeof(s->reminders));
         assert_null(s->mqtt.host);
         assert_int_equal(s->mqtt.tls, d->mqtt.tls);
         assert_int_equal(s->mqtt.keepalive_usec, d->mqtt.keepalive_usec);
@@ -740,6 +750,12 @@ static void test_settings_each_mistake_raises_its_complaint(void **state) {
                 {NULL, "[Session]\nUnanswered=yes\n", "collected or unverified is allowed"},
                 {NULL, "[Identity]\nScryptLogN=13\n", "a whole number from 14 to 18"},
                 {NULL, "[Bus]\nAdminGroup=a group\n", "a name of letters"},
+                {NULL, "[Reminders]\nQuietFrom=9:00\n", "a time of day from 00:00 to 23:59"},
+                {NULL, "[Reminders]\nQuietFrom=24:00\n", "outside the range"},
+                {NULL, "[Reminders]\nQuietUntil=08:000\n", "is not understood"},
+                {NULL, "[Reminders]\nQuietUntil=0\n", "is not understood"},
+                {NULL, "[Reminders]\nDefaultHour=24\n", "a whole number from 0 to 23"},
+                {NULL, "[Reminders]\nRecallAfter=24h\n", "RecallAfter= must be longer than ReminderAfter="},
                 {NULL, "[Mqtt]\nHost=mqtt://b\n", "lockerd.conf: [Mqtt] Host=mqtt://b: a name or an address"},
                 {NULL, "[Mqtt]\nHost=b:1883\n", "the port has a key of its own"},
                 {NULL, "[Mqtt]\nHost=b\nPort=0\n", "a whole number from 1 to 65535"},
