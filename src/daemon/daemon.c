@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
 /* The whole ledger is checked this long after the start, when the boards have been found and nobody waits. */
 #define CHECK_LEDGER_AFTER_USEC (5 * USEC_PER_SEC)
@@ -255,6 +256,9 @@ int daemon_run(const Settings *settings, const Cabinet *cabinet) {
         Daemon d = {0};
         int r = set_up_loop(&d), status = EXIT_FAILURE;
 
+        /* One daemon, one cabinet, one zone: for the hours at which people are reminded. */
+        if (setenv("TZ", cabinet->timezone, true) == 0)
+                tzset();
         if (r < 0) {
                 log_error_errno(r, "Cannot set up the event loop");
                 goto out;

@@ -68,6 +68,8 @@ int locker_new(Locker **ret, const LockerOptions *o) {
         if (r < 0)
                 return r;
         r = locker_recover_begin(l);
+        if (r >= 0)
+                r = reminders_begin(l);
         if (r < 0)
                 return r;
         *ret = steal_ptr(l);
@@ -149,6 +151,7 @@ void locker_tick(Locker *l) {
         if (now.boot_usec >= l->storage_at)
                 storage_check(l, &now);
         clock_tick(l, &now);
+        reminders_tick(l, &now);
         checkpoint_tick(l, &now);
 }
 
@@ -157,7 +160,7 @@ uint64_t locker_next_deadline(const Locker *l) {
 
         next = MIN(next, sessions_next_deadline(l));
         next = MIN(next, MIN(l->lockouts_at, l->storage_at));
-        next = MIN(next, l->clock_at);
+        next = MIN(next, MIN(l->clock_at, reminders_next_deadline(l)));
         next = MIN(next, l->checkpoint_at);
         return l->recovered ? next : MIN(next, l->recover_at);
 }

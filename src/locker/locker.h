@@ -179,6 +179,10 @@ int locker_summarise_outbox(Locker *l, uint64_t after, uint64_t to);
 /* A new code for a parcel without telling it to the caller is not possible; voiding one is. */
 int locker_revoke_code(Locker *l, uint64_t parcel, const char *actor, const char *reason);
 
+/* After how many seconds a waiting parcel produces a reminder and a recall request. 0: never; negative: as it is. Wins over the configuration, also
+ * after a restart. INVALID_ARGUMENT unless the recall comes after the reminder. */
+int locker_set_thresholds(Locker *l, int64_t reminder_s, int64_t recall_s, const char *actor);
+
 /* --- Looking -------------------------------------------------------------------------------------------------- */
 
 const Cabinet *locker_cabinet(const Locker *l);

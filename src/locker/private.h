@@ -5,9 +5,11 @@
 
 #include "base/text.h"
 #include "core/access.h"
+#include "core/believed_clock.h"
 #include "core/code.h"
 #include "core/fit.h"
 #include "core/mask.h"
+#include "core/reminder.h"
 #include "locker/locker.h"
 #include <jansson.h>
 
@@ -119,6 +121,15 @@ struct Locker {
         bool in_transaction;
         char command[65]; /* of the backend, being executed; "" */
 
+        struct {
+                BelievedClock clock;
+                ReminderRules rules;
+                uint64_t at;  /* boot µs: look for what is due */
+                int64_t kept; /* the believed time that the ledger knows */
+                int64_t owed; /* by how much the clock was put right, as long as the ledger does not know it */
+                bool follow;  /* … and that it was */
+        } reminders;
+
         bool recovered; /* what a former run left open has been settled or marked */
         uint64_t recover_at, lockouts_at, checkpoint_at, storage_at;
         const char *backend_state; /* NULL: no backend */
@@ -219,6 +230,12 @@ int lockouts_adopt(Locker *l);
 
 /* --- codes (codes.c) --- */
 int code_issue(Locker *l, ParcelRow *p, const char *actor, const char *reason, char ret_code[CODE_LENGTH + 1]); /* in a transaction */
+
+/* --- reminders and recall (reminders.c) --- */
+int reminders_begin(Locker *l);
+void reminders_tick(Locker *l, const Now *now);
+uint64_t reminders_next_deadline(const Locker *l);
+int reminders_moved(Locker *l, const ParcelRow *p); /* in the transaction in which a parcel becomes stored or collected */
 
 /* --- after a restart (recover.c) --- */
 int locker_recover_begin(Locker *l);

@@ -46,6 +46,8 @@ static int write_end(Session *s, ParcelState state) {
                 r = ledger_parcel_update(l->ledger, &p);
         if (r >= 0)
                 r = locker_record_parcel(l, s->actor, NULL, &p, NULL);
+        if (r >= 0)
+                r = reminders_moved(l, &p);
         if (r >= 0 && state == PARCEL_UNVERIFIED)
                 log_message(LOG_WARNING, LOCKERD_MESSAGE_UNVERIFIED, (const char *const[]){"LOCKERD_SLOT", p.slot, NULL},
                             "Parcel %llu in slot %s position %u is unverified: look and reconcile", (unsigned long long)p.id, p.slot,

@@ -216,6 +216,13 @@ static void run_collect(Running *r, const json_t *a) {
         locker_set_command(l, NULL);
 }
 
+static void run_set_thresholds(Running *r, const json_t *a) {
+        int64_t reminder = json_object_get(a, "reminder") ? (int64_t)argument_number(a, "reminder", 0) : -1;
+        int64_t recall = json_object_get(a, "recall") ? (int64_t)argument_number(a, "recall", 0) : -1;
+
+        answer(r, end(r, locker_set_thresholds(begin(r), reminder, recall, r->actor)));
+}
+
 /* --- questions --- */
 
 static void run_snapshot(Running *r, const json_t *a) {
@@ -247,6 +254,7 @@ static const CommandKind kinds[] = {
         {"deposit", ACT_DEPOSIT, run_deposit},      {"collect", ACT_COLLECT, run_collect},
         {"disable", ACT_SERVICE_SLOT, run_service}, {"enable", ACT_SERVICE_SLOT, run_service},
         {"enrol", ACT_RULE_PEOPLE, run_enrol},      {"revoke", ACT_RULE_PEOPLE, run_revoke},
+        {"set-thresholds", ACT_SET_THRESHOLDS, run_set_thresholds},
         {"snapshot", ACT_ASK, run_snapshot},        {"replay", ACT_ASK, run_replay},
 };
 

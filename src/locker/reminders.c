@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reminders and recall requests for parcels that wait too long (E3, E4), at the hour at which their recipient
+ * usually comes (E5). What was sent is in the ledger, in the transaction that sends it: nothing twice,
+ * nothing forgotten. A recall request changes nothing here: the parcel stays collectable until the backend
+ * recalls it or a courier takes it. */
+#include "locker/private.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#define BATCH 32
+#define LOOK_EVERY_USEC \
+        (60 * USEC_PER_SEC) /* also finds what others have stored, and a clock that was changed */
+#define RETRY_USEC       (60 * USEC_PER_SEC)
+#define UNREADABLE_USEC  ((int64_t)3600 * (int64_t)USEC_PER_SEC)
+#define DAY_USEC         ((int64_t)86400 * (int64_t)USEC_PER_SEC)
+#define PATIENCE_USEC    DAY_USEC         /* every hour of the day comes within a day */
+#define HABIT_KEPT_USEC  (400 * DAY_USEC) /* of people who have not come for so long */
+#define THRESHOLD_MAX    (INT64_C(366) * 86400)
+#define SETTING_REMINDER "reminder-after" /* µs; what the backend has set */
+#define SETTING_RECALL   "recall-after"
+#define SETTING_BELIEVED "believed-wall" /* where the believed clock goes on from after a restart */
+
+/* The daemon has set TZ to the cabinet's zone. */
+static int zone_offset(const void *userdata, int64_t wall) {
+        time_t t = (time_t)(wall / (int64_t)USEC_PER_SEC);
+        struct tm tm;
+
+        return localtime_r(&t, &tm) ? (int)tm.tm_gmtoff : 0;
+}
+
+static const LocalTime local = {.offset = zone_offset};
+
+static int threshold(Locker *l, const char *name, uint64_t configured, int64_t *ret) {
+        int r = ledger_setting_get(l->ledger, name, ret);
+
+        if (r != -ENOENT)
+                return r;
+        *ret = (int64_t)configured;
+        return 0;
+}
+
+static int load_rules(Locker *l) {
+        const ReminderSettings *s = &l->settings->reminders;
+        ReminderRules rules = {.patience = PATIENCE_USEC,
+                               .quiet_from = s->quiet_from,
+                               .quiet_until = s->quiet_until,
+                               .default_hour = s->default_hour};
+
+        int r = threshold(l, SETTING_REMINDER, s->reminder_after_usec, &rules.reminder_after);
+        if (r >= 0)
+                r = threshold(l, SETTING_RECALL, s->recall_after_usec, &rules.recall_after);
+        if (r >= 0)
+                l->reminders.rules = rules;
+        return r;
+}
+
+static int keep_clock(Locker *l, int64_t wall) {
+        int r = ledger_setting_set(l->ledger, SETTING_BELIEVED, wall);
+
+        if (r >= 0)
+                l->reminders.kept = wall;
+        return r;
+}
+
+/* Commits when r is not negative, else rolls back. */
+static int finish(Locker *l, int r) {
+        if (r >= 0)
+                return locker_commit(l);
+        locker_rollback(l);
+        return r;
+}
+
+int reminders_begin(Locker *l) {
+        Now now = l->now();
+        int64_t last = 0;
+        int r = load_rules(l);
+
+        if (r >= 0)
+                r = ledger_setting_get(l->ledger, SETTING_BELIEVED, &last);
+        if (r == -ENOENT) {
+                last = l->wall_floor;
+                r = 0;
+        }
+        if (r < 0)
+                return r;
+        believed_clock_init(&l->reminders.clock, &now, last);
+        int64_t wall = l->reminders.clock.wall;
+        r = locker_begin(l);
+        if (r < 0)
+                return r;
+        /* The configuration, the zone or the clock may be another now. */
+        r = ledger_reminder_adopt(l->ledger, wall);
+        if (r >= 0)
+                r = ledger_reminder_look_again(l->ledger);
+        if (r >= 0 && now.synced)
+                r = ledger_habit_forget(l->ledger, wall - HABIT_KEPT_USEC);
+        if (r >= 0)
+                r = keep_clock(l, wall);
+        return finish(l, r);
+}
+
+static int send(Locker *l, const ParcelRow *p, const ReminderDecision *d, unsigned usual_hour) {
+        bool recall = d->act == REMINDER_RECALL;
+        json_t *data = data_parcel(p);
+        char subject[SUBJECT_MAX];
+
+        if (!data || json_object_set_new(data, "usual_hour", json_integer(usual_hour)) < 0 ||
+            json_object_set_new(data, "stored", json_integer((json_int_t)p->stored)) < 0 ||
+            json_object_set_new(data, "due", json_integer((json_int_t)d->due)) < 0) {
+                json_decref(data);
+                return -ENOMEM;
+        }
+        snprintf(subject, sizeof(subject), "parcel:%llu", (unsigned long long)p->id);
+        return locker_record(l, NULL,
+                             recall ? "stored for longer than the second threshold"
+                                    : "stored for longer than the first threshold",
+                             recall ? "parcel.recall-requested" : "parcel.reminder", subject, data, NULL);
+}
+
+static int decide(Locker *l, const ParcelRow *p, ReminderRow *row, int64_t wall) {
+        uint8_t habit[HABIT_HOURS];
+        int r = ledger_habit_get(l->ledger, p, habit);
+
+        if (r < 0)
+                return r;
+        const ReminderFacts facts = {.since = row->since,
+                                     .reminded = row->reminded,
+                                     .recalled = row->recalled,
+                                     .usual_hour = reminder_usual_hour(habit, &l->reminders.rules)};
+        ReminderDecision d = reminder_decide(&l->reminders.rules, &facts, &local, wall);
+        row->look = d.look;
+        switch (d.act) {
+        case REMINDER_NOTHING:
+                return 0;
+        case REMINDER_REMIND:
+                row->reminded = wall;
+                break;
+        case REMINDER_RECALL:
+                row->recalled = wall;
+                break;
+        }
+        return send(l, p, &d, facts.usual_hour);
+}
+
+static int look_at(Locker *l, ReminderRow *row, int64_t wall, bool synced) {
+        _cleanup_parcel_ ParcelRow p = {0};
+        int r = ledger_parcel_get(l->ledger, row->parcel, &p);
+
+        if (r < 0 && r != -EUCLEAN)
+                return r;
+        /* New, or stored while the clock was ahead: it waits from now on, late rather than never. */
+        if (!row->since || row->since > wall) {
+                row->since = wall;
+                row->synced = synced;
+        }
+        if (r == -EUCLEAN) {
+                /* The others are not to wait for it. */
+                log_error_errno(r, "Parcel %llu cannot be read; no reminder for it",
+                                (unsigned long long)row->parcel);
+                row->look = wall + UNREADABLE_USEC;
+        } else if (p.state != PARCEL_STORED) {
+                row->look = REMINDER_NEVER; /* should it be stored again, the ledger looks at it again */
+        } else {
+                r = decide(l, &p, row, wall);
+                if (r < 0)
+                        return r;
+        }
+        return ledger_reminder_put(l->ledger, row);
+}
+
+typedef struct Batch {
+        ReminderRow rows[BATCH];
+        size_t n;
+} Batch;
+
+static int gather(void *userdata, const ReminderRow *row) {
+        Batch *b = userdata;
+
+        b->rows[b->n++] = *row;
+        return b->n == BATCH;
+}
+
+static int work(Locker *l, const Now *now, int64_t wall) {
+        Batch batch = {0};
+        size_t due = 0;
+        int r = ledger_reminder_each(l->ledger, BATCH, gather, &batch);
+
+        if (r < 0)
+                return r;
+        while (due < batch.n && batch.rows[due].look <= wall)
+                due++;
+        if (!due && wall - l->reminders.kept < DAY_USEC && wall >= l->reminders.kept) {
+                uint64_t wait = batch.n ? (uint64_t)(batch.rows[0].look - wall) : USEC_INFINITY;
+                l->reminders.at = now->boot_usec + MIN(wait, LOOK_EVERY_USEC);
+                return 0;
+        }
+        r = locker_begin(l);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; r >= 0 && i < due; i++)
+                r = look_at(l, &batch.rows[i], wall, now->synced);
+        if (r >= 0)
+                r = keep_clock(l, wall);
+        /* `at` stays: the next turn asks what is next. */
+        return finish(l, r);
+}
+
+/* The clock was put right: what was counted by the wrong one is shifted, and everything is looked at again.
+ */
+static int follow(Locker *l) {
+        int r = locker_begin(l);
+
+        if (r < 0)
+                return r;
+        r = ledger_reminder_shift(l->ledger, l->reminders.owed);
+        if (r >= 0)
+                r = ledger_reminder_look_again(l->ledger);
+        r = finish(l, r);
+        if (r >= 0) {
+                l->reminders.owed = 0;
+                l->reminders.follow = false;
+        }
+        return r;
+}
+
+void reminders_tick(Locker *l, const Now *now) {
+        bool was_synced = l->reminders.clock.synced;
+        int64_t step, wall = believed_clock_read(&l->reminders.clock, now, &step);
+        int r = 0;
+
+        if (!l->settings->reminders.enabled)
+                return;
+        if ((now->synced && !was_synced) || step > BELIEVED_STEP_USEC || step < -BELIEVED_STEP_USEC) {
+                /* Only what was written without a synchronised clock is shifted, so a later step of a
+                 * synchronised one shifts nothing. */
+                l->reminders.owed += step;
+                l->reminders.follow = true;
+                l->reminders.at = 0;
+        }
+        if (now->boot_usec < l->reminders.at)
+                return;
+        l->reminders.at = now->boot_usec;
+        if (l->reminders.follow)
+                r = follow(l);
+        if (r >= 0)
+                r = work(l, now, wall);
+        if (r < 0) {
+                l->reminders.at = now->boot_usec + RETRY_USEC;
+                log_error_errno(r, "Cannot look after the reminders; trying again");
+        }
+}
+
+uint64_t reminders_next_deadline(const Locker *l) {
+        return l->settings->reminders.enabled ? l->reminders.at : USEC_INFINITY;
+}
+
+int reminders_moved(Locker *l, const ParcelRow *p) {
+        BelievedClock clock = l->reminders.clock;
+        Now now = l->now();
+        int64_t step;
+
+        if (p->state == PARCEL_STORED)
+                l->reminders.at = 0;
+        if (p->state != PARCEL_COLLECTED)
+                return 0;
+        /* No habits by a clock that is not believed. */
+        int64_t wall = believed_clock_read(&clock, &now, &step);
+        return wall == now.wall_usec ? ledger_habit_count(l->ledger, p, local_hour(&local, wall), wall) : 0;
+}
+
+int locker_set_thresholds(Locker *l, int64_t reminder_s, int64_t recall_s, const char *actor) {
+        ReminderRules rules = l->reminders.rules;
+
+        if (reminder_s > THRESHOLD_MAX || recall_s > THRESHOLD_MAX || (reminder_s < 0 && recall_s < 0))
+                return LOCKER_E_INVALID_ARGUMENT;
+        if (reminder_s >= 0)
+                rules.reminder_after = reminder_s * (int64_t)USEC_PER_SEC;
+        if (recall_s >= 0)
+                rules.recall_after = recall_s * (int64_t)USEC_PER_SEC;
+        if (rules.reminder_after && rules.recall_after && rules.recall_after <= rules.reminder_after)
+                return LOCKER_E_INVALID_ARGUMENT;
+        int r = locker_begin(l);
+        if (r < 0)
+                return r;
+        if (reminder_s >= 0)
+                r = ledger_setting_set(l->ledger, SETTING_REMINDER, rules.reminder_after);
+        if (r >= 0 && recall_s >= 0)
+                r = ledger_setting_set(l->ledger, SETTING_RECALL, rules.recall_after);
+        if (r >= 0)
+                r = ledger_reminder_look_again(l->ledger);
+        if (r >= 0)
+                r = locker_record(l, actor, NULL, "thresholds.set", "cabinet",
+                                  json_pack("{s:I, s:I}", "reminder",
+                                            (json_int_t)(rules.reminder_after / (int64_t)USEC_PER_SEC),
+                                            "recall",
+                                            (json_int_t)(rules.recall_after / (int64_t)USEC_PER_SEC)),
+                                  NULL);
+        r = finish(l, r);
+        if (r < 0)
+                return r;
+        l->reminders.rules = rules;
+        l->reminders.at = 0;
+        return 0;
+}
