@@ -5,12 +5,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/message-ids.h"
+#include "base/child.h"
 #include "base/text.h"
 #include "identity/hash_wire.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -86,39 +86,6 @@ static void stop_worker(Identity *i) {
         (void)sd_event_source_set_enabled(i->timer, SD_EVENT_OFF);
 }
 
-static int spawn(const char *program, int fd, pid_t *ret) {
-        char *argv[] = {(char *)program, NULL};
-        posix_spawn_file_actions_t actions;
-        posix_spawnattr_t attributes;
-        sigset_t none, all;
-        int r;
-
-        r = posix_spawn_file_actions_init(&actions);
-        if (r)
-                return -r;
-        r = posix_spawnattr_init(&attributes);
-        if (r) {
-                posix_spawn_file_actions_destroy(&actions);
-                return -r;
-        }
-        sigemptyset(&none);
-        sigfillset(&all);
-        r = posix_spawn_file_actions_adddup2(&actions, fd, HASH_WIRE_FD);
-        if (!r)
-                r = posix_spawn_file_actions_addclosefrom_np(&actions, HASH_WIRE_FD + 1);
-        if (!r)
-                r = posix_spawnattr_setsigmask(&attributes, &none);
-        if (!r)
-                r = posix_spawnattr_setsigdefault(&attributes, &all);
-        if (!r)
-                r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-        if (!r)
-                r = posix_spawn(ret, program, &actions, &attributes, argv, environ);
-        posix_spawnattr_destroy(&attributes);
-        posix_spawn_file_actions_destroy(&actions);
-        return -r;
-}
-
 static int start_worker(Identity *i) {
         _cleanup_close_ int theirs = -1;
         int pair[2], r;
@@ -127,7 +94,7 @@ static int start_worker(Identity *i) {
                 return -errno;
         i->socket = pair[0];
         theirs = pair[1];
-        r = spawn(i->program, theirs, &i->pid);
+        r = spawn_worker(i->program, NULL, theirs, &i->pid);
         if (r < 0) {
                 i->pid = 0;
                 goto fail;

@@ -3,12 +3,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/message-ids.h"
+#include "base/child.h"
 #include "base/text.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
@@ -201,40 +201,6 @@ static int on_exit_of_worker(sd_event_source *s, int fd, uint32_t revents, void 
         return 0;
 }
 
-static int spawn(LineClient *c, const char *path, int fd, pid_t *ret) {
-        const char *name = c->cabinet->lines[c->line].name;
-        char *argv[] = {(char *)path, (char *)name, NULL};
-        posix_spawn_file_actions_t actions;
-        posix_spawnattr_t attributes;
-        sigset_t none, all;
-        int r;
-
-        r = posix_spawn_file_actions_init(&actions);
-        if (r)
-                return -r;
-        r = posix_spawnattr_init(&attributes);
-        if (r) {
-                posix_spawn_file_actions_destroy(&actions);
-                return -r;
-        }
-        sigemptyset(&none);
-        sigfillset(&all);
-        r = posix_spawn_file_actions_adddup2(&actions, fd, WIRE_FD);
-        if (!r)
-                r = posix_spawn_file_actions_addclosefrom_np(&actions, WIRE_FD + 1);
-        if (!r)
-                r = posix_spawnattr_setsigmask(&attributes, &none);
-        if (!r)
-                r = posix_spawnattr_setsigdefault(&attributes, &all);
-        if (!r)
-                r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-        if (!r)
-                r = posix_spawn(ret, path, &actions, &attributes, argv, environ);
-        posix_spawnattr_destroy(&attributes);
-        posix_spawn_file_actions_destroy(&actions);
-        return -r;
-}
-
 static int start_worker(LineClient *c) {
         const char *program = worker_program(c->cabinet->lines[c->line].kind);
         _cleanup_free_ char *path = NULL;
@@ -250,7 +216,7 @@ static int start_worker(LineClient *c) {
                 return -errno;
         ours = pair[0];
         theirs = pair[1];
-        r = spawn(c, path, theirs, &c->pid);
+        r = spawn_worker(path, c->cabinet->lines[c->line].name, theirs, &c->pid);
         if (r < 0) {
                 c->pid = 0;
                 return r;
