@@ -9,6 +9,7 @@
 /* How long a board that does not confirm the end of a pulse of ours may hold its supply: it is most likely
  * without power then, and the other locks of the supply must not wait for a repair. */
 #define OFF_GRACE (10 * USEC_PER_SEC)
+#define LOCK_REST (50 * USEC_PER_MSEC) /* between two pulses of one lock, whatever its supply carries */
 
 static const BoardProfile *profile_of(const Locks *l, int board) {
         return &l->cabinet->profiles[l->cabinet->boards[board].profile];
@@ -69,6 +70,14 @@ static bool can_be_sent(const Locks *l, const Command *c, bool *ret_hopeless) {
         return line_client_is_running(l->lines[l->cabinet->boards[c->board].line]);
 }
 
+/* A board that times its pulses starts anew when it is told again: the lock would be on for two pulses. */
+static bool is_pulsed(const Locks *l, const Command *c, uint64_t t) {
+        for (size_t i = 0; i < l->n_commands; i++)
+                if (l->commands[i].lock == c->lock && l->commands[i].state != COMMAND_QUEUED)
+                        return true;
+        return l->pulse_until[c->lock] > t;
+}
+
 static bool try_send(Locks *l, Command *c, uint64_t t) {
         SupplyState *s = supply_of(l, c->board);
         uint64_t worst =
@@ -115,7 +124,7 @@ static bool dispatch_one(Locks *l, bool urgent, uint64_t t) {
                         finish(l, c, LOCK_RESULT_NOT_SENT, t);
                         return true;
                 }
-                if (sendable && try_send(l, c, t))
+                if (sendable && !is_pulsed(l, c, t) && try_send(l, c, t))
                         return true;
         }
         return false;
@@ -126,9 +135,11 @@ static void arm(Locks *l, uint64_t t) {
 
         for (size_t i = 0; i < l->n_commands; i++) {
                 const Command *c = &l->commands[i];
-                if (c->state == COMMAND_QUEUED)
+                if (c->state == COMMAND_QUEUED) {
                         next = MIN(next, MIN(c->expires, supply_next_change(supply_of(l, c->board), t)));
-                else if (c->state == COMMAND_ENDING)
+                        if (l->pulse_until[c->lock] > t)
+                                next = MIN(next, l->pulse_until[c->lock]);
+                } else if (c->state == COMMAND_ENDING)
                         next = MIN(next, c->worst_end);
         }
         wake(l, next);
@@ -194,9 +205,10 @@ void commands_result(Locks *l, const WireResult *m) {
                 return;
         if (m->result == LOCK_RESULT_NOT_SENT)
                 supply_release(supply_of(l, c->board), c->token, 0);
-        else if (m->over_at)
+        else if (m->over_at) {
                 supply_release(supply_of(l, c->board), c->token, m->over_at);
-        else {
+                l->pulse_until[c->lock] = m->over_at + LOCK_REST;
+        } else {
                 c->state = COMMAND_ENDING;
                 l->handlers.result(l->userdata, c->id, (LockResult)m->result, m->at);
                 return;
@@ -210,6 +222,7 @@ void commands_over(Locks *l, const WireOver *m) {
         if (!c || c->state != COMMAND_ENDING)
                 return;
         supply_release(supply_of(l, c->board), c->token, m->at);
+        l->pulse_until[c->lock] = m->at + LOCK_REST;
         forget(l, c);
 }
 
@@ -233,9 +246,10 @@ static bool settle_one(Locks *l, int line, uint64_t t) {
                         c->state = COMMAND_ENDING;
                         l->handlers.result(l->userdata, id, LOCK_RESULT_UNCERTAIN, t);
                 } else {
-                        supply_release(supply_of(l, c->board), c->token,
-                                       t + (line_of(l, c->board)->response_timeout_ms + c->pulse_ms) *
-                                                       USEC_PER_MSEC);
+                        uint64_t end =
+                                t + (line_of(l, c->board)->response_timeout_ms + c->pulse_ms) * USEC_PER_MSEC;
+                        supply_release(supply_of(l, c->board), c->token, end);
+                        l->pulse_until[c->lock] = end + LOCK_REST;
                         finish(l, c, LOCK_RESULT_UNCERTAIN, t);
                 }
                 return true;

@@ -45,7 +45,8 @@ struct Locks {
         LineClient **lines;
         BoardState *boards;
         LockSupply *supplies;
-        Command *commands; /* in order of arrival */
+        uint64_t *pulse_until; /* [n_locks], boot µs: a second pulse before that would prolong the first */
+        Command *commands;     /* in order of arrival */
         size_t n_commands;
         uint64_t next_token;
         sd_event_source *timer;

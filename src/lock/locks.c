@@ -91,7 +91,8 @@ static int prepare(Locks *l) {
         l->lines = calloc((size_t)MAX(c->n_lines, 1), sizeof(*l->lines));
         l->boards = calloc((size_t)MAX(c->n_boards, 1), sizeof(*l->boards));
         l->supplies = calloc((size_t)MAX(c->n_supplies, 1), sizeof(*l->supplies));
-        if (!l->lines || !l->boards || !l->supplies)
+        l->pulse_until = calloc((size_t)MAX(c->n_locks, 1), sizeof(*l->pulse_until));
+        if (!l->lines || !l->boards || !l->supplies || !l->pulse_until)
                 return -ENOMEM;
         r = facts_new(&l->facts, c);
         for (int i = 0; i < c->n_profiles && r >= 0; i++)
@@ -167,6 +168,7 @@ Locks *locks_free(Locks *l) {
         facts_free(l->facts);
         free(l->boards);
         free(l->supplies);
+        free(l->pulse_until);
         free(l->commands);
         free(l->worker_directory);
         sd_event_source_disable_unref(l->timer);
