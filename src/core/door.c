@@ -366,6 +366,9 @@ unsigned door_facts(Door *d, Tri closed, Tri locked, uint64_t now_boot) {
                 d->known = true;
                 if (d->command_until == USEC_INFINITY)
                         d->command_until = 0;
+                /* Shut unseen, who knows when: that is not reported as if it had been seen. */
+                if (reading == READING_LOCKED)
+                        d->reported = 0;
                 happened |= DOOR_FOUND;
         }
         switch (reading) {
