@@ -30,7 +30,7 @@ typedef struct ArgumentRow {
 
 typedef struct CommandRow {
         const char *name;
-        bool opens; /* moves locks: must be signed, and is never tried twice */
+        bool opens; /* moves locks, or makes somebody able to: must be signed (core/access.c says the same) */
         const ArgumentRow *arguments;
         size_t n_arguments;
         /* What no single row can say; NULL: nothing. A sentence, or NULL when all is well. */

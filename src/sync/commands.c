@@ -153,7 +153,7 @@ static void acted(void *userdata, const LockerAnswer *a) {
         if (result && a->receipt.expires_usec)
                 json_object_set_new(
                         result, "expires",
-                        json_integer((json_int_t)(a->receipt.expires_usec / (int64_t)USEC_PER_SEC)));
+                        json_integer((json_int_t)a->receipt.expires_usec));
         inbox_answer(r, a->result, a->detail, result);
         Session *session = locker_session(s->locker, acting->session);
         if (session)
