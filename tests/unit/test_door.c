@@ -592,6 +592,22 @@ static void test_door_retry_never_sent_to_a_silent_door_leaves_it_unknown(void *
         WALK_CONTACT(steps);
 }
 
+static void test_door_shut_unseen_during_a_command_is_not_reported_closed(void **state) {
+        static const Step steps[] = {
+                {FACTS, 0, Y, Y, DOOR_FOUND, DOOR_LOCKED},
+                {COMMAND, 100, 0, 0, 0, DOOR_RELEASING},
+                {PULSED, 200, 0, 0, 0, DOOR_RELEASING},
+                {FACTS, 250, N, N, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
+                {FACTS, 1000, U, U, DOOR_LOST, DOOR_UNKNOWN},
+                {COMMAND, 50000, 0, 0, 0, DOOR_RELEASING},
+                {FACTS, 50100, Y, Y, DOOR_FOUND, DOOR_RELEASING},
+                {PULSED, 50200, 0, 0, 0, DOOR_RELEASING},
+                {FACTS, 50250, N, N, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
+                {FACTS, 51000, Y, Y, DOOR_CLOSED, DOOR_LOCKED},
+        };
+        WALK_BOTH(steps);
+}
+
 static void test_door_found_open_by_command_has_a_time_of_its_own(void **state) {
         static const Step steps[] = {
                 {FACTS, 0, Y, Y, DOOR_FOUND, DOOR_LOCKED},
@@ -689,6 +705,7 @@ int main(void) {
                 cmocka_unit_test(test_door_command_to_an_unknown_door),
                 cmocka_unit_test(test_door_command_after_an_unseen_one_has_its_own_grace),
                 cmocka_unit_test(test_door_retry_never_sent_to_a_silent_door_leaves_it_unknown),
+                cmocka_unit_test(test_door_shut_unseen_during_a_command_is_not_reported_closed),
                 cmocka_unit_test(test_door_found_open_by_command_has_a_time_of_its_own),
                 cmocka_unit_test(test_door_without_sensors_is_never_more_than_unknown),
                 cmocka_unit_test(test_door_next_deadline_is_the_moment_of_the_next_change),
