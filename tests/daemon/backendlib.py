@@ -7,6 +7,7 @@
 """
 import base64
 import collections
+import glob
 import json
 import os
 import queue
@@ -17,14 +18,64 @@ import tempfile
 import time
 import uuid
 
-from daemonlib import DaemonTest
+from daemonlib import TREE, DaemonTest
 from dbusclient import wait
 
 import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
+
+MQTT = TREE / "schema" / "mqtt"
+EXAMPLES = MQTT / "examples"
 Message = collections.namedtuple("Message", "topic payload properties retain")
+
+
+class Judge:
+    """Says by schema/mqtt, with a validator that is not ours, what is wrong with a message of the cabinet."""
+
+    def __init__(self):
+        schemas = {}
+        for path in glob.glob(str(MQTT / "*.schema.json")):
+            with open(path, encoding="utf-8") as f:
+                schemas[os.path.basename(path).split(".")[0]] = json.load(f)
+        store = {s["$id"]: s for s in schemas.values()}
+        self.validators = {name: jsonschema.Draft202012Validator(
+            schemas[name], resolver=jsonschema.RefResolver(schemas[name]["$id"], schemas[name], store=store),
+            format_checker=jsonschema.FormatChecker()) for name in ("event", "state", "answer")}
+
+    def complaints(self, cabinet, message):
+        prefix = f"lockerd/v1/{cabinet}/"
+        if not message.topic.startswith(prefix):
+            return [f"{message.topic} is not a topic of this cabinet"]
+        where, _, rest = message.topic[len(prefix):].partition("/")
+        if where == "command":
+            return []  # the backend's own
+        kind = {"event": "event", "state": "state", "reply": "answer"}.get(where)
+        if not kind:
+            return [f"{message.topic} is no topic of the contract"]
+        try:
+            value = json.loads(message.payload, object_pairs_hook=unique)
+        except ValueError as e:
+            return [f"{message.topic}: {e}"]
+        found = [f"{message.topic}: {'/'.join(map(str, e.absolute_path))}: {e.message}" for e in self.validators[kind].iter_errors(value)]
+        if kind == "event" and value.get("type") != f"org.lockerd.{rest}":
+            found.append(f"{message.topic} has the type {value.get('type')}")
+        wanted = "application/cloudevents+json" if kind == "event" else "application/json"
+        said = getattr(message.properties, "ContentType", None)
+        if (said or "").split(";")[0] != wanted:
+            found.append(f"{message.topic}: content type {said}")
+        return found
+
+
+def unique(pairs):
+    if len({k for k, _ in pairs}) != len(pairs):
+        raise ValueError("a key twice")
+    return dict(pairs)
 
 
 def free_port():
@@ -175,7 +226,8 @@ class Backend:
 
 
 class BackendTest(DaemonTest):
-    """A cabinet with a broker and a backend: self.broker, self.backend, self.key."""
+    """A cabinet with a broker and a backend: self.broker, self.backend, self.key. Whatever the cabinet has said in a test is held against
+    the contract when the test is over."""
 
     mqtt = {}
     broker_extra = ""
@@ -199,6 +251,24 @@ class BackendTest(DaemonTest):
         wait(lambda: self.backend.subscribed, "the subscription")
         super().setUp()
         self.wait_online()
+
+    def _stop(self):
+        super()._stop()
+        if self.broker.process.poll() is None:
+            wait(lambda: (self.backend.state() or {}).get("presence") == "offline", "the farewell")
+        self.judge()
+
+    def judge(self):
+        """Everything that came from the cabinet, by an independent validator."""
+        if not jsonschema:
+            print("not validated: python3-jsonschema is missing", end=" ", flush=True)
+            return
+        judge = Judge()
+        found = [c for m in self.backend.receive() for c in judge.complaints(self.number, m)]
+        if found:
+            raise AssertionError(f"{len(found)} complaints of the validator; " + "\n".join(found[:10]))
+        if not self.backend.topics("state"):
+            raise AssertionError("nothing was validated")
 
     def wait_online(self):
         wait(lambda: (self.backend.state() or {}).get("presence") == "online", "the cabinet online")

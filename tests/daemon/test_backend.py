@@ -3,7 +3,7 @@
 import json
 import time
 
-from backendlib import BackendTest, SigningKey, timestamp
+from backendlib import EXAMPLES, BackendTest, Judge, Message, SigningKey
 from daemonlib import DBusError, main
 from dbusclient import wait
 
@@ -238,6 +238,70 @@ class Commands(BackendTest):
         self.assertEqual(self.backend.command("recall", {"parcel": parcel, "reason": "sender"})["status"], "done")
         self.assertEqual(self.admin.parcel(parcel)["State"], "recalled")
         self.refused(self.backend.command("recall", {"parcel": 999, "reason": "sender"}), "UnknownParcel")
+
+
+class Examples(BackendTest):
+    """The commands of schema/mqtt/examples, given to a real cabinet once each."""
+
+    def give(self, example, status="done", signed=False, error=None, **arguments):
+        with open(EXAMPLES / f"command-{example}.json", encoding="utf-8") as f:
+            command = json.load(f)
+        self.left.remove(example)
+        name = example.split(".", maxsplit=1)[0]
+        given = {**command.get("arguments", {}), **arguments}
+        answer = self.backend.command(name, {k: v for k, v in given.items() if v is not None}, id=command["id"],
+                                      signed=signed or "cabinet" in command)
+        self.assertEqual((answer["id"], answer["name"]), (command["id"], name))
+        if status:
+            self.assertEqual((answer["status"], answer.get("error")), (status, error), answer)
+        return answer.get("result")
+
+    def shut(self, slot, action):
+        self.sim.wait(slot, door="open", coil=False)
+        self.sim.do(f"{action} {slot}", f"close {slot}")
+
+    def test_every_example_is_carried_out(self):
+        """Numbers of parcels, people and places are this cabinet's.
+
+        Requirement: E1, F5"""
+        self.left = {p.name[len("command-"):-len(".json")] for p in EXAMPLES.glob("command-*.json")}
+        self.give("enrol.courier", signed=True)
+        person = self.give("enrol", signed=True)["person"]
+        announced = self.give("announce")["parcel"]
+        put = self.give("deposit.announced", parcel=announced)
+        self.shut(put["slot"], "put")
+        self.admin.wait_parcel(announced, "stored")
+        self.give("revoke-code", parcel=announced)
+        self.assertTrue(self.give("new-code", parcel=announced, signed=True)["code"])
+        taken = self.give("collect", parcel=announced)
+        self.shut(taken["slot"], "take")
+        wait(lambda: announced not in self.admin.parcels(), "the parcel gone")
+        put = self.give("deposit")
+        self.shut(put["slot"], "put")
+        self.admin.wait_parcel(put["parcel"], "stored")
+        self.give("recall", parcel=put["parcel"])
+        self.give("release", "refused", parcel=put["parcel"], error="WrongState")
+        self.give("disable")
+        self.assertEqual(self.admin.slot("12")["Service"], "disabled")
+        self.give("enable")
+        self.give("open", slot="12", position=0)
+        self.give("set-thresholds")
+        self.give("revoke", person=person, signed=True)
+        self.give("snapshot")
+        self.give("replay", **{"from": 2, "to": 5})
+        self.give("recommend", status=None)
+        self.assertEqual(self.left, set())
+
+    def test_the_judge_notices_a_wrong_message(self):
+        judge = Judge()
+        heard = {m.topic.split("/")[3]: m for m in self.backend.receive()}
+        self.assertEqual(judge.complaints(self.number, heard["state"]), [])
+        for name, change in (("state", {"presence": "away"}), ("state", {"outbox": -1}), ("event", {"sequence": 1}), ("event", {"data": {}}),
+                             ("event", {"type": "org.lockerd.slot.enabled"})):
+            m = heard[name]
+            self.assertTrue(judge.complaints(self.number, m._replace(payload=json.dumps({**json.loads(m.payload), **change}))))
+        self.assertTrue(judge.complaints(self.number, Message("lockerd/v1/C-0012/other", b"{}", None, False)))
+        self.assertTrue(judge.complaints(self.number, heard["state"]._replace(payload=b'{"cabinet":"C-0012","cabinet":"C-0012"}')))
 
 
 main()
