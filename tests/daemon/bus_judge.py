@@ -168,12 +168,16 @@ class Judge:
         self.ages[r.type].append(r.time - edge)
 
     def _forced(self, r, lock):
-        """A door that opened by its own pulse was not broken open, if anybody looked in time: latches that let go late, and boards
-        that nobody can read meanwhile, have 10 s."""
+        """A door that opened by its own pulse was not broken open, when that was seen within the release window. Seen later, nobody can tell;
+        it is counted."""
         edge = lock.open.last_edge(True, r.time)
         if edge is None or any(edge - 100_000 <= f <= edge for f in lock.forced):
             return
-        if any(edge - REOPENS <= p <= edge for p in lock.pulses) and r.time - edge < 5_000_000:
+        pulse = max((p for p in lock.pulses if edge - REOPENS <= p <= edge), default=None)
+        if pulse is None:
+            return
+        self.counts["forced-open by its own pulse, seen late"] += 1
+        if r.time - pulse < RELEASE:
             self.problem("forced", r.time, f"{r.lock} was reported forced open, but its own pulse opened it at {edge}")
 
     def _failed(self, r, lock):
@@ -201,8 +205,9 @@ class Judge:
                 if not mine:
                     self.problem("pulse", t, f"{name} was energised, but nobody had asked for it")
                     continue
-                # The one that was not settled yet, else the newest.
-                m = next((m for m in mine if m.settled is None or m.settled + IN_FLIGHT >= t), mine[-1])
+                # The newest that was not settled yet, else one whose pulse may have been on its way, else the newest.
+                m = (next((m for m in reversed(mine) if m.settled is None or m.settled >= t), None) or
+                     next((m for m in reversed(mine) if m.settled + IN_FLIGHT >= t and pulses[m.id] < 2), None) or mine[-1])
                 pulses[m.id] += 1
                 if m.settled is not None and t > m.settled + IN_FLIGHT:
                     self.problem("pulse", t, f"{name} was energised {(t - m.settled) / 1e3:.0f} ms after movement {m.id} was "
