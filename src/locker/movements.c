@@ -187,16 +187,22 @@ static Movement *by_command(Locker *l, uint64_t command) {
         return NULL;
 }
 
+/* Nothing moved; but when it is the retry that came to nothing, the first pulse may have done its work unseen. */
 static void not_moved(Movement *m, const char *outcome) {
         Locker *l = m->locker;
         int lock = m->lock, slot = l->cabinet->locks[lock].slot;
-        bool online = locker_board_online(l, l->cabinet->locks[lock].board);
+        bool online = locker_board_online(l, l->cabinet->locks[lock].board), unlock = m->action == LOCK_ACTION_UNLOCK;
 
-        unsigned happened = m->action == LOCK_ACTION_UNLOCK ? door_command_failed(&l->doors[lock]) : 0;
-        settle(m, outcome, "door.failed-to-open", LOG_WARNING);
-        finish(m, !online           ? LOCKER_E_BOARD_OFFLINE
-                  : inner_lock(m) ? LOCKER_E_POSITION_DID_NOT_OPEN
-                                  : LOCKER_E_DID_NOT_OPEN);
+        unsigned happened = unlock ? door_command_failed(&l->doors[lock]) : 0;
+        if (unlock && m->pulsed) {
+                settle(m, "unknown", "door.unknown", LOG_WARNING);
+                finish(m, LOCKER_E_OUTCOME_UNKNOWN);
+        } else {
+                settle(m, outcome, "door.failed-to-open", LOG_WARNING);
+                finish(m, !online         ? LOCKER_E_BOARD_OFFLINE
+                          : inner_lock(m) ? LOCKER_E_POSITION_DID_NOT_OPEN
+                                          : LOCKER_E_DID_NOT_OPEN);
+        }
         if (happened)
                 doors_happened(l, lock, happened);
         notify_slot(l, slot);
@@ -225,6 +231,7 @@ void movements_result(void *userdata, uint64_t command, LockResult result, uint6
         switch (result) {
         case LOCK_RESULT_PULSED:
         case LOCK_RESULT_UNCERTAIN: /* it may have been energised: only the sensors can tell */
+                m->pulsed = true;
                 if (m->action == LOCK_ACTION_UNLOCK)
                         door_pulsed(&l->doors[m->lock], at_boot);
                 else
