@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For LD_PRELOAD, by test_kill.py: counts the calls with which one program writes to the ledger, to its key, to another process or to a
- * serial line, lists them, and kills the process at the n-th of them. Everything is said by the environment:
+/* For LD_PRELOAD, by test_kill.py: counts the calls with which one program writes to the ledger, to its key,
+ * to another process or to a serial line, lists them, and kills the process at the n-th of them. Everything
+ * is said by the environment:
  *
  *   KILLSHIM_PROGRAM   which program; all others are left alone
  *   KILLSHIM_ARGUMENT  and its first argument (lockerd-line has the line's name there)
  *   KILLSHIM_LEDGER    the ledger's path; what begins with it is of class "ledger"
  *   KILLSHIM_KEY       the key file's path; likewise "key"
- *   KILLSHIM_CLASSES   which classes count: ledger, key, worker (a socket pair of packets), command (coils, on a serial line),
- *                      poll (any other request there)
- *   KILLSHIM_LIST      append a line for every call that counts: number, class, call, file, bytes
- *   KILLSHIM_AT        die at this one; 0 or nothing: never
- *   KILLSHIM_HOW       before the call, after it, torn (half of its bytes are written), lost (before it, and everything that was not
- *                      synchronised is taken back, as a power cut might)
- *   KILLSHIM_NOSYNC    a sync does not make anything durable (to see that "lost" would be noticed)
- *   KILLSHIM_TOKEN     this file is removed on dying; where it is missing nobody dies: a successor lives
+ *   KILLSHIM_CLASSES   which classes count: ledger, key, worker (a socket pair of packets), command (coils,
+ * on a serial line), poll (any other request there) KILLSHIM_LIST      append a line for every call that
+ * counts: number, class, call, file, bytes KILLSHIM_AT        die at this one; 0 or nothing: never
+ *   KILLSHIM_HOW       before the call, after it, torn (half of its bytes are written), lost (before it, and
+ * everything that was not synchronised is taken back, as a power cut might) KILLSHIM_NOSYNC    a sync does
+ * not make anything durable (to see that "lost" would be noticed) KILLSHIM_TOKEN     this file is removed on
+ * dying; where it is missing nobody dies: a successor lives
  */
 #undef _FILE_OFFSET_BITS /* both names of each call are defined here */
 #undef _TIME_BITS
@@ -75,10 +75,12 @@ static bool right_argument(const char *expected) {
 
 __attribute__((constructor)) static void killshim_start(void) {
         static const char *const names[] = {"before", "after", "torn", "lost"};
-        const char *program = getenv("KILLSHIM_PROGRAM"), *argument = getenv("KILLSHIM_ARGUMENT"), *list = getenv("KILLSHIM_LIST"),
-                   *at = getenv("KILLSHIM_AT"), *classes = getenv("KILLSHIM_CLASSES"), *manner = getenv("KILLSHIM_HOW");
+        const char *program = getenv("KILLSHIM_PROGRAM"), *argument = getenv("KILLSHIM_ARGUMENT"),
+                   *list = getenv("KILLSHIM_LIST"), *at = getenv("KILLSHIM_AT"),
+                   *classes = getenv("KILLSHIM_CLASSES"), *manner = getenv("KILLSHIM_HOW");
 
-        if (!program || !classes || strcmp(program, program_invocation_short_name) != 0 || (argument && !right_argument(argument)))
+        if (!program || !classes || strcmp(program, program_invocation_short_name) != 0 ||
+            (argument && !right_argument(argument)))
                 return;
         for (int i = LEDGER; i < CLASS_MAX; i++)
                 wanted[i] = strstr(classes, class_names[i]) != NULL;
@@ -121,7 +123,8 @@ static Class class_of(int fd, const void *bytes, size_t n, char ret_path[PATH_MA
 
         path_of(fd, ret_path);
         if (begins(ret_path, "socket:")) {
-                bool packets = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
+                bool packets =
+                        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
                 return packets ? WORKER : NOTHING;
         }
         if (begins(ret_path, "/dev/pts/") || begins(ret_path, "/dev/tty")) {
@@ -162,8 +165,8 @@ static bool reached(Class class, const char *call, const char *path, size_t n) {
                 return false;
         count++;
         if (list_fd >= 0) {
-                int length = snprintf(line, sizeof(line), "%llu %s %s %s %zu\n", (unsigned long long)count, class_names[class], call,
-                                      name ? name + 1 : path, n);
+                int length = snprintf(line, sizeof(line), "%llu %s %s %s %zu\n", (unsigned long long)count,
+                                      class_names[class], call, name ? name + 1 : path, n);
                 (void)!syscall(SYS_write, list_fd, line, (size_t)length);
         }
         if (count != die_at || (token && syscall(SYS_unlink, token) < 0))
@@ -180,7 +183,9 @@ static void remember(int fd, const char *path, Class class, off64_t offset, size
 
         if (!counting || class != LEDGER || fstat64(fd, &st) < 0)
                 return;
-        size_t old = offset >= st.st_size ? 0 : (size_t)(st.st_size - offset) < n ? (size_t)(st.st_size - offset) : n;
+        size_t old = offset >= st.st_size                ? 0
+                     : (size_t)(st.st_size - offset) < n ? (size_t)(st.st_size - offset)
+                                                         : n;
         Undo *u = malloc(sizeof(*u) + old);
         if (!u)
                 return;
@@ -219,7 +224,8 @@ static ssize_t send_packet(int fd, const void *bytes, size_t n, off64_t flags) {
         return REAL(send)(fd, bytes, n, (int)flags);
 }
 
-static ssize_t common_write(int fd, const void *bytes, size_t n, off64_t offset, const char *call, Write *real) {
+static ssize_t common_write(int fd, const void *bytes, size_t n, off64_t offset, const char *call,
+                            Write *real) {
         char path[PATH_MAX] = "";
         Class class = counting ? class_of(fd, bytes, n, path) : NOTHING;
 
@@ -255,15 +261,15 @@ EXPORT ssize_t send(int fd, const void *bytes, size_t n, int flags) {
 }
 
 /* Calls that nobody here tears apart: around them only. */
-#define AROUND(type, call, class, path, n, ...)                                                                                          \
-        do {                                                                                                                           \
-                bool dying = reached(class, #call, path, n);                                                                           \
-                type r_ = REAL(call)(__VA_ARGS__);                                                                                     \
-                int e_ = errno;                                                                                                        \
-                if (dying)                                                                                                             \
-                        die();                                                                                                         \
-                errno = e_;                                                                                                            \
-                return r_;                                                                                                             \
+#define AROUND(type, call, class, path, n, ...)              \
+        do {                                                 \
+                bool dying = reached(class, #call, path, n); \
+                type r_ = REAL(call)(__VA_ARGS__);           \
+                int e_ = errno;                              \
+                if (dying)                                   \
+                        die();                               \
+                errno = e_;                                  \
+                return r_;                                   \
         } while (0)
 
 static size_t total(const struct iovec *v, int n) {
@@ -288,7 +294,8 @@ EXPORT ssize_t pwritev(int fd, const struct iovec *v, int n, off_t offset) {
         AROUND(ssize_t, pwritev, class, path, total(v, n), fd, v, n, offset);
 }
 
-EXPORT ssize_t sendto(int fd, const void *bytes, size_t n, int flags, const struct sockaddr *to, socklen_t size) {
+EXPORT ssize_t sendto(int fd, const void *bytes, size_t n, int flags, const struct sockaddr *to,
+                      socklen_t size) {
         char path[PATH_MAX] = "";
         Class class = counting ? class_of(fd, bytes, n, path) : NOTHING;
 
@@ -297,7 +304,9 @@ EXPORT ssize_t sendto(int fd, const void *bytes, size_t n, int flags, const stru
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags) {
         char path[PATH_MAX] = "";
-        Class class = counting && m->msg_iovlen ? class_of(fd, m->msg_iov[0].iov_base, m->msg_iov[0].iov_len, path) : NOTHING;
+        Class class = counting && m->msg_iovlen
+                              ? class_of(fd, m->msg_iov[0].iov_base, m->msg_iov[0].iov_len, path)
+                              : NOTHING;
 
         AROUND(ssize_t, sendmsg, class, path, total(m->msg_iov, (int)m->msg_iovlen), fd, m, flags);
 }

@@ -334,6 +334,7 @@ class Cycle:
         self.faults = []
         self.died = False
         self.refused = None
+        self.listed = []  # what the shim counted
         self.recovered = {}  # waybill → state after recovery
 
     # --- people
@@ -455,6 +456,7 @@ class Cycle:
                 raise e from None
         status = self.c.daemon.wait(PATIENCE)
         self.c.daemon = None
+        self.listed = listed(self.c)
         self.client.close()
         self.died = status == -9
         if status not in (0, -9):
@@ -470,6 +472,7 @@ class Cycle:
             self.refused = e.short
         except Gone as e:
             self.refused = str(e)[:60]
+        self.listed = listed(self.c)
         self.died = not os.path.exists(self.c.token)
         if not self.died:
             os.unlink(self.c.token)  # nobody dies any more
@@ -747,7 +750,7 @@ class Checkers(unittest.TestCase):
             cycle = Cycle(cls.cabinet)
             cycle.run(Point(program, line, 0, "before", "", ""))
             assert not cycle.died and not cycle.refused and not cycle.faults, (cycle.refused, cycle.faults)
-            cls.lists[program, line] = listed(cls.cabinet)
+            cls.lists[program, line] = cycle.listed
             if program == "lockerd":
                 cls.facts = cycle.facts()
 
