@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stage of the demo: a private bus, simulated boards, the daemon, all in a directory that goes away again."""
 import contextlib
+import getpass
 import grp
 import json
 import os
@@ -15,6 +16,7 @@ import tempfile
 import time
 
 import dbus
+import paho.mqtt.client as mqtt
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 NAME = "org.lockerd.Locker1"
@@ -43,6 +45,10 @@ KeyFile={directory}/state/lockerd.key
 [Bus]
 KioskGroup={group}
 AdminGroup={group}
+[Mqtt]
+Host=127.0.0.1
+Port={broker_port}
+BackoffMin=100ms
 """
 
 
@@ -94,12 +100,13 @@ class Stage:
         self.build = os.path.abspath(build)
         self.directory = tempfile.mkdtemp(prefix="lockerd-demo-")
         self.processes = []  # (name, Popen), in the order of starting
-        self.bus = None
+        self.bus = self.backend = None
         self.environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={self.directory}/bus")
 
     def __enter__(self):
         try:
             self._start_bus()
+            self._start_broker()
             self._write_files()
             self._start_boards()
             self._start_daemon()
@@ -111,6 +118,8 @@ class Stage:
     def __exit__(self, kind, error, _trace):
         if kind not in (None, KeyboardInterrupt, SystemExit):
             self.show_logs()
+        if self.backend:
+            self.backend.loop_stop()
         if self.bus:
             with contextlib.suppress(dbus.DBusException):
                 self.bus.close()
@@ -159,10 +168,30 @@ class Stage:
         self._wait_started(process, lambda: os.path.exists(self.path("bus")), "the bus")
         self.bus = dbus.bus.BusConnection(self.environment["DBUS_SYSTEM_BUS_ADDRESS"])
 
+    def _start_broker(self):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.broker_port = probe.getsockname()[1]
+        with open(self.path("broker.conf"), "w", encoding="utf-8") as f:
+            f.write(f"listener {self.broker_port} 127.0.0.1\nallow_anonymous true\nuser {getpass.getuser()}\n")
+        process = self._spawn("broker", "mosquitto", "-c", self.path("broker.conf"))
+        self._wait_started(process, lambda: self._listens(self.broker_port), "the broker")
+        self.heard = []
+        self.backend = backend = mqtt.Client(client_id="backend", protocol=mqtt.MQTTv5)
+        backend.on_message = lambda client, userdata, message: self.heard.append((message.topic, json.loads(message.payload)))
+        backend.connect("127.0.0.1", self.broker_port)
+        backend.subscribe("lockerd/v1/#", qos=1)
+        backend.loop_start()
+
+    @staticmethod
+    def _listens(port):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
     def _write_files(self):
         for name in ("state", "workers", "lines"):
             os.mkdir(self.path(name), 0o700)
-        for folder, worker in (("lock", "lockerd-line"), ("identity", "lockerd-hash")):
+        for folder, worker in (("lock", "lockerd-line"), ("identity", "lockerd-hash"), ("sync", "lockerd-mqtt")):
             os.symlink(self.program(folder, worker), self.path("workers", worker))
         # The example of the large cabinet; only its adapters are elsewhere.
         with open(os.path.join(ROOT, "config", "cabinet-60.conf"), encoding="utf-8") as f:
@@ -172,7 +201,7 @@ class Stage:
             f.write(cabinet)
         with open(self.path("lockerd.conf"), "w", encoding="utf-8") as f:
             f.write(SETTINGS.format(directory=self.directory, boards=os.path.join(ROOT, "config", "boards"),
-                                    group=grp.getgrgid(os.getgid()).gr_name))
+                                    group=grp.getgrgid(os.getgid()).gr_name, broker_port=self.broker_port))
 
     def _start_boards(self):
         process = self._spawn("locksim", self.program("sim", "locksim"), "--control", self.path("locksim"),

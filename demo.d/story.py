@@ -180,6 +180,14 @@ def tell(stage):
     terminal.session.End()
     check(True, "returned")
 
+    section("What the backend was told, over MQTT")
+    wait_for(lambda: stage.property(CABINET, "Cabinet", "OutboxLength") == 0, "the outbox to be empty")
+    told = [data for topic, data in stage.heard if "/event/parcel." in topic]
+    for event in told[-4:]:
+        say(f"{event['sequence'].lstrip('0'):>4}  {event['type']:<32} {event['subject']}")
+    numbers = [int(data["sequence"]) for topic, data in stage.heard if "/event/" in topic]
+    check(numbers == list(range(numbers[0], numbers[0] + len(numbers))), f"{len(numbers)} events, in order, each once")
+
     section("What the operator sees")
     stage.lockerctl("map")
     stage.lockerctl("audit", "verify")
