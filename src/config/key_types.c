@@ -253,6 +253,28 @@ static void describe_name(const ConfigKey *key, char *buffer, size_t size) {
                  key->max);
 }
 
+static int parse_names(const ConfigKey *key, const IniEntry *entry, void *field) {
+        const char *s = entry->value;
+
+        while (*(s += strspn(s, " \t"))) {
+                size_t n = strcspn(s, " \t");
+                _cleanup_free_ char *name = strndup(s, n);
+                if (!name)
+                        return -ENOMEM;
+                if (!name_is_valid(name, key->max))
+                        return -EINVAL;
+                s += n;
+        }
+        return replace_string(field, entry->value);
+}
+
+static void describe_names(const ConfigKey *key, char *buffer, size_t size) {
+        snprintf(buffer, size,
+                 "names of letters, digits, \"-\", \"_\" and \".\" (each at most %" PRIu64
+                 ") with blanks between them",
+                 key->max);
+}
+
 static int parse_path(_unused_ const ConfigKey *key, const IniEntry *entry, void *field) {
         size_t n = strlen(entry->value);
 
@@ -363,6 +385,7 @@ const KeyType key_bool = {sizeof(bool), parse_bool, describe_bool};
 const KeyType key_choice = {0, parse_choice, describe_choice};
 const KeyType key_text = {sizeof(char *), parse_text, describe_text};
 const KeyType key_name = {sizeof(char *), parse_name, describe_name};
+const KeyType key_names = {sizeof(char *), parse_names, describe_names};
 const KeyType key_path = {sizeof(char *), parse_path, describe_path};
 const KeyType key_degrees = {sizeof(double), parse_degrees, describe_degrees};
 const KeyType key_clock = {sizeof(unsigned), parse_clock, describe_clock};

@@ -43,6 +43,7 @@ extern const KeyType key_bool;     /* bool */
 extern const KeyType key_choice;   /* an enum, bool, char or int of choices */
 extern const KeyType key_text;     /* char *: anything of min … max bytes */
 extern const KeyType key_name;     /* char *: letters, digits, - _ . of at most max bytes */
+extern const KeyType key_names;    /* char *: such names, blanks between them; each of at most max bytes */
 extern const KeyType key_path;     /* char *: absolute */
 extern const KeyType key_degrees;  /* double; ±max */
 extern const KeyType key_clock;    /* unsigned: minutes since midnight, as HH:MM */

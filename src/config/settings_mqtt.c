@@ -27,6 +27,7 @@ const ConfigKey mqtt_keys[N_MQTT_KEYS] = {
         KEY("BackoffMax", key_usec, backoff_max_usec, .min = 1 * USEC_PER_SEC, .max = DAYS(1)),
         KEY("Window", key_unsigned, window, .min = 1, .max = 1000),
         KEY("OutboxMaximum", key_count, outbox_max, .min = 1000, .max = 100000000),
+        KEY("Community", key_names, community, .max = 64),
         KEY("SigningKeys", key_path, signing_keys),
         KEY("UnsignedOpen", key_bool, unsigned_open),
 };

@@ -24,6 +24,8 @@ typedef struct MqttSettings {
         unsigned window;     /* Window=20: events under way without acknowledgement, 1 … 1000 */
         uint64_t outbox_max; /* OutboxMaximum=1000000: events kept for the backend; beyond it door and session
                                 details are summarised */
+        char *community;     /* Community=: numbers of cabinets, blanks between them: those of which one is
+                                recommended */
         char *signing_keys; /* SigningKeys=/etc/lockerd/signing-keys.d: *.pem, Ed25519 public keys; the file's
                                name is the key id */
         bool unsigned_open; /* UnsignedOpen=no: let unsigned commands open doors */

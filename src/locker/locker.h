@@ -8,6 +8,7 @@
 
 #include "core/cabinet.h"
 #include "core/door.h"
+#include "core/nearest.h"
 #include "core/parcel_life.h"
 #include "core/refusal.h"
 #include "core/settings.h"
@@ -202,6 +203,8 @@ typedef struct Health {
 int locker_health(Locker *l, Health **ret, size_t *ret_n);
 /* What the backend's door says of itself, for the list of health: "ok", "degraded"; NULL: there is no backend. */
 void locker_set_backend_health(Locker *l, const char *state, const char *sentence);
+/* Free positions by size, temperature and accessibility: every kind that this cabinet has, also those of which none is free. Fills fresh memory. */
+int locker_free_kinds(Locker *l, FreeKind **ret, size_t *ret_n);
 int locker_free_positions(Locker *l, unsigned *ret_by_size /* [n_sizes] */);
 uint64_t locker_lockout_seconds(const Locker *l, const LockoutRow *row); /* 0: not locked */
 bool locker_expired(const Locker *l, const ParcelRow *p);

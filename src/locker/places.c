@@ -152,6 +152,31 @@ int locker_free_positions(Locker *l, unsigned *ret_by_size) {
         return 0;
 }
 
+int locker_free_kinds(Locker *l, FreeKind **ret, size_t *ret_n) {
+        const Cabinet *c = l->cabinet;
+        _cleanup_free_ PositionFacts *facts = NULL;
+        _cleanup_free_ FreeKind *kinds = calloc((size_t)c->n_positions + 1, sizeof(*kinds));
+        size_t n = 0;
+        int r = kinds ? gather_facts(l, NULL, &facts) : -ENOMEM;
+
+        if (r < 0)
+                return r;
+        for (int i = 0; i < c->n_positions; i++) {
+                const Slot *s = &c->slots[c->positions[i].slot];
+                unsigned ordinal = c->sizes[s->size].ordinal;
+                size_t k = 0;
+                while (k < n && (kinds[k].ordinal != ordinal || kinds[k].temperature != s->temperature ||
+                                 kinds[k].accessible != s->accessible))
+                        k++;
+                if (k == n)
+                        kinds[n++] = (FreeKind){.ordinal = ordinal, .temperature = s->temperature, .accessible = s->accessible};
+                kinds[k].free += fit_is_free(&facts[i]);
+        }
+        *ret = steal_ptr(kinds);
+        *ret_n = n;
+        return 0;
+}
+
 int locker_quarantine(Locker *l, int position, const char *actor, const char *why) {
         const Position *p = &l->cabinet->positions[position];
         char subject[SUBJECT_MAX];

@@ -179,6 +179,22 @@ static int put_sizes(json_t *state, const State *s) {
         return r;
 }
 
+static int put_kinds(json_t *state, const State *s) {
+        json_t *kinds = json_array();
+        int r = put(state, "kinds", kinds);
+
+        for (size_t i = 0; !r && i < s->n_kinds; i++) {
+                const FreeKind *k = &s->kinds[i];
+                json_t *kind = json_pack("{s:i, s:s, s:b, s:i}", "ordinal", (int)k->ordinal, "temperature",
+                                         temperature_to_string(k->temperature), "accessible",
+                                         (int)k->accessible, "free", (int)k->free);
+
+                if (json_array_append_new(kinds, kind) < 0)
+                        return -ENOMEM;
+        }
+        return r;
+}
+
 static int put_health(json_t *state, const State *s) {
         json_t *health = json_array();
         int r = put(state, "health", health);
@@ -229,6 +245,8 @@ int codec_state(const State *s, char **ret) {
                 r = put_place(state, s);
         if (!r)
                 r = put_sizes(state, s);
+        if (!r && s->n_kinds)
+                r = put_kinds(state, s);
         if (!r)
                 r = put_health(state, s);
         if (!r)

@@ -5,6 +5,7 @@
  * text_erase_free(). */
 #pragma once
 
+#include "core/nearest.h"
 #include "core/refusal.h"
 #include "ledger/ledger.h"
 #include "sync/jws.h"
@@ -61,6 +62,8 @@ typedef struct State {
         bool online;
         const StateSize *sizes;
         size_t n_sizes;
+        const FreeKind *kinds; /* free positions in more detail; none: left out */
+        size_t n_kinds;
         const StateHealth *health;
         size_t n_health;
         const char *version; /* lockerd */

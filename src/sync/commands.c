@@ -247,6 +247,34 @@ static void run_replay(Running *r, const json_t *a) {
                                    (json_int_t)last));
 }
 
+static int recommend(Running *r, const json_t *a, json_t **ret) {
+        Locker *l = r->sync->locker;
+        const Cabinet *c = locker_cabinet(l);
+        const char *temperature = argument_text(a, "temperature");
+        int size = cabinet_find_size(c, argument_text(a, "size"));
+        NearestRequest request = {.accessible = argument_boolean(a, "accessible", false),
+                                  .latitude = argument_degrees(a, "latitude"),
+                                  .longitude = argument_degrees(a, "longitude")};
+        NearbyCabinet own = {.number = c->number, .latitude = c->latitude, .longitude = c->longitude, .fresh = true};
+        _cleanup_free_ FreeKind *kinds = NULL;
+
+        if (size < 0)
+                return LOCKER_E_UNKNOWN_SIZE;
+        request.min_ordinal = c->sizes[size].ordinal;
+        if (temperature && temperature_from_string(temperature, &request.temperature) < 0)
+                return LOCKER_E_INVALID_ARGUMENT;
+        int e = locker_free_kinds(l, &kinds, &own.n_kinds);
+        own.kinds = kinds;
+        return e < 0 ? e : neighbours_recommend(r->sync->neighbours, &own, &request, ret);
+}
+
+static void run_recommend(Running *r, const json_t *a) {
+        json_t *result = NULL;
+        int e = recommend(r, a, &result);
+
+        inbox_answer(r, e, NULL, result);
+}
+
 static const CommandKind kinds[] = {
         {"announce", ACT_ANNOUNCE, run_announce},   {"release", ACT_RULE_PARCEL, run_release},
         {"recall", ACT_RULE_PARCEL, run_recall},    {"revoke-code", ACT_RULE_PARCEL, run_revoke_code},
@@ -255,6 +283,7 @@ static const CommandKind kinds[] = {
         {"disable", ACT_SERVICE_SLOT, run_service}, {"enable", ACT_SERVICE_SLOT, run_service},
         {"enrol", ACT_RULE_PEOPLE, run_enrol},      {"revoke", ACT_RULE_PEOPLE, run_revoke},
         {"set-thresholds", ACT_SET_THRESHOLDS, run_set_thresholds},
+        {"recommend", ACT_ASK, run_recommend},
         {"snapshot", ACT_ASK, run_snapshot},        {"replay", ACT_ASK, run_replay},
 };
 

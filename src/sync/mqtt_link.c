@@ -132,15 +132,35 @@ static bool still_there(Worker *w, int result) {
         return false;
 }
 
+static bool is_state(const char *filter) {
+        const char *last = strrchr(filter, '/');
+
+        return last && strcmp(last, "/state") == 0;
+}
+
+static int subscribe_to(Worker *w, bool states, int options, int *ret_mid) {
+        _cleanup_free_ char **filters = calloc((size_t)w->setup->n_subscriptions, sizeof(*filters));
+        int n = 0;
+
+        if (!filters)
+                return MOSQ_ERR_NOMEM;
+        for (int i = 0; i < w->setup->n_subscriptions; i++)
+                if (is_state(w->setup->subscriptions[i]) == states)
+                        filters[n++] = (char *)(uintptr_t)w->setup->subscriptions[i];
+        return n ? mosquitto_subscribe_multiple(w->mosq, ret_mid, n, filters, 1, options, NULL)
+                 : MOSQ_ERR_SUCCESS;
+}
+
 static void subscribe(Worker *w) {
         int r;
 
         if (!w->setup->n_subscriptions)
                 return;
-        /* A retained command would be one that somebody gave at some time: not sent at all. */
-        r = mosquitto_subscribe_multiple(w->mosq, &w->subscribe_mid, w->setup->n_subscriptions,
-                                         (char *const *)w->setup->subscriptions, 1,
-                                         MQTT_SUB_OPT_SEND_RETAIN_NEVER, NULL);
+        /* What other cabinets are is retained. A retained command would be one that somebody gave at some
+         * time: not sent at all. The broker answers in this order, and the last answer is waited for. */
+        r = subscribe_to(w, true, MQTT_SUB_OPT_SEND_RETAIN_ALWAYS, NULL);
+        if (r == MOSQ_ERR_SUCCESS)
+                r = subscribe_to(w, false, MQTT_SUB_OPT_SEND_RETAIN_NEVER, &w->subscribe_mid);
         if (r == MOSQ_ERR_SUCCESS)
                 w->subscribe_until = worker_now() + w->setup->answer_usec;
         else

@@ -7,6 +7,7 @@
 #include "core/access.h"
 #include "sync/codec.h"
 #include "sync/mqtt_client.h"
+#include "sync/neighbours.h"
 #include "sync/sync.h"
 
 #define TOPIC_MAX 256
@@ -40,6 +41,7 @@ struct Sync {
         const char *cabinet;
         MqttClient *client;
         KeyRing *ring;
+        Neighbours *neighbours;
         Drain drain;
         Running *running; /* commands whose answer is awaited */
         bool connected, ever_connected;

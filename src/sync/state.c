@@ -58,6 +58,7 @@ static int gather_health(Sync *s, Health **ret_health, StateHealth **ret, size_t
 static int make_state(Sync *s, char **ret) {
         const Cabinet *c = locker_cabinet(s->locker);
         _cleanup_free_ StateSize *sizes = NULL;
+        _cleanup_free_ FreeKind *kinds = NULL;
         _cleanup_free_ Health *health = NULL;
         _cleanup_free_ StateHealth *rows = NULL;
         char head[AUDIT_HEAD_MAX];
@@ -79,6 +80,8 @@ static int make_state(Sync *s, char **ret) {
         int r = gather_sizes(s, &sizes);
 
         if (r >= 0)
+                r = locker_free_kinds(s->locker, &kinds, &state.n_kinds);
+        if (r >= 0)
                 r = gather_health(s, &health, &rows, &state.n_health);
         if (r >= 0)
                 r = ledger_audit_head(s->ledger, head);
@@ -87,6 +90,7 @@ static int make_state(Sync *s, char **ret) {
         if (r < 0)
                 return r;
         state.sizes = sizes;
+        state.kinds = kinds;
         state.health = rows;
         state.last_event = strtoull(head, NULL, 10);
         return codec_state(&state, ret);

@@ -76,6 +76,8 @@ static void on_link(void *userdata, bool connected, unsigned receive_maximum, co
         s->connected = connected;
         s->ever_connected |= connected;
         locker_set_backend_health(s->locker, connected ? "ok" : "degraded", sentence);
+        if (!connected)
+                neighbours_lost(s->neighbours);
         drain_link(s, connected, receive_maximum);
         s->state_dirty = true;
         s->state_at = 0;
@@ -91,7 +93,10 @@ static void on_acknowledged(void *userdata, uint64_t token) {
 }
 
 static void on_message(void *userdata, const MqttMessage *m) {
-        inbox_message(userdata, m);
+        Sync *s = userdata;
+
+        if (!neighbours_message(s->neighbours, m))
+                inbox_message(s, m);
 }
 
 static const MqttHandlers mqtt_handlers = {
@@ -133,7 +138,7 @@ static void complain_about_key(void *userdata, const char *line) {
 static int connect_client(Sync *s) {
         _cleanup_free_ char *will = state_will(s);
         char topic[TOPIC_MAX], filter[TOPIC_MAX];
-        const char *const subscriptions[] = {filter, NULL};
+        const char *subscriptions[COMMUNITY_MAX + 2] = {filter};
         const MqttOptions options = {.settings = &s->settings->mqtt,
                                      .worker_directory = s->settings->worker_directory,
                                      .cabinet = s->cabinet,
@@ -143,6 +148,8 @@ static int connect_client(Sync *s) {
 
         if (!will)
                 return -ENOMEM;
+        for (size_t i = 0; i < neighbours_count(s->neighbours); i++)
+                subscriptions[i + 1] = neighbours_topic(s->neighbours, i);
         state_topic(s, topic);
         snprintf(filter, sizeof(filter), "lockerd/v1/%s/command/+", s->cabinet);
         return mqtt_client_new(&s->client, s->event, &options, &mqtt_handlers, s);
@@ -179,6 +186,8 @@ int sync_new(Sync **ret, sd_event *event, Locker *locker, const Settings *settin
                     .drain.flush_at = USEC_INFINITY};
         r = key_ring_load(&s->ring, settings->mqtt.signing_keys, complain_about_key, s);
         if (r >= 0)
+                r = neighbours_new(&s->neighbours, s->cabinet, settings->mqtt.community);
+        if (r >= 0)
                 r = drain_init(s);
         if (r >= 0)
                 r = add_sources(s);
@@ -205,6 +214,7 @@ Sync *sync_free(Sync *s) {
         sd_event_source_unref(s->defer);
         sd_event_unref(s->event);
         inbox_done(s);
+        neighbours_free(s->neighbours);
         key_ring_free(s->ring);
         free(s);
         return NULL;

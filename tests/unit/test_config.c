@@ -623,7 +623,7 @@ static void test_settings_every_key_is_applied(void **state) {
                 "[Mqtt]\nHost=2001:db8::1\nPort=1884\nTls=yes\nCaFile=/dev/null\nCertFile=/dev/zero\n"
                 "KeyFile=/dev/full\nUsername=u\nPasswordFile=/dev/random\nClientId=c\nKeepAlive=5s\n"
                 "SessionExpiry=0\nBackoffMin=2s\nBackoffMax=10s\nWindow=7\nOutboxMaximum=5000\n"
-                "SigningKeys=/keys\nUnsignedOpen=yes\n";
+                "SigningKeys=/keys\nUnsignedOpen=yes\nCommunity=C-0013 C-0014\n";
         ConfigReport report = {};
         _cleanup_(settings_freep) Settings *s = NULL;
 
@@ -665,6 +665,7 @@ static void test_settings_every_key_is_applied(void **state) {
         assert_string_equal(s->mqtt.username, "u");
         assert_string_equal(s->mqtt.password_file, "/dev/random");
         assert_string_equal(s->mqtt.client_id, "c");
+        assert_string_equal(s->mqtt.community, "C-0013 C-0014");
         assert_int_equal(s->mqtt.keepalive_usec, 5 * USEC_PER_SEC);
         assert_int_equal(s->mqtt.session_expiry_usec, 0);
         assert_int_equal(s->mqtt.backoff_min_usec, 2 * USEC_PER_SEC);
@@ -750,6 +751,7 @@ static void test_settings_each_mistake_raises_its_complaint(void **state) {
                 {NULL, "[Session]\nUnanswered=yes\n", "collected or unverified is allowed"},
                 {NULL, "[Identity]\nScryptLogN=13\n", "a whole number from 14 to 18"},
                 {NULL, "[Bus]\nAdminGroup=a group\n", "a name of letters"},
+                {NULL, "[Mqtt]\nHost=b\nCommunity=C-0013, C-0014\n", "with blanks between them"},
                 {NULL, "[Reminders]\nQuietFrom=9:00\n", "a time of day from 00:00 to 23:59"},
                 {NULL, "[Reminders]\nQuietFrom=24:00\n", "outside the range"},
                 {NULL, "[Reminders]\nQuietUntil=08:000\n", "is not understood"},
