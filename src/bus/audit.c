@@ -17,6 +17,9 @@
 
 extern char **environ;
 
+/* The exit status with which lockerd says that the file itself is at fault (EX_DATAERR). */
+#define AUDIT_BROKEN 65
+
 struct AuditJob {
         Bus *bus;
         sd_bus_message *message;
@@ -68,7 +71,7 @@ static void finish_if_complete(AuditJob *j) {
         if (j->pid > 0 || j->fd >= 0)
                 return;
         /* 1: the chain does not add up, and the answer says from where on. */
-        if (WIFEXITED(j->status) && WEXITSTATUS(j->status) <= 1) {
+        if (WIFEXITED(j->status) && (WEXITSTATUS(j->status) == 0 || WEXITSTATUS(j->status) == AUDIT_BROKEN)) {
                 r = answer_send(j);
         } else {
                 log_error("The process that verifies the audit trail has failed (%s %d).",

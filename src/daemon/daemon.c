@@ -88,8 +88,9 @@ static int on_checked(sd_event_source *source, const siginfo_t *si, void *userda
         d->check_child = sd_event_source_unref(d->check_child);
         if (si->si_code == CLD_EXITED && si->si_status == EXIT_SUCCESS)
                 return 0;
-        if (si->si_code != CLD_EXITED) {
-                log_warning("The check of the ledger was killed by a signal; its history stays unchecked until the next start");
+        if (si->si_code != CLD_EXITED || si->si_status != EXIT_BAD_LEDGER) {
+                log_warning("The ledger could not be checked (%s %d); its history stays unchecked until the next start",
+                            si->si_code == CLD_EXITED ? "status" : "signal", si->si_status);
                 return 0;
         }
         log_message(LOG_CRIT, LOCKERD_MESSAGE_LEDGER_DAMAGED, NULL, "%s (%s)", ledger_problem_sentence(LEDGER_PROBLEM_DAMAGED),

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/tools.h"
+#include "daemon/daemon.h"
 #include "ledger/ledger.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 
+/* Only what was found in the file is a verdict on it: -EUCLEAN. Anything else means that it could not be read. */
 static int print(json_t *object, int r) {
         _cleanup_free_ char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 
@@ -13,7 +15,7 @@ static int print(json_t *object, int r) {
         if (!text)
                 return EXIT_FAILURE;
         puts(text);
-        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return r == -EUCLEAN ? EXIT_BAD_LEDGER : r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int tool_check_ledger(const char *path) {

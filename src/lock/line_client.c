@@ -16,7 +16,8 @@
 
 #define HEARTBEAT     USEC_PER_SEC
 #define UNANSWERED    3 /* pings; then the worker hangs */
-#define RESTART_FIRST (250 * USEC_PER_MSEC)
+/* At once: the worker may have died in the middle of a pulse, which only its successor can end. */
+#define RESTART_FIRST (20 * USEC_PER_MSEC)
 #define RESTART_MAX   (8 * USEC_PER_SEC)
 #define STABLE        60 /* heartbeats after which a worker counts as good */
 

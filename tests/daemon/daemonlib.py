@@ -96,6 +96,7 @@ class Cabinet:
         self.directory = tempfile.mkdtemp(prefix="lockerd-test-")
         os.chmod(self.directory, 0o755)  # clients of other users reach the bus's socket
         self.arguments = list(arguments)
+        self.wrapper = []  # a program to run lockerd in, with its options
         self.fast = fast
         self.daemon = self.bus = self.sim = None
         self.clients = []
@@ -164,7 +165,7 @@ class Cabinet:
         """Starts lockerd without waiting for anything, as for tests in which it is not to come up."""
         with open(self.log_path, "ab") as log:
             self.daemon = subprocess.Popen(
-                [os.path.join(self.build, "src", "daemon", "lockerd"), "--config", self.config, *self.arguments],
+                [*self.wrapper, os.path.join(self.build, "src", "daemon", "lockerd"), "--config", self.config, *self.arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment())
         return self.daemon
 

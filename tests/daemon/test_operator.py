@@ -244,7 +244,7 @@ class Records(Ledgers):
             f.seek(3 * 4096)
             f.write(os.urandom(3 * 4096))
         status, answer = self.tool("--check-ledger", copy)
-        self.assertEqual((status, answer["ok"]), (1, False))
+        self.assertEqual((status, answer["ok"]), (65, False))
         self.assertTrue(answer["detail"])
 
     def test_backup_overwrites_nothing(self):
