@@ -719,7 +719,12 @@ static void test_settings_example_shows_the_defaults(void **state) {
         assert_int_equal(s->scrypt_log_n, d->scrypt_log_n);
         assert_int_equal(s->min_pin_length, d->min_pin_length);
         assert_int_equal(s->min_password_length, d->min_password_length);
-        assert_memory_equal(&s->reminders, &d->reminders, sizeof(s->reminders));
+        assert_int_equal(s->reminders.enabled, d->reminders.enabled);
+        assert_int_equal(s->reminders.reminder_after_usec, d->reminders.reminder_after_usec);
+        assert_int_equal(s->reminders.recall_after_usec, d->reminders.recall_after_usec);
+        assert_int_equal(s->reminders.quiet_from, d->reminders.quiet_from);
+        assert_int_equal(s->reminders.quiet_until, d->reminders.quiet_until);
+        assert_int_equal(s->reminders.default_hour, d->reminders.default_hour);
         assert_null(s->mqtt.host);
         assert_int_equal(s->mqtt.tls, d->mqtt.tls);
         assert_int_equal(s->mqtt.keepalive_usec, d->mqtt.keepalive_usec);
