@@ -33,8 +33,9 @@
 #define LOCKERCTL_STORAGE_FULL 9  /* the cabinet's storage is full */
 #define LOCKERCTL_INTERNAL     10 /* something is broken inside the daemon */
 #define LOCKERCTL_AUDIT_BROKEN 11 /* "audit verify": the trail has been tampered with or is damaged */
-#define LOCKERCTL_NOT_FINISHED 12 /* a session ended otherwise than asked: cancelled, timed out, unverified \
-                                   */
+#define LOCKERCTL_NOT_FINISHED                                                       \
+        12 /* a session ended otherwise than asked: cancelled, timed out, unverified \
+            */
 
 /*        D-Bus error name      exit status */
 #define LOCKERD_ERRORS(X)                               \

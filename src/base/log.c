@@ -22,7 +22,8 @@ void log_set_max_priority(int priority) {
 }
 
 void log_open(void) {
-        static const struct sockaddr_un journal = {.sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket"};
+        static const struct sockaddr_un journal = {.sun_family = AF_UNIX,
+                                                   .sun_path = "/run/systemd/journal/socket"};
         const char *stream = getenv("JOURNAL_STREAM");
         unsigned long long device, inode;
         struct stat st;

@@ -8,21 +8,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#define _cleanup_(f) __attribute__((cleanup(f)))
+#define _cleanup_(f)   __attribute__((cleanup(f)))
 #define _printf_(a, b) __attribute__((format(printf, a, b)))
-#define _unused_ __attribute__((unused))
-#define _must_check_ __attribute__((warn_unused_result))
+#define _unused_       __attribute__((unused))
+#define _must_check_   __attribute__((warn_unused_result))
 
 #define ARRAY_SIZE(x) (sizeof(x) / sizeof((x)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b)     ((a) < (b) ? (a) : (b))
+#define MAX(a, b)     ((a) > (b) ? (a) : (b))
 
 /* Defines `void typep(T **p)` for use with _cleanup_, calling `func(*p)`, which must accept NULL. */
-#define DEFINE_CLEANUP(type, func)                                                                           \
-        static inline void func##p(type *p) {                                                                \
-                if (*p)                                                                                      \
-                        func(*p);                                                                            \
-        }                                                                                                    \
+#define DEFINE_CLEANUP(type, func)            \
+        static inline void func##p(type *p) { \
+                if (*p)                       \
+                        func(*p);             \
+        }                                     \
         struct func##_swallow_semicolon
 
 static inline void freep(void *p) {
@@ -34,16 +34,16 @@ static inline void closep(const int *fd) {
                 close(*fd);
 }
 
-#define _cleanup_free_ _cleanup_(freep)
+#define _cleanup_free_  _cleanup_(freep)
 #define _cleanup_close_ _cleanup_(closep)
 
 /* Hands the value over and leaves NULL (or -1 for descriptors) behind, so that a cleanup does nothing. */
-#define steal_ptr(p)                                                                                         \
-        ({                                                                                                   \
-                __typeof__(p) *_pp = &(p);                                                                   \
-                __typeof__(p) _v = *_pp;                                                                     \
-                *_pp = NULL;                                                                                 \
-                _v;                                                                                          \
+#define steal_ptr(p)                       \
+        ({                                 \
+                __typeof__(p) *_pp = &(p); \
+                __typeof__(p) _v = *_pp;   \
+                *_pp = NULL;               \
+                _v;                        \
         })
 
 static inline int steal_fd(int *fd) {

@@ -68,7 +68,8 @@ int text_to_usec(const char *s, uint64_t default_unit_usec, uint64_t *ret) {
 }
 
 int text_to_bool(const char *s, bool *ret) {
-        static const char *const yes[] = {"yes", "true", "on", "1"}, *const no[] = {"no", "false", "off", "0"};
+        static const char *const yes[] = {"yes", "true", "on", "1"}, *const no[] = {"no", "false", "off",
+                                                                                    "0"};
 
         for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
                 if (!strcasecmp(s, yes[i])) {

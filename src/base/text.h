@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small text helpers with one meaning each: allocation that fails cleanly, numbers that are whole or refused. */
+/* Small text helpers with one meaning each: allocation that fails cleanly, numbers that are whole or refused.
+ */
 #pragma once
 
 #include "base/macros.h"

@@ -13,7 +13,8 @@ int bus_failure(sd_bus_error *e, sd_bus_message *m, int result, const char *deta
         if (result == -ENOSPC) {
                 /* Not the refusal of a deposit, which says that collecting still works. */
                 refusal = LOCKER_E_STORAGE_FULL;
-                detail = "The disk is full: nothing can be recorded, so nothing is opened. The operator must free some space.";
+                detail = "The disk is full: nothing can be recorded, so nothing is opened. The operator must "
+                         "free some space.";
         } else if (result < 0) {
                 /* The only place where a broken thing that a call met is logged; callers hear no particulars
                  * of it. */

@@ -225,7 +225,8 @@ static void on_event(void *userdata, const EventRow *event) {
         Bus *b = userdata;
 
         told(sd_bus_emit_signal(b->bus, BUS_ROOT, BUS_CABINET, "Event", "txsssb", event->sequence,
-                                event->wall_usec, event->type, event->subject, event->data, (int)event->synced),
+                                event->wall_usec, event->type, event->subject, event->data,
+                                (int)event->synced),
              "an event");
 }
 

@@ -111,10 +111,9 @@ int parcel_append_facts(Bus *b, const ParcelRow *p, sd_bus_message *m) {
         static const struct {
                 const char *name, *type;
         } facts[] = {
-                {"id", "t"},    {"state", "s"},   {"slot", "s"},    {"position", "u"},
-                {"size", "s"},  {"waybill", "s"}, {"courier", "s"}, {"recipient", "s"},
-                {"phone", "s"}, {"stored", "x"},  {"expires", "x"}, {"expired", "b"},
-                {"ended", "x"},
+                {"id", "t"},      {"state", "s"},   {"slot", "s"},      {"position", "u"}, {"size", "s"},
+                {"waybill", "s"}, {"courier", "s"}, {"recipient", "s"}, {"phone", "s"},    {"stored", "x"},
+                {"expires", "x"}, {"expired", "b"}, {"ended", "x"},
         };
         int r;
 

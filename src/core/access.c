@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/access.h"
 
-#define KIOSK CALLER_KIOSK
-#define ADMIN CALLER_ADMIN
+#define KIOSK   CALLER_KIOSK
+#define ADMIN   CALLER_ADMIN
 #define BACKEND (CALLER_BACKEND | CALLER_SIGNED)
 #define SIGNED  CALLER_SIGNED /* what opens doors, or makes somebody able to */
-#define ANY   (PROOF_NOTHING | PROOF_COURIER | PROOF_CODE | PROOF_RECIPIENT)
+#define ANY     (PROOF_NOTHING | PROOF_COURIER | PROOF_CODE | PROOF_RECIPIENT)
 
 static const struct {
         unsigned callers, proofs;
@@ -34,7 +34,8 @@ static const struct {
 };
 
 Refusal access_of_caller(Act act, unsigned callers) {
-        return (unsigned)act < ACT_MAX && rules[act].callers & callers ? REFUSAL_NONE : LOCKER_E_ACCESS_DENIED;
+        return (unsigned)act < ACT_MAX && rules[act].callers & callers ? REFUSAL_NONE
+                                                                       : LOCKER_E_ACCESS_DENIED;
 }
 
 Refusal access_of_proof(Act act, Proof proof) {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may do what: the one table. Two things count: through which door somebody speaks (which group the calling program
- * belongs to), and what the person in the session has proved. Every door into the cabinet asks here. */
+/* Who may do what: the one table. Two things count: through which door somebody speaks (which group the
+ * calling program belongs to), and what the person in the session has proved. Every door into the cabinet
+ * asks here. */
 #pragma once
 
 #include "core/refusal.h"
 
 typedef enum Caller {
-        CALLER_KIOSK = 1 << 0, /* programs that people stand in front of: group lockerd-kiosk */
-        CALLER_ADMIN = 1 << 1, /* operators' programs: group lockerd-admin */
+        CALLER_KIOSK = 1 << 0,   /* programs that people stand in front of: group lockerd-kiosk */
+        CALLER_ADMIN = 1 << 1,   /* operators' programs: group lockerd-admin */
         CALLER_BACKEND = 1 << 2, /* whoever may publish at the broker */
         CALLER_SIGNED = 1 << 3,  /* a command signed by a key of the ring, for this cabinet */
 } Caller;
@@ -35,9 +36,9 @@ typedef enum Act {
         ACT_SERVICE_SLOT, /* disable, enable, reconcile */
         ACT_RULE_PARCEL,  /* recall, release */
         ACT_NEW_CODE,
-        ACT_RULE_PEOPLE,  /* enrol, revoke, list */
+        ACT_RULE_PEOPLE, /* enrol, revoke, list */
         ACT_RULE_LOCKOUTS,
-        ACT_READ_EVENTS,  /* events, history, audit */
+        ACT_READ_EVENTS, /* events, history, audit */
         ACT_BACKUP,
         /* the backend */
         ACT_ANNOUNCE,
@@ -48,6 +49,7 @@ typedef enum Act {
 
 /* May a program of these groups (Caller bits) ask for it at all? ACCESS_DENIED if not. */
 Refusal access_of_caller(Act act, unsigned callers);
-/* May the person who has proved this do it? NOT_AUTHENTICATED when nothing has been proved, NOT_ALLOWED when the wrong thing has. */
+/* May the person who has proved this do it? NOT_AUTHENTICATED when nothing has been proved, NOT_ALLOWED when
+ * the wrong thing has. */
 Refusal access_of_proof(Act act, Proof proof);
 unsigned access_callers(Act act); /* Caller bits, for messages */

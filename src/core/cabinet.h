@@ -7,12 +7,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef enum Temperature { TEMPERATURE_AMBIENT, TEMPERATURE_CHILLED, TEMPERATURE_FROZEN, TEMPERATURE_MAX } Temperature;
+typedef enum Temperature {
+        TEMPERATURE_AMBIENT,
+        TEMPERATURE_CHILLED,
+        TEMPERATURE_FROZEN,
+        TEMPERATURE_MAX
+} Temperature;
 
 typedef struct Size {
-        char *name;       /* the section name, e.g. "S"; clients ask by it */
-        char *label;      /* for people, e.g. "Small" */
-        unsigned ordinal; /* 1 … 99, unique; larger holds what smaller holds */
+        char *name;                             /* the section name, e.g. "S"; clients ask by it */
+        char *label;                            /* for people, e.g. "Small" */
+        unsigned ordinal;                       /* 1 … 99, unique; larger holds what smaller holds */
         unsigned width_mm, height_mm, depth_mm; /* 0 = not said */
 } Size;
 
@@ -33,12 +38,12 @@ typedef struct Lock {
         int slot, position;
         LockKind kind;
         int board;
-        unsigned coil;        /* 0-based */
-        int secure_coil;      /* motor locks; -1 otherwise. Same board. */
-        unsigned pulse_ms;    /* within the profile's minimum and maximum */
-        unsigned release_ms;  /* how long after the pulse a release may take before it counts as failed */
-        InputRef contact;     /* door or lid: active = closed */
-        InputRef latch;       /* bolt: active = locked */
+        unsigned coil;       /* 0-based */
+        int secure_coil;     /* motor locks; -1 otherwise. Same board. */
+        unsigned pulse_ms;   /* within the profile's minimum and maximum */
+        unsigned release_ms; /* how long after the pulse a release may take before it counts as failed */
+        InputRef contact;    /* door or lid: active = closed */
+        InputRef latch;      /* bolt: active = locked */
 } Lock;
 
 typedef struct Position {
@@ -64,7 +69,8 @@ typedef enum BoardProtocol { BOARD_MODBUS, BOARD_GPIO } BoardProtocol;
 
 typedef enum UnlockMethod {
         UNLOCK_FLASH,   /* FC05 at flash_base + coil, value = pulse / flash_unit: the board ends the pulse */
-        UNLOCK_TRIGGER, /* FC05 at coil_base + coil with on_value: the board makes its own fixed pulse (pulse_ms) */
+        UNLOCK_TRIGGER, /* FC05 at coil_base + coil with on_value: the board makes its own fixed pulse
+                           (pulse_ms) */
         UNLOCK_PULSE,   /* FC05 on_value, wait, FC05 off_value: the worker ends the pulse */
 } UnlockMethod;
 
@@ -87,14 +93,17 @@ typedef struct BoardProfile {
         unsigned pulse_ms, min_pulse_ms, max_pulse_ms;
         AllOffMethod all_off;
         uint16_t all_off_address, all_off_value;
-        unsigned coil_function;  /* 1 to read the coils back while idle (a coil left on is an alarm); 0 = never */
+        unsigned coil_function; /* 1 to read the coils back while idle (a coil left on is an alarm); 0 = never
+                                 */
         unsigned input_function; /* 2 = FC02, 1 = FC01, 0 = no inputs */
         uint16_t input_base;
         bool input_active;          /* default meaning of an input: the value for closed/locked/… */
-        unsigned identify_function; /* 3 or 4: read identify_address at start, must lie in min … max; 0 = cannot */
+        unsigned identify_function; /* 3 or 4: read identify_address at start, must lie in min … max; 0 =
+                                       cannot */
         uint16_t identify_address, identify_min, identify_max;
-        bool identify_limit;  /* reading one input beyond `inputs` must be refused (exception 2): finds a wrong board */
-        int factory_address;  /* the address a new board answers at; -1 = unknown */
+        bool identify_limit; /* reading one input beyond `inputs` must be refused (exception 2): finds a wrong
+                                board */
+        int factory_address; /* the address a new board answers at; -1 = unknown */
         unsigned default_baud;
 } BoardProfile;
 
@@ -113,8 +122,8 @@ typedef struct Line {
         char *device; /* tty path, or host for TCP */
         unsigned tcp_port;
         unsigned baud;
-        char parity;        /* 'N' 'E' 'O' */
-        unsigned stop_bits; /* 1, 2 */
+        char parity;                  /* 'N' 'E' 'O' */
+        unsigned stop_bits;           /* 1, 2 */
         unsigned response_timeout_ms; /* from the request's last byte to the answer's last byte */
         bool rs485;                   /* ask the kernel to drive RTS */
 } Line;
@@ -154,8 +163,8 @@ typedef struct Cabinet {
 Cabinet *cabinet_free(Cabinet *c);
 DEFINE_CLEANUP(Cabinet *, cabinet_free);
 
-int cabinet_find_slot(const Cabinet *c, const char *label);           /* index or -1 */
-int cabinet_find_size(const Cabinet *c, const char *name);            /* index or -1 */
+int cabinet_find_slot(const Cabinet *c, const char *label);             /* index or -1 */
+int cabinet_find_size(const Cabinet *c, const char *name);              /* index or -1 */
 int cabinet_find_position(const Cabinet *c, int slot, unsigned number); /* index or -1 */
 const char *temperature_to_string(Temperature t);
 int temperature_from_string(const char *s, Temperature *ret); /* -EINVAL */

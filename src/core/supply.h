@@ -13,7 +13,8 @@ typedef struct SupplyState {
         unsigned n_active;
         struct {
                 uint64_t token; /* who */
-                uint64_t until; /* boot µs at which the pulse is certainly over, even if no answer ever comes */
+                uint64_t until; /* boot µs at which the pulse is certainly over, even if no answer ever comes
+                                 */
         } active[SUPPLY_ACTIVE_MAX];
         uint64_t not_before; /* boot µs: cooldown, or the pulse a former daemon may have left running */
 } SupplyState;

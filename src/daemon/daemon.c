@@ -38,7 +38,8 @@ static void log_audit_head(Daemon *d, const char *when) {
         char head[AUDIT_HEAD_MAX];
 
         if (ledger_audit_head(d->ledger, head) >= 0)
-                log_message(LOG_NOTICE, LOCKERD_MESSAGE_AUDIT_HEAD, (const char *const[]){"LOCKERD_AUDIT_HEAD", head, NULL},
+                log_message(LOG_NOTICE, LOCKERD_MESSAGE_AUDIT_HEAD,
+                            (const char *const[]){"LOCKERD_AUDIT_HEAD", head, NULL},
                             "Audit chain head at %s: %s", when, head);
 }
 
@@ -89,18 +90,20 @@ static int on_checked(sd_event_source *source, const siginfo_t *si, void *userda
         if (si->si_code == CLD_EXITED && si->si_status == EXIT_SUCCESS)
                 return 0;
         if (si->si_code != CLD_EXITED || si->si_status != EXIT_BAD_LEDGER) {
-                log_warning("The ledger could not be checked (%s %d); its history stays unchecked until the next start",
+                log_warning("The ledger could not be checked (%s %d); its history stays unchecked until the "
+                            "next start",
                             si->si_code == CLD_EXITED ? "status" : "signal", si->si_status);
                 return 0;
         }
-        log_message(LOG_CRIT, LOCKERD_MESSAGE_LEDGER_DAMAGED, NULL, "%s (%s)", ledger_problem_sentence(LEDGER_PROBLEM_DAMAGED),
-                    ledger_path(d->ledger));
+        log_message(LOG_CRIT, LOCKERD_MESSAGE_LEDGER_DAMAGED, NULL, "%s (%s)",
+                    ledger_problem_sentence(LEDGER_PROBLEM_DAMAGED), ledger_path(d->ledger));
         return sd_event_exit(d->event, EXIT_BAD_LEDGER);
 }
 
 static int start_check(sd_event_source *source, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
-        char *const argv[] = {(char[]){"lockerd"}, (char[]){"--check-ledger"}, (char *)(uintptr_t)ledger_path(d->ledger), NULL};
+        char *const argv[] = {(char[]){"lockerd"}, (char[]){"--check-ledger"},
+                              (char *)(uintptr_t)ledger_path(d->ledger), NULL};
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
         sigset_t none;
@@ -138,7 +141,8 @@ static int open_ledger(Daemon *d, const Settings *s) {
 
         if (r < 0) {
                 log_message(LOG_CRIT, LOCKERD_MESSAGE_LEDGER_DAMAGED, NULL,
-                            "Cannot load the cabinet's key (%s): %s. Restore the key that belongs to %s from its backup; without it nothing "
+                            "Cannot load the cabinet's key (%s): %s. Restore the key that belongs to %s from "
+                            "its backup; without it nothing "
                             "sealed in the ledger can be read.",
                             s->key_path,
                             r == -ENOKEY   ? "there is none"
@@ -157,8 +161,11 @@ static int open_ledger(Daemon *d, const Settings *s) {
         if (r >= 0)
                 return 0;
         vault_free(vault);
-        log_message(LOG_CRIT, problem == LEDGER_PROBLEM_NEWER ? LOCKERD_MESSAGE_LEDGER_NEWER : LOCKERD_MESSAGE_LEDGER_DAMAGED, NULL,
-                    "%s: %s (%s)", s->ledger_path, ledger_problem_sentence(problem), detail ? detail : strerror(-r));
+        log_message(LOG_CRIT,
+                    problem == LEDGER_PROBLEM_NEWER ? LOCKERD_MESSAGE_LEDGER_NEWER
+                                                    : LOCKERD_MESSAGE_LEDGER_DAMAGED,
+                    NULL, "%s: %s (%s)", s->ledger_path, ledger_problem_sentence(problem),
+                    detail ? detail : strerror(-r));
         switch (problem) {
         case LEDGER_PROBLEM_DAMAGED:
         case LEDGER_PROBLEM_NEWER:
@@ -174,7 +181,8 @@ static int open_ledger(Daemon *d, const Settings *s) {
 }
 
 static int wire(Daemon *d, const Settings *settings, const Cabinet *cabinet) {
-        LockerOptions options = {.cabinet = cabinet, .settings = settings, .ledger = d->ledger, .now = clock_now};
+        LockerOptions options = {
+                .cabinet = cabinet, .settings = settings, .ledger = d->ledger, .now = clock_now};
         const LocksOptions lock_options = {.worker_directory = settings->worker_directory};
         int r = read_boot_id(options.boot_id);
 
@@ -206,7 +214,8 @@ static int add_sources(Daemon *d) {
         if (r >= 0)
                 r = sd_event_add_post(d->event, &d->post, on_post, d);
         if (r >= 0)
-                r = sd_event_add_time(d->event, &d->check_timer, CLOCK_BOOTTIME, now + CHECK_LEDGER_AFTER_USEC, 0, start_check, d);
+                r = sd_event_add_time(d->event, &d->check_timer, CLOCK_BOOTTIME,
+                                      now + CHECK_LEDGER_AFTER_USEC, 0, start_check, d);
         return r < 0 ? log_error_errno(r, "Cannot set up the timer") : 0;
 }
 
@@ -271,10 +280,12 @@ int daemon_run(const Settings *settings, const Cabinet *cabinet) {
         status = EXIT_FAILURE;
         if (wire(&d, settings, cabinet) < 0 || add_sources(&d) < 0)
                 goto out;
-        log_message(LOG_NOTICE, LOCKERD_MESSAGE_STARTED, NULL, "lockerd %s serves cabinet %s: %d slots, %d positions", LOCKERD_VERSION,
-                    cabinet->number, cabinet->n_slots, cabinet->n_positions);
+        log_message(LOG_NOTICE, LOCKERD_MESSAGE_STARTED, NULL,
+                    "lockerd %s serves cabinet %s: %d slots, %d positions", LOCKERD_VERSION, cabinet->number,
+                    cabinet->n_slots, cabinet->n_positions);
         log_audit_head(&d, "start");
-        (void)sd_notifyf(false, "READY=1\nSTATUS=Serving cabinet %s with %d slots", cabinet->number, cabinet->n_slots);
+        (void)sd_notifyf(false, "READY=1\nSTATUS=Serving cabinet %s with %d slots", cabinet->number,
+                         cabinet->n_slots);
         r = sd_event_loop(d.event);
         status = r < 0 ? EXIT_FAILURE : r;
         if (r < 0)

@@ -5,7 +5,8 @@
 #include "core/cabinet.h"
 #include "core/settings.h"
 
-/* Exit statuses beside 0 and 1, as in sysexits.h. The unit does not restart after the first two: trying again does not help. */
+/* Exit statuses beside 0 and 1, as in sysexits.h. The unit does not restart after the first two: trying again
+ * does not help. */
 enum {
         EXIT_BAD_CONFIG = 78, /* EX_CONFIG */
         EXIT_BAD_LEDGER = 65, /* EX_DATAERR: damaged, from a newer version, sealed with another key */

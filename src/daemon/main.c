@@ -44,7 +44,8 @@ static int with_configuration(const Options *o) {
 
         int r = config_read_settings(o->config, &settings, &report);
         if (r >= 0)
-                r = config_read_cabinet(o->cabinet ? o->cabinet : settings->cabinet_path, settings->board_directory, &cabinet, &report);
+                r = config_read_cabinet(o->cabinet ? o->cabinet : settings->cabinet_path,
+                                        settings->board_directory, &cabinet, &report);
         if (r < 0) {
                 complain(&report, o->check);
                 config_report_clear(&report);
@@ -54,15 +55,26 @@ static int with_configuration(const Options *o) {
         }
         config_report_clear(&report);
         if (o->check) {
-                printf("%s: %d slots, %d positions, %d locks on %d boards and %d lines. The configuration is fine.\n", cabinet->number,
-                       cabinet->n_slots, cabinet->n_positions, cabinet->n_locks, cabinet->n_boards, cabinet->n_lines);
+                printf("%s: %d slots, %d positions, %d locks on %d boards and %d lines. The configuration is "
+                       "fine.\n",
+                       cabinet->number, cabinet->n_slots, cabinet->n_positions, cabinet->n_locks,
+                       cabinet->n_boards, cabinet->n_lines);
                 return EXIT_SUCCESS;
         }
         return daemon_run(settings, cabinet);
 }
 
 int main(int argc, char *argv[]) {
-        enum { OPT_CONFIG = 1, OPT_CABINET, OPT_CHECK, OPT_CHECK_LEDGER, OPT_VERIFY, OPT_DEBUG, OPT_HELP, OPT_VERSION };
+        enum {
+                OPT_CONFIG = 1,
+                OPT_CABINET,
+                OPT_CHECK,
+                OPT_CHECK_LEDGER,
+                OPT_VERIFY,
+                OPT_DEBUG,
+                OPT_HELP,
+                OPT_VERSION
+        };
         static const struct option options[] = {
                 {"config", required_argument, NULL, OPT_CONFIG},
                 {"cabinet", required_argument, NULL, OPT_CABINET},

@@ -7,7 +7,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/* Only what was found in the file is a verdict on it: -EUCLEAN. Anything else means that it could not be read. */
+/* Only what was found in the file is a verdict on it: -EUCLEAN. Anything else means that it could not be
+ * read. */
 static int print(json_t *object, int r) {
         _cleanup_free_ char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 
@@ -35,7 +36,7 @@ int tool_verify_audit(const char *path) {
 
         if (r < 0 && !detail)
                 detail = strdup(strerror(-r));
-        return print(json_pack("{s:b, s:I, s:s, s:s}", "ok", r >= 0, "rows", (json_int_t)rows, "head", head, "detail",
-                               detail ? detail : ""),
+        return print(json_pack("{s:b, s:I, s:s, s:s}", "ok", r >= 0, "rows", (json_int_t)rows, "head", head,
+                               "detail", detail ? detail : ""),
                      r);
 }

@@ -53,8 +53,8 @@ int main(int argc, char **argv) {
          */
         (void)prctl(PR_SET_DUMPABLE, 0);
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        /* Said explicitly, it stays there: otherwise the first block of scrypt's that is freed raises it above
-         * the next one, and 16 MiB or more stay with a process that waits for questions. */
+        /* Said explicitly, it stays there: otherwise the first block of scrypt's that is freed raises it
+         * above the next one, and 16 MiB or more stay with a process that waits for questions. */
         (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
         return serve() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -264,7 +264,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
 
         if (i->jobs) {
                 log_message(LOG_ERR, LOCKERD_MESSAGE_WORKER_REPLACED, NULL,
-                            "lockerd-hash took longer than %d s; it is replaced", (int)(JOB_USEC / USEC_PER_SEC));
+                            "lockerd-hash took longer than %d s; it is replaced",
+                            (int)(JOB_USEC / USEC_PER_SEC));
                 give_up_worker(i);
         } else
                 stop_worker(i);

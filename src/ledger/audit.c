@@ -279,7 +279,8 @@ int ledger_audit_verify_file(const char *path, uint64_t *ret_rows, char ret_head
         sqlite3_close(db);
         if (r < 0 && ret_detail)
                 *ret_detail = steal_ptr(detail);
-        /* A broken chain has a last right row as well: an operator wants to know how far the trail can be trusted. */
+        /* A broken chain has a last right row as well: an operator wants to know how far the trail can be
+         * trusted. */
         if (r < 0 && r != -EUCLEAN)
                 return r;
         if (ret_rows)

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every statement that the ledger runs, in one list, so that a test can ask SQLite for the plan of each and prove that none
- * walks through the history. */
+/* Every statement that the ledger runs, in one list, so that a test can ask SQLite for the plan of each and
+ * prove that none walks through the history. */
 #pragma once
 
-#define PARCEL_LIVE                                                                                          \
-        "id, state, slot, position, size, waybill, recipient, phone, person, courier, courier_number, "      \
+#define PARCEL_LIVE                                                                                     \
+        "id, state, slot, position, size, waybill, recipient, phone, person, courier, courier_number, " \
         "created, stored, expires"
-#define PERSON_COLUMNS                                                                                       \
-        "id, kind, number, salt, name, phone, enrolled, revoked, consented, "                                \
-        "EXISTS (SELECT 1 FROM credential c WHERE c.person = person.id AND c.kind = 'pin'), "                \
+#define PERSON_COLUMNS                                                                        \
+        "id, kind, number, salt, name, phone, enrolled, revoked, consented, "                 \
+        "EXISTS (SELECT 1 FROM credential c WHERE c.person = person.id AND c.kind = 'pin'), " \
         "EXISTS (SELECT 1 FROM credential c WHERE c.person = person.id AND c.kind = 'password')"
 #define LOCKOUT_COLUMNS "subject, failures, locked, until_boot, remaining, boot_id"
-#define INBOX_COLUMNS                                                                                        \
-        "id, name, received, expires, command, begun, answer, response_topic, correlation"
-#define EVENT_COLUMNS "e.sequence, e.wall, e.synced, e.type, e.subject, e.data"
+#define INBOX_COLUMNS   "id, name, received, expires, command, begun, answer, response_topic, correlation"
+#define EVENT_COLUMNS   "e.sequence, e.wall, e.synced, e.type, e.subject, e.data"
 /* What the hash of an audit row covers, then the hash. audit_row_hash() knows this order. */
 #define AUDIT_COLUMNS EVENT_COLUMNS ", a.actor, a.reason, a.hash"
 
@@ -26,15 +25,15 @@
         X(SLOT_GET, "SELECT label, 0, service, reason, 0 FROM slot WHERE label = ?1")                        \
         X(POSITION_GET,                                                                                      \
           "SELECT slot, number, service, reason, last_used FROM position WHERE slot = ?1 AND number = ?2")   \
-        X(SLOT_SET, "INSERT INTO slot (label, service, reason) VALUES (?1, ?2, ?3) "                         \
-                    "ON CONFLICT (label) DO UPDATE SET service = excluded.service, reason = excluded.reason") \
+        X(SLOT_SET,                                                                                          \
+          "INSERT INTO slot (label, service, reason) VALUES (?1, ?2, ?3) "                                   \
+          "ON CONFLICT (label) DO UPDATE SET service = excluded.service, reason = excluded.reason")          \
         X(POSITION_SET,                                                                                      \
           "INSERT INTO position (slot, number, service, reason) VALUES (?1, ?4, ?2, ?3) "                    \
           "ON CONFLICT (slot, number) DO UPDATE SET service = excluded.service, reason = excluded.reason")   \
-        X(POSITION_USED,                                                                                     \
-          "INSERT INTO position (slot, number, last_used) "                                                  \
-          "VALUES (?1, ?2, (SELECT coalesce(max(last_used), 0) + 1 FROM position)) "                         \
-          "ON CONFLICT (slot, number) DO UPDATE SET last_used = excluded.last_used")                         \
+        X(POSITION_USED, "INSERT INTO position (slot, number, last_used) "                                   \
+                         "VALUES (?1, ?2, (SELECT coalesce(max(last_used), 0) + 1 FROM position)) "          \
+                         "ON CONFLICT (slot, number) DO UPDATE SET last_used = excluded.last_used")          \
         X(SERVICE_EACH, "SELECT label, 0, service, reason, 0 FROM slot UNION ALL "                           \
                         "SELECT slot, number, service, reason, last_used FROM position ORDER BY 1, 2")       \
         /* parcels.c */                                                                                      \
@@ -157,17 +156,17 @@
                           "WHERE synced = 0 AND since IS NOT NULL")                                          \
         X(HABIT_OF_PERSON, "SELECT hours FROM habit WHERE person = ?1")                                      \
         X(HABIT_OF_PHONE, "SELECT hours FROM habit WHERE phone = ?1")                                        \
-        X(HABIT_PUT, "INSERT INTO habit (person, phone, hours, changed) VALUES (?1, ?2, ?3, ?4) "            \
-                     "ON CONFLICT (person) DO UPDATE SET hours = excluded.hours, changed = excluded.changed " \
-                     "ON CONFLICT (phone) DO UPDATE SET hours = excluded.hours, changed = excluded.changed") \
+        X(HABIT_PUT,                                                                                         \
+          "INSERT INTO habit (person, phone, hours, changed) VALUES (?1, ?2, ?3, ?4) "                       \
+          "ON CONFLICT (person) DO UPDATE SET hours = excluded.hours, changed = excluded.changed "           \
+          "ON CONFLICT (phone) DO UPDATE SET hours = excluded.hours, changed = excluded.changed")            \
         X(HABIT_FORGET, "DELETE FROM habit WHERE changed < ?1")                                              \
         X(SETTING_GET, "SELECT value FROM setting WHERE name = ?1")                                          \
         X(SETTING_SET, "INSERT INTO setting (name, value) VALUES (?1, ?2) "                                  \
                        "ON CONFLICT (name) DO UPDATE SET value = excluded.value")                            \
         /* audit.c */                                                                                        \
         X(AUDIT_INSERT, "INSERT INTO audit (sequence, actor, reason, hash) VALUES (?1, ?2, ?3, ?4)")         \
-        X(AUDIT_HEAD,                                                                                        \
-          "SELECT sequence, hash FROM audit WHERE sequence = (SELECT max(sequence) FROM audit)")             \
+        X(AUDIT_HEAD, "SELECT sequence, hash FROM audit WHERE sequence = (SELECT max(sequence) FROM audit)") \
         X(AUDIT_BOUNDS, "SELECT coalesce((SELECT max(sequence) FROM event), 0), "                            \
                         "coalesce((SELECT max(sequence) FROM audit), 0), "                                   \
                         "coalesce((SELECT min(sequence) FROM audit), 1), "                                   \

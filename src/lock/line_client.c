@@ -14,8 +14,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#define HEARTBEAT     USEC_PER_SEC
-#define UNANSWERED    3 /* pings; then the worker hangs */
+#define HEARTBEAT  USEC_PER_SEC
+#define UNANSWERED 3 /* pings; then the worker hangs */
 /* At once: the worker may have died in the middle of a pulse, which only its successor can end. */
 #define RESTART_FIRST (20 * USEC_PER_MSEC)
 #define RESTART_MAX   (8 * USEC_PER_SEC)

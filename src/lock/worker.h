@@ -58,7 +58,7 @@ typedef struct Unit {
 typedef struct Worker {
         int socket;
         uint64_t hold_until; /* a command is on its way: nothing that can wait is begun */
-        bool leaving; /* the daemon is gone or wants us gone */
+        bool leaving;        /* the daemon is gone or wants us gone */
         bool started;
         WireLine line;
         WireProfile *profiles;

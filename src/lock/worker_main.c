@@ -14,7 +14,7 @@
 #define REOPEN_FIRST (250 * USEC_PER_MSEC)
 #define REOPEN_MAX   (8 * USEC_PER_SEC)
 #define HOLD_AT_MOST (50 * USEC_PER_MSEC) /* a commit on a slow card */
-#define CONNECT_MS   30000 /* a name look-up may take that long */
+#define CONNECT_MS   30000                /* a name look-up may take that long */
 #define BOARDS_MAX   247
 #define PROFILES_MAX 247
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Evidence of who somebody is: a courier's number and PIN, a pickup code, an enrolled recipient's password. */
+/* Evidence of who somebody is: a courier's number and PIN, a pickup code, an enrolled recipient's password.
+ */
 #include "locker/private.h"
 
 #include <errno.h>
@@ -48,8 +49,8 @@ static bool tail_matches(const ParcelRow *p, const char *tail) {
         return n >= TAIL_LENGTH && streq(digits + n - TAIL_LENGTH, tail);
 }
 
-/* 0 with the parcel, -ENOENT, or another negative errno. Codes are unique among the parcels inside, so that one look-up by
- * keyed hash finds the parcel whose claim is then compared. */
+/* 0 with the parcel, -ENOENT, or another negative errno. Codes are unique among the parcels inside, so that
+ * one look-up by keyed hash finds the parcel whose claim is then compared. */
 static int find_by_code(Locker *l, const Evidence *e, const char *code, ParcelRow *ret) {
         _cleanup_parcel_ ParcelRow p = {0};
         uint64_t id;
@@ -59,7 +60,8 @@ static int find_by_code(Locker *l, const Evidence *e, const char *code, ParcelRo
                 r = ledger_parcel_get(l->ledger, id, &p);
         if (r < 0)
                 return r;
-        if (!ledger_code_matches(l->ledger, id, code) || (e->slot && !streq(e->slot, p.slot)) || !tail_matches(&p, e->phone_tail))
+        if (!ledger_code_matches(l->ledger, id, code) || (e->slot && !streq(e->slot, p.slot)) ||
+            !tail_matches(&p, e->phone_tail))
                 return -ENOENT;
         *ret = p;
         p = (ParcelRow){0};
@@ -194,7 +196,8 @@ static int load_candidate(Locker *l, Session *s, const Evidence *e, uint8_t *ret
                 r = ledger_person_by_phone(l->ledger, digits, &p);
                 /* Unknown numbers are counted too, under a name that tells nobody's number. */
                 vault_mac(ledger_vault(l->ledger), VAULT_PHONE, digits, strlen(digits), mac);
-                snprintf(s->subject, sizeof(s->subject), "password:unknown:%02x%02x%02x", mac[0], mac[1], mac[2]);
+                snprintf(s->subject, sizeof(s->subject), "password:unknown:%02x%02x%02x", mac[0], mac[1],
+                         mac[2]);
                 if (r >= 0)
                         snprintf(s->subject, sizeof(s->subject), "password:%llu", (unsigned long long)p.id);
         }

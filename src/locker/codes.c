@@ -6,8 +6,10 @@
 
 #define CODE_TRIES 16
 
-/* Makes a code that no other parcel here has; its plaintext leaves by the caller's reply and, sealed, by the outbox. */
-int code_issue(Locker *l, ParcelRow *p, const char *actor, const char *reason, char ret_code[CODE_LENGTH + 1]) {
+/* Makes a code that no other parcel here has; its plaintext leaves by the caller's reply and, sealed, by the
+ * outbox. */
+int code_issue(Locker *l, ParcelRow *p, const char *actor, const char *reason,
+               char ret_code[CODE_LENGTH + 1]) {
         _cleanup_erase_ char *secret = NULL;
         char code[CODE_LENGTH + 1], subject[SUBJECT_MAX];
         int r = -EEXIST;
@@ -23,7 +25,8 @@ int code_issue(Locker *l, ParcelRow *p, const char *actor, const char *reason, c
         if (r >= 0) {
                 snprintf(subject, sizeof(subject), "parcel:%llu", (unsigned long long)p->id);
                 secret = text_printf("{\"code\":\"%s\",\"courier\":\"%s\"}", code, p->courier_number);
-                r = secret ? locker_record(l, actor, reason, "code.issued", subject, data_parcel(p), secret) : -ENOMEM;
+                r = secret ? locker_record(l, actor, reason, "code.issued", subject, data_parcel(p), secret)
+                           : -ENOMEM;
         }
         if (r >= 0)
                 memcpy(ret_code, code, sizeof(code));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A recipient collects (A4, D5): only the door of the slot and the lock of the one position; then accept or reject. */
+/* A recipient collects (A4, D5): only the door of the slot and the lock of the one position; then accept or
+ * reject. */
 #include "locker/private.h"
 #include "base/log.h"
 
@@ -56,7 +57,8 @@ static void take_note(Session *s, ParcelState state, int result) {
                         r = locker_commit(l);
         }
         if (r < 0)
-                log_error_errno(r, "Cannot record that parcel %llu was not collected", (unsigned long long)s->parcel);
+                log_error_errno(r, "Cannot record that parcel %llu was not collected",
+                                (unsigned long long)s->parcel);
         notify_parcel(l, s->parcel);
 }
 
@@ -68,7 +70,8 @@ static void collect_opened(Session *s, int result) {
                 session_shut(s);
                 return;
         }
-        /* The door never opened: it is still inside and the code still good. The door open but the lid stuck: likewise. */
+        /* The door never opened: it is still inside and the code still good. The door open but the lid stuck:
+         * likewise. */
         take_note(s, result == LOCKER_E_OUTCOME_UNKNOWN ? PARCEL_UNVERIFIED : PARCEL_STORED, result);
         s->step = STEP_NONE;
         s->settled = true;
@@ -92,7 +95,8 @@ static int begin_collect(Locker *l, Session *s, uint64_t wanted) {
         /* Both, or a shared slot would stand open for a position that cannot be unlocked. */
         if (!place_online(l, slot, position))
                 return LOCKER_E_BOARD_OFFLINE;
-        /* A6: nobody joins another one at an open slot, and a door that stands open is nobody's to guess about. */
+        /* A6: nobody joins another one at an open slot, and a door that stands open is nobody's to guess
+         * about. */
         if (!slot_is_clear(l, slot, s))
                 return LOCKER_E_SLOT_BUSY;
         DoorState door = l->doors[l->cabinet->slots[slot].lock].state;

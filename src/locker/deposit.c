@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A courier deposits (A2, D2, F2, F3): the parcel has its position, its code and the intents of its locks in one transaction, then the door
- * opens. A place that does not open, is too small or not empty is left for another one; the parcel moves, its code stays. */
+/* A courier deposits (A2, D2, F2, F3): the parcel has its position, its code and the intents of its locks in
+ * one transaction, then the door opens. A place that does not open, is too small or not empty is left for
+ * another one; the parcel moves, its code stays. */
 #include "locker/private.h"
 #include "base/log.h"
 #include "base/message-ids.h"
@@ -76,7 +77,8 @@ static int write_move(Session *s, int position, const char *why) {
         return r;
 }
 
-/* Chooses another position for the parcel at hand, leaving the present one; quarantine: why nothing else may be put there, or NULL. */
+/* Chooses another position for the parcel at hand, leaving the present one; quarantine: why nothing else may
+ * be put there, or NULL. */
 static int move_on(Session *s, const char *why, const char *quarantine) {
         Locker *l = s->locker;
         int former = s->position, former_slot = s->slot, position = -1;
@@ -289,7 +291,8 @@ void locker_deposit(Locker *l, Session *s, const DepositRequest *q, LockerReply 
         opening_go(s, deposit_opened);
 }
 
-static void other_place(Locker *l, Session *s, const char *why, bool larger, const char *quarantine, LockerReply reply, void *userdata) {
+static void other_place(Locker *l, Session *s, const char *why, bool larger, const char *quarantine,
+                        LockerReply reply, void *userdata) {
         FitRequest before = s->fit;
         int r = session_expect(s, ACT_DEPOSIT);
 
@@ -333,7 +336,8 @@ static void pulsed_again(Session *s, int result) {
                 return;
         }
         session_set_state(s, SESSION_OPEN);
-        session_answer(s, result, "It still does not open. Please call the operator; the item stays locked in.");
+        session_answer(s, result,
+                       "It still does not open. Please call the operator; the item stays locked in.");
         session_shut(s);
 }
 

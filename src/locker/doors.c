@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Facts come in, the door machines turn them into what happened, and what happened goes to the ledger, to the movement under way,
- * to the session that holds the slot, and to whoever is left over from before a restart. In that order. */
+/* Facts come in, the door machines turn them into what happened, and what happened goes to the ledger, to the
+ * movement under way, to the session that holds the slot, and to whoever is left over from before a restart.
+ * In that order. */
 #include "locker/private.h"
 #include "base/log.h"
 #include "base/message-ids.h"
@@ -8,7 +9,7 @@
 #include <stdio.h>
 
 /* While an alarm input or inside release is active, an unopened door is pulsed again this often. */
-#define SAFETY_REPEAT_USEC (5 * USEC_PER_SEC)
+#define SAFETY_REPEAT_USEC  (5 * USEC_PER_SEC)
 #define SAFETY_EXPIRES_USEC (30 * USEC_PER_SEC)
 
 static const struct {
@@ -21,7 +22,8 @@ static const struct {
         {DOOR_RELEASED, "door.released", NULL, NULL},
         {DOOR_OPENED, "door.opened", NULL, NULL},
         {DOOR_CLOSED, "door.closed", NULL, NULL},
-        {DOOR_OPEN_TOO_LONG, "door.open-too-long", LOCKERD_MESSAGE_DOOR_LEFT_OPEN, "has been open for too long"},
+        {DOOR_OPEN_TOO_LONG, "door.open-too-long", LOCKERD_MESSAGE_DOOR_LEFT_OPEN,
+         "has been open for too long"},
         {DOOR_LOST, "door.unknown", NULL, NULL},
 };
 
@@ -39,7 +41,8 @@ static int record_happened(Locker *l, int lock, unsigned happened) {
                 r = movement_settle_in(m, "secured");
         for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(door_events); i++)
                 if (happened & door_events[i].bit)
-                        r = locker_record(l, NULL, NULL, door_events[i].event, subject, data_place(l, k->slot, number), NULL);
+                        r = locker_record(l, NULL, NULL, door_events[i].event, subject,
+                                          data_place(l, k->slot, number), NULL);
         return r;
 }
 
@@ -51,12 +54,14 @@ static void log_happened(Locker *l, int lock, unsigned happened) {
                 if (happened & door_events[i].bit && door_events[i].message_id)
                         log_message(LOG_WARNING, door_events[i].message_id,
                                     (const char *const[]){"LOCKERD_SLOT", label, NULL}, "%s of slot %s %s",
-                                    k->position < 0 ? "The door" : "A position's lid", label, door_events[i].sentence);
+                                    k->position < 0 ? "The door" : "A position's lid", label,
+                                    door_events[i].sentence);
 }
 
 void doors_happened(Locker *l, int lock, unsigned happened) {
         int slot = l->cabinet->locks[lock].slot;
-        unsigned recorded = DOOR_RELEASED | DOOR_OPENED | DOOR_CLOSED | DOOR_FORCED_OPEN | DOOR_OPEN_TOO_LONG | DOOR_LOST;
+        unsigned recorded =
+                DOOR_RELEASED | DOOR_OPENED | DOOR_CLOSED | DOOR_FORCED_OPEN | DOOR_OPEN_TOO_LONG | DOOR_LOST;
 
         /* Asked before the movement is over; after it the input that is still active says so. */
         bool for_safety = l->safety_at[slot] != USEC_INFINITY || (l->moving[lock] && l->moving[lock]->urgent);
@@ -99,7 +104,11 @@ static void safety_release(Locker *l, int slot, const char *why) {
         m = calloc(1, sizeof(*m));
         if (!m)
                 return;
-        *m = (Movement){.locker = l, .lock = lock, .action = LOCK_ACTION_UNLOCK, .urgent = true, .secure_until = USEC_INFINITY,
+        *m = (Movement){.locker = l,
+                        .lock = lock,
+                        .action = LOCK_ACTION_UNLOCK,
+                        .urgent = true,
+                        .secure_until = USEC_INFINITY,
                         .expires = now.boot_usec + SAFETY_EXPIRES_USEC};
         /* The one act that opens first and writes second. */
         if (movement_start(m, NULL, NULL) < 0) {
@@ -107,8 +116,8 @@ static void safety_release(Locker *l, int slot, const char *why) {
                 return;
         }
         log_message(LOG_CRIT, LOCKERD_MESSAGE_SAFETY_RELEASE,
-                    (const char *const[]){"LOCKERD_SLOT", l->cabinet->slots[slot].label, NULL}, "Slot %s is opened: %s",
-                    l->cabinet->slots[slot].label, why);
+                    (const char *const[]){"LOCKERD_SLOT", l->cabinet->slots[slot].label, NULL},
+                    "Slot %s is opened: %s", l->cabinet->slots[slot].label, why);
         if (locker_begin(l) < 0)
                 return;
         MovementRow row = {.action = "unlock", .why = "safety", .actor = "lockerd", .reason = why};
@@ -169,9 +178,11 @@ static void safety_fact(Locker *l, const Fact *fact) {
         safety_tick(l, &now);
 }
 
-/* Contact and latch of one lock come next to each other: both at once, so that a door that opens is not first a door that is unlocked. */
+/* Contact and latch of one lock come next to each other: both at once, so that a door that opens is not first
+ * a door that is unlocked. */
 static bool look_at(Locker *l, int lock, uint64_t at) {
-        Tri closed = locks_fact(l->locks, FACT_CONTACT, lock), locked = locks_fact(l->locks, FACT_LATCH, lock);
+        Tri closed = locks_fact(l->locks, FACT_CONTACT, lock),
+            locked = locks_fact(l->locks, FACT_LATCH, lock);
         unsigned happened = door_facts(&l->doors[lock], closed, locked, at);
 
         if (happened)
@@ -187,7 +198,8 @@ void doors_fact(void *userdata, const Fact *fact, bool more) {
         case FACT_LATCH: {
                 const Lock *k = &l->cabinet->locks[fact->index];
                 const Slot *slot = &l->cabinet->slots[k->slot];
-                /* A lid and its door shut in one answer: what comes of the slot is judged when the door is, so the lids first. */
+                /* A lid and its door shut in one answer: what comes of the slot is judged when the door is,
+                 * so the lids first. */
                 for (int i = 0; k->position < 0 && i < slot->n_positions; i++) {
                         int inner = l->cabinet->positions[slot->first_position + i].lock;
                         if (inner >= 0)

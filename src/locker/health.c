@@ -32,14 +32,17 @@ void health_board(void *userdata, int board, BoardHealth health, const char *sen
         char subject[SUBJECT_MAX];
 
         l->boards[board] = health;
-        snprintf(l->board_sentences[board], sizeof(l->board_sentences[board]), "%s", sentence ? sentence : "");
+        snprintf(l->board_sentences[board], sizeof(l->board_sentences[board]), "%s",
+                 sentence ? sentence : "");
         if (changed && board_words[health].event) {
                 log_message(board_words[health].priority, board_words[health].message_id,
-                            (const char *const[]){"LOCKERD_BOARD", name, NULL}, "Board %s: %s", name, sentence ? sentence : "");
+                            (const char *const[]){"LOCKERD_BOARD", name, NULL}, "Board %s: %s", name,
+                            sentence ? sentence : "");
                 snprintf(subject, sizeof(subject), "board:%s", name);
                 if (locker_begin(l) >= 0) {
                         if (locker_record(l, NULL, NULL, board_words[health].event, subject,
-                                          json_pack("{s:s, s:s*}", "board", name, "sentence", sentence), NULL) < 0)
+                                          json_pack("{s:s, s:s*}", "board", name, "sentence", sentence),
+                                          NULL) < 0)
                                 locker_rollback(l);
                         else
                                 (void)locker_commit(l);
@@ -57,8 +60,8 @@ void health_line(void *userdata, int line, bool working, const char *sentence) {
 
         if (l->lines[line] != working && !working)
                 log_message(LOG_ERR, LOCKERD_MESSAGE_LINE_FAILED,
-                            (const char *const[]){"LOCKERD_LINE", l->cabinet->lines[line].name, NULL}, "Line %s: %s",
-                            l->cabinet->lines[line].name, sentence ? sentence : "failed");
+                            (const char *const[]){"LOCKERD_LINE", l->cabinet->lines[line].name, NULL},
+                            "Line %s: %s", l->cabinet->lines[line].name, sentence ? sentence : "failed");
         l->lines[line] = working;
         snprintf(l->line_sentences[line], sizeof(l->line_sentences[line]), "%s", sentence ? sentence : "");
         notify_health(l);
@@ -73,7 +76,8 @@ void clock_tick(Locker *l, const Now *now) {
                 return;
         if (!now->synced)
                 log_message(LOG_NOTICE, LOCKERD_MESSAGE_CLOCK_UNSYNCED, NULL,
-                            "The wall clock is not synchronised; events say so, and codes are judged by it all the same");
+                            "The wall clock is not synchronised; events say so, and codes are judged by it "
+                            "all the same");
         else if (l->clock_known)
                 log_notice("The wall clock is synchronised again");
         l->clock_known = true;
@@ -105,13 +109,15 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
             l->ledger_failing ? "The last write failed; see the journal." : "");
         say(&all[n++], "storage", NULL, l->storage_low ? "degraded" : "ok",
             l->storage_low ? "The disk is nearly full: no deposits until space is freed." : "");
-        say(&all[n++], "clock", NULL, now.synced ? "ok" : "degraded", now.synced ? "" : "The wall clock is not synchronised.");
+        say(&all[n++], "clock", NULL, now.synced ? "ok" : "degraded",
+            now.synced ? "" : "The wall clock is not synchronised.");
         if (l->backend_state)
                 say(&all[n++], "backend", NULL, l->backend_state, l->backend_sentence);
         for (int i = 0; i < c->n_lines; i++)
                 say(&all[n++], "line", c->lines[i].name, l->lines[i] ? "ok" : "failed", l->line_sentences[i]);
         for (int i = 0; i < c->n_boards; i++)
-                say(&all[n++], "board", c->boards[i].name, board_words[l->boards[i]].state, l->board_sentences[i]);
+                say(&all[n++], "board", c->boards[i].name, board_words[l->boards[i]].state,
+                    l->board_sentences[i]);
         *ret = all;
         *ret_n = n;
         return 0;

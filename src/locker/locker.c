@@ -31,8 +31,8 @@ static int allocate(Locker *l) {
         l->board_sentences = calloc((size_t)c->n_boards + 1, sizeof(*l->board_sentences));
         l->lines = calloc((size_t)c->n_lines + 1, sizeof(*l->lines));
         l->line_sentences = calloc((size_t)c->n_lines + 1, sizeof(*l->line_sentences));
-        return l->doors && l->moving && l->safety_at && l->holder && l->slots_by_label && l->boards && l->board_sentences &&
-                               l->lines && l->line_sentences
+        return l->doors && l->moving && l->safety_at && l->holder && l->slots_by_label && l->boards &&
+                               l->board_sentences && l->lines && l->line_sentences
                        ? 0
                        : -ENOMEM;
 }
@@ -57,13 +57,15 @@ int locker_new(Locker **ret, const LockerOptions *o) {
         for (int i = 0; i < o->cabinet->n_locks; i++) {
                 const Lock *k = &o->cabinet->locks[i];
                 door_init(&l->doors[i], k->contact.board >= 0, k->latch.board >= 0,
-                          (DoorTimes){.release_usec = k->release_ms * USEC_PER_MSEC, .open_max_usec = o->settings->door_open_usec});
+                          (DoorTimes){.release_usec = k->release_ms * USEC_PER_MSEC,
+                                      .open_max_usec = o->settings->door_open_usec});
         }
         for (int i = 0; i < o->cabinet->n_slots; i++) {
                 l->slots_by_label[i] = i;
                 l->safety_at[i] = USEC_INFINITY;
         }
-        qsort_r(l->slots_by_label, (size_t)o->cabinet->n_slots, sizeof(int), by_label, (void *)(uintptr_t)o->cabinet);
+        qsort_r(l->slots_by_label, (size_t)o->cabinet->n_slots, sizeof(int), by_label,
+                (void *)(uintptr_t)o->cabinet);
         r = ledger_last_wall(l->ledger, &l->wall_floor);
         if (r < 0)
                 return r;
@@ -80,7 +82,8 @@ Locker *locker_free(Locker *l) {
         if (!l)
                 return NULL;
         people_give_up(l);
-        /* Whoever still waits for an answer gets one; their movements stay open in the ledger for the next start. */
+        /* Whoever still waits for an answer gets one; their movements stay open in the ledger for the next
+         * start. */
         while (l->sessions) {
                 opening_drop(l->sessions);
                 if (l->sessions->reply)

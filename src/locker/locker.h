@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The use cases: what can be asked of the cabinet, by whatever door the question came in (D-Bus, later MQTT and the short-range
- * link). Each loads, decides (core), commits (ledger), acts (locks) and answers. Nothing here knows a bus.
+/* The use cases: what can be asked of the cabinet, by whatever door the question came in (D-Bus, later MQTT
+ * and the short-range link). Each loads, decides (core), commits (ledger), acts (locks) and answers. Nothing
+ * here knows a bus.
  *
- * Synchronous calls return 0, a Refusal (> 0) or a negative errno. Asynchronous ones answer exactly once through LockerReply, perhaps
- * from inside the call. Whoever moves a lock is answered when the door is really released or the failure is known. */
+ * Synchronous calls return 0, a Refusal (> 0) or a negative errno. Asynchronous ones answer exactly once
+ * through LockerReply, perhaps from inside the call. Whoever moves a lock is answered when the door is really
+ * released or the failure is known. */
 #pragma once
 
 #include "core/cabinet.h"
@@ -52,7 +54,7 @@ typedef struct LockerAnswer {
         char detail[LOCKER_DETAIL_MAX]; /* sentence with particulars; empty: the refusal's own */
         Placement place;                /* deposit, collect, … */
         const char *prompt;
-        Receipt receipt;        /* deposit */
+        Receipt receipt;         /* deposit */
         const Placement *places; /* take back */
         size_t n_places;
         uint64_t person; /* enrol */
@@ -60,12 +62,14 @@ typedef struct LockerAnswer {
 
 typedef void (*LockerReply)(void *userdata, const LockerAnswer *answer);
 
-/* Told to whoever mirrors the cabinet outside (bus objects, later the retained MQTT state). Called after the commit. */
+/* Told to whoever mirrors the cabinet outside (bus objects, later the retained MQTT state). Called after the
+ * commit. */
 typedef struct LockerListener {
         void (*slot)(void *userdata, int slot);
         void (*parcel)(void *userdata, uint64_t id); /* appeared, changed or gone (ask locker_parcel) */
         void (*session)(void *userdata, Session *s); /* changed; state ended: forget it after this call */
-        void (*prompt)(void *userdata, Session *s, int slot, unsigned position, const char *what, const char *sentence);
+        void (*prompt)(void *userdata, Session *s, int slot, unsigned position, const char *what,
+                       const char *sentence);
         void (*health)(void *userdata);
         void (*event)(void *userdata, const EventRow *event);
 } LockerListener;
@@ -94,7 +98,8 @@ uint64_t locker_next_deadline(const Locker *l);
 /* The boards have been found (or given up on) and what a former run left open is settled. */
 bool locker_is_settled(const Locker *l);
 
-/* --- Sessions ------------------------------------------------------------------------------------------------ */
+/* --- Sessions
+ * ------------------------------------------------------------------------------------------------ */
 
 /* terminal: who speaks, for lockouts and the ledger, e.g. "kiosk". */
 int locker_start_session(Locker *l, SessionKind kind, const char *terminal, Session **ret);
@@ -112,8 +117,9 @@ Session *locker_session(Locker *l, uint64_t id); /* NULL when unknown or ended *
 /* ids of live sessions into fresh memory */
 int locker_sessions(Locker *l, uint64_t **ret, size_t *ret_n);
 
-/* For a door that has established by itself who it acts for (a signed command of the backend): the session of a courier (number) or of whoever
- * may have one parcel. actor: for the ledger, e.g. "backend:key-1". UNKNOWN_PERSON, UNKNOWN_PARCEL, WRONG_STATE. */
+/* For a door that has established by itself who it acts for (a signed command of the backend): the session of
+ * a courier (number) or of whoever may have one parcel. actor: for the ledger, e.g. "backend:key-1".
+ * UNKNOWN_PERSON, UNKNOWN_PARCEL, WRONG_STATE. */
 int locker_vouch_courier(Locker *l, Session *s, const char *number, const char *actor);
 int locker_vouch_parcel(Locker *l, Session *s, uint64_t parcel, const char *actor);
 
@@ -121,9 +127,9 @@ typedef enum EvidenceKind { EVIDENCE_COURIER_PIN, EVIDENCE_CODE, EVIDENCE_PASSWO
 
 typedef struct Evidence {
         EvidenceKind kind;
-        const char *number, *pin;              /* courier-pin */
-        const char *code, *slot, *phone_tail;  /* code; slot and phone_tail may be NULL */
-        const char *phone, *password;          /* password */
+        const char *number, *pin;             /* courier-pin */
+        const char *code, *slot, *phone_tail; /* code; slot and phone_tail may be NULL */
+        const char *phone, *password;         /* password */
 } Evidence;
 
 void locker_authenticate(Locker *l, Session *s, const Evidence *evidence, LockerReply reply, void *userdata);
@@ -141,18 +147,23 @@ void locker_too_small(Locker *l, Session *s, LockerReply reply, void *userdata);
 void locker_not_empty(Locker *l, Session *s, LockerReply reply, void *userdata);
 void locker_does_not_open(Locker *l, Session *s, LockerReply reply, void *userdata);
 void locker_reopen(Locker *l, Session *s, LockerReply reply, void *userdata);
-void locker_collect(Locker *l, Session *s, uint64_t parcel, LockerReply reply, void *userdata); /* 0: the first */
+void locker_collect(Locker *l, Session *s, uint64_t parcel, LockerReply reply,
+                    void *userdata); /* 0: the first */
 int locker_accept(Locker *l, Session *s);
 int locker_reject(Locker *l, Session *s);
 void locker_take_back(Locker *l, Session *s, LockerReply reply, void *userdata);
 int locker_lift_terminal_lockout(Locker *l, Session *s);
 int locker_cancel(Locker *l, Session *s);
 
-/* --- Operators. actor: who, e.g. "operator:anna"; reason: why, never empty (InvalidArgument). -------------------- */
+/* --- Operators. actor: who, e.g. "operator:anna"; reason: why, never empty (InvalidArgument).
+ * -------------------- */
 
-void locker_open_slot(Locker *l, int slot, unsigned position, const char *actor, const char *reason, LockerReply reply, void *userdata);
-int locker_set_service(Locker *l, int slot, unsigned position, bool in_service, const char *actor, const char *reason);
-int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, const char *actor, const char *reason);
+void locker_open_slot(Locker *l, int slot, unsigned position, const char *actor, const char *reason,
+                      LockerReply reply, void *userdata);
+int locker_set_service(Locker *l, int slot, unsigned position, bool in_service, const char *actor,
+                       const char *reason);
+int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, const char *actor,
+                     const char *reason);
 int locker_recall(Locker *l, uint64_t parcel, const char *actor, const char *reason);
 int locker_release(Locker *l, uint64_t parcel, const char *actor, const char *reason);
 /* code: for CODE_LENGTH + 1 characters; the caller erases it. */
@@ -167,24 +178,30 @@ typedef struct Enrolment {
 void locker_enrol(Locker *l, const Enrolment *e, const char *actor, LockerReply reply, void *userdata);
 int locker_revoke(Locker *l, uint64_t person, const char *actor, const char *reason);
 int locker_lift_lockout(Locker *l, const char *subject, const char *actor, const char *reason); /* "*": all */
-/* Announces a parcel (E1's local side: the backend will use it) → its id. reserve: keep a position for it now. */
-int locker_announce(Locker *l, const DepositRequest *request, bool reserve, const char *actor, uint64_t *ret_parcel);
+/* Announces a parcel (E1's local side: the backend will use it) → its id. reserve: keep a position for it
+ * now. */
+int locker_announce(Locker *l, const DepositRequest *request, bool reserve, const char *actor,
+                    uint64_t *ret_parcel);
 
-/* --- Commands of the backend ------------------------------------------------------------------------------------ */
+/* --- Commands of the backend
+ * ------------------------------------------------------------------------------------ */
 
-/* While set, the transaction of the next use case also marks this command of the inbox as begun, so that a restart neither repeats nor forgets it. The
- * caller sets it before the call and clears it (NULL) after. */
+/* While set, the transaction of the next use case also marks this command of the inbox as begun, so that a
+ * restart neither repeats nor forgets it. The caller sets it before the call and clears it (NULL) after. */
 void locker_set_command(Locker *l, const char *id);
-/* Takes the routine of after < sequence <= to out of the outbox and records how much it was (see ledger_outbox_summarise). */
+/* Takes the routine of after < sequence <= to out of the outbox and records how much it was (see
+ * ledger_outbox_summarise). */
 int locker_summarise_outbox(Locker *l, uint64_t after, uint64_t to);
 /* A new code for a parcel without telling it to the caller is not possible; voiding one is. */
 int locker_revoke_code(Locker *l, uint64_t parcel, const char *actor, const char *reason);
 
-/* After how many seconds a waiting parcel produces a reminder and a recall request. 0: never; negative: as it is. Wins over the configuration, also
- * after a restart. INVALID_ARGUMENT unless the recall comes after the reminder. */
+/* After how many seconds a waiting parcel produces a reminder and a recall request. 0: never; negative: as it
+ * is. Wins over the configuration, also after a restart. INVALID_ARGUMENT unless the recall comes after the
+ * reminder. */
 int locker_set_thresholds(Locker *l, int64_t reminder_s, int64_t recall_s, const char *actor);
 
-/* --- Looking -------------------------------------------------------------------------------------------------- */
+/* --- Looking
+ * -------------------------------------------------------------------------------------------------- */
 
 const Cabinet *locker_cabinet(const Locker *l);
 const Settings *locker_settings(const Locker *l);
@@ -201,9 +218,11 @@ typedef struct Health {
 } Health;
 /* Fills fresh memory. */
 int locker_health(Locker *l, Health **ret, size_t *ret_n);
-/* What the backend's door says of itself, for the list of health: "ok", "degraded"; NULL: there is no backend. */
+/* What the backend's door says of itself, for the list of health: "ok", "degraded"; NULL: there is no
+ * backend. */
 void locker_set_backend_health(Locker *l, const char *state, const char *sentence);
-/* Free positions by size, temperature and accessibility: every kind that this cabinet has, also those of which none is free. Fills fresh memory. */
+/* Free positions by size, temperature and accessibility: every kind that this cabinet has, also those of
+ * which none is free. Fills fresh memory. */
 int locker_free_kinds(Locker *l, FreeKind **ret, size_t *ret_n);
 int locker_free_positions(Locker *l, unsigned *ret_by_size /* [n_sizes] */);
 uint64_t locker_lockout_seconds(const Locker *l, const LockoutRow *row); /* 0: not locked */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Wrong entries and their price (D4). Subjects: "terminal:<name>" and "claim:…" for codes, "pin:<number>", "password:<…>". */
+/* Wrong entries and their price (D4). Subjects: "terminal:<name>" and "claim:…" for codes, "pin:<number>",
+ * "password:<…>". */
 #include "locker/private.h"
 #include "base/log.h"
 #include "base/message-ids.h"
@@ -7,17 +8,20 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* Time remaining is stored this often while somebody is locked out: a restart of the machine costs at most this much extra wait. */
+/* Time remaining is stored this often while somebody is locked out: a restart of the machine costs at most
+ * this much extra wait. */
 #define REFRESH_USEC (60 * USEC_PER_SEC)
 
 static LockoutRules rules(const Locker *l) {
-        return (LockoutRules){.attempts = l->settings->lockout_attempts, .duration_usec = l->settings->lockout_duration_usec};
+        return (LockoutRules){.attempts = l->settings->lockout_attempts,
+                              .duration_usec = l->settings->lockout_duration_usec};
 }
 
 static void wait_sentence(uint64_t usec, char detail[LOCKER_DETAIL_MAX]) {
         uint64_t minutes = (usec + 60 * USEC_PER_SEC - 1) / (60 * USEC_PER_SEC);
 
-        snprintf(detail, LOCKER_DETAIL_MAX, "Too many wrong entries. Please wait %llu minute%s, or ask the courier to lift the lock.",
+        snprintf(detail, LOCKER_DETAIL_MAX,
+                 "Too many wrong entries. Please wait %llu minute%s, or ask the courier to lift the lock.",
                  (unsigned long long)minutes, minutes == 1 ? "" : "s");
 }
 
@@ -34,7 +38,8 @@ int lockout_check(Locker *l, const char *subject, char detail[LOCKER_DETAIL_MAX]
         return LOCKER_E_LOCKED_OUT;
 }
 
-static int count_wrong(Locker *l, const char *actor, const char *subject, const Now *now, LockoutRow *ret, bool *ret_locked) {
+static int count_wrong(Locker *l, const char *actor, const char *subject, const Now *now, LockoutRow *ret,
+                       bool *ret_locked) {
         const LockoutRules limits = rules(l);
         int r = ledger_lockout_get(l->ledger, subject, ret);
 
@@ -43,14 +48,17 @@ static int count_wrong(Locker *l, const char *actor, const char *subject, const 
         bool locked = lockout_fail(&ret->lockout, &limits, l->boot_id, now->boot_usec);
         r = ledger_lockout_put(l->ledger, ret);
         if (r >= 0 && locked) {
-                r = locker_record(l, actor, NULL, "lockout.locked", subject,
-                                  json_pack("{s:I}", "seconds", (json_int_t)(limits.duration_usec / USEC_PER_SEC)), NULL);
+                r = locker_record(
+                        l, actor, NULL, "lockout.locked", subject,
+                        json_pack("{s:I}", "seconds", (json_int_t)(limits.duration_usec / USEC_PER_SEC)),
+                        NULL);
                 *ret_locked = true;
         }
         return r;
 }
 
-int lockout_wrong(Locker *l, const char *actor, const char *type, const char *const *subjects, size_t n, char detail[LOCKER_DETAIL_MAX]) {
+int lockout_wrong(Locker *l, const char *actor, const char *type, const char *const *subjects, size_t n,
+                  char detail[LOCKER_DETAIL_MAX]) {
         Now now = l->now();
         unsigned most = 0;
         bool locked = false;
@@ -76,11 +84,14 @@ int lockout_wrong(Locker *l, const char *actor, const char *type, const char *co
         if (locked) {
                 l->lockouts_at = now.boot_usec;
                 wait_sentence(l->settings->lockout_duration_usec, detail);
-                log_message(LOG_NOTICE, LOCKERD_MESSAGE_LOCKOUT, NULL, "Entry is locked after too many wrong tries");
+                log_message(LOG_NOTICE, LOCKERD_MESSAGE_LOCKOUT, NULL,
+                            "Entry is locked after too many wrong tries");
         } else if (most < l->settings->lockout_attempts) {
                 unsigned left = l->settings->lockout_attempts - most;
-                snprintf(detail, LOCKER_DETAIL_MAX, "That is not right. %u more %s before a wait of %llu minutes.", left,
-                         left == 1 ? "try" : "tries", (unsigned long long)(l->settings->lockout_duration_usec / (60 * USEC_PER_SEC)));
+                snprintf(detail, LOCKER_DETAIL_MAX,
+                         "That is not right. %u more %s before a wait of %llu minutes.", left,
+                         left == 1 ? "try" : "tries",
+                         (unsigned long long)(l->settings->lockout_duration_usec / (60 * USEC_PER_SEC)));
         }
         return 0;
 }
@@ -152,7 +163,8 @@ static int renew_codes(Locker *l, const char *subject) {
 
         for (size_t i = 0; r >= 0 && i < ids.n; i++) {
                 _cleanup_parcel_ ParcelRow p = {0};
-                /* Who has no code, being enrolled with a credential, gets none by somebody else's wrong tries. */
+                /* Who has no code, being enrolled with a credential, gets none by somebody else's wrong
+                 * tries. */
                 r = ledger_code_exists(l->ledger, ids.ids[i]);
                 if (r <= 0)
                         continue;
@@ -249,11 +261,13 @@ static int lift(Locker *l, LockoutRow *row, const char *actor, const char *reaso
 }
 
 static bool concerns(const char *wanted, const char *subject) {
-        /* "codes:<terminal>": the terminal and every claim made at the cabinet, but nobody's PIN or password. */
+        /* "codes:<terminal>": the terminal and every claim made at the cabinet, but nobody's PIN or password.
+         */
         if (streq(wanted, "*"))
                 return true;
         if (!strncmp(wanted, "codes:", 6))
-                return !strncmp(subject, "claim:", 6) || (!strncmp(subject, "terminal:", 9) && streq(subject + 9, wanted + 6));
+                return !strncmp(subject, "claim:", 6) ||
+                       (!strncmp(subject, "terminal:", 9) && streq(subject + 9, wanted + 6));
         return streq(wanted, subject);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A lock's movement: the intent is in the ledger before the command goes out, the outcome after the sensors have spoken.
- * What a board acknowledges only starts the release window; what the door did is told by doors.c. */
+/* A lock's movement: the intent is in the ledger before the command goes out, the outcome after the sensors
+ * have spoken. What a board acknowledges only starts the release window; what the door did is told by
+ * doors.c. */
 #include "locker/private.h"
 #include "base/log.h"
 #include "base/message-ids.h"
@@ -26,8 +27,8 @@ Movement *movement_free(Movement *m) {
         return NULL;
 }
 
-int movement_intend(Locker *l, int lock, LockAction action, Session *s, uint64_t parcel, const char *why, const char *actor,
-                    const char *reason, Movement **ret) {
+int movement_intend(Locker *l, int lock, LockAction action, Session *s, uint64_t parcel, const char *why,
+                    const char *actor, const char *reason, Movement **ret) {
         const Lock *k = &l->cabinet->locks[lock];
         Now now = l->now();
         MovementRow row = {.session = s ? s->id : 0,
@@ -55,9 +56,11 @@ int movement_intend(Locker *l, int lock, LockAction action, Session *s, uint64_t
         return 0;
 }
 
-/* A command's number says which lock it moves and how: its result may come when the movement is settled, and others have begun. */
+/* A command's number says which lock it moves and how: its result may come when the movement is settled, and
+ * others have begun. */
 static uint64_t command_number(Locker *l, int lock, LockAction action) {
-        return (++l->next_command * (uint64_t)l->cabinet->n_locks + (uint64_t)lock) * 2 + (action == LOCK_ACTION_SECURE);
+        return (++l->next_command * (uint64_t)l->cabinet->n_locks + (uint64_t)lock) * 2 +
+               (action == LOCK_ACTION_SECURE);
 }
 
 static int command_unlocks(const Locker *l, uint64_t command) {
@@ -70,7 +73,8 @@ static void give_command(Movement *m) {
         m->command = command_number(l, m->lock, m->action);
         int r = locks_command(l->locks, m->command, m->lock, m->action, m->expires, m->urgent);
         if (r < 0) {
-                /* Out of memory or no worker: the result that would have come is made here, but not from inside the caller. */
+                /* Out of memory or no worker: the result that would have come is made here, but not from
+                 * inside the caller. */
                 log_error_errno(r, "Cannot queue a lock command");
                 m->expires = 0;
         }
@@ -98,7 +102,8 @@ int movement_settle_in(Movement *m, const char *outcome) {
         return m->id ? ledger_movement_settle(m->locker->ledger, m->id, outcome, &now) : 0;
 }
 
-/* Settles in a transaction of its own. A ledger that cannot take it leaves the intent open, which the next start finds. */
+/* Settles in a transaction of its own. A ledger that cannot take it leaves the intent open, which the next
+ * start finds. */
 static void settle(Movement *m, const char *outcome, const char *event, int priority) {
         Locker *l = m->locker;
         const Lock *k = &l->cabinet->locks[m->lock];
@@ -109,7 +114,8 @@ static void settle(Movement *m, const char *outcome, const char *event, int prio
         int r = movement_settle_in(m, outcome);
         if (r >= 0 && event) {
                 subject_place(l, k->slot, position_number(l, m->lock), subject);
-                r = locker_record(l, NULL, NULL, event, subject, data_place(l, k->slot, position_number(l, m->lock)), NULL);
+                r = locker_record(l, NULL, NULL, event, subject,
+                                  data_place(l, k->slot, position_number(l, m->lock)), NULL);
         }
         if (r < 0) {
                 locker_rollback(l);
@@ -118,14 +124,15 @@ static void settle(Movement *m, const char *outcome, const char *event, int prio
         }
         (void)locker_commit(l);
         if (priority)
-                log_message(priority, LOCKERD_MESSAGE_DOOR_JAMMED, NULL, "Slot %s: %s", l->cabinet->slots[k->slot].label, outcome);
+                log_message(priority, LOCKERD_MESSAGE_DOOR_JAMMED, NULL, "Slot %s: %s",
+                            l->cabinet->slots[k->slot].label, outcome);
 }
 
 static void finish(Movement *m, int result) {
         MovementDone done = m->done;
 
-        /* A pulse that is still waiting (the retry, when the latch lets go late after all) must not open a door that has been shut
-         * again meanwhile. One that is over or on the wire is not touched by this. */
+        /* A pulse that is still waiting (the retry, when the latch lets go late after all) must not open a
+         * door that has been shut again meanwhile. One that is over or on the wire is not touched by this. */
         locks_withdraw(m->locker->locks, m->command);
         m->locker->moving[m->lock] = NULL;
         if (done)
@@ -144,8 +151,8 @@ static bool inner_lock(const Movement *m) {
         return m->locker->cabinet->locks[m->lock].position >= 0;
 }
 
-/* A lid that did not open, behind a door that has been shut meanwhile: nobody would see a retry, and whoever comes to this slot next would
- * find the lid open. What the first pulse did, nobody saw either. */
+/* A lid that did not open, behind a door that has been shut meanwhile: nobody would see a retry, and whoever
+ * comes to this slot next would find the lid open. What the first pulse did, nobody saw either. */
 static void give_up_behind_shut_door(Movement *m) {
         (void)door_command_failed(&m->locker->doors[m->lock]);
         settle(m, "unknown", "door.unknown", LOG_WARNING);
@@ -165,7 +172,8 @@ void movement_facts(Locker *l, int lock, unsigned happened) {
         }
         if (happened & DOOR_RELEASED) {
                 finish(m, 0);
-        } else if (happened & DOOR_WANTS_RETRY && inner_lock(m) && locker_slot_shut(l, l->cabinet->locks[lock].slot)) {
+        } else if (happened & DOOR_WANTS_RETRY && inner_lock(m) &&
+                   locker_slot_shut(l, l->cabinet->locks[lock].slot)) {
                 give_up_behind_shut_door(m);
         } else if (happened & DOOR_WANTS_RETRY) {
                 /* The one verified retry is part of the same intent; the person is still there. */
@@ -187,11 +195,13 @@ static Movement *by_command(Locker *l, uint64_t command) {
         return NULL;
 }
 
-/* Nothing moved; but when it is the retry that came to nothing, the first pulse may have done its work unseen. */
+/* Nothing moved; but when it is the retry that came to nothing, the first pulse may have done its work
+ * unseen. */
 static void not_moved(Movement *m, const char *outcome) {
         Locker *l = m->locker;
         int lock = m->lock, slot = l->cabinet->locks[lock].slot;
-        bool online = locker_board_online(l, l->cabinet->locks[lock].board), unlock = m->action == LOCK_ACTION_UNLOCK;
+        bool online = locker_board_online(l, l->cabinet->locks[lock].board),
+             unlock = m->action == LOCK_ACTION_UNLOCK;
 
         unsigned happened = unlock ? door_command_failed(&l->doors[lock]) : 0;
         if (unlock && m->pulsed) {
@@ -208,7 +218,8 @@ static void not_moved(Movement *m, const char *outcome) {
         notify_slot(l, slot);
 }
 
-/* The movement is settled already: the door was faster than the board's answer. The door machine counts its pulses all the same. */
+/* The movement is settled already: the door was faster than the board's answer. The door machine counts its
+ * pulses all the same. */
 static void late_result(Locker *l, uint64_t command, LockResult result, uint64_t at_boot) {
         int lock = command_unlocks(l, command);
 

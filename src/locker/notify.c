@@ -20,9 +20,9 @@ void locker_remove_listener(Locker *l, void *userdata) {
                         l->listeners[i].listener = NULL;
 }
 
-#define NOTIFY(l, member, ...)                                                                               \
-        for (size_t _i = 0; _i < LISTENERS_MAX; _i++)                                                        \
-                if ((l)->listeners[_i].listener && (l)->listeners[_i].listener->member)                      \
+#define NOTIFY(l, member, ...)                                                          \
+        for (size_t _i = 0; _i < LISTENERS_MAX; _i++)                                   \
+                if ((l)->listeners[_i].listener && (l)->listeners[_i].listener->member) \
         (l)->listeners[_i].listener->member((l)->listeners[_i].userdata __VA_OPT__(, ) __VA_ARGS__)
 
 void notify_slot(Locker *l, int slot) {
@@ -37,7 +37,8 @@ void notify_session(Locker *l, Session *s) {
         NOTIFY(l, session, s);
 }
 
-void notify_prompt(Locker *l, Session *s, int slot, unsigned position, const char *what, const char *sentence) {
+void notify_prompt(Locker *l, Session *s, int slot, unsigned position, const char *what,
+                   const char *sentence) {
         NOTIFY(l, prompt, s, slot, position, what, sentence);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening the place at hand for a session: the slot's door first, then the position's own lock, and only that one. */
+/* Opening the place at hand for a session: the slot's door first, then the position's own lock, and only that
+ * one. */
 #include "locker/private.h"
 #include "base/log.h"
 

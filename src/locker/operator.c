@@ -77,7 +77,8 @@ static void open_door_done(Movement *m, int result) {
                 open_inner(o);
 }
 
-static int intend_operator(OperatorOpen *o, int slot, unsigned position, const char *actor, const char *reason) {
+static int intend_operator(OperatorOpen *o, int slot, unsigned position, const char *actor,
+                           const char *reason) {
         Locker *l = o->locker;
         const Slot *k = &l->cabinet->slots[slot];
         int inner = position ? l->cabinet->positions[k->first_position + (int)position - 1].lock : -1;
@@ -86,22 +87,27 @@ static int intend_operator(OperatorOpen *o, int slot, unsigned position, const c
         int r = 0;
 
         if (door != DOOR_OPEN && door != DOOR_LEFT_OPEN && door != DOOR_FORCED)
-                r = movement_intend(l, k->lock, LOCK_ACTION_UNLOCK, NULL, 0, "operator", actor, reason, &o->door);
+                r = movement_intend(l, k->lock, LOCK_ACTION_UNLOCK, NULL, 0, "operator", actor, reason,
+                                    &o->door);
         if (r >= 0 && inner >= 0 && lock_is_shut(l, inner))
-                r = movement_intend(l, inner, LOCK_ACTION_UNLOCK, NULL, 0, "operator", actor, reason, &o->inner);
+                r = movement_intend(l, inner, LOCK_ACTION_UNLOCK, NULL, 0, "operator", actor, reason,
+                                    &o->inner);
         if (r < 0)
                 return r;
         if (!o->door && !o->inner)
                 return LOCKER_E_WRONG_STATE;
         subject_place(l, slot, position, subject);
-        return locker_record(l, actor, reason, "operator.opened", subject, data_place(l, slot, position), NULL);
+        return locker_record(l, actor, reason, "operator.opened", subject, data_place(l, slot, position),
+                             NULL);
 }
 
-void locker_open_slot(Locker *l, int slot, unsigned position, const char *actor, const char *reason, LockerReply reply, void *userdata) {
+void locker_open_slot(Locker *l, int slot, unsigned position, const char *actor, const char *reason,
+                      LockerReply reply, void *userdata) {
         OperatorOpen *o = NULL;
         int r = check_place(l, slot, position, reason);
 
-        if (!r && !place_online(l, slot, position ? l->cabinet->slots[slot].first_position + (int)position - 1 : -1))
+        if (!r && !place_online(l, slot,
+                                position ? l->cabinet->slots[slot].first_position + (int)position - 1 : -1))
                 r = LOCKER_E_BOARD_OFFLINE;
         if (!r && !slot_is_clear(l, slot, NULL))
                 r = LOCKER_E_SLOT_BUSY;
@@ -112,7 +118,10 @@ void locker_open_slot(Locker *l, int slot, unsigned position, const char *actor,
                 r = o ? locker_begin(l) : -ENOMEM;
         }
         if (!r) {
-                *o = (OperatorOpen){.locker = l, .reply = reply, .userdata = userdata, .place = {.slot = slot, .position = position}};
+                *o = (OperatorOpen){.locker = l,
+                                    .reply = reply,
+                                    .userdata = userdata,
+                                    .place = {.slot = slot, .position = position}};
                 r = finish(l, intend_operator(o, slot, position, actor, reason));
                 if (r) {
                         movement_free(o->door);
@@ -121,11 +130,13 @@ void locker_open_slot(Locker *l, int slot, unsigned position, const char *actor,
         }
         if (r) {
                 free(o);
-                reply_refusal(reply, userdata, r, r == LOCKER_E_WRONG_STATE ? "The door is open already." : NULL);
+                reply_refusal(reply, userdata, r,
+                              r == LOCKER_E_WRONG_STATE ? "The door is open already." : NULL);
                 return;
         }
         log_message(LOG_NOTICE, LOCKERD_MESSAGE_OPERATOR_OPEN,
-                    (const char *const[]){"LOCKERD_SLOT", l->cabinet->slots[slot].label, "LOCKERD_ACTOR", actor, NULL},
+                    (const char *const[]){"LOCKERD_SLOT", l->cabinet->slots[slot].label, "LOCKERD_ACTOR",
+                                          actor, NULL},
                     "Slot %s is opened by %s: %s", l->cabinet->slots[slot].label, actor, reason);
         if (!o->door) {
                 open_inner(o);
@@ -137,7 +148,8 @@ void locker_open_slot(Locker *l, int slot, unsigned position, const char *actor,
 
 /* --- service --- */
 
-static int write_service(Locker *l, int slot, unsigned position, bool in_service, const char *actor, const char *reason) {
+static int write_service(Locker *l, int slot, unsigned position, bool in_service, const char *actor,
+                         const char *reason) {
         const Slot *k = &l->cabinet->slots[slot];
         Service service = in_service ? SERVICE_IN : SERVICE_DISABLED;
         char subject[SUBJECT_MAX];
@@ -150,11 +162,12 @@ static int write_service(Locker *l, int slot, unsigned position, bool in_service
         if (r < 0)
                 return r;
         subject_place(l, slot, position, subject);
-        return locker_record(l, actor, reason, in_service ? "slot.enabled" : "slot.disabled", subject, data_place(l, slot, position),
-                             NULL);
+        return locker_record(l, actor, reason, in_service ? "slot.enabled" : "slot.disabled", subject,
+                             data_place(l, slot, position), NULL);
 }
 
-int locker_set_service(Locker *l, int slot, unsigned position, bool in_service, const char *actor, const char *reason) {
+int locker_set_service(Locker *l, int slot, unsigned position, bool in_service, const char *actor,
+                       const char *reason) {
         int r = check_place(l, slot, position, reason);
 
         if (!r)
@@ -196,14 +209,15 @@ static int end_found_empty(Locker *l, ParcelRow *p) {
 
 static bool is_quarantined(Locker *l, const char *label, unsigned position) {
         ServiceRow row = {0};
-        bool quarantined = ledger_service_get(l->ledger, label, position, &row) >= 0 && row.service == SERVICE_QUARANTINED;
+        bool quarantined = ledger_service_get(l->ledger, label, position, &row) >= 0 &&
+                           row.service == SERVICE_QUARANTINED;
 
         service_row_done(&row);
         return quarantined;
 }
 
-static int write_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, const char *actor, const char *reason,
-                           uint64_t *ret_parcel) {
+static int write_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, const char *actor,
+                           const char *reason, uint64_t *ret_parcel) {
         const char *label = l->cabinet->slots[slot].label;
         _cleanup_parcel_ ParcelRow p = {0};
         char subject[SUBJECT_MAX];
@@ -241,7 +255,8 @@ static int write_reconcile(Locker *l, int slot, unsigned position, bool found_pa
                              NULL);
 }
 
-int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, const char *actor, const char *reason) {
+int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, const char *actor,
+                     const char *reason) {
         uint64_t parcel = 0;
         int r = check_place(l, slot, position, reason);
 
@@ -354,7 +369,8 @@ int locker_revoke_code(Locker *l, uint64_t parcel, const char *actor, const char
         return finish(l, r < 0 ? r : 0);
 }
 
-int locker_announce(Locker *l, const DepositRequest *q, bool reserve, const char *actor, uint64_t *ret_parcel) {
+int locker_announce(Locker *l, const DepositRequest *q, bool reserve, const char *actor,
+                    uint64_t *ret_parcel) {
         _cleanup_parcel_ ParcelRow p = {0};
         Now now = l->now();
         int position = -1, size = q->size ? cabinet_find_size(l->cabinet, q->size) : -1;

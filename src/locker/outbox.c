@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Weeks without a backend: when the outbox is fuller than allowed, its oldest routine is replaced by a line that says how much it was. */
+/* Weeks without a backend: when the outbox is fuller than allowed, its oldest routine is replaced by a line
+ * that says how much it was. */
 #include "locker/private.h"
 #include "base/log.h"
 
@@ -12,8 +13,8 @@ int locker_summarise_outbox(Locker *l, uint64_t after, uint64_t to) {
         r = ledger_outbox_summarise(l->ledger, after, to, &dropped);
         if (r >= 0 && dropped)
                 r = locker_record(l, NULL, "the outbox is full", "outbox.summarised", "cabinet",
-                                  json_pack("{s:I, s:I, s:I}", "after", (json_int_t)after, "to", (json_int_t)to, "events",
-                                            (json_int_t)dropped),
+                                  json_pack("{s:I, s:I, s:I}", "after", (json_int_t)after, "to",
+                                            (json_int_t)to, "events", (json_int_t)dropped),
                                   NULL);
         if (r < 0) {
                 locker_rollback(l);

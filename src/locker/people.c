@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Enrolment and revocation (C1, C6): who somebody is and what verifies them are stored apart; consent is recorded; revoking erases. */
+/* Enrolment and revocation (C1, C6): who somebody is and what verifies them are stored apart; consent is
+ * recorded; revoking erases. */
 #include "locker/private.h"
 
 #include <ctype.h>
@@ -48,7 +49,8 @@ void people_give_up(Locker *l) {
         while (l->enrolling) {
                 Enrolling *e = l->enrolling;
                 identity_cancel(e->job);
-                reply_refusal(e->reply, e->userdata, LOCKER_E_INTERNAL, "The cabinet is being shut down; nothing was stored.");
+                reply_refusal(e->reply, e->userdata, LOCKER_E_INTERNAL,
+                              "The cabinet is being shut down; nothing was stored.");
                 enrolling_free(e);
         }
 }
@@ -77,8 +79,9 @@ static int write_person(Enrolling *e, const uint8_t *data, size_t n) {
                 return r;
         snprintf(subject, sizeof(subject), "person:%llu", (unsigned long long)e->person.id);
         return locker_record(l, e->actor, NULL, "person.enrolled", subject,
-                             json_pack("{s:s, s:s, s:s*, s:b}", "kind", person_kind_to_string(e->person.kind), "number",
-                                       e->person.number, "name", name, "consent", e->person.consented != 0),
+                             json_pack("{s:s, s:s, s:s*, s:b}", "kind", person_kind_to_string(e->person.kind),
+                                       "number", e->person.number, "name", name, "consent",
+                                       e->person.consented != 0),
                              NULL);
 }
 
@@ -107,7 +110,8 @@ static void hashed(void *userdata, IdentityResult result, const uint8_t *data, s
         Enrolling *e = userdata;
 
         if (result != IDENTITY_ENROLLED) {
-                reply_refusal(e->reply, e->userdata, LOCKER_E_INTERNAL, "The secret could not be processed; please try again.");
+                reply_refusal(e->reply, e->userdata, LOCKER_E_INTERNAL,
+                              "The secret could not be processed; please try again.");
                 enrolling_free(e);
                 return;
         }
@@ -147,14 +151,16 @@ static int check_recipient(Locker *l, const Enrolment *e, const char **ret_detai
                 *ret_detail = "consent: must be true to store a credential";
                 return LOCKER_E_INVALID_ARGUMENT;
         }
-        return e->password && (strlen(e->password) < l->settings->min_password_length || too_simple(e->password))
+        return e->password && (strlen(e->password) < l->settings->min_password_length ||
+                               too_simple(e->password))
                        ? LOCKER_E_WEAK_SECRET
                        : 0;
 }
 
 static int already_enrolled(Locker *l, const Enrolment *e, bool courier) {
         _cleanup_person_ PersonRow p = {0};
-        int r = courier ? ledger_person_by_number(l->ledger, e->number, &p) : ledger_person_by_phone(l->ledger, e->phone, &p);
+        int r = courier ? ledger_person_by_number(l->ledger, e->number, &p)
+                        : ledger_person_by_phone(l->ledger, e->phone, &p);
 
         return r >= 0 ? LOCKER_E_ALREADY_ENROLLED : r == -ENOENT ? 0 : r;
 }

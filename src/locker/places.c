@@ -66,7 +66,8 @@ static int gather_place(void *userdata, const PlaceRow *p) {
         int slot = locker_find_slot(g->locker, p->slot);
 
         /* A parcel in a slot that the cabinet no longer has takes nothing away from the others. */
-        if (slot < 0 || p->position < 1 || p->position > (unsigned)g->locker->cabinet->slots[slot].n_positions)
+        if (slot < 0 || p->position < 1 ||
+            p->position > (unsigned)g->locker->cabinet->slots[slot].n_positions)
                 return 0;
         g->facts[g->locker->cabinet->slots[slot].first_position + (int)p->position - 1].taken = true;
         g->load[slot]++;
@@ -98,7 +99,8 @@ static void gather_sensors(Locker *l, const Session *own, int position, Position
 
         /* What a session keeps for reopening is not kept from itself. */
         f->held = (l->holder[p->slot] && l->holder[p->slot] != own) || !locker_slot_shut(l, p->slot);
-        f->board_online = usable(l, door->board) && (p->lock < 0 || usable(l, l->cabinet->locks[p->lock].board));
+        f->board_online =
+                usable(l, door->board) && (p->lock < 0 || usable(l, l->cabinet->locks[p->lock].board));
         f->inner_unlocked = !lock_is_shut(l, p->lock);
         f->has_presence = p->presence.board >= 0;
         f->occupied = position_occupied(l, position);
@@ -128,7 +130,8 @@ static int gather_facts(Locker *l, const Session *own, PositionFacts **ret) {
         return 0;
 }
 
-Refusal locker_choose_position(Locker *l, const Session *own, const FitRequest *fit, const uint8_t *tried, int *ret_position) {
+Refusal locker_choose_position(Locker *l, const Session *own, const FitRequest *fit, const uint8_t *tried,
+                               int *ret_position) {
         _cleanup_free_ PositionFacts *facts = NULL;
 
         if (gather_facts(l, own, &facts) < 0)
@@ -169,7 +172,9 @@ int locker_free_kinds(Locker *l, FreeKind **ret, size_t *ret_n) {
                                  kinds[k].accessible != s->accessible))
                         k++;
                 if (k == n)
-                        kinds[n++] = (FreeKind){.ordinal = ordinal, .temperature = s->temperature, .accessible = s->accessible};
+                        kinds[n++] = (FreeKind){.ordinal = ordinal,
+                                                .temperature = s->temperature,
+                                                .accessible = s->accessible};
                 kinds[k].free += fit_is_free(&facts[i]);
         }
         *ret = steal_ptr(kinds);
@@ -181,9 +186,11 @@ int locker_quarantine(Locker *l, int position, const char *actor, const char *wh
         const Position *p = &l->cabinet->positions[position];
         char subject[SUBJECT_MAX];
 
-        int r = ledger_service_set(l->ledger, l->cabinet->slots[p->slot].label, p->number, SERVICE_QUARANTINED, why);
+        int r = ledger_service_set(l->ledger, l->cabinet->slots[p->slot].label, p->number,
+                                   SERVICE_QUARANTINED, why);
         if (r < 0)
                 return r;
         subject_place(l, p->slot, p->number, subject);
-        return locker_record(l, actor, why, "slot.quarantined", subject, data_place(l, p->slot, p->number), NULL);
+        return locker_record(l, actor, why, "slot.quarantined", subject, data_place(l, p->slot, p->number),
+                             NULL);
 }

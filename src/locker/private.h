@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the use cases share among themselves: the state of the running cabinet that is not in the ledger (doors as the sensors tell,
- * sessions, movements under way), and the steps every use case is made of. */
+/* What the use cases share among themselves: the state of the running cabinet that is not in the ledger
+ * (doors as the sensors tell, sessions, movements under way), and the steps every use case is made of. */
 #pragma once
 
 #include "base/text.h"
@@ -26,8 +26,8 @@ struct Movement {
         LockAction action;
         uint64_t expires;
         bool urgent, started;
-        bool pulsed; /* a command of it has reached the board, or may have */
-        bool insist; /* pulse even though the sensors say open: the person says it is stuck */
+        bool pulsed;           /* a command of it has reached the board, or may have */
+        bool insist;           /* pulse even though the sensors say open: the person says it is stuck */
         uint64_t secure_until; /* secure: by then the latch must be home; boot µs */
         MovementDone done;
         void *userdata;
@@ -36,8 +36,15 @@ struct Movement {
 typedef enum Step { STEP_NONE, STEP_DEPOSIT, STEP_COLLECT, STEP_TAKE_BACK } Step;
 typedef enum Choice { CHOICE_NONE, CHOICE_ACCEPT, CHOICE_REJECT, CHOICE_CANCEL } Choice;
 
-/* What has been said to the person while the doors are shut and the step is not settled, so that it is said once. */
-typedef enum Waiting { WAITING_NO, WAITING_FOR_LID, WAITING_FOR_ITEM, WAITING_FOR_CHOICE, WAITING_FOR_SECURE } Waiting;
+/* What has been said to the person while the doors are shut and the step is not settled, so that it is said
+ * once. */
+typedef enum Waiting {
+        WAITING_NO,
+        WAITING_FOR_LID,
+        WAITING_FOR_ITEM,
+        WAITING_FOR_CHOICE,
+        WAITING_FOR_SECURE
+} Waiting;
 
 struct Session {
         Session *next;
@@ -104,14 +111,14 @@ struct Locker {
                 void *userdata;
         } listeners[LISTENERS_MAX];
 
-        Door *doors;          /* [n_locks] */
-        Movement **moving;    /* [n_locks] */
-        uint64_t *safety_at;  /* [n_slots]: next safety pulse while the input is active; USEC_INFINITY */
-        Session **holder;     /* [n_slots]: whose open slot it is */
-        int *slots_by_label;  /* indices, sorted by label */
-        BoardHealth *boards;  /* [n_boards] */
+        Door *doors;         /* [n_locks] */
+        Movement **moving;   /* [n_locks] */
+        uint64_t *safety_at; /* [n_slots]: next safety pulse while the input is active; USEC_INFINITY */
+        Session **holder;    /* [n_slots]: whose open slot it is */
+        int *slots_by_label; /* indices, sorted by label */
+        BoardHealth *boards; /* [n_boards] */
         char (*board_sentences)[160];
-        bool *lines;          /* [n_lines] working */
+        bool *lines; /* [n_lines] working */
         char (*line_sentences)[160];
         Session *sessions;
         Enrolling *enrolling; /* waiting for their secrets to be hashed */
@@ -127,7 +134,8 @@ struct Locker {
                 ReminderRules rules;
                 uint64_t at;  /* boot µs: look for what is due */
                 int64_t kept; /* the believed time that the ledger knows */
-                int64_t owed; /* by how much the clock was put right, as long as the ledger does not know it */
+                int64_t owed; /* by how much the clock was put right, as long as the ledger does not know it
+                               */
                 bool follow;  /* … and that it was */
         } reminders;
 
@@ -137,9 +145,9 @@ struct Locker {
         char backend_sentence[160];
         uint64_t clock_at;
         bool clock_known, clock_synced; /* what was last said of the wall clock */
-        bool storage_low;    /* no deposits */
-        bool ledger_failing; /* the last write failed */
-        int64_t wall_floor;  /* latest time the ledger has seen */
+        bool storage_low;               /* no deposits */
+        bool ledger_failing;            /* the last write failed */
+        int64_t wall_floor;             /* latest time the ledger has seen */
 };
 
 /* --- transactions and records (record.c) --- */
@@ -148,38 +156,43 @@ int locker_begin(Locker *l);
 int locker_commit(Locker *l);
 void locker_rollback(Locker *l);
 /* Steals `data`. actor NULL: "lockerd". */
-int locker_record(Locker *l, const char *actor, const char *reason, const char *type, const char *subject, json_t *data,
-                  const char *secret);
+int locker_record(Locker *l, const char *actor, const char *reason, const char *type, const char *subject,
+                  json_t *data, const char *secret);
 /* "slot:12" or "slot:P1/3" (number 0: the door). */
 void subject_place(const Locker *l, int slot, unsigned number, char ret[SUBJECT_MAX]);
 json_t *data_place(const Locker *l, int slot, unsigned number);
 json_t *data_parcel(const ParcelRow *p);
-int locker_record_parcel(Locker *l, const char *actor, const char *reason, const ParcelRow *p, const char *secret);
+int locker_record_parcel(Locker *l, const char *actor, const char *reason, const ParcelRow *p,
+                         const char *secret);
 int64_t locker_wall(const Locker *l, const Now *now);
 
 /* --- telling the doors (notify.c) --- */
 void notify_slot(Locker *l, int slot);
 void notify_parcel(Locker *l, uint64_t id);
 void notify_session(Locker *l, Session *s);
-void notify_prompt(Locker *l, Session *s, int slot, unsigned position, const char *what, const char *sentence);
+void notify_prompt(Locker *l, Session *s, int slot, unsigned position, const char *what,
+                   const char *sentence);
 void notify_health(Locker *l);
 void notify_event(Locker *l, const EventRow *event);
 
 /* --- places (places.c) --- */
 int locker_find_slot(const Locker *l, const char *label);
-int parcel_place(const Locker *l, const ParcelRow *p, int *ret_slot, int *ret_position); /* -ENOENT: not in this cabinet */
+int parcel_place(const Locker *l, const ParcelRow *p, int *ret_slot,
+                 int *ret_position); /* -ENOENT: not in this cabinet */
 bool locker_slot_shut(const Locker *l, int slot);
 bool lock_is_shut(const Locker *l, int lock);
 bool place_online(const Locker *l, int slot, int position); /* position < 0: the door alone matters */
-Refusal locker_choose_position(Locker *l, const Session *own, const FitRequest *fit, const uint8_t *tried, int *ret_position);
+Refusal locker_choose_position(Locker *l, const Session *own, const FitRequest *fit, const uint8_t *tried,
+                               int *ret_position);
 int locker_quarantine(Locker *l, int position, const char *actor, const char *why);
 Tri position_occupied(const Locker *l, int position);
 
 /* --- movements (movements.c) --- */
 /* Writes the intent; inside a transaction. */
-int movement_intend(Locker *l, int lock, LockAction action, Session *s, uint64_t parcel, const char *why, const char *actor,
-                    const char *reason, Movement **ret);
-/* After the commit: gives the command. `done` gets 0, a Refusal or LOCKER_E_OUTCOME_UNKNOWN, never from inside. */
+int movement_intend(Locker *l, int lock, LockAction action, Session *s, uint64_t parcel, const char *why,
+                    const char *actor, const char *reason, Movement **ret);
+/* After the commit: gives the command. `done` gets 0, a Refusal or LOCKER_E_OUTCOME_UNKNOWN, never from
+ * inside. */
 int movement_start(Movement *m, MovementDone done, void *userdata);
 void movement_withdraw(Movement *m); /* an intent that is not needed any more: settles it */
 Movement *movement_free(Movement *m);
@@ -203,8 +216,9 @@ void opening_go(Session *s, void (*opened)(Session *s, int result));
 void opening_drop(Session *s);
 
 /* --- sessions (sessions.c) --- */
-int session_expect(Session *s, Act act);          /* refusal unless idle and what was proved allows it (core/access.h) */
-int session_touch(Session *s);                    /* refusal when ended or a request is under way */
+int session_expect(Session *s,
+                   Act act);   /* refusal unless idle and what was proved allows it (core/access.h) */
+int session_touch(Session *s); /* refusal when ended or a request is under way */
 void session_answer(Session *s, int result, const char *detail);
 void reply_refusal(LockerReply reply, void *userdata, int result, const char *detail);
 void session_set_state(Session *s, SessionState state);
@@ -213,7 +227,7 @@ void session_take_slot(Session *s, int slot, int position);
 void session_drop_slot(Session *s); /* the place at hand is no longer this session's, as soon as it is shut */
 bool slot_is_clear(Locker *l, int slot, const Session *s);
 void session_settled(Session *s, const char *what, const char *sentence);
-void session_shut(Session *s);  /* doors changed: settle what can be settled (settle.c) */
+void session_shut(Session *s); /* doors changed: settle what can be settled (settle.c) */
 void session_answer_timeout(Session *s);
 void session_unlink(Session *s);
 void sessions_tick(Locker *l, const Now *now);
@@ -222,21 +236,25 @@ int take_back_next(Session *s);
 void slot_released(Locker *l, int slot); /* tells the listener */
 
 /* --- lockouts (lockouts.c) --- */
-int lockout_check(Locker *l, const char *subject, char detail[LOCKER_DETAIL_MAX]); /* 0 or LOCKER_E_LOCKED_OUT */
+int lockout_check(Locker *l, const char *subject,
+                  char detail[LOCKER_DETAIL_MAX]); /* 0 or LOCKER_E_LOCKED_OUT */
 /* Counts a wrong entry for each subject, in one transaction; detail says what is left. */
-int lockout_wrong(Locker *l, const char *actor, const char *type, const char *const *subjects, size_t n, char detail[LOCKER_DETAIL_MAX]);
+int lockout_wrong(Locker *l, const char *actor, const char *type, const char *const *subjects, size_t n,
+                  char detail[LOCKER_DETAIL_MAX]);
 int lockout_right(Locker *l, const char *subject); /* inside a transaction */
 void lockouts_tick(Locker *l, const Now *now);
 int lockouts_adopt(Locker *l);
 
 /* --- codes (codes.c) --- */
-int code_issue(Locker *l, ParcelRow *p, const char *actor, const char *reason, char ret_code[CODE_LENGTH + 1]); /* in a transaction */
+int code_issue(Locker *l, ParcelRow *p, const char *actor, const char *reason,
+               char ret_code[CODE_LENGTH + 1]); /* in a transaction */
 
 /* --- reminders and recall (reminders.c) --- */
 int reminders_begin(Locker *l);
 void reminders_tick(Locker *l, const Now *now);
 uint64_t reminders_next_deadline(const Locker *l);
-int reminders_moved(Locker *l, const ParcelRow *p); /* in the transaction in which a parcel becomes stored or collected */
+int reminders_moved(
+        Locker *l, const ParcelRow *p); /* in the transaction in which a parcel becomes stored or collected */
 
 /* --- after a restart (recover.c) --- */
 int locker_recover_begin(Locker *l);

@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* The head of the audit chain goes to the journal every so many events: a second place that a thief of the ledger lacks. */
+/* The head of the audit chain goes to the journal every so many events: a second place that a thief of the
+ * ledger lacks. */
 #define AUDIT_HEAD_EVERY 256
 
 static void pending_clear(Locker *l) {
@@ -50,8 +51,8 @@ static void log_audit_head(Locker *l) {
 
         if (ledger_audit_head(l->ledger, head) < 0)
                 return;
-        log_message(LOG_NOTICE, LOCKERD_MESSAGE_AUDIT_HEAD, (const char *const[]){"LOCKERD_AUDIT_HEAD", head, NULL},
-                    "Audit chain head %s", head);
+        log_message(LOG_NOTICE, LOCKERD_MESSAGE_AUDIT_HEAD,
+                    (const char *const[]){"LOCKERD_AUDIT_HEAD", head, NULL}, "Audit chain head %s", head);
 }
 
 int locker_commit(Locker *l) {
@@ -94,12 +95,13 @@ void locker_rollback(Locker *l) {
 }
 
 int64_t locker_wall(const Locker *l, const Now *now) {
-        /* A clock that lost its battery starts in the past: until it is synchronised, time does not run backwards here. */
+        /* A clock that lost its battery starts in the past: until it is synchronised, time does not run
+         * backwards here. */
         return !now->synced && now->wall_usec < l->wall_floor ? l->wall_floor : now->wall_usec;
 }
 
-int locker_record(Locker *l, const char *actor, const char *reason, const char *type, const char *subject, json_t *data,
-                  const char *secret) {
+int locker_record(Locker *l, const char *actor, const char *reason, const char *type, const char *subject,
+                  json_t *data, const char *secret) {
         _cleanup_free_ char *json = data ? json_dumps(data, JSON_COMPACT | JSON_SORT_KEYS) : strdup("{}");
         Now now = l->now();
         EventRow row;
@@ -123,7 +125,8 @@ int locker_record(Locker *l, const char *actor, const char *reason, const char *
                 return -ENOMEM;
         l->pending = grown;
         PendingEvent *p = &l->pending[l->n_pending];
-        *p = (PendingEvent){.row = row, .type = strdup(type), .subject = strdup(subject), .data = strdup(json)};
+        *p = (PendingEvent){
+                .row = row, .type = strdup(type), .subject = strdup(subject), .data = strdup(json)};
         l->n_pending++;
         if (!p->type || !p->subject || !p->data)
                 return -ENOMEM;
@@ -148,13 +151,14 @@ json_t *data_parcel(const ParcelRow *p) {
         _cleanup_free_ char *name = p->recipient ? mask_name(p->recipient) : NULL;
         _cleanup_free_ char *phone = p->phone ? mask_phone(p->phone) : NULL;
 
-        return json_pack("{s:I, s:s, s:s, s:i, s:s, s:s*, s:s*, s:s*, s:s, s:I}", "parcel", (json_int_t)p->id, "state",
-                         parcel_state_to_string(p->state), "slot", p->slot, "position", (int)p->position, "size", p->size,
-                         "waybill", p->waybill, "recipient", name, "phone", phone, "courier", p->courier_number, "expires",
-                         (json_int_t)p->expires);
+        return json_pack("{s:I, s:s, s:s, s:i, s:s, s:s*, s:s*, s:s*, s:s, s:I}", "parcel", (json_int_t)p->id,
+                         "state", parcel_state_to_string(p->state), "slot", p->slot, "position",
+                         (int)p->position, "size", p->size, "waybill", p->waybill, "recipient", name, "phone",
+                         phone, "courier", p->courier_number, "expires", (json_int_t)p->expires);
 }
 
-int locker_record_parcel(Locker *l, const char *actor, const char *reason, const ParcelRow *p, const char *secret) {
+int locker_record_parcel(Locker *l, const char *actor, const char *reason, const ParcelRow *p,
+                         const char *secret) {
         char type[64], subject[SUBJECT_MAX];
 
         snprintf(type, sizeof(type), "parcel.%s", parcel_state_to_string(p->state));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* After a restart: what a former run left between intent and outcome is held against the sensors. What they settle is settled; the rest is
- * `unknown` and `unverified`, for an operator, never guessed. */
+/* After a restart: what a former run left between intent and outcome is held against the sensors. What they
+ * settle is settled; the rest is `unknown` and `unverified`, for an operator, never guessed. */
 #include "locker/private.h"
 #include "base/log.h"
 #include "base/message-ids.h"
@@ -53,15 +53,20 @@ static int settle_movements(Locker *l) {
 
                 if (slot >= 0 && all.rows[i].position <= (unsigned)l->cabinet->slots[slot].n_positions) {
                         const Slot *k = &l->cabinet->slots[slot];
-                        lock = all.rows[i].position ? l->cabinet->positions[k->first_position + (int)all.rows[i].position - 1].lock
+                        lock = all.rows[i].position ? l->cabinet
+                                                              ->positions[k->first_position +
+                                                                          (int)all.rows[i].position - 1]
+                                                              .lock
                                                     : k->lock;
                         subject_place(l, slot, all.rows[i].position, subject);
                 }
-                if (lock >= 0 && (l->doors[lock].state == DOOR_OPEN || l->doors[lock].state == DOOR_LEFT_OPEN))
+                if (lock >= 0 &&
+                    (l->doors[lock].state == DOOR_OPEN || l->doors[lock].state == DOOR_LEFT_OPEN))
                         outcome = "released";
                 r = ledger_movement_settle(l->ledger, all.rows[i].id, outcome, &now);
                 if (r >= 0 && lock >= 0)
-                        r = locker_record(l, NULL, "interrupted by a restart", streq(outcome, "unknown") ? "door.unknown" : "door.released",
+                        r = locker_record(l, NULL, "interrupted by a restart",
+                                          streq(outcome, "unknown") ? "door.unknown" : "door.released",
                                           subject, data_place(l, slot, all.rows[i].position), NULL);
         }
         free(all.rows);
@@ -99,9 +104,10 @@ static int write_judgement(Locker *l, ParcelRow *p, ParcelState state, const cha
         if (r >= 0)
                 r = locker_record_parcel(l, NULL, why, p, NULL);
         if (r >= 0 && state == PARCEL_UNVERIFIED)
-                log_message(LOG_WARNING, LOCKERD_MESSAGE_UNVERIFIED, (const char *const[]){"LOCKERD_SLOT", p->slot, NULL},
-                            "Parcel %llu in slot %s position %u is unverified (%s): look and reconcile", (unsigned long long)p->id,
-                            p->slot, p->position, why);
+                log_message(LOG_WARNING, LOCKERD_MESSAGE_UNVERIFIED,
+                            (const char *const[]){"LOCKERD_SLOT", p->slot, NULL},
+                            "Parcel %llu in slot %s position %u is unverified (%s): look and reconcile",
+                            (unsigned long long)p->id, p->slot, p->position, why);
         return r;
 }
 
@@ -148,7 +154,8 @@ void settle_orphans(Locker *l, int slot) {
 
         if (!l->recovered)
                 return; /* the sensors have not all spoken yet */
-        int r = slot >= 0 ? ledger_parcel_each_in_slot(l->ledger, l->cabinet->slots[slot].label, collect_orphan, &all)
+        int r = slot >= 0 ? ledger_parcel_each_in_slot(l->ledger, l->cabinet->slots[slot].label,
+                                                       collect_orphan, &all)
                           : ledger_parcel_each(l->ledger, collect_orphan, &all);
         for (size_t i = 0; r >= 0 && i < all.n; i++)
                 r = settle_orphan(l, all.rows[i].id, slot);
@@ -165,8 +172,9 @@ int locker_recover_begin(Locker *l) {
         return r < 0 ? r : lockouts_adopt(l);
 }
 
-/* Not when the boards are found, but when all have told what their inputs say. A board that is offline may be so only for now: after a
- * crash the line is still held by the worker of the former run, which ends its pulse. */
+/* Not when the boards are found, but when all have told what their inputs say. A board that is offline may be
+ * so only for now: after a crash the line is still held by the worker of the former run, which ends its
+ * pulse. */
 static bool sensors_spoke(const Locker *l) {
         const Cabinet *c = l->cabinet;
 
@@ -174,7 +182,8 @@ static bool sensors_spoke(const Locker *l) {
                 if (!locker_board_online(l, i))
                         return false;
         for (int i = 0; i < c->n_locks; i++)
-                if ((c->locks[i].contact.board >= 0 || c->locks[i].latch.board >= 0) && l->doors[i].state == DOOR_UNKNOWN)
+                if ((c->locks[i].contact.board >= 0 || c->locks[i].latch.board >= 0) &&
+                    l->doors[i].state == DOOR_UNKNOWN)
                         return false;
         for (int i = 0; i < c->n_positions; i++)
                 if (c->positions[i].presence.board >= 0 && position_occupied(l, i) == TRI_UNKNOWN)
@@ -204,8 +213,8 @@ void locker_recover(Locker *l) {
         settle_orphans(l, -1);
 }
 
-/* Somebody could reach in without having shown who they are: what lies behind this very lock is unverified, unless a sensor
- * says that it is still there. */
+/* Somebody could reach in without having shown who they are: what lies behind this very lock is unverified,
+ * unless a sensor says that it is still there. */
 typedef struct Exposed {
         Locker *locker;
         int lock;
@@ -218,7 +227,8 @@ static int collect_exposed(void *userdata, const ParcelRow *p) {
         const Cabinet *c = e->locker->cabinet;
         int slot, position;
 
-        if (parcel_place(e->locker, p, &slot, &position) < 0 || p->state != PARCEL_STORED || e->n == ARRAY_SIZE(e->ids))
+        if (parcel_place(e->locker, p, &slot, &position) < 0 || p->state != PARCEL_STORED ||
+            e->n == ARRAY_SIZE(e->ids))
                 return 0;
         int guard = c->positions[position].lock >= 0 ? c->positions[position].lock : c->slots[slot].lock;
         if (guard == e->lock && position_occupied(e->locker, position) != TRI_YES)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sessions: who is at the terminal, what they are at, and which slot is theirs until its door is shut (A6). */
+/* Sessions: who is at the terminal, what they are at, and which slot is theirs until its door is shut (A6).
+ */
 #include "locker/private.h"
 #include "base/log.h"
 
@@ -14,8 +15,9 @@ const char *session_kind_to_string(SessionKind k) {
 
 const char *session_state_to_string(SessionState s) {
         static const char *const names[] = {
-                [SESSION_NEW] = "new",   [SESSION_AUTHENTICATED] = "authenticated", [SESSION_OPENING] = "opening",
-                [SESSION_OPEN] = "open", [SESSION_CLOSING] = "closing",             [SESSION_ENDED] = "ended",
+                [SESSION_NEW] = "new",         [SESSION_AUTHENTICATED] = "authenticated",
+                [SESSION_OPENING] = "opening", [SESSION_OPEN] = "open",
+                [SESSION_CLOSING] = "closing", [SESSION_ENDED] = "ended",
         };
         return names[s];
 }
@@ -43,7 +45,9 @@ void *session_userdata(const Session *s) {
 Placement session_place(const Session *s) {
         if (s->slot < 0)
                 return (Placement){.slot = -1, .parcel = s->parcel};
-        return (Placement){.slot = s->slot, .position = s->locker->cabinet->positions[s->position].number, .parcel = s->parcel};
+        return (Placement){.slot = s->slot,
+                           .position = s->locker->cabinet->positions[s->position].number,
+                           .parcel = s->parcel};
 }
 
 Session *locker_session(Locker *l, uint64_t id) {
@@ -184,13 +188,14 @@ void session_drop_slot(Session *s) {
 
         s->slot = s->position = -1;
         s->grace_until = USEC_INFINITY;
-        /* An open door stays this session's until it is shut, even when the session has turned to another slot. */
+        /* An open door stays this session's until it is shut, even when the session has turned to another
+         * slot. */
         if (slot >= 0 && s->locker->holder[slot] == s && locker_slot_shut(s->locker, slot))
                 slot_released(s->locker, slot);
 }
 
-/* May `s` (NULL: an operator) open this slot now? A place that is only kept for reopening, shut and settled, gives way to somebody who has a
- * parcel there; an open one never does (A6). */
+/* May `s` (NULL: an operator) open this slot now? A place that is only kept for reopening, shut and settled,
+ * gives way to somebody who has a parcel there; an open one never does (A6). */
 bool slot_is_clear(Locker *l, int slot, const Session *s) {
         Session *holder = l->holder[slot];
 
@@ -292,10 +297,12 @@ void session_settled(Session *s, const char *what, const char *sentence) {
 }
 
 static bool idles(const Session *s) {
-        return !s->gone && (s->step == STEP_NONE || s->settled) && !s->opened && !s->job && s->state != SESSION_OPEN;
+        return !s->gone && (s->step == STEP_NONE || s->settled) && !s->opened && !s->job &&
+               s->state != SESSION_OPEN;
 }
 
-/* Only the beginning of a reopening must lie within the grace time: the door on its way is somebody's (A6). */
+/* Only the beginning of a reopening must lie within the grace time: the door on its way is somebody's (A6).
+ */
 static bool keeps_for_grace(const Session *s) {
         return s->settled && !s->reopened && !s->opened;
 }
@@ -346,7 +353,8 @@ static int collect_own(void *userdata, const ParcelRow *p) {
         const Session *s = f->session;
         bool mine = s->kind == SESSION_RECIPIENT
                             ? parcel_is_collectable(p->state)
-                            : p->state == PARCEL_REJECTED || p->state == PARCEL_RECALLED || locker_expired(s->locker, p);
+                            : p->state == PARCEL_REJECTED || p->state == PARCEL_RECALLED ||
+                                      locker_expired(s->locker, p);
 
         if (!mine)
                 return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A slot's door has been shut (or a sensor inside has changed): what was the person's step, and what came of it? Sensors decide where there
- * are any; where they contradict the person, the person is told and asked; where nobody answers, the parcel is unverified. */
+/* A slot's door has been shut (or a sensor inside has changed): what was the person's step, and what came of
+ * it? Sensors decide where there are any; where they contradict the person, the person is told and asked;
+ * where nobody answers, the parcel is unverified. */
 #include "locker/private.h"
 #include "base/log.h"
 #include "base/message-ids.h"
@@ -17,8 +18,10 @@ static void wait_for(Session *s, Waiting waiting, const char *what, const char *
         if (s->waiting == waiting)
                 return;
         s->waiting = waiting;
-        /* Nobody is there any more to choose; but a sensor on another line may still say what was before the door was shut. */
-        s->answer_at = now.boot_usec + (s->gone && waiting == WAITING_FOR_CHOICE ? SENSORS_LAG_USEC : l->settings->answer_usec);
+        /* Nobody is there any more to choose; but a sensor on another line may still say what was before the
+         * door was shut. */
+        s->answer_at = now.boot_usec + (s->gone && waiting == WAITING_FOR_CHOICE ? SENSORS_LAG_USEC
+                                                                                 : l->settings->answer_usec);
         session_set_state(s, SESSION_CLOSING);
         session_prompt(s, what, sentence);
 }
@@ -49,9 +52,10 @@ static int write_end(Session *s, ParcelState state) {
         if (r >= 0)
                 r = reminders_moved(l, &p);
         if (r >= 0 && state == PARCEL_UNVERIFIED)
-                log_message(LOG_WARNING, LOCKERD_MESSAGE_UNVERIFIED, (const char *const[]){"LOCKERD_SLOT", p.slot, NULL},
-                            "Parcel %llu in slot %s position %u is unverified: look and reconcile", (unsigned long long)p.id, p.slot,
-                            p.position);
+                log_message(LOG_WARNING, LOCKERD_MESSAGE_UNVERIFIED,
+                            (const char *const[]){"LOCKERD_SLOT", p.slot, NULL},
+                            "Parcel %llu in slot %s position %u is unverified: look and reconcile",
+                            (unsigned long long)p.id, p.slot, p.position);
         return r;
 }
 
@@ -68,8 +72,8 @@ static bool end_parcel(Session *s, ParcelState state) {
                         r = locker_commit(l);
         }
         if (r < 0) {
-                log_error_errno(r, "Cannot record that parcel %llu is %s; trying again", (unsigned long long)s->parcel,
-                                parcel_state_to_string(state));
+                log_error_errno(r, "Cannot record that parcel %llu is %s; trying again",
+                                (unsigned long long)s->parcel, parcel_state_to_string(state));
                 s->retry_at = l->now().boot_usec + RETRY_USEC;
                 return false;
         }
@@ -94,7 +98,8 @@ static void end_step(Session *s, ParcelState state) {
         for (size_t i = 0; i < ARRAY_SIZE(words); i++)
                 if (words[i].state == state)
                         session_settled(s, words[i].what, words[i].sentence);
-        /* What was given back stays locked in until a courier comes: no reopening, the ledger would not know of it. */
+        /* What was given back stays locked in until a courier comes: no reopening, the ledger would not know
+         * of it. */
         if (state == PARCEL_REJECTED)
                 session_drop_slot(s);
 }
@@ -105,7 +110,8 @@ static void secured(Movement *m, int result) {
         s->inner = NULL;
         s->waiting = WAITING_NO;
         if (result)
-                wait_for(s, WAITING_FOR_LID, "close-lid", "The position inside did not lock. Please open again and close its lid.");
+                wait_for(s, WAITING_FOR_LID, "close-lid",
+                         "The position inside did not lock. Please open again and close its lid.");
         else
                 session_shut(s);
 }
@@ -121,7 +127,8 @@ static bool secure_lid(Session *s, int lock) {
                 return false;
         if (locker_begin(l) < 0)
                 return false;
-        int r = movement_intend(l, lock, LOCK_ACTION_SECURE, s, s->parcel, "secure", s->actor, NULL, &s->inner);
+        int r = movement_intend(l, lock, LOCK_ACTION_SECURE, s, s->parcel, "secure", s->actor, NULL,
+                                &s->inner);
         if (r < 0) {
                 locker_rollback(l);
                 return false;
@@ -152,7 +159,8 @@ static Lid settle_lid(Session *s, bool final) {
                 return LID_WAITING;
         if (final)
                 return LID_GIVEN_UP;
-        wait_for(s, WAITING_FOR_LID, "close-lid", "The lid inside is not locked. Please open the door again and close the lid.");
+        wait_for(s, WAITING_FOR_LID, "close-lid",
+                 "The lid inside is not locked. Please open the door again and close the lid.");
         return LID_WAITING;
 }
 
@@ -170,12 +178,14 @@ static void settle_deposit(Session *s, bool final) {
                 else if (final)
                         end_step(s, PARCEL_UNVERIFIED);
                 else
-                        wait_for(s, WAITING_FOR_ITEM, "still-inside", "Something is still inside. Please open again and take it out.");
+                        wait_for(s, WAITING_FOR_ITEM, "still-inside",
+                                 "Something is still inside. Please open again and take it out.");
         } else if (occupied == TRI_NO) {
                 if (final)
                         end_step(s, PARCEL_CANCELLED);
                 else
-                        wait_for(s, WAITING_FOR_ITEM, "put-in", "The position is still empty. Please open again and put the item in.");
+                        wait_for(s, WAITING_FOR_ITEM, "put-in",
+                                 "The position is still empty. Please open again and put the item in.");
         } else {
                 end_step(s, PARCEL_STORED);
         }
@@ -187,7 +197,8 @@ static void settle_accept(Session *s, bool final) {
         else if (final)
                 end_step(s, PARCEL_UNVERIFIED);
         else
-                wait_for(s, WAITING_FOR_ITEM, "still-inside", "The item is still inside. Please open again and take it out.");
+                wait_for(s, WAITING_FOR_ITEM, "still-inside",
+                         "The item is still inside. Please open again and take it out.");
 }
 
 static void settle_reject(Session *s, bool final) {
@@ -200,7 +211,8 @@ static void settle_reject(Session *s, bool final) {
         else if (final)
                 end_step(s, PARCEL_UNVERIFIED);
         else
-                wait_for(s, WAITING_FOR_ITEM, "put-back", "The position is empty. Please open again and put the item back.");
+                wait_for(s, WAITING_FOR_ITEM, "put-back",
+                         "The position is empty. Please open again and put the item back.");
 }
 
 static void settle_unanswered(Session *s, bool final) {
@@ -211,8 +223,9 @@ static void settle_unanswered(Session *s, bool final) {
                 return;
         }
         if (occupied == TRI_YES)
-                end_step(s, lock_is_shut(s->locker, s->locker->cabinet->positions[s->position].lock) ? PARCEL_STORED
-                                                                                                     : PARCEL_UNVERIFIED);
+                end_step(s, lock_is_shut(s->locker, s->locker->cabinet->positions[s->position].lock)
+                                    ? PARCEL_STORED
+                                    : PARCEL_UNVERIFIED);
         else if (occupied == TRI_NO || s->locker->settings->unanswered_is_collected)
                 end_step(s, PARCEL_COLLECTED);
         else
@@ -243,7 +256,8 @@ static void settle_take_back(Session *s, bool final) {
         bool left_inside = position_occupied(s->locker, s->position) == TRI_YES;
 
         if (left_inside && !final) {
-                wait_for(s, WAITING_FOR_ITEM, "still-inside", "The item is still inside. Please open again and take it out.");
+                wait_for(s, WAITING_FOR_ITEM, "still-inside",
+                         "The item is still inside. Please open again and take it out.");
                 return;
         }
         if (!left_inside && !end_parcel(s, PARCEL_RETURNED))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When the disk fills up: first deposits stop, so that what is left is for collecting; and a reserve file, kept next to the ledger for this
- * hour, is given up so that collections can still be recorded. */
+/* When the disk fills up: first deposits stop, so that what is left is for collecting; and a reserve file,
+ * kept next to the ledger for this hour, is given up so that collections can still be recorded. */
 #include "locker/private.h"
 #include "base/log.h"
 #include "base/message-ids.h"
@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <sys/statvfs.h>
 
-#define RESERVE_SIZE (4 << 20)
+#define RESERVE_SIZE           (4 << 20)
 #define RESERVE_GIVEN_UP_BELOW (1 << 20)
-#define CHECK_EVERY_USEC (10 * USEC_PER_SEC)
+#define CHECK_EVERY_USEC       (10 * USEC_PER_SEC)
 
 static int free_bytes(const Locker *l, uint64_t *ret) {
         struct statvfs v;
@@ -33,7 +33,8 @@ bool storage_give_up_reserve(const char *ledger) {
         if (!path || unlink(path) < 0)
                 return false;
         log_message(LOG_WARNING, LOCKERD_MESSAGE_STORAGE_LOW, NULL,
-                    "The disk is full: the reserve has been given up so that collections can be recorded. Free some space.");
+                    "The disk is full: the reserve has been given up so that collections can be recorded. "
+                    "Free some space.");
         return true;
 }
 

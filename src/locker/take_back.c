@@ -23,8 +23,8 @@ static int fill_queue(Locker *l, Session *s) {
                 r = ledger_parcel_get(l->ledger, ids[i], &p);
                 if (r < 0 || parcel_place(l, &p, &slot, &position) < 0)
                         continue;
-                s->queue[s->n_queue++] =
-                        (Placement){.parcel = p.id, .slot = slot, .position = l->cabinet->positions[position].number};
+                s->queue[s->n_queue++] = (Placement){
+                        .parcel = p.id, .slot = slot, .position = l->cabinet->positions[position].number};
         }
         return s->n_queue ? 0 : LOCKER_E_NOTHING_TO_COLLECT;
 }
@@ -58,14 +58,16 @@ static bool boards_answer(const Locker *l, const Placement *place) {
 static bool may_open(Locker *l, const Session *s, int slot) {
         DoorState door = l->doors[l->cabinet->slots[slot].lock].state;
 
-        return slot_is_clear(l, slot, s) && (door == DOOR_LOCKED || door == DOOR_JAMMED || door == DOOR_UNKNOWN);
+        return slot_is_clear(l, slot, s) &&
+               (door == DOOR_LOCKED || door == DOOR_JAMMED || door == DOOR_UNKNOWN);
 }
 
 static int open_one(Session *s, const Placement *place) {
         Locker *l = s->locker;
         _cleanup_parcel_ ParcelRow p = {0};
 
-        /* Between listing and now it may have been collected, or its slot be in somebody's hands: leave it for the next time. */
+        /* Between listing and now it may have been collected, or its slot be in somebody's hands: leave it
+         * for the next time. */
         if (!boards_answer(l, place))
                 return LOCKER_E_BOARD_OFFLINE;
         if (!may_open(l, s, place->slot) || ledger_parcel_get(l->ledger, place->parcel, &p) < 0 ||
@@ -74,7 +76,8 @@ static int open_one(Session *s, const Placement *place) {
         int r = locker_begin(l);
         if (r < 0)
                 return r;
-        session_take_slot(s, place->slot, l->cabinet->slots[place->slot].first_position + (int)place->position - 1);
+        session_take_slot(s, place->slot,
+                          l->cabinet->slots[place->slot].first_position + (int)place->position - 1);
         s->parcel = place->parcel;
         r = opening_intend(s, "take-back", false);
         if (r < 0)
@@ -90,7 +93,8 @@ static int open_one(Session *s, const Placement *place) {
         return 0;
 }
 
-/* Opens the next of the queue; at its end the step is over. Returns why the last one could not be tried, or 0. */
+/* Opens the next of the queue; at its end the step is over. Returns why the last one could not be tried, or
+ * 0. */
 int take_back_next(Session *s) {
         int r = 0;
 

@@ -58,29 +58,35 @@ static void run_announce(Running *r, const json_t *a) {
         if (e < 0)
                 e = LOCKER_E_INVALID_ARGUMENT;
         else
-                e = end(r, locker_announce(begin(r), &q, argument_boolean(a, "reserve", false), r->actor, &parcel));
+                e = end(r, locker_announce(begin(r), &q, argument_boolean(a, "reserve", false), r->actor,
+                                           &parcel));
         inbox_answer(r, e, NULL, e ? NULL : json_pack("{s:I}", "parcel", (json_int_t)parcel));
 }
 
 static void run_release(Running *r, const json_t *a) {
-        answer(r, end(r, locker_release(begin(r), argument_number(a, "parcel", 0), r->actor, argument_text(a, "reason"))));
+        answer(r, end(r, locker_release(begin(r), argument_number(a, "parcel", 0), r->actor,
+                                        argument_text(a, "reason"))));
 }
 
 static void run_recall(Running *r, const json_t *a) {
-        answer(r, end(r, locker_recall(begin(r), argument_number(a, "parcel", 0), r->actor, argument_text(a, "reason"))));
+        answer(r, end(r, locker_recall(begin(r), argument_number(a, "parcel", 0), r->actor,
+                                       argument_text(a, "reason"))));
 }
 
 static void run_revoke_code(Running *r, const json_t *a) {
-        answer(r, end(r, locker_revoke_code(begin(r), argument_number(a, "parcel", 0), r->actor, argument_text(a, "reason"))));
+        answer(r, end(r, locker_revoke_code(begin(r), argument_number(a, "parcel", 0), r->actor,
+                                            argument_text(a, "reason"))));
 }
 
 static void run_new_code(Running *r, const json_t *a) {
         char code[CODE_LENGTH + 1];
-        int e = end(r, locker_new_code(begin(r), argument_number(a, "parcel", 0), r->actor, argument_text(a, "reason"), code));
+        int e = end(r, locker_new_code(begin(r), argument_number(a, "parcel", 0), r->actor,
+                                       argument_text(a, "reason"), code));
 
         inbox_answer(r, e, NULL,
                      e ? NULL
-                       : json_pack("{s:I, s:s}", "parcel", (json_int_t)argument_number(a, "parcel", 0), "code", code));
+                       : json_pack("{s:I, s:s}", "parcel", (json_int_t)argument_number(a, "parcel", 0),
+                                   "code", code));
         explicit_bzero(code, sizeof(code));
 }
 
@@ -90,7 +96,8 @@ static void run_service(Running *r, const json_t *a) {
         bool in_service = streq(r->command.name, "enable");
 
         answer(r, slot < 0 ? LOCKER_E_UNKNOWN_SLOT
-                           : end(r, locker_set_service(begin(r), slot, (unsigned)argument_number(a, "position", 0),
+                           : end(r, locker_set_service(begin(r), slot,
+                                                       (unsigned)argument_number(a, "position", 0),
                                                        in_service, r->actor, argument_text(a, "reason"))));
 }
 
@@ -106,8 +113,8 @@ static void run_open(Running *r, const json_t *a) {
                 answer(r, LOCKER_E_UNKNOWN_SLOT);
                 return;
         }
-        locker_open_slot(begin(r), slot, (unsigned)argument_number(a, "position", 0), r->actor, argument_text(a, "reason"), opened,
-                         r);
+        locker_open_slot(begin(r), slot, (unsigned)argument_number(a, "position", 0), r->actor,
+                         argument_text(a, "reason"), opened, r);
         locker_set_command(l, NULL);
 }
 
@@ -131,7 +138,8 @@ static void run_enrol(Running *r, const json_t *a) {
 }
 
 static void run_revoke(Running *r, const json_t *a) {
-        answer(r, end(r, locker_revoke(begin(r), argument_number(a, "person", 0), r->actor, argument_text(a, "reason"))));
+        answer(r, end(r, locker_revoke(begin(r), argument_number(a, "person", 0), r->actor,
+                                       argument_text(a, "reason"))));
 }
 
 /* --- acting for a person: a session of its own, ended as soon as the door is open; what was begun is then
@@ -151,9 +159,7 @@ static void acted(void *userdata, const LockerAnswer *a) {
         if (result && a->receipt.code)
                 json_object_set_new(result, "code", json_string(a->receipt.code));
         if (result && a->receipt.expires_usec)
-                json_object_set_new(
-                        result, "expires",
-                        json_integer((json_int_t)a->receipt.expires_usec));
+                json_object_set_new(result, "expires", json_integer((json_int_t)a->receipt.expires_usec));
         inbox_answer(r, a->result, a->detail, result);
         Session *session = locker_session(s->locker, acting->session);
         if (session)
@@ -190,8 +196,9 @@ static void run_deposit(Running *r, const json_t *a) {
 
         if (!session)
                 return;
-        int e = read_request(a, &q) < 0 ? LOCKER_E_INVALID_ARGUMENT
-                                        : locker_vouch_courier(l, session, argument_text(a, "courier"), r->actor);
+        int e = read_request(a, &q) < 0
+                        ? LOCKER_E_INVALID_ARGUMENT
+                        : locker_vouch_courier(l, session, argument_text(a, "courier"), r->actor);
         if (e) {
                 give_up(r, session, acting, e);
                 return;
@@ -233,8 +240,7 @@ static void run_snapshot(Running *r, const json_t *a) {
 }
 
 static void run_replay(Running *r, const json_t *a) {
-        uint64_t last = 0, from = argument_number(a, "from", 0),
-                 to = argument_number(a, "to", UINT64_MAX);
+        uint64_t last = 0, from = argument_number(a, "from", 0), to = argument_number(a, "to", UINT64_MAX);
         int e = sync_last_event(r->sync, &last);
 
         /* What is still in the outbox comes by itself. */
@@ -255,7 +261,8 @@ static int recommend(Running *r, const json_t *a, json_t **ret) {
         NearestRequest request = {.accessible = argument_boolean(a, "accessible", false),
                                   .latitude = argument_degrees(a, "latitude"),
                                   .longitude = argument_degrees(a, "longitude")};
-        NearbyCabinet own = {.number = c->number, .latitude = c->latitude, .longitude = c->longitude, .fresh = true};
+        NearbyCabinet own = {
+                .number = c->number, .latitude = c->latitude, .longitude = c->longitude, .fresh = true};
         _cleanup_free_ FreeKind *kinds = NULL;
 
         if (size < 0)
@@ -276,15 +283,22 @@ static void run_recommend(Running *r, const json_t *a) {
 }
 
 static const CommandKind kinds[] = {
-        {"announce", ACT_ANNOUNCE, run_announce},   {"release", ACT_RULE_PARCEL, run_release},
-        {"recall", ACT_RULE_PARCEL, run_recall},    {"revoke-code", ACT_RULE_PARCEL, run_revoke_code},
-        {"new-code", ACT_NEW_CODE, run_new_code},   {"open", ACT_OPEN_SLOT, run_open},
-        {"deposit", ACT_DEPOSIT, run_deposit},      {"collect", ACT_COLLECT, run_collect},
-        {"disable", ACT_SERVICE_SLOT, run_service}, {"enable", ACT_SERVICE_SLOT, run_service},
-        {"enrol", ACT_RULE_PEOPLE, run_enrol},      {"revoke", ACT_RULE_PEOPLE, run_revoke},
+        {"announce", ACT_ANNOUNCE, run_announce},
+        {"release", ACT_RULE_PARCEL, run_release},
+        {"recall", ACT_RULE_PARCEL, run_recall},
+        {"revoke-code", ACT_RULE_PARCEL, run_revoke_code},
+        {"new-code", ACT_NEW_CODE, run_new_code},
+        {"open", ACT_OPEN_SLOT, run_open},
+        {"deposit", ACT_DEPOSIT, run_deposit},
+        {"collect", ACT_COLLECT, run_collect},
+        {"disable", ACT_SERVICE_SLOT, run_service},
+        {"enable", ACT_SERVICE_SLOT, run_service},
+        {"enrol", ACT_RULE_PEOPLE, run_enrol},
+        {"revoke", ACT_RULE_PEOPLE, run_revoke},
         {"set-thresholds", ACT_SET_THRESHOLDS, run_set_thresholds},
         {"recommend", ACT_ASK, run_recommend},
-        {"snapshot", ACT_ASK, run_snapshot},        {"replay", ACT_ASK, run_replay},
+        {"snapshot", ACT_ASK, run_snapshot},
+        {"replay", ACT_ASK, run_replay},
 };
 
 static const CommandKind *find(const char *name) {

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define FLUSH_USEC   (200 * USEC_PER_MSEC)
-#define FLUSH_EVENTS 64
+#define FLUSH_USEC    (200 * USEC_PER_MSEC)
+#define FLUSH_EVENTS  64
 #define BOUND_STRETCH 10000
 
 static int note_first(void *userdata, const EventRow *e, const char *secret) {
@@ -99,8 +99,8 @@ static int publish_event(Sync *s, const EventRow *e, const char *secret, uint64_
         if (r < 0)
                 return r;
         snprintf(topic, sizeof(topic), "lockerd/v1/%s/event/%s", s->cabinet, e->type);
-        return mqtt_client_publish(s->client, token, topic, payload, strlen(payload), false,
-                                   CODEC_EVENT_TYPE, NULL);
+        return mqtt_client_publish(s->client, token, topic, payload, strlen(payload), false, CODEC_EVENT_TYPE,
+                                   NULL);
 }
 
 static int send_one(void *userdata, const EventRow *e, const char *secret) {
@@ -165,10 +165,11 @@ void drain_bound(Sync *s) {
         Drain *d = &s->drain;
         uint64_t length = 0, last = 0;
 
-        if (s->connected || ledger_outbox_length(s->ledger, &length) < 0 || length <= s->settings->mqtt.outbox_max ||
-            sync_last_event(s, &last) < 0)
+        if (s->connected || ledger_outbox_length(s->ledger, &length) < 0 ||
+            length <= s->settings->mqtt.outbox_max || sync_last_event(s, &last) < 0)
                 return;
-        uint64_t from = MAX(d->bounded, d->acknowledged), to = MIN(from + BOUND_STRETCH, last - s->settings->mqtt.outbox_max);
+        uint64_t from = MAX(d->bounded, d->acknowledged),
+                 to = MIN(from + BOUND_STRETCH, last - s->settings->mqtt.outbox_max);
         if (from >= to)
                 return;
         int r = locker_summarise_outbox(s->locker, from, to);

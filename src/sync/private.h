@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the backend's side share. Data flows one way each: out (drain.c, state.c) and in (inbox.c → commands.c → answer). */
+/* What the files of the backend's side share. Data flows one way each: out (drain.c, state.c) and in (inbox.c
+ * → commands.c → answer). */
 #pragma once
 
 #include "base/log.h"
@@ -13,23 +14,24 @@
 #define TOPIC_MAX 256
 
 /* Tokens of publications: events by their sequence number, the rest above. */
-#define TOKEN_NOBODY  0
-#define TOKEN_REPLAY  (UINT64_C(1) << 62)
-#define TOKEN_STATE   (UINT64_C(1) << 63)
+#define TOKEN_NOBODY 0
+#define TOKEN_REPLAY (UINT64_C(1) << 62)
+#define TOKEN_STATE  (UINT64_C(1) << 63)
 
 typedef struct Running Running;
 
-/* The outbox on its way: events [acknowledged + 1 … sent] are under way, those marked have been acknowledged out of turn. */
+/* The outbox on its way: events [acknowledged + 1 … sent] are under way, those marked have been acknowledged
+ * out of turn. */
 typedef struct Drain {
         uint64_t acknowledged, sent;
-        uint64_t stored;       /* acknowledged in the ledger, too: written in batches */
-        unsigned window;       /* how many may be under way now */
-        uint8_t *marks;        /* [settings window], ring by sequence */
+        uint64_t stored;                 /* acknowledged in the ledger, too: written in batches */
+        unsigned window;                 /* how many may be under way now */
+        uint8_t *marks;                  /* [settings window], ring by sequence */
         uint64_t replay_next, replay_to; /* 0: nothing is replayed */
         uint64_t replay_acknowledged;
-        uint64_t bounded;      /* up to here routine has been taken out of an overfull outbox */
+        uint64_t bounded;       /* up to here routine has been taken out of an overfull outbox */
         uint64_t offline_until; /* events up to here were recorded before the connection came up */
-        uint64_t flush_at;     /* boot µs: write what was acknowledged */
+        uint64_t flush_at;      /* boot µs: write what was acknowledged */
 } Drain;
 
 struct Sync {
@@ -46,9 +48,9 @@ struct Sync {
         Running *running; /* commands whose answer is awaited */
         bool connected, ever_connected;
         bool resumed; /* stored commands have been looked through; before that new ones are only stored */
-        int64_t started_usec;     /* wall */
+        int64_t started_usec; /* wall */
         bool state_dirty;
-        uint64_t state_at;        /* boot µs: not before */
+        uint64_t state_at; /* boot µs: not before */
         uint64_t forget_at;
 };
 

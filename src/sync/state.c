@@ -48,7 +48,9 @@ static int gather_health(Sync *s, Health **ret_health, StateHealth **ret, size_t
         if (!rows)
                 return -ENOMEM;
         for (size_t i = 0; i < n; i++)
-                rows[i] = (StateHealth){.component = health[i].component, .state = health[i].state, .sentence = health[i].sentence};
+                rows[i] = (StateHealth){.component = health[i].component,
+                                        .state = health[i].state,
+                                        .sentence = health[i].sentence};
         *ret_health = steal_ptr(health);
         *ret = rows;
         *ret_n = n;
@@ -103,7 +105,8 @@ void state_publish(Sync *s) {
 
         if (r >= 0) {
                 state_topic(s, topic);
-                r = mqtt_client_publish(s->client, TOKEN_STATE, topic, payload, strlen(payload), true, CODEC_JSON_TYPE, NULL);
+                r = mqtt_client_publish(s->client, TOKEN_STATE, topic, payload, strlen(payload), true,
+                                        CODEC_JSON_TYPE, NULL);
         }
         if (r == -EAGAIN || r == -ENOTCONN)
                 s->state_dirty = true; /* the next wake-up tries again */

@@ -134,7 +134,6 @@ static void complain_about_key(void *userdata, const char *line) {
         log_warning("Signing keys: %s", line);
 }
 
-
 static int connect_client(Sync *s) {
         _cleanup_free_ char *will = state_will(s);
         char topic[TOPIC_MAX], filter[TOPIC_MAX];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Preloaded by a test: moves the calendar (CLOCK_REALTIME) by as many seconds as the file $CLOCKSHIM says, now, and leaves every other
- * clock alone. libfaketime cannot: it moves absolute timers of CLOCK_BOOTTIME too, to before the machine's start. */
+/* Preloaded by a test: moves the calendar (CLOCK_REALTIME) by as many seconds as the file $CLOCKSHIM says,
+ * now, and leaves every other clock alone. libfaketime cannot: it moves absolute timers of CLOCK_BOOTTIME
+ * too, to before the machine's start. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>

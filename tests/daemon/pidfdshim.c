@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* valgrind up to 3.19 knows no pidfd_open(): without it a program in it could start no worker. This stands in: a thread waits for the
- * process and makes a pipe readable. For LD_PRELOAD in test_valgrind.py only. */
+/* valgrind up to 3.19 knows no pidfd_open(): without it a program in it could start no worker. This stands
+ * in: a thread waits for the process and makes a pipe readable. For LD_PRELOAD in test_valgrind.py only. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>

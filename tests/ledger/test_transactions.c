@@ -174,8 +174,9 @@ static int note_sequence(void *userdata, const EventRow *e, const char *secret) 
 /* Requirement: B4 */
 static void test_outbox_summarised_only_routine_goes_and_stays_in_the_ledger(void **state) {
         Ledger *l = ((Place *)*state)->ledger;
-        static const char *const types[] = {"door.opened",      "parcel.stored", "door.closed", "door.forced-open",
-                                            "board.offline", "code.issued",   "door.opened"};
+        static const char *const types[] = {"door.opened",      "parcel.stored", "door.closed",
+                                            "door.forced-open", "board.offline", "code.issued",
+                                            "door.opened"};
         const Now now = at(1);
         uint64_t dropped = 0;
         char left[100] = "";
