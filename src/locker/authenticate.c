@@ -136,10 +136,7 @@ static void accept_person(Locker *l, Session *s, const char *evidence) {
                 r = lockout_right(l, s->subject);
                 if (r >= 0)
                         r = ledger_session_person(l->ledger, s->id, p.id, evidence);
-                if (r < 0)
-                        locker_rollback(l);
-                else
-                        r = locker_commit(l);
+                r = locker_end(l, r);
         }
         if (r >= 0) {
                 s->person = p.id;

@@ -51,10 +51,7 @@ static void take_note(Session *s, ParcelState state, int result) {
                 r = ledger_parcel_update(l->ledger, &p);
                 if (r >= 0)
                         r = locker_record_parcel(l, s->actor, refusal_name(result), &p, NULL);
-                if (r < 0)
-                        locker_rollback(l);
-                else
-                        r = locker_commit(l);
+                r = locker_end(l, r);
         }
         if (r < 0)
                 log_error_errno(r, "Cannot record that parcel %llu was not collected",
@@ -111,10 +108,7 @@ static int begin_collect(Locker *l, Session *s, uint64_t wanted) {
         s->step = STEP_COLLECT;
         s->choice = CHOICE_NONE;
         r = write_collect(s, &p);
-        if (r < 0)
-                locker_rollback(l);
-        else
-                r = locker_commit(l);
+        r = locker_end(l, r);
         if (r < 0) {
                 opening_drop(s);
                 s->step = STEP_NONE;
@@ -200,10 +194,7 @@ void locker_reopen(Locker *l, Session *s, LockerReply reply, void *userdata) {
                 r = locker_begin(l);
         if (!r) {
                 r = opening_intend(s, "reopen", false);
-                if (r < 0)
-                        locker_rollback(l);
-                else
-                        r = locker_commit(l);
+                r = locker_end(l, r);
                 if (r < 0)
                         opening_drop(s);
         }

@@ -138,10 +138,7 @@ static void give_up(Session *s, int result) {
                         r = ledger_parcel_update(l->ledger, &p);
                         if (r >= 0)
                                 r = locker_record_parcel(l, s->actor, refusal_name(result), &p, NULL);
-                        if (r < 0)
-                                locker_rollback(l);
-                        else
-                                r = locker_commit(l);
+                        r = locker_end(l, r);
                 }
                 if (r < 0) {
                         log_error_errno(r, "Cannot record a cancelled deposit");
@@ -255,10 +252,7 @@ static int begin_deposit(Session *s, const DepositRequest *q) {
         s->step = STEP_DEPOSIT;
         s->choice = CHOICE_NONE;
         r = write_deposit(s, &p);
-        if (r < 0)
-                locker_rollback(l);
-        else
-                r = locker_commit(l);
+        r = locker_end(l, r);
         if (r < 0) {
                 opening_drop(s);
                 s->step = STEP_NONE;
@@ -351,10 +345,7 @@ void locker_does_not_open(Locker *l, Session *s, LockerReply reply, void *userda
                 r = locker_begin(l);
         if (!r) {
                 r = opening_intend(s, "does-not-open", true);
-                if (r < 0)
-                        locker_rollback(l);
-                else
-                        r = locker_commit(l);
+                r = locker_end(l, r);
         }
         if (r) {
                 opening_drop(s);

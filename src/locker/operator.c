@@ -15,15 +15,6 @@ static int check_place(const Locker *l, int slot, unsigned position, const char 
         return reason && *reason ? 0 : LOCKER_E_INVALID_ARGUMENT;
 }
 
-/* Commits when r is 0, else rolls back; returns what happened. */
-static int finish(Locker *l, int r) {
-        if (r) {
-                locker_rollback(l);
-                return r;
-        }
-        return locker_commit(l);
-}
-
 static void tell_slot(Locker *l, int slot) {
         notify_slot(l, slot);
 }
@@ -122,7 +113,7 @@ void locker_open_slot(Locker *l, int slot, unsigned position, const char *actor,
                                     .reply = reply,
                                     .userdata = userdata,
                                     .place = {.slot = slot, .position = position}};
-                r = finish(l, intend_operator(o, slot, position, actor, reason));
+                r = locker_end(l, intend_operator(o, slot, position, actor, reason));
                 if (r) {
                         movement_free(o->door);
                         movement_free(o->inner);
@@ -174,7 +165,7 @@ int locker_set_service(Locker *l, int slot, unsigned position, bool in_service, 
                 r = locker_begin(l);
         if (r)
                 return r;
-        r = finish(l, write_service(l, slot, position, in_service, actor, reason));
+        r = locker_end(l, write_service(l, slot, position, in_service, actor, reason));
         tell_slot(l, slot);
         return r;
 }
@@ -268,7 +259,7 @@ int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, 
                 r = locker_begin(l);
         if (r)
                 return r;
-        r = finish(l, write_reconcile(l, slot, position, found_parcel, actor, reason, &parcel));
+        r = locker_end(l, write_reconcile(l, slot, position, found_parcel, actor, reason, &parcel));
         if (!r && parcel)
                 tell_parcel(l, parcel);
         if (!r)
@@ -303,7 +294,7 @@ static int change_parcel(Locker *l, uint64_t id, ParcelState to, const char *act
                 r = ledger_parcel_update(l->ledger, &p);
         if (r >= 0)
                 r = locker_record_parcel(l, actor, reason, &p, NULL);
-        r = finish(l, r < 0 ? r : 0);
+        r = locker_end(l, r);
         if (!r)
                 tell_parcel(l, id);
         return r;
@@ -338,7 +329,7 @@ int locker_new_code(Locker *l, uint64_t parcel, const char *actor, const char *r
         r = ledger_parcel_update(l->ledger, &p);
         if (r >= 0)
                 r = code_issue(l, &p, actor, reason, code);
-        r = finish(l, r < 0 ? r : 0);
+        r = locker_end(l, r);
         if (!r)
                 memcpy(ret_code, code, sizeof(code));
         explicit_bzero(code, sizeof(code));
@@ -366,7 +357,7 @@ int locker_revoke_code(Locker *l, uint64_t parcel, const char *actor, const char
         snprintf(subject, sizeof(subject), "parcel:%llu", (unsigned long long)parcel);
         if (r >= 0)
                 r = locker_record(l, actor, reason, "code.revoked", subject, data_parcel(&p), NULL);
-        return finish(l, r < 0 ? r : 0);
+        return locker_end(l, r);
 }
 
 int locker_announce(Locker *l, const DepositRequest *q, bool reserve, const char *actor,
@@ -401,7 +392,7 @@ int locker_announce(Locker *l, const DepositRequest *q, bool reserve, const char
         r = ledger_parcel_insert(l->ledger, &p);
         if (r >= 0)
                 r = locker_record_parcel(l, actor, NULL, &p, NULL);
-        r = finish(l, r < 0 ? r : 0);
+        r = locker_end(l, r);
         if (!r) {
                 *ret_parcel = p.id;
                 tell_parcel(l, p.id);

@@ -95,10 +95,7 @@ static void store(Enrolling *e, const uint8_t *data, size_t n) {
 
         if (r >= 0) {
                 r = write_person(e, data, n);
-                if (r < 0)
-                        locker_rollback(l);
-                else
-                        r = locker_commit(l);
+                r = locker_end(l, r);
         }
         answer.result = r == -EEXIST ? LOCKER_E_ALREADY_ENROLLED : r;
         answer.person = e->person.id;

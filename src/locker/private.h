@@ -154,6 +154,8 @@ struct Locker {
 int locker_begin(Locker *l);
 /* Commits, then tells the listener of the recorded events. */
 int locker_commit(Locker *l);
+/* Commits when r is 0, else rolls back; returns what came of it. */
+int locker_end(Locker *l, int r);
 void locker_rollback(Locker *l);
 /* Steals `data`. actor NULL: "lockerd". */
 int locker_record(Locker *l, const char *actor, const char *reason, const char *type, const char *subject,

@@ -86,6 +86,14 @@ int locker_commit(Locker *l) {
         return 0;
 }
 
+int locker_end(Locker *l, int r) {
+        if (r) {
+                locker_rollback(l);
+                return r;
+        }
+        return locker_commit(l);
+}
+
 void locker_rollback(Locker *l) {
         if (!l->in_transaction)
                 return;

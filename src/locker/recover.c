@@ -199,10 +199,7 @@ void locker_recover(Locker *l) {
         int r = locker_begin(l);
         if (r >= 0) {
                 r = settle_movements(l);
-                if (r < 0)
-                        locker_rollback(l);
-                else
-                        r = locker_commit(l);
+                r = locker_end(l, r);
         }
         if (r < 0) {
                 log_error_errno(r, "Cannot settle what a former run left open; trying again");
@@ -249,10 +246,7 @@ void slot_exposed(Locker *l, int lock, const char *why) {
                 if (r < 0)
                         break;
                 r = write_judgement(l, &p, PARCEL_UNVERIFIED, why);
-                if (r < 0)
-                        locker_rollback(l);
-                else
-                        r = locker_commit(l);
+                r = locker_end(l, r);
                 if (r >= 0)
                         notify_parcel(l, p.id);
         }

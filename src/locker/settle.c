@@ -66,10 +66,7 @@ static bool end_parcel(Session *s, ParcelState state) {
 
         if (r >= 0) {
                 r = write_end(s, state);
-                if (r < 0)
-                        locker_rollback(l);
-                else
-                        r = locker_commit(l);
+                r = locker_end(l, r);
         }
         if (r < 0) {
                 log_error_errno(r, "Cannot record that parcel %llu is %s; trying again",

@@ -80,10 +80,7 @@ static int open_one(Session *s, const Placement *place) {
                           l->cabinet->slots[place->slot].first_position + (int)place->position - 1);
         s->parcel = place->parcel;
         r = opening_intend(s, "take-back", false);
-        if (r < 0)
-                locker_rollback(l);
-        else
-                r = locker_commit(l);
+        r = locker_end(l, r);
         if (r < 0) {
                 opening_drop(s);
                 session_drop_slot(s);
