@@ -100,8 +100,13 @@ void phone_digits(const char *phone, char *ret, size_t room) {
 
         if (room == 0)
                 return;
-        for (const char *p = phone; *p && n < room - 1; p++)
-                if (is_digit(*p))
-                        ret[n++] = *p;
+        for (const char *p = phone; *p && n < room - 1; p++) {
+                if (!is_digit(*p))
+                        continue;
+                ret[n++] = *p;
+                /* 0049… is how +49… is dialled */
+                if (n == 2 && ret[0] == '0' && ret[1] == '0')
+                        n = 0;
+        }
         ret[n] = 0;
 }

@@ -97,6 +97,10 @@ static void test_mask_phone_digits_are_compared_without_decoration(void **state)
 
         phone_digits("+86 138-1234", out, sizeof(out));
         assert_string_equal(out, "8613812");
+        phone_digits("0086 138-1234", out, sizeof(out));
+        assert_string_equal(out, "8613812");
+        phone_digits("0151", out, sizeof(out));
+        assert_string_equal(out, "0151");
         phone_digits("12-34", out, sizeof(out));
         assert_string_equal(out, "1234");
         phone_digits("Li", out, sizeof(out));
