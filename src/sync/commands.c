@@ -241,7 +241,7 @@ static void run_snapshot(Running *r, const json_t *a) {
 
 static void run_replay(Running *r, const json_t *a) {
         uint64_t last = 0, from = argument_number(a, "from", 0), to = argument_number(a, "to", UINT64_MAX);
-        int e = sync_last_event(r->sync, &last);
+        int e = drain_replays(r->sync) ? LOCKER_E_BUSY : sync_last_event(r->sync, &last);
 
         /* What is still in the outbox comes by itself. */
         to = MIN(to, MIN(last, r->sync->drain.acknowledged));

@@ -38,6 +38,7 @@ int drain_init(Sync *s) {
 
 static void flush(Sync *s) {
         Drain *d = &s->drain;
+        uint64_t length;
 
         d->flush_at = USEC_INFINITY;
         if (d->acknowledged == d->stored)
@@ -49,6 +50,9 @@ static void flush(Sync *s) {
                 return;
         }
         d->stored = d->acknowledged;
+        /* The backend waits for this word before it asks for what it misses. */
+        if (s->told_outbox && ledger_outbox_length(s->ledger, &length) >= 0 && !length)
+                s->state_dirty = true;
 }
 
 void drain_done(Sync *s) {
@@ -63,7 +67,7 @@ void drain_link(Sync *s, bool connected, unsigned receive_maximum) {
         /* Whatever was under way is sent again, from the first that was not acknowledged. */
         d->sent = d->acknowledged;
         if (d->replay_next)
-                d->replay_next = MAX(d->replay_acknowledged + 1, MIN(d->replay_next, d->replay_to));
+                d->replay_next = d->replay_acknowledged + 1;
         memset(d->marks, 0, window);
         /* What is in the ledger now happened while nobody could be told. */
         if (connected && sync_last_event(s, &d->offline_until) < 0)
@@ -77,7 +81,9 @@ void drain_acknowledged(Sync *s, uint64_t token) {
         unsigned window = s->settings->mqtt.window;
 
         if (token & TOKEN_REPLAY) {
-                d->replay_acknowledged = MAX(d->replay_acknowledged, token & ~TOKEN_REPLAY);
+                token &= ~TOKEN_REPLAY;
+                if (token > d->replay_acknowledged && token < d->replay_next)
+                        d->replay_acknowledged = token; /* brokers acknowledge in order */
                 return;
         }
         if (token <= d->acknowledged || token > d->sent)
@@ -103,14 +109,22 @@ static int publish_event(Sync *s, const EventRow *e, const char *secret, uint64_
                                    NULL);
 }
 
+/* A gap: what lay there was summarised. As far as the window goes, which is counted in sequence numbers, it
+ * counts as acknowledged; beyond that the window must run empty first. */
+static void skip_gap(Sync *s, uint64_t next) {
+        Drain *d = &s->drain;
+
+        if (d->sent == d->acknowledged)
+                d->acknowledged = d->sent = next - 1;
+        while (d->sent + 1 < next && d->sent - d->acknowledged < d->window)
+                d->marks[++d->sent % s->settings->mqtt.window] = 1;
+}
+
 static int send_one(void *userdata, const EventRow *e, const char *secret) {
         Sync *s = userdata;
         Drain *d = &s->drain;
 
-        /* A gap: what lay there was summarised. The window is counted in sequence numbers, so let it run
-         * empty first. */
-        if (d->sent + 1 < e->sequence && d->sent == d->acknowledged)
-                d->acknowledged = d->sent = e->sequence - 1;
+        skip_gap(s, e->sequence);
         if (d->sent + 1 != e->sequence || d->sent - d->acknowledged >= d->window)
                 return 1;
         int r = publish_event(s, e, secret, e->sequence);
@@ -133,6 +147,10 @@ static int resend_one(void *userdata, const EventRow *e) {
         return 0;
 }
 
+bool drain_replays(const Sync *s) {
+        return s->drain.replay_next;
+}
+
 void drain_replay(Sync *s, uint64_t from, uint64_t to) {
         s->drain.replay_next = MAX(from, 1U);
         s->drain.replay_acknowledged = s->drain.replay_next - 1;
@@ -151,9 +169,10 @@ void drain_pump(Sync *s, uint64_t now_boot) {
         if (d->sent - d->acknowledged < d->window)
                 r = ledger_outbox_each(s->ledger, d->sent, d->window - (unsigned)(d->sent - d->acknowledged),
                                        send_one, s);
-        if (r >= 0 && d->replay_next && d->replay_next - d->replay_acknowledged <= d->window)
+        if (r >= 0 && d->replay_next && d->replay_next <= d->replay_to &&
+            d->replay_next - d->replay_acknowledged <= d->window)
                 r = ledger_event_each(s->ledger, d->replay_next - 1, d->window, resend_one, s);
-        if (d->replay_next > d->replay_to)
+        if (d->replay_acknowledged >= d->replay_to)
                 d->replay_next = 0;
         /* -EAGAIN: the worker has enough for now and will speak when it has sent some. */
         if (r < 0 && r != -EAGAIN && r != -ENOTCONN)

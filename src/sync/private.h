@@ -27,7 +27,7 @@ typedef struct Drain {
         uint64_t stored;                 /* acknowledged in the ledger, too: written in batches */
         unsigned window;                 /* how many may be under way now */
         uint8_t *marks;                  /* [settings window], ring by sequence */
-        uint64_t replay_next, replay_to; /* 0: nothing is replayed */
+        uint64_t replay_next, replay_to; /* 0: nothing is replayed, or all of it is acknowledged */
         uint64_t replay_acknowledged;
         uint64_t bounded;       /* up to here routine has been taken out of an overfull outbox */
         uint64_t offline_until; /* events up to here were recorded before the connection came up */
@@ -50,7 +50,8 @@ struct Sync {
         bool resumed; /* stored commands have been looked through; before that new ones are only stored */
         int64_t started_usec; /* wall */
         bool state_dirty;
-        uint64_t state_at; /* boot µs: not before */
+        uint64_t told_outbox; /* by the last state */
+        uint64_t state_at;    /* boot µs: not before */
         uint64_t forget_at;
 };
 
@@ -66,6 +67,7 @@ void drain_pump(Sync *s, uint64_t now_boot);
 uint64_t drain_next_deadline(const Sync *s);
 void drain_bound(Sync *s);
 void drain_replay(Sync *s, uint64_t from, uint64_t to);
+bool drain_replays(const Sync *s); /* until the last one is acknowledged */
 
 /* out: the retained state (state.c) */
 void state_publish(Sync *s);

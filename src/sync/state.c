@@ -91,6 +91,7 @@ static int make_state(Sync *s, char **ret) {
                 r = ledger_outbox_length(s->ledger, &state.outbox);
         if (r < 0)
                 return r;
+        s->told_outbox = state.outbox;
         state.sizes = sizes;
         state.kinds = kinds;
         state.health = rows;

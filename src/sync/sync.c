@@ -6,7 +6,9 @@
 #include <stdio.h>
 
 /* The retained state follows changes at this distance: a busy cabinet is still one message a second. */
-#define STATE_EVERY_USEC   USEC_PER_SEC
+#define STATE_EVERY_USEC USEC_PER_SEC
+/* And a change at this one: the events that belong to it are then on their way, acknowledged and cleared. */
+#define STATE_AFTER_USEC   (300 * USEC_PER_MSEC)
 #define SETTLED_EVERY_USEC (100 * USEC_PER_MSEC)
 #define FORGET_EVERY_USEC  (3600 * USEC_PER_SEC)
 
@@ -105,6 +107,8 @@ static const MqttHandlers mqtt_handlers = {
 /* --- the cabinet --- */
 
 static void changed(Sync *s) {
+        if (!s->state_dirty)
+                s->state_at = MAX(s->state_at, clock_now().boot_usec + STATE_AFTER_USEC);
         s->state_dirty = true;
         sync_wake(s);
 }
