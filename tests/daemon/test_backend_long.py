@@ -1,0 +1,232 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A cabinet that nobody has heard for long: thousands of events wait in its outbox, then the broker is there.
+
+    python3 test_backend_long.py BUILDDIR [--events N] [unittest arguments]
+"""
+import collections
+import json
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+
+from backendlib import BackendTest, Judge, jsonschema
+from daemonlib import main
+from dbusclient import wait
+
+EVENTS = 5000
+ROUTINE = {"door.released", "door.opened", "door.closed", "door.unknown", "board.online", "board.offline", "code.wrong", "credential.wrong"}
+# What the daemon and its MQTT worker together may need more while they drain than before; it must not grow with the outbox.
+MEMORY_KIB = 2048
+
+if "--events" in sys.argv:
+    EVENTS = int(sys.argv[sys.argv.index("--events") + 1])
+    del sys.argv[sys.argv.index("--events"):][:2]
+
+
+def pss(pid):
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+
+
+class LongTest(BackendTest):
+    # The broker's own limits are not the cabinet's.
+    broker_extra = "max_queued_messages 0\n"
+
+    def setUp(self):
+        super().setUp()
+        self.heard, self.first, self.twice, self.seen = [], {}, 0, 0
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        self.broker.leave()
+        done = subprocess.run([os.path.join(self.cabinet.build, "tests", "daemon", "outbox-fill"), self.cabinet.ledger, str(EVENTS),
+                               os.path.join(self.cabinet.directory, "lockerd.key")], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.cabinet.start_daemon()
+
+    def judge(self):
+        """A sample of so many."""
+        if jsonschema:
+            judge, messages = Judge(), self.backend.receive()
+            found = [c for m in random.Random(1).sample(messages, min(len(messages), 3000)) for c in judge.complaints(self.number, m)]
+            self.assertEqual(found[:10], [])
+
+    def listen(self):
+        """Events in the order in which they first came, and how often one came twice."""
+        messages = self.backend.receive()
+        for m in messages[self.seen:]:
+            if "/event/" not in m.topic:
+                continue
+            event = json.loads(m.payload)
+            number = int(event["sequence"])
+            if number in self.first:
+                self.twice += 1
+                self.assertEqual((event["id"], event["type"]), self.first[number])
+                continue
+            self.first[number] = (event["id"], event["type"])
+            self.heard.append(event)
+        self.seen = len(messages)
+        return self.heard
+
+    def processes(self):
+        """The daemon and its MQTT worker."""
+        pid = self.cabinet.daemon.pid
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            children = f.read().split()
+        found = [pid]
+        for child in children:
+            with open(f"/proc/{child}/comm", encoding="ascii") as f:
+                if f.read().startswith("lockerd-mqtt"):
+                    found.append(int(child))
+        self.assertEqual(len(found), 2)
+        return found
+
+    def drain(self, timeout=600):
+        """Waits until all is drained → (seconds, most KiB seen)."""
+        pids, most, begin = self.processes(), 0, time.monotonic()
+        end = begin + timeout
+        while True:
+            most = max(most, sum(map(pss, pids)))
+            self.listen()
+            if self.admin.cabinet("OutboxLength") == 0 and self.broker.process.poll() is None:
+                return time.monotonic() - begin, most
+            self.assertLess(time.monotonic(), end, f"{len(self.first)} events came")
+            time.sleep(0.1)
+
+    def interrupt(self, marks, end):
+        """As soon as so many events have been cleared the broker is ended, and started again; in a thread, because it takes moments only."""
+        def run():
+            db = sqlite3.connect(f"file:{self.cabinet.ledger}?mode=ro", uri=True, timeout=5)
+            for mark in marks:
+                while (db.execute("SELECT min(sequence) FROM outbox").fetchone()[0] or mark) < mark:
+                    time.sleep(0.001)
+                end()
+                time.sleep(0.3)
+                self.broker.start()
+                done.append(mark)
+        done = []
+        threading.Thread(target=run, daemon=True).start()
+        return done
+
+    def wait_heard(self):
+        last = self.admin.cabinet("LastEvent")
+        wait(lambda: self.listen() and max(self.first) >= last, "the last event", 60)
+        return last
+
+    def assertOrdered(self, since=0):
+        numbers = [int(e["sequence"]) for e in self.heard[since:]]
+        self.assertEqual(numbers, sorted(numbers))
+
+    def assertUntouched(self):
+        """The chain still holds."""
+        self.assertTrue(self.admin.verify_audit())
+
+
+class Drains(LongTest):
+    def test_all_come_once_in_order_and_memory_does_not_grow(self):
+        """Requirement: B4"""
+        before = sum(map(pss, self.processes()))
+        self.assertGreaterEqual(self.admin.cabinet("OutboxLength"), EVENTS)
+        self.broker.start()
+        wait(lambda: self.admin.health()["backend"][0] == "ok", "the connection", 30)
+        seconds, most = self.drain()
+        last = self.wait_heard()
+        after = sum(map(pss, self.processes()))
+        print(f"{EVENTS} events in {seconds:.1f} s, {EVENTS / seconds:.0f}/s; PSS {before} KiB before, at most {most}, {after} after",
+              file=sys.stderr, flush=True)
+        self.assertEqual([int(e["sequence"]) for e in self.heard], list(range(1, last + 1)))
+        self.assertEqual(len({e["id"] for e in self.heard}), last)
+        self.assertEqual(self.twice, 0)
+        waited = [e for e in self.heard if e["data"].get("waybill", "").startswith("JD")]
+        self.assertTrue(waited and all(e["offline"] for e in waited))
+        secrets = [e["data"]["secret"]["code"] for e in self.heard if "secret" in e["data"]]
+        self.assertEqual(len(secrets), EVENTS // 10)
+        self.assertLess(most, before + MEMORY_KIB)
+        self.assertLess(after, before + MEMORY_KIB)
+        self.assertUntouched()
+
+    def test_broker_away_again_and_again_nothing_lost_or_out_of_order(self):
+        """Requirement: B4"""
+        marks = [EVENTS // 5, 2 * EVENTS // 5, 3 * EVENTS // 5]
+        done = self.interrupt(marks, self.broker.leave)
+        self.broker.start()
+        self.drain()
+        wait(lambda: done == marks, "the last coming of the broker")
+        last = self.wait_heard()
+        self.assertEqual([int(e["sequence"]) for e in self.heard], list(range(1, last + 1)))
+        # Most are the broker's own: it had sent them, and had not read that the backend has them.
+        print(f"{self.twice} of {EVENTS} came twice", file=sys.stderr, flush=True)
+
+    def test_broker_killed_what_it_forgot_is_replayed(self):
+        """Requirement: B4"""
+        killed = self.interrupt([EVENTS // 3], self.broker.kill)
+        self.broker.start()
+        self.drain()
+        wait(lambda: killed, "the broker again")
+        # Also the backend's session was forgotten: it must subscribe again, and look at what the state says of the last event.
+        last = wait(lambda: (self.backend.state() or {}).get("outbox") == 0 and self.backend.state()["lastevent"], "the state", 30)
+        self.listen()
+        self.assertOrdered()
+        missing = sorted(set(range(1, last + 1)) - set(self.first))
+        print(f"the killed broker forgot {len(missing)} events", file=sys.stderr, flush=True)
+        if not missing:
+            missing = [2, 50]  # to be asked for all the same
+        answer = self.backend.command("replay", {"from": missing[0], "to": missing[-1]})
+        self.assertEqual(answer["status"], "done", answer)
+        wait(lambda: self.listen() and len(self.first) == last, "what was forgotten", 60)
+
+
+class Replays(LongTest):
+    def test_replay_goes_on_after_the_broker_was_away_and_is_not_replaced(self):
+        """Requirement: B4"""
+        self.broker.start()
+        self.drain()
+        self.wait_heard()
+        end = min(EVENTS, 4000)
+        self.assertEqual(self.backend.command("replay", {"from": 1, "to": end})["status"], "done")
+        other = self.backend.command("replay", {"from": 10, "to": 12})
+        self.broker.leave()
+        self.broker.start()
+        again = lambda: {int(json.loads(m.payload)["sequence"]) for m in self.backend.receive()[self.seen:] if "/event/" in m.topic}
+        wait(lambda: set(range(1, end + 1)) <= again(), f"{end} events again", 60)
+        # The first was under way, or was over already.
+        self.assertIn(other.get("error"), ("Busy", None))
+        wait(lambda: self.backend.command("replay", {"from": 10, "to": 12})["status"] == "done", "room for the next", 20)
+
+
+class Bounded(LongTest):
+    mqtt = {"OutboxMaximum": "1000"}
+
+    def test_routine_is_summarised_and_nothing_else(self):
+        """Requirement: B4"""
+        last = self.admin.cabinet("LastEvent")
+        self.broker.start()
+        seconds, _ = self.drain()
+        self.wait_heard()
+        self.assertOrdered()
+        told = [e for e in self.heard if e["type"] == "org.lockerd.outbox.summarised"]
+        self.assertEqual(len(told), 1)
+        after, to, events = (told[0]["data"][k] for k in ("after", "to", "events"))
+        missing = sorted(set(range(1, last + 1)) - set(self.first))
+        self.assertEqual(len(missing), events)
+        self.assertTrue(all(after < n <= to for n in missing))
+        self.assertLessEqual(to, last - 1000 + 1)
+        self.assertGreater(events, (to - after) // 2)
+        # By their numbers: what is missing were doors; the parcels' and codes' events are all there.
+        kinds = collections.Counter(e["type"] for e in self.heard)
+        self.assertEqual(kinds["org.lockerd.code.issued"], EVENTS // 10)
+        self.assertEqual(sum(n for t, n in kinds.items() if t.startswith("org.lockerd.parcel.")), 3 * EVENTS // 10)
+        left = [e for e in self.heard if after < int(e["sequence"]) <= to]
+        self.assertEqual([e for e in left if e["type"].removeprefix("org.lockerd.") in ROUTINE], [])
+        print(f"{len(self.heard)} events, {events} left out, in {seconds:.1f} s", file=sys.stderr, flush=True)
+        # They are still in the ledger.
+        self.assertEqual(self.backend.command("replay", {"from": missing[0], "to": missing[-1]})["status"], "done")
+        wait(lambda: self.listen() and set(missing) <= set(self.first), "what was left out", 60)
+        self.assertUntouched()
+
+
+main()
