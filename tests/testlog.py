@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Counts the results in meson's testlog.json: prints "PASSED FAILED SKIPPED", and on stderr what failed or was skipped, with
-the end of its output."""
+the end of its output. With --failed: prints the names of what failed, a line each."""
 import json
 import sys
 
@@ -15,11 +15,15 @@ def tail(test, lines):
 
 def main():
     passed = failed = skipped = 0
+    names_only = sys.argv[1] == "--failed"
     try:
-        with open(sys.argv[1], encoding="utf-8", errors="replace") as f:
+        with open(sys.argv[-1], encoding="utf-8", errors="replace") as f:
             results = [json.loads(line) for line in f if line.strip()]
     except (OSError, ValueError) as error:
-        sys.exit(f"{sys.argv[1]}: {error}")
+        sys.exit(f"{sys.argv[-1]}: {error}")
+    if names_only:
+        print("".join(t["name"].split(" / ")[-1] + "\n" for t in results if t["result"] not in GOOD | {"SKIP"}), end="")
+        return 0
     for test in results:
         if test["result"] in GOOD:
             passed += 1

@@ -23,7 +23,7 @@ from bus_judge import Answer, Frames, Judge, Movement, Report, Truth, crc
 from daemonlib import Cabinet
 from dbusclient import CABINET, ROOT, SESSION, SLOT, Client, DBusError, GLib, Gio, Pending, Session, dictionary, iterate, slot_path
 
-OPTIONS = argparse.Namespace(exchanges=10000, seed=None)
+OPTIONS = argparse.Namespace()  # filled by main()
 
 HEAD = "[Cabinet]\nNumber=F-1\n\n[Size S]\nOrder=1\n"
 # supply: how many at once
@@ -782,7 +782,7 @@ def build():
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build", nargs="?", default=os.environ.get("BUILDDIR", "build"))
-    parser.add_argument("--exchanges", type=int, default=OPTIONS.exchanges)
+    parser.add_argument("--exchanges", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10 ** 6))
     rest = parser.parse_known_args(namespace=OPTIONS)[1]
     print(f"seed {OPTIONS.seed}", flush=True)

@@ -20,7 +20,7 @@ class Valgrind(Scenario):
 
         def start_in_valgrind(cabinet):
             cabinet.wrapper = ["/usr/bin/env", f"LD_PRELOAD={build_directory()}/tests/daemon/pidfdshim.so",
-                               shutil.which("valgrind"), "--quiet", "--leak-check=full", "--errors-for-leak-kinds=definite,possible",
+                               shutil.which("valgrind"), "--quiet", "--leak-check=full", "--errors-for-leak-kinds=definite",
                                "--error-exitcode=99", "--trace-children=no"]
             return start(cabinet)
 
