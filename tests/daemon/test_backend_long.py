@@ -25,7 +25,8 @@ MEMORY_KIB = 2048
 
 if "--events" in sys.argv:
     EVENTS = int(sys.argv[sys.argv.index("--events") + 1])
-    del sys.argv[sys.argv.index("--events"):][:2]
+    at = sys.argv.index("--events")
+    del sys.argv[at:at + 2]
 
 
 def pss(pid):
