@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For LD_PRELOAD, by test_backend_kill.py: killshim.c, but it begins to count only when a message that holds INBOXSHIM_TEXT comes in over a
- * socket pair: from there on, the n-th call is the same one in every run, whatever the lines and the pings did before. */
+/* For LD_PRELOAD, by test_backend_kill.py: killshim.c, but it begins to count only when a message that holds
+ * INBOXSHIM_TEXT comes in over a socket pair: from there on, the n-th call is the same one in every run,
+ * whatever the lines and the pings did before. */
 #include "killshim.c"
 
 static bool armed;
