@@ -3,6 +3,8 @@
 
 #include <stdbool.h>
 
+#define INTERNATIONAL_MIN 10 /* digits: 00, country, number */
+
 /* The bytes of the UTF-8 character at s, or 0 when there is none that is well-formed (cut, overlong,
  * surrogate). */
 static size_t utf8_length(const unsigned char *s) {
@@ -100,13 +102,14 @@ void phone_digits(const char *phone, char *ret, size_t room) {
 
         if (room == 0)
                 return;
-        for (const char *p = phone; *p && n < room - 1; p++) {
-                if (!is_digit(*p))
-                        continue;
-                ret[n++] = *p;
-                /* 0049… is how +49… is dialled */
-                if (n == 2 && ret[0] == '0' && ret[1] == '0')
-                        n = 0;
+        for (const char *p = phone; *p && n < room - 1; p++)
+                if (is_digit(*p))
+                        ret[n++] = *p;
+        /* 0049… is how +49… is dialled. Only where a whole number follows: last digits may begin with zeros.
+         */
+        if (n >= INTERNATIONAL_MIN && ret[0] == '0' && ret[1] == '0') {
+                n -= 2;
+                memmove(ret, ret + 2, n);
         }
         ret[n] = 0;
 }

@@ -52,6 +52,13 @@ static size_t count_digits(const char *s) {
         return n;
 }
 
+static bool begins_with_00(const char *text) {
+        const char *first = strpbrk(text, "0123456789"),
+                   *second = first ? strpbrk(first + 1, "0123456789") : NULL;
+
+        return second && *first == '0' && *second == '0';
+}
+
 static void check_masks(const char *text) {
         _cleanup_free_ char *name = mask_name(text), *phone = mask_phone(text);
         char digits[32];
@@ -66,7 +73,10 @@ static void check_masks(const char *text) {
 
         for (size_t room = 1; room <= sizeof(digits); room += 7) {
                 phone_digits(text, digits, room);
-                expect(strlen(digits) == MIN(n, room - 1), "the digits, as many as there is room for");
+                size_t had = MIN(n, room - 1);
+                bool international = had >= 10 && begins_with_00(text);
+                expect(strlen(digits) == had - (international ? 2 : 0),
+                       "the digits, as many as there is room for");
         }
 }
 

@@ -97,8 +97,11 @@ static void test_mask_phone_digits_are_compared_without_decoration(void **state)
 
         phone_digits("+86 138-1234", out, sizeof(out));
         assert_string_equal(out, "8613812");
-        phone_digits("0086 138-1234", out, sizeof(out));
-        assert_string_equal(out, "8613812");
+        char whole[20];
+        phone_digits("0086 138-1234 56", whole, sizeof(whole));
+        assert_string_equal(whole, "86138123456");
+        phone_digits("0012", whole, sizeof(whole)); /* the last digits of some number */
+        assert_string_equal(whole, "0012");
         phone_digits("0151", out, sizeof(out));
         assert_string_equal(out, "0151");
         phone_digits("12-34", out, sizeof(out));
