@@ -5,6 +5,7 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <mqtt_protocol.h>
 #include <stdio.h>
 
@@ -130,9 +131,16 @@ static void on_log(struct mosquitto *mosq, void *userdata, int level, const char
                 return;
         if (strncmp(text, openssl, strlen(openssl)) == 0) {
                 const char *last = strrchr(text, ':');
+                SSL *ssl = mosquitto_ssl_get(mosq);
+                /* Now: after a failure in the loop the library has given the session up before anybody can
+                 * ask. */
+                long verdict = ssl && !w->setup->psk_file ? SSL_get_verify_result(ssl) : X509_V_OK;
 
                 if (!*w->complaint)
-                        snprintf(w->complaint, SENTENCE_MAX, "TLS: %s", last ? last + 1 : text);
+                        snprintf(w->complaint, SENTENCE_MAX, "TLS: %.100s%s%.80s%s", last ? last + 1 : text,
+                                 verdict != X509_V_OK ? " (" : "",
+                                 verdict != X509_V_OK ? X509_verify_cert_error_string(verdict) : "",
+                                 verdict != X509_V_OK ? ")" : "");
                 return;
         }
         if (strncmp(text, prefix, strlen(prefix)) == 0)

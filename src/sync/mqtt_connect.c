@@ -203,6 +203,9 @@ void connect_explain(Worker *w, int result, char ret[SENTENCE_MAX]) {
         long verdict = ssl && !w->setup->psk_file ? SSL_get_verify_result(ssl) : X509_V_OK;
         const char *why;
 
+        /* Said already, with the line that told of it. */
+        if (verdict != X509_V_OK && strstr(w->complaint, X509_verify_cert_error_string(verdict)))
+                verdict = X509_V_OK;
         if (w->reason_code)
                 why = mosquitto_reason_string((int)w->reason_code);
         else if (*w->complaint)
