@@ -68,19 +68,25 @@ static void open_door_done(Movement *m, int result) {
                 open_inner(o);
 }
 
+/* Only what is seen to be open needs no pulse; what nobody can see (unknown, jammed) does. */
+static bool is_open(const Locker *l, int lock) {
+        DoorState state = l->doors[lock].state;
+
+        return state == DOOR_OPEN || state == DOOR_LEFT_OPEN || state == DOOR_FORCED;
+}
+
 static int intend_operator(OperatorOpen *o, int slot, unsigned position, const char *actor,
                            const char *reason) {
         Locker *l = o->locker;
         const Slot *k = &l->cabinet->slots[slot];
         int inner = position ? l->cabinet->positions[k->first_position + (int)position - 1].lock : -1;
-        DoorState door = l->doors[k->lock].state;
         char subject[SUBJECT_MAX];
         int r = 0;
 
-        if (door != DOOR_OPEN && door != DOOR_LEFT_OPEN && door != DOOR_FORCED)
+        if (!is_open(l, k->lock))
                 r = movement_intend(l, k->lock, LOCK_ACTION_UNLOCK, NULL, 0, "operator", actor, reason,
                                     &o->door);
-        if (r >= 0 && inner >= 0 && lock_is_shut(l, inner))
+        if (r >= 0 && inner >= 0 && !is_open(l, inner))
                 r = movement_intend(l, inner, LOCK_ACTION_UNLOCK, NULL, 0, "operator", actor, reason,
                                     &o->inner);
         if (r < 0)
