@@ -2,10 +2,14 @@
 #include "base/child.h"
 #include "base/macros.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 
-int spawn_worker(const char *program, const char *argument, int fd, pid_t *ret) {
+static int spawn(const char *program, const char *argument, int fd, pid_t *ret) {
         char *argv[] = {(char *)(uintptr_t)program, (char *)(uintptr_t)argument, NULL};
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
@@ -22,9 +26,9 @@ int spawn_worker(const char *program, const char *argument, int fd, pid_t *ret) 
         }
         sigemptyset(&none);
         sigfillset(&all);
-        r = posix_spawn_file_actions_adddup2(&actions, fd, SPAWN_FD);
+        r = posix_spawn_file_actions_adddup2(&actions, fd, CHILD_FD);
         if (!r)
-                r = posix_spawn_file_actions_addclosefrom_np(&actions, SPAWN_FD + 1);
+                r = posix_spawn_file_actions_addclosefrom_np(&actions, CHILD_FD + 1);
         if (!r)
                 r = posix_spawnattr_setsigmask(&attributes, &none);
         if (!r)
@@ -36,4 +40,50 @@ int spawn_worker(const char *program, const char *argument, int fd, pid_t *ret) 
         posix_spawnattr_destroy(&attributes);
         posix_spawn_file_actions_destroy(&actions);
         return -r;
+}
+
+int child_start(const char *program, const char *argument, int buffer, Child *ret) {
+        _cleanup_close_ int theirs = -1;
+        Child c = CHILD_NONE;
+        int pair[2], r;
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+        c.socket = pair[0];
+        theirs = pair[1];
+        if (buffer) {
+                (void)setsockopt(c.socket, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+                (void)setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+        }
+        r = spawn(program, argument, theirs, &c.pid);
+        if (r < 0) {
+                c.pid = 0;
+                child_forget(&c);
+                return r;
+        }
+        c.pidfd = pidfd_open(c.pid, 0);
+        if (c.pidfd < 0) {
+                r = -errno;
+                child_kill(&c);
+                return r;
+        }
+        *ret = c;
+        return 0;
+}
+
+void child_forget(Child *c) {
+        if (c->socket >= 0)
+                close(c->socket);
+        if (c->pidfd >= 0)
+                close(c->pidfd);
+        *c = CHILD_NONE;
+}
+
+void child_kill(Child *c) {
+        if (c->pid > 0) {
+                (void)kill(c->pid, SIGKILL);
+                while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
+                        ;
+        }
+        child_forget(c);
 }

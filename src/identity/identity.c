@@ -2,19 +2,15 @@
 /* The daemon's side of lockerd-hash: a queue, one question under way, a worker while there is work and a
  * little longer. A worker that hangs, talks nonsense or dies costs the job under way and no other. */
 #include "identity/identity.h"
+#include "base/child.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/message-ids.h"
-#include "base/child.h"
 #include "base/text.h"
 #include "identity/hash_wire.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
 
 #define JOB_USEC  (10 * USEC_PER_SEC)
 #define IDLE_USEC (30 * USEC_PER_SEC)
@@ -45,8 +41,7 @@ struct Identity {
         unsigned n_jobs;
         uint64_t last_id;
 
-        pid_t pid; /* 0: none */
-        int pidfd, socket;
+        Child worker;
         sd_event_source *on_socket, *on_exit;
         sd_event_source *timer; /* of the job under way; without one, of the idle worker */
 };
@@ -69,48 +64,24 @@ static void arm(Identity *i, uint64_t delay) {
         (void)sd_event_source_set_enabled(i->timer, SD_EVENT_ONESHOT);
 }
 
-/* Killing loses nothing: a worker keeps no state. It only computes, so it is gone at once and the wait is
- * none. */
+/* Killing loses nothing: a worker keeps no state. */
 static void stop_worker(Identity *i) {
         i->on_socket = sd_event_source_disable_unref(i->on_socket);
         i->on_exit = sd_event_source_disable_unref(i->on_exit);
-        if (i->pid > 0) {
-                (void)kill(i->pid, SIGKILL);
-                while (waitpid(i->pid, NULL, 0) < 0 && errno == EINTR)
-                        ;
-        }
-        i->pid = 0;
-        closep(&i->pidfd);
-        closep(&i->socket);
-        i->pidfd = i->socket = -1;
+        child_kill(&i->worker);
         (void)sd_event_source_set_enabled(i->timer, SD_EVENT_OFF);
 }
 
 static int start_worker(Identity *i) {
-        _cleanup_close_ int theirs = -1;
-        int pair[2], r;
+        int r = child_start(i->program, NULL, 0, &i->worker);
 
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-                return -errno;
-        i->socket = pair[0];
-        theirs = pair[1];
-        r = spawn_worker(i->program, NULL, theirs, &i->pid);
-        if (r < 0) {
-                i->pid = 0;
-                goto fail;
-        }
-        i->pidfd = pidfd_open(i->pid, 0);
-        if (i->pidfd < 0) {
-                r = -errno;
-                goto fail;
-        }
-        r = sd_event_add_io(i->event, &i->on_exit, i->pidfd, EPOLLIN, on_exit_of_worker, i);
+        if (r < 0)
+                return r;
+        r = sd_event_add_io(i->event, &i->on_exit, i->worker.pidfd, EPOLLIN, on_exit_of_worker, i);
         if (r >= 0)
-                r = sd_event_add_io(i->event, &i->on_socket, i->socket, EPOLLIN, on_socket, i);
-        if (r >= 0)
-                return 0;
-fail:
-        stop_worker(i);
+                r = sd_event_add_io(i->event, &i->on_socket, i->worker.socket, EPOLLIN, on_socket, i);
+        if (r < 0)
+                stop_worker(i);
         return r;
 }
 
@@ -138,7 +109,7 @@ static int ask(Identity *i, IdentityJob *j) {
         memcpy(q.pepper, i->pepper, sizeof(q.pepper));
         memcpy(q.data, j->data, j->n_data);
         memcpy(q.secret, j->secret, q.n_secret);
-        ssize_t n = send(i->socket, &q, sizeof(q), MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t n = send(i->worker.socket, &q, sizeof(q), MSG_DONTWAIT | MSG_NOSIGNAL);
         int r = n < 0 ? -errno : 0;
         explicit_bzero(&q, sizeof(q));
         if (r < 0)
@@ -157,13 +128,13 @@ static int next_job(Identity *i) {
         while (i->jobs && !i->jobs->done && !i->jobs->asked)
                 finish(i, IDENTITY_FAILED, NULL, 0);
         if (!i->jobs) {
-                if (i->pid > 0)
+                if (i->worker.pid > 0)
                         arm(i, IDLE_USEC);
                 return 0;
         }
         if (i->jobs->asked)
                 return 0;
-        if (i->pid > 0) {
+        if (i->worker.pid > 0) {
                 r = ask(i, i->jobs);
                 if (r >= 0)
                         return 0;
@@ -186,7 +157,7 @@ static void go_on(Identity *i) {
 }
 
 static bool read_answer(Identity *i, HashAnswer *ret) {
-        ssize_t n = recv(i->socket, ret, sizeof(*ret), MSG_DONTWAIT | MSG_TRUNC);
+        ssize_t n = recv(i->worker.socket, ret, sizeof(*ret), MSG_DONTWAIT | MSG_TRUNC);
 
         if (n != sizeof(*ret) || ret->version != HASH_WIRE_VERSION || !i->jobs || !i->jobs->asked ||
             ret->id != i->jobs->id)
@@ -279,7 +250,7 @@ int identity_new(Identity **ret, sd_event *event, const char *worker_directory, 
         _cleanup_(identity_freep) Identity *i = calloc(1, sizeof(*i));
         if (!i)
                 return -ENOMEM;
-        i->pidfd = i->socket = -1;
+        i->worker = CHILD_NONE;
         i->event = sd_event_ref(event);
         i->log_n = scrypt_log_n;
         memcpy(i->pepper, pepper, sizeof(i->pepper));

@@ -17,7 +17,7 @@ typedef struct LineClientHandlers {
 
 int line_client_new(LineClient **ret, sd_event *event, const Cabinet *cabinet, const Facts *facts, int line,
                     const char *worker_directory, const LineClientHandlers *handlers, void *userdata);
-int line_client_start(LineClient *c); /* from the event loop, soon */
+void line_client_start(LineClient *c); /* from the event loop, soon */
 bool line_client_is_running(const LineClient *c);
 int line_client_send(LineClient *c, WireType type, void *message);
 /* Asks the worker to switch off and leave. */

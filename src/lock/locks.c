@@ -128,13 +128,10 @@ int locks_new(Locks **ret, sd_event *event, const Cabinet *cabinet, const LocksO
 }
 
 int locks_start(Locks *l) {
-        const Cabinet *c = l->cabinet;
-        int r = 0;
-
         commands_start(l);
-        for (int i = 0; i < c->n_lines && r >= 0; i++)
-                r = line_client_start(l->lines[i]);
-        return r;
+        for (int i = 0; i < l->cabinet->n_lines; i++)
+                line_client_start(l->lines[i]);
+        return 0;
 }
 
 BoardHealth locks_board_health(const Locks *l, int board) {

@@ -1,43 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sync/mqtt_client.h"
 #include "base/clock.h"
-#include "base/log.h"
-#include "base/message-ids.h"
+#include "base/supervisor.h"
 #include "base/text.h"
 #include "sync/mqtt_setup.h"
-#include "sync/mqtt_spawn.h"
 #include "sync/mqtt_wire.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/pidfd.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 
-#define HEARTBEAT USEC_PER_SEC
 #define UNANSWERED                                                                                     \
         10 /* pings; then the worker hangs. It never waits for the network, but handshakes take a slow \
               machine a while. */
 #define RESTART_FIRST (250 * USEC_PER_MSEC)
 #define RESTART_MAX   (8 * USEC_PER_SEC)
-#define STABLE        60 /* heartbeats after which a worker counts as good */
 #define ANSWER        (30 * USEC_PER_SEC)
-#define LEAVE_MS      1000
+#define LEAVE         USEC_PER_SEC
+#define BUFFER        (256 * 1024) /* more than the longest message */
 
 struct MqttClient {
-        sd_event *event;
         const MqttHandlers *handlers;
         void *userdata;
-        char *program, *setup;
-
-        pid_t pid; /* 0: none */
-        int pidfd, socket;
-        sd_event_source *on_socket, *on_exit, *timer;
-        unsigned beats, unanswered; /* heartbeats */
-        uint64_t restart_backoff;
-        bool stopping;
+        Supervisor *worker;
+        char *setup;
 
         bool connected;
         uint32_t generation;
@@ -83,7 +68,7 @@ static void take_command(MqttClient *c, const MqttWireMessage *m) {
 }
 
 static bool take_message(MqttClient *c, const MqttWireMessage *m) {
-        c->unanswered = 0;
+        supervisor_heard(c->worker);
         switch (m->header.type) {
         case MQTT_WIRE_READY:
         case MQTT_WIRE_PONG:
@@ -104,118 +89,42 @@ static bool take_message(MqttClient *c, const MqttWireMessage *m) {
         }
 }
 
-/* One message a turn of the loop: a flood of commands must not keep doors waiting. False when the other end
- * is gone or talks nonsense. */
-static bool read_message(MqttClient *c) {
+/* One message a turn of the loop: a flood of commands must not keep doors waiting. */
+static bool read_message(void *userdata) {
+        MqttClient *c = userdata;
         MqttWireMessage m;
-        int r = mqtt_wire_receive(c->socket, c->buffer, &m);
+        int r = mqtt_wire_receive(supervisor_socket(c->worker), c->buffer, &m);
 
         return r == 0 || (r > 0 && take_message(c, &m));
 }
 
-static int on_socket(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+static int say(MqttClient *c, MqttWireType type, const char *text) {
+        const char *const texts[] = {text};
+
+        return mqtt_wire_send(supervisor_socket(c->worker), (MqttWireHeader){.type = type}, texts, NULL, 0);
+}
+
+static int send_setup(void *userdata) {
         MqttClient *c = userdata;
 
-        if (read_message(c))
-                return 0;
-        /* A worker whose end is closed has left or is about to; one that talks nonsense must. */
-        (void)sd_event_source_set_enabled(c->on_socket, SD_EVENT_OFF);
-        (void)shutdown(c->socket, SHUT_RDWR);
-        return 0;
-}
-
-static void forget_worker(MqttClient *c) {
-        c->on_socket = sd_event_source_disable_unref(c->on_socket);
-        c->on_exit = sd_event_source_disable_unref(c->on_exit);
-        if (c->socket >= 0)
-                close(steal_fd(&c->socket));
-        if (c->pidfd >= 0)
-                close(steal_fd(&c->pidfd));
-        c->pid = 0;
-}
-
-static void arm(MqttClient *c, uint64_t usec) {
-        (void)sd_event_source_set_time_relative(c->timer, usec);
-        (void)sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
-}
-
-static void restart_later(MqttClient *c, const char *sentence) {
-        if (c->beats > STABLE)
-                c->restart_backoff = 0;
-        c->restart_backoff = c->restart_backoff ? MIN(2 * c->restart_backoff, RESTART_MAX) : RESTART_FIRST;
-        arm(c, c->restart_backoff);
-        tell_link(c, MQTT_LINK_DOWN, 0, sentence);
-}
-
-static int on_exit_of_worker(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
-        MqttClient *c = userdata;
-        siginfo_t si = {0};
-        char sentence[128];
-
-        if (waitid(P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG) == 0 && si.si_pid == 0)
-                return 0;
-        snprintf(sentence, sizeof(sentence), "lockerd-mqtt ended (%s %d)",
-                 si.si_code == CLD_EXITED ? "status" : "signal", si.si_status);
-        log_message(LOG_WARNING, LOCKERD_MESSAGE_WORKER_REPLACED, NULL, "%s; it is replaced", sentence);
-        forget_worker(c);
-        restart_later(c, sentence);
-        return 0;
-}
-
-static int start_worker(MqttClient *c) {
-        const char *const texts[] = {c->setup};
-        int r;
-
-        r = mqtt_spawn(c->program, &c->pid, &c->pidfd, &c->socket);
-        if (r < 0)
-                return r;
-        c->beats = c->unanswered = 0;
         c->generation = 0;
-        r = sd_event_add_io(c->event, &c->on_exit, c->pidfd, EPOLLIN, on_exit_of_worker, c);
-        if (r >= 0)
-                r = sd_event_add_io(c->event, &c->on_socket, c->socket, EPOLLIN, on_socket, c);
-        if (r >= 0)
-                /* What it said before it went is heard first. */
-                r = sd_event_source_set_priority(c->on_exit, SD_EVENT_PRIORITY_NORMAL + 1);
-        if (r >= 0)
-                r = mqtt_wire_send(c->socket, (MqttWireHeader){.type = MQTT_WIRE_SETUP}, texts, NULL, 0);
-        return r;
+        return say(c, MQTT_WIRE_SETUP, c->setup);
 }
 
-static void beat(MqttClient *c) {
-        c->beats++;
-        if (c->unanswered++ >= UNANSWERED) {
-                log_error("lockerd-mqtt hangs; it is replaced");
-                (void)kill(c->pid, SIGKILL);
-                c->unanswered = 0;
-        }
-        (void)mqtt_wire_send(c->socket, (MqttWireHeader){.type = MQTT_WIRE_PING}, NULL, NULL, 0);
-        arm(c, HEARTBEAT);
+static int ping(void *userdata, uint64_t number) {
+        return say(userdata, MQTT_WIRE_PING, NULL);
 }
 
-static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
-        MqttClient *c = userdata;
-        char sentence[256];
-        int r;
-
-        if (c->pid) {
-                beat(c);
-                return 0;
-        }
-        r = start_worker(c);
-        if (r >= 0) {
-                arm(c, HEARTBEAT);
-                return 0;
-        }
-        snprintf(sentence, sizeof(sentence), "lockerd-mqtt cannot be started: %s", strerror(-r));
-        if (c->pid) {
-                (void)kill(c->pid, SIGKILL);
-                (void)waitpid(c->pid, NULL, 0);
-        }
-        forget_worker(c);
-        restart_later(c, sentence);
-        return 0;
+static void gone(void *userdata, const char *sentence) {
+        tell_link(userdata, MQTT_LINK_DOWN, 0, sentence);
 }
+
+static const SupervisorHandlers worker_handlers = {
+        .started = send_setup,
+        .readable = read_message,
+        .ping = ping,
+        .gone = gone,
+};
 
 static char *encode_setup(const MqttOptions *o) {
         const MqttSettings *s = o->settings;
@@ -257,41 +166,43 @@ int mqtt_client_new(MqttClient **ret, sd_event *event, const MqttOptions *option
 
         if (!c)
                 return -ENOMEM;
-        c->event = sd_event_ref(event);
         c->handlers = handlers;
         c->userdata = userdata;
-        c->pidfd = c->socket = -1;
-        c->program = text_printf("%s/lockerd-mqtt", options->worker_directory);
         c->setup = encode_setup(options);
-        if (!c->program || !c->setup)
+        _cleanup_free_ char *program = text_printf("%s/lockerd-mqtt", options->worker_directory);
+        if (!program || !c->setup)
                 return -ENOMEM;
-        r = sd_event_add_time_relative(event, &c->timer, CLOCK_BOOTTIME, 0, 10 * USEC_PER_MSEC, on_timer, c);
+        SupervisorOptions worker = {
+                .program = program,
+                .name = "lockerd-mqtt",
+                .unanswered = UNANSWERED,
+                .first_pause = RESTART_FIRST,
+                .max_pause = RESTART_MAX,
+                .buffer = BUFFER,
+        };
+        r = supervisor_new(&c->worker, event, &worker, &worker_handlers, c);
         if (r < 0)
                 return r;
+        supervisor_start(c->worker);
         *ret = steal_ptr(c);
         return 0;
 }
 
 static void stop_worker(MqttClient *c) {
-        struct pollfd fd = {.fd = c->pidfd, .events = POLLIN};
-
+        supervisor_stop(c->worker);
         /* A full socket pair: the end of file says the same. */
-        if (mqtt_wire_send(c->socket, (MqttWireHeader){.type = MQTT_WIRE_STOP}, NULL, NULL, 0) < 0)
-                (void)shutdown(c->socket, SHUT_RDWR);
-        if (poll(&fd, 1, LEAVE_MS) <= 0)
-                (void)kill(c->pid, SIGKILL);
-        (void)waitpid(c->pid, NULL, 0);
+        if (say(c, MQTT_WIRE_STOP, NULL) < 0)
+                supervisor_hang_up(c->worker);
+        if (!supervisor_join(c->worker, clock_now().boot_usec + LEAVE))
+                supervisor_kill(c->worker);
 }
 
 MqttClient *mqtt_client_free(MqttClient *c) {
         if (!c)
                 return NULL;
-        sd_event_source_disable_unref(c->timer);
-        if (c->pid)
+        if (c->worker && supervisor_is_running(c->worker))
                 stop_worker(c);
-        forget_worker(c);
-        sd_event_unref(c->event);
-        free(c->program);
+        supervisor_free(c->worker);
         free(c->setup);
         free(c);
         return NULL;
@@ -321,7 +232,7 @@ int mqtt_client_publish(MqttClient *c, uint64_t token, const char *topic, const 
                 .flags = retain ? MQTT_FLAG_RETAIN : 0,
                 .a = c->generation,
         };
-        r = mqtt_wire_send(c->socket, h, texts, payload, n);
+        r = mqtt_wire_send(supervisor_socket(c->worker), h, texts, payload, n);
         if (r < 0)
                 return r == -EPIPE ? -ENOTCONN : r;
         c->under_way++;
