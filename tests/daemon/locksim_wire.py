@@ -120,30 +120,18 @@ class IndependentMasters(SimCase):
         return client
 
     def check_pymodbus(self, sim, master):
-        from pymodbus.pdu import ModbusRequest
-
-        class Flash(ModbusRequest):
-            function_code = 5
-            _rtu_frame_size = 8
-
-            def encode(self):
-                return struct.pack(">HH", 0x0200, 5)
-
-            def get_response_pdu_size(self):
-                return 5
+        from pymodbus_parts import Flash, send
 
         self.assertTrue(master.connect())
-        self.assertEqual(master.read_discrete_inputs(0, 8, slave=1).bits, [True] * 4 + [False] * 4)
-        self.assertEqual(master.read_discrete_inputs(0, 9, slave=1).exception_code, 2)
-        flash = Flash()
-        flash.unit_id = 1
-        master.execute(flash)
+        self.assertEqual(master.read_discrete_inputs(0, count=8, slave=1).bits, [True] * 4 + [False] * 4)
+        self.assertEqual(master.read_discrete_inputs(0, count=9, slave=1).exception_code, 2)
+        send(master, 1, Flash())
         place = sim.wait("01", door="open")
         self.assertEqual(place["pulses"], 1)
-        self.assertEqual(master.read_discrete_inputs(0, 8, slave=1).bits, [False] + [True] * 3 + [False] * 4)
+        self.assertEqual(master.read_discrete_inputs(0, count=8, slave=1).bits, [False] + [True] * 3 + [False] * 4)
         sim.wait("01", coil=False)
         sim.do("close 01")
-        self.assertEqual(master.read_discrete_inputs(0, 8, slave=1).bits, [True] * 4 + [False] * 4)
+        self.assertEqual(master.read_discrete_inputs(0, count=8, slave=1).bits, [True] * 4 + [False] * 4)
         master.close()
         self.assertEqual(sim.objections(), [])
 

@@ -11,25 +11,23 @@ import os
 import sys
 import tty
 
-from pymodbus.datastore import ModbusSequentialDataBlock, ModbusSlaveContext
-from pymodbus.factory import ServerDecoder
-from pymodbus.transaction import ModbusRtuFramer
+from pymodbus_parts import Block, Slave, Store
 
 CHANNELS, DOORS = 16, 12  # behind the doors: an inside release, an alarm, and two that are free
 
 
-class Doors(ModbusSequentialDataBlock):
+class Doors(Block):
     """Discrete inputs: door contacts, closed; the others open."""
 
     def __init__(self, journal):
-        super().__init__(0, [n < DOORS for n in range(CHANNELS)])
+        super().__init__(1, [n < DOORS for n in range(CHANNELS)])
         self.journal = journal
 
     def say(self, *words):
         print(*words, file=self.journal, flush=True)
 
     def move(self, channel, shut):
-        self.setValues(channel, [shut])
+        self.setValues(self.address + channel, [shut])
         self.say("door", channel + 1, "shut" if shut else "open")
 
     def spring(self, channel):
@@ -38,14 +36,14 @@ class Doors(ModbusSequentialDataBlock):
         loop.call_later(0.74, self.move, channel, True)
 
 
-class Coils(ModbusSequentialDataBlock):
+class Coils(Block):
     def __init__(self, doors):
-        super().__init__(0, [False] * CHANNELS)
+        super().__init__(1, [False] * CHANNELS)
         self.doors = doors
 
     def setValues(self, address, values):
         for i, value in enumerate(values if isinstance(values, list) else [values]):
-            channel = address + i
+            channel = address - self.address + i
             if bool(value) != bool(self.values[channel]):
                 self.doors.say("coil", channel + 1, "on" if value else "off")
                 if value:
@@ -55,18 +53,10 @@ class Coils(ModbusSequentialDataBlock):
 
 async def main(device, journal):
     doors = Doors(journal)
-    unit = ModbusSlaveContext(di=doors, co=Coils(doors), zero_mode=True)
-    framer = ModbusRtuFramer(ServerDecoder(), client=None)
     line = os.open(device, os.O_RDWR | os.O_NOCTTY)
     tty.setraw(line)
-
-    def answer(request):
-        response = request.execute(unit)
-        response.transaction_id, response.unit_id = request.transaction_id, request.unit_id
-        os.write(line, framer.buildPacket(response))
-
-    # pymodbus's own serial server needs one more package; its framing, its functions and its store do not.
-    asyncio.get_running_loop().add_reader(line, lambda: framer.processIncomingPacket(os.read(line, 256), answer, [1]))
+    board = Slave(1, Store(di=doors, co=Coils(doors)), lambda data: os.write(line, data))
+    asyncio.get_running_loop().add_reader(line, lambda: board.feed(os.read(line, 256)))
     await asyncio.Event().wait()
 
 
