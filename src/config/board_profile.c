@@ -211,6 +211,30 @@ static void check_identify(Complaints *c, const IniFile *f, const BoardProfile *
                          "a board without inputs has no limit to probe; no is allowed");
 }
 
+/* Lines have neither addresses nor functions, and nobody but the worker ends a pulse. */
+static void check_gpio(Complaints *c, const IniFile *f, const BoardProfile *p) {
+        static const char *const allowed[][2] = {
+                {"Board", "Title"},     {"Board", "Protocol"},  {"Board", "Outputs"},
+                {"Board", "Inputs"},    {"Unlock", "Method"},   {"Unlock", "Pulse"},
+                {"Unlock", "MinPulse"}, {"Unlock", "MaxPulse"}, {"Inputs", "Active"},
+        };
+
+        for (size_t i = 0; i < f->n_sections; i++)
+                for (size_t j = 0; j < f->sections[i].n_entries; j++) {
+                        const IniSection *s = &f->sections[i];
+                        size_t k = 0;
+                        while (k < ARRAY_SIZE(allowed) &&
+                               (!streq(allowed[k][0], s->kind) || !streq(allowed[k][1], s->entries[j].key)))
+                                k++;
+                        if (k == ARRAY_SIZE(allowed))
+                                complain(c, s, &s->entries[j],
+                                         "this key means nothing for Protocol=gpio; leave it out");
+                }
+        if (p->outputs > 0 && p->unlock != UNLOCK_PULSE)
+                COMPLAIN(c, f, "Unlock", "Method",
+                         "GPIO lines have no timing of their own; pulse is allowed");
+}
+
 static void fill_defaults(const IniFile *f, BoardProfile *p) {
         if (!find(f, "Unlock", "MinPulse"))
                 p->min_pulse_ms = p->pulse_ms;
@@ -218,7 +242,7 @@ static void fill_defaults(const IniFile *f, BoardProfile *p) {
                 p->max_pulse_ms = p->pulse_ms;
         if (!find(f, "AllOff", "Method"))
                 p->all_off = p->unlock == UNLOCK_PULSE && p->outputs > 0 ? ALL_OFF_EACH : ALL_OFF_NONE;
-        if (!find(f, "Inputs", "Function"))
+        if (!find(f, "Inputs", "Function") && p->protocol == BOARD_MODBUS)
                 p->input_function = p->inputs > 0 ? 2 : 0;
 }
 
@@ -255,9 +279,11 @@ void board_profile_parse(Complaints *c, const char *name, const char *path, cons
         if (profile->outputs > 0 && !ini_file_section(f, "Unlock", 0))
                 complain_at(c, f->path, 0, "[Unlock] is missing and required for a board with outputs");
         if (profile->protocol == BOARD_GPIO)
-                COMPLAIN(c, f, "Board", "Protocol", "this version has no GPIO driver; modbus is allowed");
+                check_gpio(c, f, profile);
         if (profile->outputs > 0)
                 check_unlock(c, f, profile);
+        if (profile->protocol == BOARD_GPIO)
+                return; /* the rest is about what goes over a wire */
         check_all_off(c, f, profile);
         check_inputs(c, f, profile);
         check_identify(c, f, profile);

@@ -18,6 +18,7 @@ typedef enum Wire {
         WIRE_LATCH,
         WIRE_RELEASE,
         WIRE_PRESENCE,
+        WIRE_LAMP,
         WIRE_MAX
 } Wire;
 
@@ -84,6 +85,13 @@ typedef struct Builder {
 
 /* cabinet_parts.c: [Cabinet] [Size] [Supply] [Line] [Board], and the profiles that the boards name. */
 void builder_read_parts(Builder *b);
+/* cabinet_gpio.c: lists of GPIO lines, and what kind of board belongs to what kind of line. */
+typedef struct GpioRefs {
+        GpioRef *refs;
+        unsigned n;
+} GpioRefs;
+void builder_read_gpio(Builder *b, const IniSection *s, const IniEntry *e, GpioRefs *ret);
+void builder_check_gpio(Builder *b);
 /* cabinet_slots.c: [Slot] and [Position] sections into drafts, slots and positions. */
 void builder_read_slots(Builder *b);
 /* cabinet_wiring.c: BOARD:CHANNEL lists into channels. `count` channels are expected. NULL after a complaint.

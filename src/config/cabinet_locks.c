@@ -103,17 +103,40 @@ static void check_secure(Builder *b, const Draft *d) {
                 }
 }
 
+/* A lamp stays lit for as long as a person takes, and a Modbus relay that lockerd does not tell anything any
+ * more stays as it is. */
+static void check_lamp(Builder *b, const Draft *d) {
+        const Channel *lamps = d->wires[WIRE_LAMP].channels;
+
+        for (unsigned i = 0; lamps && i < d->n; i++) {
+                const BoardProfile *p = builder_profile(b, lamps[i].board);
+                if (p->protocol != BOARD_MODBUS)
+                        continue;
+                complain(b->complaints, d->section, d->wires[WIRE_LAMP].entry,
+                         "board %s is a Modbus board, and only GPIO lines can be lamps; an output of a board "
+                         "on a "
+                         "line with Device=gpio is allowed",
+                         b->cabinet->boards[lamps[i].board].name);
+                return;
+        }
+}
+
+static bool is_output(int w) {
+        return w == WIRE_LOCK || w == WIRE_SECURE || w == WIRE_LAMP;
+}
+
 static void wire_draft(Builder *b, Draft *d) {
         for (int w = 0; w < WIRE_MAX; w++) {
                 WireDraft *wire = &d->wires[w];
                 if (wire->entry)
-                        wire->channels = builder_resolve_channels(b, d->section, wire->entry,
-                                                                  w == WIRE_LOCK || w == WIRE_SECURE, d->n);
+                        wire->channels =
+                                builder_resolve_channels(b, d->section, wire->entry, is_output(w), d->n);
         }
         check_feedback(b, d);
         check_when(b, d);
         check_pulse(b, d);
         check_secure(b, d);
+        check_lamp(b, d);
 }
 
 static InputRef draft_input(const Builder *b, const Draft *d, Wire w, unsigned nth) {
@@ -274,6 +297,9 @@ void builder_wire(Builder *b) {
                 const Draft *d = &b->slot_drafts[origin->draft];
                 c->slots[i].lock = add_lock(b, d, origin->nth, i, -1);
                 c->slots[i].release = draft_input(b, d, WIRE_RELEASE, origin->nth);
+                const Channel *lamps = d->wires[WIRE_LAMP].channels;
+                if (lamps)
+                        c->slots[i].lamp = (OutputRef){lamps[origin->nth].board, lamps[origin->nth].channel};
         }
         wire_positions(b);
         for (size_t i = 0; i < b->file->n_sections; i++)

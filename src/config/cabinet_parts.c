@@ -17,15 +17,27 @@ typedef struct LineDraft {
 
 typedef struct BoardDraft {
         Board board;
-        const IniEntry *line, *supply, *profile;
+        const IniEntry *line, *supply, *profile, *outputs, *inputs;
 } BoardDraft;
 
 static const KeyChoice parities[] = {{"none", 'N'}, {"even", 'E'}, {"odd", 'O'}, {}};
-static const KeyChoice device_sentence[] = {{"the path of a tty such as /dev/ttyUSB0, or tcp:HOST:PORT,", 0},
-                                            {}};
+static const KeyChoice device_sentence[] = {
+        {"the path of a tty such as /dev/ttyUSB0, tcp:HOST:PORT, or gpio,", 0}, {}};
 static const KeyChoice line_sentence[] = {{"the NAME of a [Line NAME]", 0}, {}};
 static const KeyChoice supply_sentence[] = {{"the NAME of a [Supply NAME]", 0}, {}};
 static const KeyChoice profile_sentence[] = {{"the name of a .board file without \".board\"", 0}, {}};
+
+static const KeyChoice lines_sentence[] = {{"a list of GPIO lines such as LOCK-[01-12] or gpiochip0:8-15", 0},
+                                           {}};
+static const KeyChoice biases[] = {{"as-is", GPIO_BIAS_AS_IS},
+                                   {"disabled", GPIO_BIAS_DISABLED},
+                                   {"pull-up", GPIO_BIAS_PULL_UP},
+                                   {"pull-down", GPIO_BIAS_PULL_DOWN},
+                                   {}};
+static const KeyChoice drives[] = {{"push-pull", GPIO_DRIVE_PUSH_PULL},
+                                   {"open-drain", GPIO_DRIVE_OPEN_DRAIN},
+                                   {"open-source", GPIO_DRIVE_OPEN_SOURCE},
+                                   {}};
 
 static const ConfigKey cabinet_keys[] = {
         /* Part of MQTT topics, where '/', '+' and '#' have a meaning. */
@@ -57,10 +69,15 @@ static const ConfigKey line_keys[] = {
 };
 static const ConfigKey board_keys[] = {
         CONFIG_KEY("Line", key_entry, BoardDraft, line, .choices = line_sentence, .required = true),
-        CONFIG_KEY("Address", key_unsigned, BoardDraft, board.address, .min = 1, .max = 247,
-                   .required = true),
+        /* Required, but only on a Modbus line: cabinet_gpio.c. */
+        CONFIG_KEY("Address", key_unsigned, BoardDraft, board.address, .min = 1, .max = 247),
         CONFIG_KEY("Profile", key_entry, BoardDraft, profile, .choices = profile_sentence, .required = true),
         CONFIG_KEY("Supply", key_entry, BoardDraft, supply, .choices = supply_sentence, .required = true),
+        CONFIG_KEY("Outputs", key_entry, BoardDraft, outputs, .choices = lines_sentence),
+        CONFIG_KEY("Inputs", key_entry, BoardDraft, inputs, .choices = lines_sentence),
+        CONFIG_KEY("InputBias", key_choice, BoardDraft, board.input_bias, .choices = biases),
+        CONFIG_KEY("OutputDrive", key_choice, BoardDraft, board.output_drive, .choices = drives),
+        CONFIG_KEY("Debounce", key_msec, BoardDraft, board.debounce_ms, .max = 1000),
 };
 
 /* The NAME of [Kind NAME], checked and copied; NULL only when out of memory. */
@@ -112,9 +129,18 @@ static void read_supply(Builder *b, const IniSection *s) {
         keys_apply(b->complaints, s, supply_keys, ARRAY_SIZE(supply_keys), supply);
 }
 
+static void refuse_line_keys(Builder *b, const IniSection *s, const char *kind, bool timeout) {
+        static const char *const keys[] = {"Baud", "Parity", "StopBits", "RS485", "ResponseTimeout"};
+
+        for (size_t i = 0; i < ARRAY_SIZE(keys) - !timeout; i++) {
+                const IniEntry *e = ini_section_find(s, keys[i]);
+                if (e)
+                        complain(b->complaints, s, e, "a %s line has no %s; leave it out", kind, keys[i]);
+        }
+}
+
 /* "tcp:HOST:PORT", where HOST may be an IPv6 address in brackets. */
 static void read_tcp(Builder *b, const IniSection *s, const IniEntry *e, Line *line) {
-        static const char *const serial_keys[] = {"Baud", "Parity", "StopBits", "RS485"};
         const char *host = e->value + strlen("tcp:"), *colon = strrchr(host, ':');
         size_t n = colon ? (size_t)(colon - host) : 0;
         bool bracketed = n > 2 && host[0] == '[' && host[n - 1] == ']';
@@ -132,13 +158,7 @@ static void read_tcp(Builder *b, const IniSection *s, const IniEntry *e, Line *l
                          "tcp:[::1]:502");
         line->tcp_port = (unsigned)port;
         line->device = strndup(host, n);
-
-        for (size_t i = 0; i < ARRAY_SIZE(serial_keys); i++) {
-                const IniEntry *serial = ini_section_find(s, serial_keys[i]);
-                if (serial)
-                        complain(b->complaints, s, serial, "a TCP line has no %s; leave it out",
-                                 serial_keys[i]);
-        }
+        refuse_line_keys(b, s, "TCP", false);
 }
 
 static void read_device(Builder *b, const IniSection *s, const IniEntry *e, Line *line) {
@@ -149,15 +169,14 @@ static void read_device(Builder *b, const IniSection *s, const IniEntry *e, Line
         } else if (streq(e->value, "gpio")) {
                 line->kind = LINE_GPIO;
                 line->device = strdup(e->value);
-                complain(b->complaints, s, e,
-                         "this version has no GPIO driver; the path of a tty or tcp:HOST:PORT is allowed");
+                refuse_line_keys(b, s, "GPIO", true);
         } else {
                 line->kind = LINE_SERIAL;
                 line->device = strdup(e->value);
                 if (e->value[0] != '/')
                         complain(b->complaints, s, e,
-                                 "this is neither an absolute path nor tcp:HOST:PORT; an example is "
-                                 "/dev/ttyUSB0");
+                                 "this is neither an absolute path nor tcp:HOST:PORT nor gpio; an example "
+                                 "is /dev/ttyUSB0");
         }
         if (!line->device)
                 complaints_broken(b->complaints, -ENOMEM);
@@ -239,7 +258,8 @@ static int resolve_section(Builder *b, const IniSection *s, const IniEntry *e, c
 
 static void read_board(Builder *b, const IniSection *s) {
         Cabinet *c = b->cabinet;
-        BoardDraft draft = {.board = {.line = -1, .supply = -1, .profile = -1}};
+        BoardDraft draft = {.board = {.line = -1, .supply = -1, .profile = -1, .debounce_ms = 10}};
+        GpioRefs outputs = {}, inputs = {};
         Board *board = ARRAY_PUSH(c->boards, c->n_boards);
 
         if (!board) {
@@ -254,6 +274,14 @@ static void read_board(Builder *b, const IniSection *s) {
                 draft.board.supply = resolve_section(b, s, draft.supply, "Supply");
         if (draft.profile)
                 draft.board.profile = load_profile(b, s, draft.profile);
+        if (draft.outputs)
+                builder_read_gpio(b, s, draft.outputs, &outputs);
+        if (draft.inputs)
+                builder_read_gpio(b, s, draft.inputs, &inputs);
+        draft.board.outputs = outputs.refs;
+        draft.board.n_outputs = outputs.n;
+        draft.board.inputs = inputs.refs;
+        draft.board.n_inputs = inputs.n;
         *board = draft.board;
 }
 
@@ -301,4 +329,5 @@ void builder_read_parts(Builder *b) {
         }
         if (!ini_file_section(b->file, "Cabinet", 0))
                 complain_at(b->complaints, b->file->path, 0, "[Cabinet] is missing and required");
+        builder_check_gpio(b); /* now that all lines are known */
 }

@@ -42,6 +42,7 @@ static const ConfigKey slot_keys[] = {
         CONFIG_KEY("Wrap", key_unsigned, Draft, wrap, .min = 1, .max = 200),
         WIRE_KEY("Lock", WIRE_LOCK, .required = true),
         WIRE_KEY("Release", WIRE_RELEASE),
+        WIRE_KEY("Lamp", WIRE_LAMP),
         WHEN_KEY("ReleasePressedWhen", WIRE_RELEASE),
         LOCK_KEYS,
 };
@@ -59,7 +60,8 @@ static const Draft draft_default = {
                   [WIRE_DOOR].active = -1,
                   [WIRE_LATCH].active = -1,
                   [WIRE_RELEASE].active = -1,
-                  [WIRE_PRESENCE].active = -1},
+                  [WIRE_PRESENCE].active = -1,
+                  [WIRE_LAMP].active = -1},
 };
 
 static int resolve_size(Builder *b, const Draft *d) {
@@ -122,6 +124,7 @@ static bool add_slot(Builder *b, size_t draft, unsigned nth, int size, const cha
         slot->height = d->height;
         slot->lock = -1;
         slot->release.board = -1;
+        slot->lamp.board = -1;
         return true;
 }
 

@@ -35,12 +35,12 @@ static int find_board(const Resolving *r, const char *name) {
 }
 
 /* Notes who uses the channel; false and a complaint when somebody else does, or this very list twice. */
-static bool claim_channel(const Resolving *r, const BoardProfile *profile, int board, unsigned channel) {
+static bool claim_channel(const Resolving *r, unsigned channels, int board, unsigned channel) {
         BoardUse *uses = &r->b->board_uses[board];
         Use **array = r->output ? &uses->outputs : &uses->inputs;
 
         if (!*array)
-                *array = calloc(r->output ? profile->outputs : profile->inputs, sizeof(**array));
+                *array = calloc(channels, sizeof(**array));
         if (!*array) {
                 complaints_broken(r->b->complaints, -ENOMEM);
                 return false;
@@ -57,6 +57,14 @@ static bool claim_channel(const Resolving *r, const BoardProfile *profile, int b
         return true;
 }
 
+/* A channel of a GPIO board that names no line. */
+static bool is_gap(const Resolving *r, const BoardProfile *profile, int board, unsigned channel) {
+        const Board *b = &r->b->cabinet->boards[board];
+        const GpioRef *refs = r->output ? b->outputs : b->inputs;
+
+        return profile->protocol == BOARD_GPIO && !refs[channel].name && !refs[channel].chip;
+}
+
 static bool add_range(Resolving *r, const ChannelRange *range, int board) {
         const BoardProfile *profile = builder_profile(r->b, board);
         bool fine = true;
@@ -64,7 +72,8 @@ static bool add_range(Resolving *r, const ChannelRange *range, int board) {
         if (!profile)
                 return false; /* the profile has been complained about: nobody knows how many channels there
                                  are */
-        unsigned channels = r->output ? profile->outputs : profile->inputs;
+        const Cabinet *c = r->b->cabinet;
+        unsigned channels = r->output ? cabinet_board_outputs(c, board) : cabinet_board_inputs(c, board);
         if (range->last > channels) {
                 complain(r->b->complaints, r->section, r->entry,
                          "board %s (%s) has no %s %u; it has %u, counted from 1", range->board, profile->name,
@@ -72,13 +81,19 @@ static bool add_range(Resolving *r, const ChannelRange *range, int board) {
                 return false;
         }
         for (unsigned n = range->first; n <= range->last; n++) {
+                if (is_gap(r, profile, board, n - 1)) {
+                        complain(r->b->complaints, r->section, r->entry,
+                                 "%s %s:%u is \"-\" in [Board %s]: no line is connected to it",
+                                 r->output ? "output" : "input", range->board, n, range->board);
+                        return false;
+                }
                 Channel *channel = ARRAY_PUSH(r->channels, r->n);
                 if (!channel) {
                         complaints_broken(r->b->complaints, -ENOMEM);
                         return false;
                 }
                 *channel = (Channel){.board = board, .channel = n - 1};
-                fine = fine && claim_channel(r, profile, board, n - 1);
+                fine = fine && claim_channel(r, channels, board, n - 1);
         }
         return fine;
 }

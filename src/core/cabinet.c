@@ -9,6 +9,14 @@ static const char *const temperature_names[TEMPERATURE_MAX] = {
         [TEMPERATURE_FROZEN] = "frozen",
 };
 
+static void refs_free(GpioRef *refs, unsigned n) {
+        for (unsigned i = 0; i < n; i++) {
+                free(refs[i].name);
+                free(refs[i].chip);
+        }
+        free(refs);
+}
+
 Cabinet *cabinet_free(Cabinet *c) {
         if (!c)
                 return NULL;
@@ -18,8 +26,11 @@ Cabinet *cabinet_free(Cabinet *c) {
         }
         for (int i = 0; i < c->n_slots; i++)
                 free(c->slots[i].label);
-        for (int i = 0; i < c->n_boards; i++)
+        for (int i = 0; i < c->n_boards; i++) {
                 free(c->boards[i].name);
+                refs_free(c->boards[i].outputs, c->boards[i].n_outputs);
+                refs_free(c->boards[i].inputs, c->boards[i].n_inputs);
+        }
         for (int i = 0; i < c->n_profiles; i++) {
                 free(c->profiles[i].name);
                 free(c->profiles[i].title);
@@ -49,6 +60,18 @@ Cabinet *cabinet_free(Cabinet *c) {
         free(c->timezone);
         free(c);
         return NULL;
+}
+
+unsigned cabinet_board_outputs(const Cabinet *c, int board) {
+        const BoardProfile *p = &c->profiles[c->boards[board].profile];
+
+        return p->protocol == BOARD_GPIO ? c->boards[board].n_outputs : p->outputs;
+}
+
+unsigned cabinet_board_inputs(const Cabinet *c, int board) {
+        const BoardProfile *p = &c->profiles[c->boards[board].profile];
+
+        return p->protocol == BOARD_GPIO ? c->boards[board].n_inputs : p->inputs;
 }
 
 int cabinet_find_slot(const Cabinet *c, const char *label) {

@@ -28,6 +28,12 @@ typedef struct InputRef {
         bool active;      /* the input value that means yes: closed, locked, occupied, pressed */
 } InputRef;
 
+/* One output of one board that is no lock. */
+typedef struct OutputRef {
+        int board; /* -1: not wired */
+        unsigned channel;
+} OutputRef;
+
 typedef enum LockKind {
         LOCK_LATCH, /* springs open on a pulse, locks by itself when pushed shut */
         LOCK_MOTOR, /* turns open on one coil's pulse and shut on the other's ("secure") */
@@ -63,6 +69,7 @@ typedef struct Slot {
         int lock;             /* the door's */
         int first_position, n_positions;
         InputRef release; /* inside release button; active = pressed */
+        OutputRef lamp;   /* lit while the slot is open for somebody */
 } Slot;
 
 typedef enum BoardProtocol { BOARD_MODBUS, BOARD_GPIO } BoardProtocol;
@@ -107,10 +114,33 @@ typedef struct BoardProfile {
         unsigned default_baud;
 } BoardProfile;
 
+/* A GPIO line as people call it; whether there is one is found out by the worker, again and again. */
+typedef struct GpioRef {
+        char *name; /* of the line; NULL when chip and offset say which */
+        char *chip; /* gpiochipN, or the chip's label; NULL with a NULL name: the channel is not connected */
+        unsigned offset;
+        bool active_low;
+} GpioRef;
+
+typedef enum GpioBias {
+        GPIO_BIAS_AS_IS,
+        GPIO_BIAS_DISABLED,
+        GPIO_BIAS_PULL_UP,
+        GPIO_BIAS_PULL_DOWN
+} GpioBias;
+
+typedef enum GpioDrive { GPIO_DRIVE_PUSH_PULL, GPIO_DRIVE_OPEN_DRAIN, GPIO_DRIVE_OPEN_SOURCE } GpioDrive;
+
 typedef struct Board {
         char *name;
         int line, supply, profile;
-        unsigned address; /* 1 … 247 */
+        unsigned address; /* 1 … 247; 0: GPIO */
+        /* GPIO: a line for each channel. */
+        GpioRef *outputs, *inputs;
+        unsigned n_outputs, n_inputs;
+        GpioBias input_bias;
+        GpioDrive output_drive;
+        unsigned debounce_ms;
 } Board;
 
 typedef enum LineKind { LINE_SERIAL, LINE_TCP, LINE_GPIO } LineKind;
@@ -163,6 +193,9 @@ typedef struct Cabinet {
 Cabinet *cabinet_free(Cabinet *c);
 DEFINE_CLEANUP(Cabinet *, cabinet_free);
 
+/* Channels of a board: its profile's, or as many as it names GPIO lines. */
+unsigned cabinet_board_outputs(const Cabinet *c, int board);
+unsigned cabinet_board_inputs(const Cabinet *c, int board);
 int cabinet_find_slot(const Cabinet *c, const char *label);             /* index or -1 */
 int cabinet_find_size(const Cabinet *c, const char *name);              /* index or -1 */
 int cabinet_find_position(const Cabinet *c, int slot, unsigned number); /* index or -1 */

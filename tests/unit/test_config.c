@@ -170,7 +170,8 @@ static void test_cabinet_examples_parse_cleanly(void **state) {
                 const char *path;
                 int slots, positions, locks, boards, alarms;
         } examples[] = {{"config/cabinet-12.conf", 12, 12, 12, 1, 1},
-                        {"config/cabinet-60.conf", 60, 80, 84, 4, 0}};
+                        {"config/cabinet-60.conf", 60, 80, 84, 4, 0},
+                        {"config/cabinet-gpio.conf", 6, 7, 8, 2, 1}};
 
         for (size_t i = 0; i < ARRAY_SIZE(examples); i++) {
                 ConfigReport report = {};
@@ -185,8 +186,8 @@ static void test_cabinet_examples_parse_cleanly(void **state) {
 }
 
 static void test_board_installed_profiles_parse_cleanly(void **state) {
-        static const char *const names[] = {"cu48", "generic-pulse-16", "generic-pulse-32",
-                                            "waveshare-relay-16", "waveshare-relay-d-8"};
+        static const char *const names[] = {"cu48", "generic-pulse-16",   "generic-pulse-32",
+                                            "gpio", "waveshare-relay-16", "waveshare-relay-d-8"};
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
                 ConfigReport report = {};
@@ -319,7 +320,6 @@ static void test_cabinet_each_mistake_raises_its_complaint(void **state) {
                 {"MaxActive=2", "Cooldown=100", "with its unit"},
                 {"MaxActive=2", "Cooldown=100ms # rest", "a # comment needs a line of its own"},
                 {"/dev/ttyS0", "ttyS0", "neither an absolute path nor tcp:HOST:PORT"},
-                {"/dev/ttyS0", "gpio", "this version has no GPIO driver"},
                 {"/dev/ttyS0", "tcp:host", "not a TCP endpoint"},
                 {"/dev/ttyS0", "tcp:host:70000", "not a TCP endpoint"},
                 {"/dev/ttyS0", "tcp:host:502\nBaud=9600", "a TCP line has no Baud"},
@@ -398,7 +398,6 @@ static void test_board_each_mistake_raises_its_complaint(void **state) {
         static const BadCase cases[] = {
                 {"Outputs=16\n", "", "test.board:1: [Board]: Outputs= is missing"},
                 {"Outputs=16", "Outputs=257", "a whole number from 0 to 256"},
-                {"Title=Test", "Title=Test\nProtocol=gpio", "this version has no GPIO driver"},
                 {"Title=Test", "Title=Test\nProtocol=can", "modbus or gpio is allowed"},
                 {"FactoryAddress=1", "FactoryAddress=0", "a whole number from 1 to 247"},
                 {"[Coils]", "[Relays]\n[Coils]", "there is no such section in a board file"},
