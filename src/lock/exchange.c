@@ -12,6 +12,9 @@ typedef struct Turn {
         Exchange *x;
         uint64_t earliest; /* a byte before that cannot belong to the answer */
         uint64_t deadline;
+        uint8_t bytes[ANSWER_MAX]; /* what has come, the rest of a drained line included as far as there is
+                                      room */
+        size_t n;
 } Turn;
 
 static uint64_t now(void) {
@@ -40,17 +43,33 @@ static int wait_for_silence(Turn *t, uint64_t deadline) {
         }
 }
 
+/* All of a serial answer has come, though not as it should be: its head is right and nothing is missing
+ * behind it, or stray bytes are in front of a right one. The board has nothing left to say to this question,
+ * and the next answer of this shape belongs to the next question. */
+static bool is_answered(const Turn *t) {
+        size_t want = request_answer_length(t->port->framing, t->request);
+        Answer a;
+
+        if (t->port->framing != FRAMING_RTU || !want || t->n < want)
+                return false;
+        return answer_check(t->port->framing, t->request, t->bytes, t->n, &a) == ANSWER_DAMAGED ||
+               answer_check(t->port->framing, t->request, t->bytes + t->n - want, want, &a) == ANSWER_GOOD;
+}
+
 /* Nothing of an exchange may be left for the next one. A foreign frame says that ours may still be on its
  * way. */
 static void drain(Turn *t, bool foreign) {
         Port *p = t->port;
-        uint8_t bytes[ANSWER_MAX];
         int r = 0;
 
         while (foreign && (r = t->wait(t->userdata, p->fd, t->deadline)) > 0) {
+                uint8_t bytes[ANSWER_MAX];
                 r = port_read(p, bytes, sizeof(bytes));
                 if (r < 0)
                         break;
+                size_t kept = MIN((size_t)r, sizeof(t->bytes) - t->n);
+                memcpy(t->bytes + t->n, bytes, kept);
+                t->n += kept;
                 p->quiet_from = now();
                 if (p->quiet_from >= t->deadline)
                         break;
@@ -58,6 +77,7 @@ static void drain(Turn *t, bool foreign) {
         if (r >= 0)
                 r = wait_for_silence(t, MAX(t->deadline, now() + p->gap));
         t->x->outcome = r < 0 ? EXCHANGE_BROKEN : EXCHANGE_DAMAGED;
+        t->x->answered = r >= 0 && is_answered(t);
         t->x->at = now();
 }
 
@@ -104,16 +124,14 @@ static void finish(Turn *t, Verdict v, const Answer *a) {
 
 static void receive(Turn *t) {
         Port *p = t->port;
-        uint8_t bytes[ANSWER_MAX];
-        size_t n = 0;
         Answer a;
 
         for (;;) {
                 int r = t->wait(t->userdata, p->fd, t->deadline);
                 if (r > 0)
-                        r = port_read(p, bytes + n, sizeof(bytes) - n);
+                        r = port_read(p, t->bytes + t->n, sizeof(t->bytes) - t->n);
                 else if (r == 0) {
-                        t->x->outcome = n > 0 ? EXCHANGE_DAMAGED : EXCHANGE_TIMEOUT;
+                        t->x->outcome = t->n > 0 ? EXCHANGE_DAMAGED : EXCHANGE_TIMEOUT;
                         t->x->at = now();
                         return;
                 }
@@ -121,14 +139,16 @@ static void receive(Turn *t) {
                         t->x->outcome = EXCHANGE_BROKEN;
                         return;
                 }
-                n += (size_t)r;
+                t->n += (size_t)r;
                 p->quiet_from = now();
                 if (p->quiet_from > t->deadline)
                         return drain(t, false);
-                if (p->quiet_from < t->earliest)
+                if (p->quiet_from < t->earliest) {
+                        t->n = 0; /* says nothing about ours */
                         return drain(t, true);
+                }
 
-                Verdict v = answer_check(p->framing, t->request, bytes, n, &a);
+                Verdict v = answer_check(p->framing, t->request, t->bytes, t->n, &a);
                 switch (v) {
                 case ANSWER_GOOD:
                 case ANSWER_EXCEPTION:
@@ -138,7 +158,7 @@ static void receive(Turn *t) {
                 case ANSWER_DAMAGED:
                         return drain(t, false);
                 case ANSWER_INCOMPLETE:
-                        if (n == sizeof(bytes))
+                        if (t->n == sizeof(t->bytes))
                                 return drain(t, false);
                         break;
                 }

@@ -15,8 +15,9 @@ typedef enum Outcome {
 
 typedef struct Exchange {
         Outcome outcome;
-        bool sent;    /* at least a part of the question may have gone out */
-        bool in_step; /* the connection is still good for the next question (TCP) */
+        bool sent;     /* at least a part of the question may have gone out */
+        bool in_step;  /* the connection is still good for the next question (TCP) */
+        bool answered; /* the answer has come, if not a good one: it is not still on its way (serial lines) */
         uint8_t exception;
         uint8_t data[ANSWER_MAX];
         size_t n_data;

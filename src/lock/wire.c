@@ -22,6 +22,7 @@ static size_t message_size(unsigned type) {
                 [WIRE_OVER] = sizeof(WireOver),
                 [WIRE_PONG] = sizeof(WireId),
                 [WIRE_HOLD] = sizeof(WireId),
+                [WIRE_LOOK] = sizeof(WireId),
         };
 
         return type < WIRE_TYPE_MAX ? sizes[type] : 0;

@@ -3,8 +3,11 @@
  * structures in the machine's own byte order (both sides come from one build; the version guards against a
  * half-done upgrade).
  *
- *   daemon → worker   LINE, PROFILE…, BOARD…, START; then HOLD, COMMAND, WITHDRAW, PING. End of file: all
- * off, leave. worker → daemon   HELLO; then LINE_STATE, BOARD_STATE, INPUTS, SENDING, RESULT, OVER, PONG.
+ *   daemon → worker   LINE, PROFILE…, BOARD…, START; then HOLD, COMMAND, WITHDRAW, LOOK, PING. End of file:
+ * all off, leave. worker → daemon   HELLO; then LINE_STATE, BOARD_STATE, INPUTS, SENDING, RESULT, OVER, PONG.
+ *
+ * INPUTS comes when an input has changed, and once after each LOOK: the next values that are read from then
+ * on, changed or not. How old the last word of a sensor is matters when a door seems not to have opened.
  *
  * A command gets exactly one RESULT. SENDING comes before its first byte goes out: a worker that dies without
  * having said so has not sent it. Nothing here knows Modbus: a worker for another kind of line speaks the
@@ -15,7 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WIRE_VERSION  1
+#define WIRE_VERSION  2
 #define WIRE_FD       3   /* where the worker finds its end */
 #define WIRE_CHANNELS 256 /* inputs or outputs of a board */
 #define WIRE_NAME     64
@@ -38,6 +41,7 @@ typedef enum WireType {
         WIRE_OVER,
         WIRE_PONG,
         WIRE_HOLD,
+        WIRE_LOOK,
         WIRE_TYPE_MAX,
 } WireType;
 
@@ -83,7 +87,8 @@ typedef struct WireCommand {
         uint32_t board, coil, pulse_ms, urgent;
 } WireCommand;
 
-/* START, HOLD, HELLO (id unused), WITHDRAW, SENDING (a command), PING and PONG (any number, returned). */
+/* START, HOLD, HELLO (id unused), WITHDRAW, SENDING (a command), LOOK (a board), PING and PONG (any number,
+ * returned). */
 typedef struct WireId {
         WireHeader header;
         uint64_t id;

@@ -12,6 +12,7 @@
 #include "lock/wire.h"
 
 #define COMMANDS_MAX 64
+#define MISS_SILENT  3 /* a board that says nothing is given up sooner than one on a noisy line */
 
 typedef enum Phase {
         PHASE_ALL_OFF,  /* being told to switch everything off */
@@ -36,7 +37,8 @@ typedef struct Unit {
         BoardHealth health; /* as last reported */
         uint64_t due;       /* boot µs of the next turn */
         bool again;         /* ahead of the round */
-        unsigned step, tries, misses;
+        unsigned step, tries;
+        unsigned misses; /* since the last good answer: a silence counts MISS_SILENT, a garbled answer 1 */
         uint64_t backoff;
         Doubts doubts;
 
@@ -45,7 +47,9 @@ typedef struct Unit {
 
         bool believed_known, candidate_known;
         uint8_t believed[WIRE_CHANNELS / 8], candidate[WIRE_CHANNELS / 8];
-        bool spaced; /* the last read had the other shape */
+        bool spaced;         /* the last read had the other shape */
+        uint64_t looked_for; /* boot µs: inputs asked for from then on are told, changed or not */
+        bool looked;         /* one answer since then agrees with what is believed */
 
         uint64_t coils_due, pulse_until;
         bool coil_seen_on;
@@ -114,6 +118,7 @@ bool identify_is_under_way(const Unit *u);
 void factory_step(Worker *w); /* looks for boards that nobody has configured */
 
 /* worker_poll.c */
+void poll_look(Worker *w, uint64_t board);
 void poll_step(Worker *w, Unit *u);
 
 /* worker_command.c */

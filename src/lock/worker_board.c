@@ -96,9 +96,9 @@ void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits
                 break;
         }
         u->candidate_known = false;
-        u->misses++;
+        u->misses += x->outcome == EXCHANGE_DAMAGED ? 1 : MISS_SILENT;
         w->suspicious = 8 * w->n_units;
-        if (x->sent)
+        if (x->sent && !x->answered)
                 doubts_add(&u->doubts, q, x->at, x->at + worker_late_window(w));
 }
 

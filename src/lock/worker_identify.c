@@ -83,6 +83,7 @@ static void step_all_off(Worker *w, Unit *u) {
         switch (x.outcome) {
         case EXCHANGE_GOOD:
                 u->step++;
+                u->tries = 0;
                 if (p->all_off == ALL_OFF_COIL)
                         off_done(w, u, true);
                 break;

@@ -87,7 +87,10 @@ static bool take_board(Worker *w, const WireBoard *b) {
                 return false;
         w->units = more;
         Unit *u = &w->units[w->n_units++];
-        *u = (Unit){.board = b->board, .address = (uint8_t)b->address, .profile = &w->profiles[b->profile]};
+        *u = (Unit){.board = b->board,
+                    .address = (uint8_t)b->address,
+                    .profile = &w->profiles[b->profile],
+                    .looked_for = USEC_INFINITY};
         memcpy(u->used, b->inputs_used, sizeof(u->used));
         memcpy(u->name, b->name, sizeof(u->name) - 1);
         return true;
@@ -120,6 +123,9 @@ static bool take_message(Worker *w, const WireMessage *m) {
                 return true;
         case WIRE_HOLD:
                 w->hold_until = worker_now() + HOLD_AT_MOST;
+                return true;
+        case WIRE_LOOK:
+                poll_look(w, m->id.id);
                 return true;
         case WIRE_PING:
                 answer_ping(w, &m->id);

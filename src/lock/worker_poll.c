@@ -2,12 +2,29 @@
 /* Boards that work: inputs read in the round, changes confirmed, coils looked at now and then. */
 #include "lock/worker.h"
 
-#define MISSES_MAX     3
+#define MISSES_MAX     (3 * MISS_SILENT)
 #define POLL_SHORTEST  (10 * USEC_PER_MSEC) /* a fast line need not keep a processor busy */
 #define POLL_NO_INPUTS USEC_PER_SEC
 #define COILS_INTERVAL (30 * USEC_PER_SEC)
 #define COILS_AGAIN    (100 * USEC_PER_MSEC)
 #define COILS_STUCK    (2 * USEC_PER_SEC)
+
+void poll_look(Worker *w, uint64_t board) {
+        for (unsigned i = 0; i < w->n_units; i++)
+                if (w->units[i].board == board) {
+                        w->units[i].looked_for = worker_now();
+                        w->units[i].looked = false;
+                }
+}
+
+static void tell_inputs(Worker *w, Unit *u, const Exchange *x) {
+        WireInputs m = {.at = x->at, .board = u->board};
+
+        memcpy(m.bits, u->believed, sizeof(m.bits));
+        if (x->sent_at >= u->looked_for)
+                u->looked_for = USEC_INFINITY;
+        worker_send(w, WIRE_INPUTS, &m);
+}
 
 /* Two good answers that agree make a value: one alone may be a shifted or an unluckily damaged one. */
 static void take_inputs(Worker *w, Unit *u, const Exchange *x) {
@@ -17,19 +34,24 @@ static void take_inputs(Worker *w, Unit *u, const Exchange *x) {
                 bits[i] = x->data[i] & u->used[i];
         if (u->believed_known && memcmp(bits, u->believed, sizeof(bits)) == 0) {
                 u->candidate_known = false;
+                if (x->sent_at < u->looked_for)
+                        return;
+                if (u->looked)
+                        tell_inputs(w, u, x);
+                else
+                        u->looked = true;
                 return;
         }
+        u->looked = false;
         if (!u->candidate_known || memcmp(bits, u->candidate, sizeof(bits)) != 0) {
                 memcpy(u->candidate, bits, sizeof(bits));
                 u->candidate_known = true;
                 return;
         }
-        WireInputs m = {.at = x->at, .board = u->board};
-        memcpy(m.bits, bits, sizeof(bits));
         memcpy(u->believed, bits, sizeof(bits));
         u->believed_known = true;
         u->candidate_known = false;
-        worker_send(w, WIRE_INPUTS, &m);
+        tell_inputs(w, u, x);
 }
 
 static void switch_off_coil(Worker *w, Unit *u, unsigned coil) {
@@ -137,8 +159,8 @@ void poll_step(Worker *w, Unit *u) {
         switch (x.outcome) {
         case EXCHANGE_GOOD:
                 take_answer(w, u, &q, &x, coils);
-                u->again =
-                        u->candidate_known; /* a read of the other shape in between does not lose the place */
+                /* A read of the other shape in between does not lose the place. */
+                u->again = u->candidate_known || u->looked_for != USEC_INFINITY;
                 if (u->again)
                         u->due = 0;
                 break;

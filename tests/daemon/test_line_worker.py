@@ -21,9 +21,9 @@ import time
 import tty
 import unittest
 
-VERSION = 1
+VERSION = 2
 (LINE, PROFILE, BOARD, START, COMMAND, WITHDRAW, PING, HELLO, LINE_STATE, BOARD_STATE, INPUTS, SENDING, RESULT, OVER,
- PONG) = range(1, 16)
+ PONG, HOLD, LOOK) = range(1, 18)
 PULSED, UNCERTAIN, NOT_SENT, REFUSED = range(4)
 STARTING, ONLINE, OFFLINE, CONFLICT, WRONG, STUCK = range(6)
 FLASH, TRIGGER, PULSE = range(3)
@@ -194,6 +194,9 @@ class Worker:
 
     def withdraw(self, ident):
         self.sock.send(message(WITHDRAW, "Q", ident))
+
+    def look(self, board):
+        self.sock.send(message(LOOK, "Q", board))
 
     def take(self, timeout):
         readable, _, _ = select.select([self.sock], [], [], timeout)
@@ -368,6 +371,62 @@ class Believe(Case):
         t = time.monotonic()
         self.assertEqual(8, self.inputs())
         self.assertLess(time.monotonic() - t, 0.2)
+
+    def test_look_is_answered_once_with_values_read_since(self):
+        """Requirement: F1"""
+        w = self.calm()
+        self.assertEqual([], [m for m in w.watch(0.3) if m[0] == INPUTS], "nothing has changed, nobody has asked")
+        t = boot()
+        w.look(0)
+        m = w.wait(lambda m: m[0] == INPUTS, 1)
+        self.assertIsNotNone(m)
+        self.assertEqual((m[1], m[2][0]), (0, 0))
+        self.assertGreater(m[3], t)
+        self.assertEqual([], [m for m in w.watch(0.3) if m[0] == INPUTS])
+
+    def test_look_needs_two_answers(self):
+        """One old answer that agrees with what was believed says nothing about now.
+
+        Requirement: F1"""
+        b = Board()
+        w = self.calm(b)
+        old = frame(1, 2, 1, 0)
+        done = self.spoil(lambda request, answer: [(0.001, old)])
+        b.inputs[3] = 1
+        w.look(0)
+        self.assertEqual(8, self.inputs())
+        self.assertTrue(done)
+
+    def test_look_at_a_silent_board_is_answered_when_it_is_back(self):
+        """Requirement: F1"""
+        b = Board()
+        w = self.calm(b)
+        b.tamper = lambda request, answer: []
+        w.look(0)
+        self.assertEqual([], [m for m in w.watch(0.5) if m[0] == INPUTS])
+        b.tamper = lambda request, answer: None
+        self.assertEqual(0, self.inputs(timeout=10))
+
+    def test_damaged_answer_is_asked_again_at_once(self):
+        """It has come and cannot come late any more; nor has a board that garbles now and then gone.
+
+        Requirement: F1, F4"""
+        b = Board()
+        w = self.calm(b)
+        wrong = bytearray(frame(1, 2, 1, 0))
+        wrong[-1] ^= 1
+        for spoilt in (bytes(wrong), frame(1, 2, 1, 0) + b"\x55", b"\x55\xaa" + frame(1, 2, 1, 0)):
+            done = self.spoil(lambda request, answer: [(0.001, spoilt)])
+            w.watch(0.3)
+            asked = [t for t, r in self.bus.requests(function=2) if t > done[0] + 0.001]
+            self.assertLess(asked[0] - done[0], 0.25, spoilt.hex())
+        n = [0]
+
+        def often(request, answer):
+            n[0] += 1
+            return [(0.001, bytes(wrong))] if request[1] == 2 and n[0] % 8 else None
+        b.tamper = often
+        self.assertEqual([], [m for m in w.watch(2) if m[0] == BOARD_STATE])
 
     def test_late_answer_is_not_believed(self):
         """Within the late window no question of the same shape is even asked."""
