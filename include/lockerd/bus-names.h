@@ -73,4 +73,5 @@
         X("NotSigned", LOCKERCTL_NOT_ALLOWED)           \
         X("BadSignature", LOCKERCTL_NOT_ALLOWED)        \
         X("UnknownCommand", LOCKERCTL_USAGE)            \
+        X("IdReused", LOCKERCTL_WRONG_STATE)            \
         X("Internal", LOCKERCTL_INTERNAL)

@@ -43,6 +43,7 @@
         X(NOT_SIGNED, "NotSigned", 4, "This command opens doors and must be signed.")                        \
         X(BAD_SIGNATURE, "BadSignature", 4, "The signature is not right, or its key is not known here.")     \
         X(UNKNOWN_COMMAND, "UnknownCommand", 2, "This cabinet knows no such command.")                       \
+        X(ID_REUSED, "IdReused", 5, "This id was used for another command, or with other arguments.")        \
         X(INTERNAL, "Internal", 10, "Something is broken inside the cabinet; the operator has been told.")
 
 typedef enum Refusal {

@@ -51,6 +51,16 @@ int ledger_inbox_get(Ledger *l, const char *id, InboxRow *ret) {
         return r < 0 ? r : inbox_read(&q, ret);
 }
 
+static void bind_row(Query *q, const InboxRow *row, const Sealed *command) {
+        query_text(q, 1, row->id);
+        query_text(q, 2, row->name);
+        query_i64(q, 3, row->received);
+        query_i64(q, 4, row->expires);
+        query_blob(q, 5, command->data, command->n);
+        query_label(q, 6, row->response_topic);
+        query_label(q, 7, row->correlation);
+}
+
 int ledger_inbox_store(Ledger *l, const InboxRow *row) {
         _cleanup_query_ Query q = {0};
         _cleanup_sealed_ Sealed command = {0};
@@ -60,44 +70,34 @@ int ledger_inbox_store(Ledger *l, const InboxRow *row) {
                 r = query_begin(&q, l, SQL_INBOX_INSERT);
         if (r < 0)
                 return r;
-        query_text(&q, 1, row->id);
-        query_text(&q, 2, row->name);
-        query_i64(&q, 3, row->received);
-        query_i64(&q, 4, row->expires);
-        query_blob(&q, 5, command.data, command.n);
-        query_label(&q, 6, row->response_topic);
-        query_label(&q, 7, row->correlation);
+        bind_row(&q, row, &command);
         return query_run(&q);
 }
 
-static int change_one(Ledger *l, Query *q) {
-        int r = query_run(q);
-
-        return r < 0 ? r : sqlite3_changes(l->db) == 1 ? 0 : -ENOENT;
-}
-
-int ledger_inbox_begin(Ledger *l, const char *id) {
+static int put(Ledger *l, const InboxRow *row, bool begun, const char *answer) {
         _cleanup_query_ Query q = {0};
+        _cleanup_sealed_ Sealed command = {0}, sealed = {0};
 
-        int r = query_begin(&q, l, SQL_INBOX_BEGIN);
-        if (r < 0)
-                return r;
-        query_text(&q, 1, id);
-        return change_one(l, &q);
-}
-
-int ledger_inbox_answer(Ledger *l, const char *id, const char *answer) {
-        _cleanup_query_ Query q = {0};
-        _cleanup_sealed_ Sealed sealed = {0};
-
-        int r = sealed_make(&sealed, l->vault, "inbox.answer", NULL, answer);
+        int r = sealed_make(&command, l->vault, "inbox.command", NULL, row->command);
         if (r >= 0)
-                r = query_begin(&q, l, SQL_INBOX_ANSWER);
+                r = sealed_make(&sealed, l->vault, "inbox.answer", NULL, answer);
+        if (r >= 0)
+                r = query_begin(&q, l, SQL_INBOX_PUT);
         if (r < 0)
                 return r;
-        query_text(&q, 1, id);
-        query_blob(&q, 2, sealed.data, sealed.n);
-        return change_one(l, &q);
+        bind_row(&q, row, &command);
+        query_i64(&q, 8, begun);
+        query_blob(&q, 9, sealed.data, sealed.n);
+        r = query_run(&q);
+        return r < 0 ? r : sqlite3_changes(l->db) == 1 ? 0 : -EEXIST;
+}
+
+int ledger_inbox_begin(Ledger *l, const InboxRow *row) {
+        return put(l, row, true, NULL);
+}
+
+int ledger_inbox_answer(Ledger *l, const InboxRow *row, const char *answer) {
+        return put(l, row, row->begun, answer);
 }
 
 int ledger_inbox_each_open(Ledger *l, int (*each)(void *userdata, const InboxRow *r), void *userdata) {

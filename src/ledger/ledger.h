@@ -288,8 +288,11 @@ typedef struct InboxRow {
 void inbox_row_done(InboxRow *r);
 int ledger_inbox_get(Ledger *l, const char *id, InboxRow *ret); /* -ENOENT */
 int ledger_inbox_store(Ledger *l, const InboxRow *r);           /* -EEXIST: this id is there already */
-int ledger_inbox_begin(Ledger *l, const char *id);              /* in the transaction that executes it */
-int ledger_inbox_answer(Ledger *l, const char *id, const char *answer);
+/* In the transaction that executes it: one durable commit for both, when it was not stored before. -EEXIST:
+ * it has its answer, and must not be executed. */
+int ledger_inbox_begin(Ledger *l, const InboxRow *r);
+/* Also of one that was never stored. -EEXIST: it has one, which stays. */
+int ledger_inbox_answer(Ledger *l, const InboxRow *r, const char *answer);
 int ledger_inbox_each_open(Ledger *l, int (*each)(void *userdata, const InboxRow *r),
                            void *userdata);         /* without answer, oldest first */
 int ledger_inbox_forget(Ledger *l, int64_t before); /* answered ones whose expiry is older; as long as they

@@ -137,8 +137,13 @@
         X(INBOX_INSERT,                                                                                      \
           "INSERT INTO inbox (id, arrival, name, received, expires, command, response_topic, correlation) "  \
           "VALUES (?1, (SELECT coalesce(max(arrival), 0) + 1 FROM inbox), ?2, ?3, ?4, ?5, ?6, ?7)")          \
-        X(INBOX_BEGIN, "UPDATE inbox SET begun = 1 WHERE id = ?1 AND begun = 0 AND answer IS NULL")          \
-        X(INBOX_ANSWER, "UPDATE inbox SET answer = ?2 WHERE id = ?1 AND answer IS NULL")                     \
+        /* What has begun stays so, and what has an answer keeps it. */                                      \
+        X(INBOX_PUT,                                                                                         \
+          "INSERT INTO inbox (id, arrival, name, received, expires, command, response_topic, correlation, "  \
+          "begun, answer) "                                                                                  \
+          "VALUES (?1, (SELECT coalesce(max(arrival), 0) + 1 FROM inbox), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "  \
+          "ON CONFLICT (id) DO UPDATE SET begun = max(begun, excluded.begun), answer = excluded.answer "     \
+          "WHERE answer IS NULL")                                                                            \
         X(INBOX_EACH_OPEN, "SELECT " INBOX_COLUMNS " FROM inbox INDEXED BY inbox_open "                      \
                            "WHERE answer IS NULL ORDER BY arrival")                                          \
         X(INBOX_FORGET, "DELETE FROM inbox INDEXED BY inbox_answered "                                       \

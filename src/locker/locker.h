@@ -186,9 +186,11 @@ int locker_announce(Locker *l, const DepositRequest *request, bool reserve, cons
 /* --- Commands of the backend
  * ------------------------------------------------------------------------------------ */
 
-/* While set, the transaction of the next use case also marks this command of the inbox as begun, so that a
- * restart neither repeats nor forgets it. The caller sets it before the call and clears it (NULL) after. */
-void locker_set_command(Locker *l, const char *id);
+/* While set, the transaction of the next use case also stores this command of the inbox as begun, so that a
+ * restart neither repeats nor forgets it, and sets row->begun when that is committed. The caller sets it
+ * before the call and unsets it after; the row stays valid until the use case has answered. */
+void locker_set_command(Locker *l, InboxRow *row);
+void locker_unset_command(Locker *l, const InboxRow *row); /* unless it is another one that is set */
 /* Takes the routine of after < sequence <= to out of the outbox and records how much it was (see
  * ledger_outbox_summarise). */
 int locker_summarise_outbox(Locker *l, uint64_t after, uint64_t to);

@@ -17,7 +17,7 @@ struct Enrolling {
         PersonRow person;
         const char *credential; /* "pin", "password" */
         char *actor;
-        char command[65]; /* of the backend, executed when the secret has been hashed */
+        InboxRow *command; /* of the backend, executed when the secret has been hashed; NULL */
         LockerReply reply;
         void *userdata;
 };
@@ -89,14 +89,14 @@ static void store(Enrolling *e, const uint8_t *data, size_t n) {
         Locker *l = e->locker;
         LockerAnswer answer = {.place.slot = -1};
 
-        locker_set_command(l, e->command);
+        if (e->command)
+                locker_set_command(l, e->command);
         int r = locker_begin(l);
-        locker_set_command(l, NULL);
-
         if (r >= 0) {
                 r = write_person(e, data, n);
                 r = locker_end(l, r);
         }
+        locker_unset_command(l, e->command);
         answer.result = r == -EEXIST ? LOCKER_E_ALREADY_ENROLLED : r;
         answer.person = e->person.id;
         e->reply(e->userdata, &answer);
@@ -200,7 +200,7 @@ void locker_enrol(Locker *l, const Enrolment *e, const char *actor, LockerReply 
                          .actor = strdup(actor),
                          .reply = reply,
                          .userdata = userdata};
-        memcpy(n->command, l->command, sizeof(n->command));
+        n->command = l->command;
         r = n->actor ? fill_person(l, e, courier, &n->person) : -ENOMEM;
         if (r >= 0 && !secret) {
                 store(n, NULL, 0);

@@ -127,7 +127,7 @@ struct Locker {
         PendingEvent *pending;
         size_t n_pending;
         bool in_transaction;
-        char command[65]; /* of the backend, being executed; "" */
+        InboxRow *command; /* of the backend, being executed; NULL */
 
         struct {
                 BelievedClock clock;

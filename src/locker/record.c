@@ -31,19 +31,25 @@ int locker_begin(Locker *l) {
                 return log_error_errno(r, "Cannot begin a ledger transaction");
         }
         l->in_transaction = true;
-        if (l->command[0]) {
+        if (l->command && !l->command->begun) {
                 r = ledger_inbox_begin(l->ledger, l->command);
-                /* -ENOENT: an earlier transaction of the same command has marked it. */
-                if (r < 0 && r != -ENOENT) {
+                if (r < 0) {
                         locker_rollback(l);
-                        return r;
+                        if (r == -EEXIST) /* which means other things to the use cases */
+                                r = -EALREADY;
+                        return log_error_errno(r, "Cannot store a command of the backend");
                 }
         }
         return 0;
 }
 
-void locker_set_command(Locker *l, const char *id) {
-        snprintf(l->command, sizeof(l->command), "%s", id ? id : "");
+void locker_set_command(Locker *l, InboxRow *row) {
+        l->command = row;
+}
+
+void locker_unset_command(Locker *l, const InboxRow *row) {
+        if (l->command == row)
+                l->command = NULL;
 }
 
 static void log_audit_head(Locker *l) {
@@ -67,6 +73,8 @@ int locker_commit(Locker *l) {
                 return log_error_errno(r, "Cannot commit to the ledger");
         }
         l->ledger_failing = false;
+        if (l->command)
+                l->command->begun = true;
 
         /* Listeners may start new transactions: take the list first. */
         PendingEvent *events = steal_ptr(l->pending);

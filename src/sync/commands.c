@@ -20,7 +20,7 @@ static void answer(Running *r, int result) {
 
 /* Sets the mark for the transaction of the use case that follows. */
 static Locker *begin(Running *r) {
-        locker_set_command(r->sync->locker, r->command.id);
+        locker_set_command(r->sync->locker, &r->row);
         return r->sync->locker;
 }
 
@@ -154,14 +154,14 @@ static void acted(void *userdata, const LockerAnswer *a) {
         Acting *acting = userdata;
         Running *r = acting->running;
         Sync *s = r->sync;
-        json_t *result = a->result ? NULL : placed(s, &a->place);
+        json_t *result = a->result || !s ? NULL : placed(s, &a->place);
 
         if (result && a->receipt.code)
                 json_object_set_new(result, "code", json_string(a->receipt.code));
         if (result && a->receipt.expires_usec)
                 json_object_set_new(result, "expires", json_integer((json_int_t)a->receipt.expires_usec));
         inbox_answer(r, a->result, a->detail, result);
-        Session *session = locker_session(s->locker, acting->session);
+        Session *session = s ? locker_session(s->locker, acting->session) : NULL;
         if (session)
                 locker_end_session(s->locker, session, "ended");
         free(acting);

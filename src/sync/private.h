@@ -45,7 +45,8 @@ struct Sync {
         KeyRing *ring;
         Neighbours *neighbours;
         Drain drain;
-        Running *running; /* commands whose answer is awaited */
+        Running *running; /* commands whose answer is awaited, or could not be stored yet; the newest first */
+        uint64_t save_at; /* boot µs: try again to store answers */
         bool connected, ever_connected;
         bool resumed; /* stored commands have been looked through; before that new ones are only stored */
         int64_t started_usec; /* wall */
@@ -78,6 +79,7 @@ void state_topic(const Sync *s, char ret[TOPIC_MAX]);
 void inbox_message(Sync *s, const MqttMessage *m);
 void inbox_recover(Sync *s);
 void inbox_forget(Sync *s);
+void inbox_save(Sync *s); /* answers that could not be stored */
 void inbox_done(Sync *s);
 /* Exactly once per running command. result is stolen. */
 void inbox_answer(Running *r, int refusal_or_errno, const char *detail, json_t *result);
@@ -85,12 +87,14 @@ void inbox_answer(Running *r, int refusal_or_errno, const char *detail, json_t *
 /* What a command does (commands.c). Answers now or later through inbox_answer(). */
 struct Running {
         Running *next;
-        Sync *sync;
+        Sync *sync; /* NULL: it is gone, the answer interests nobody */
         Command command;
+        InboxRow row; /* as it is stored, or will be; whom to answer */
         char actor[80];
         unsigned callers; /* CALLER_BACKEND, CALLER_SIGNED */
-        char *response_topic, *correlation;
-        bool answered;
+        bool stored;      /* as received; row.begun: as begun */
+        char *answer;     /* which the ledger has not taken yet */
+        bool complained;
 };
 void command_run(Running *r);
 int command_act(const char *name, Act *ret); /* -ENOENT: no such command */

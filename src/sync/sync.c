@@ -27,7 +27,7 @@ void sync_wake(Sync *s) {
 }
 
 static void arm(Sync *s) {
-        uint64_t next = MIN(drain_next_deadline(s), s->forget_at);
+        uint64_t next = MIN(drain_next_deadline(s), MIN(s->forget_at, s->save_at));
 
         if (s->connected && s->state_dirty)
                 next = MIN(next, s->state_at);
@@ -50,6 +50,8 @@ static void work(Sync *s) {
                 s->state_at = now + STATE_EVERY_USEC;
                 state_publish(s);
         }
+        if (now >= s->save_at)
+                inbox_save(s);
         if (now >= s->forget_at) {
                 s->forget_at = now + FORGET_EVERY_USEC;
                 inbox_forget(s);
@@ -186,6 +188,7 @@ int sync_new(Sync **ret, sd_event *event, Locker *locker, const Settings *settin
                     .cabinet = locker_cabinet(locker)->number,
                     .started_usec = clock_now().wall_usec,
                     .state_dirty = true,
+                    .save_at = USEC_INFINITY,
                     .drain.flush_at = USEC_INFINITY};
         r = key_ring_load(&s->ring, settings->mqtt.signing_keys, complain_about_key, s);
         if (r >= 0)

@@ -241,7 +241,7 @@ class BackendTest(DaemonTest):
         ring = os.path.join(self.keys, "ring")
         os.mkdir(ring)
         self.key.public(os.path.join(ring, "key-1.pem"))
-        self.settings = {**type(self).settings,
+        self.settings = {**self.settings,
                          "Mqtt": {"Host": "127.0.0.1", "Port": str(self.broker.port), "SigningKeys": ring,
                                   "BackoffMin": "100ms", "BackoffMax": "1s", **self.mqtt}}
         # Before the daemon, so that nothing is said to nobody.

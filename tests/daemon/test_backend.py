@@ -169,7 +169,7 @@ class Commands(BackendTest):
         self.wait_online()
         self.assertEqual(self.backend.ask("open", signed), first)
         self.assertEqual(self.sim.place("04")["pulses"], 1)
-        self.refused(self.backend.command("snapshot", id="once-1"), "InvalidArgument")
+        self.refused(self.backend.command("snapshot", id="once-1"), "IdReused")
 
     def test_expired_is_refused_also_later(self):
         """Requirement: F5"""

@@ -1,56 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The disk fills up: first deposits stop, then the reserve is used up for collections, then nothing opens; and back again."""
 import os
-import subprocess
-import tempfile
-import unittest
 
 from daemonlib import DBusError, main, wait
 from people import Scenario
-
-SIZE = 24 << 20
-
-
-def can_mount():
-    """Whether a small file system can be mounted here: only root can, and not in every container."""
-    with tempfile.TemporaryDirectory() as place:
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "lockerd-test", place], capture_output=True, check=False).returncode:
-            return False
-        subprocess.run(["umount", place], check=True)
-        return True
+from small_disk import SmallDisk, needs_mount
 
 
-@unittest.skipUnless(can_mount(), "cannot mount a small file system (not root?)")
-class FullDisk(Scenario):
+@needs_mount
+class FullDisk(SmallDisk, Scenario):
     def setUp(self):
-        self.disk = tempfile.mkdtemp(prefix="lockerd-disk-")
-        self.addCleanup(os.rmdir, self.disk)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "lockerd-test", self.disk], check=True)
-        self.addCleanup(subprocess.run, ["umount", self.disk], check=True)
-        self.settings = {"Daemon": {"Ledger": os.path.join(self.disk, "ledger.db"), "MinimumFree": "8M"},
-                         "Session": {"ReopenGrace": "0", "AnswerTimeout": "1s"}}
+        self.mount_disk()
+        self.settings = {"Daemon": self.daemon_settings(), "Session": {"ReopenGrace": "0", "AnswerTimeout": "1s"}}
         super().setUp()
-        self.ballast = os.path.join(self.disk, "ballast")
-        self.reserve = os.path.join(self.disk, "ledger.db.reserve")
-
-    def free(self):
-        v = os.statvfs(self.disk)
-        return v.f_bavail * v.f_frsize
-
-    def fill(self, leave):
-        """Fills the disk until `leave` bytes are free."""
-        with open(self.ballast, "ab") as f:
-            for chunk in (1 << 20, 4096):
-                while self.free() - chunk >= leave:
-                    try:
-                        f.write(b"\1" * chunk)
-                        f.flush()
-                    except OSError:
-                        break
-        self.assertLess(self.free(), leave + 4096 + (64 << 10))
-
-    def make_room(self):
-        os.unlink(self.ballast)
 
     def storage(self):
         return self.admin.health()["storage"][0]
@@ -83,18 +45,6 @@ class FullDisk(Scenario):
         self.cabinet.restart(kill=True)
         self.collect(third.receipt["code"])
         self.assertTrue(self.admin.verify_audit()[0])
-
-    def use_up(self):
-        """Fills the disk, the reserve and what the write-ahead log still had, until nothing can be written."""
-        self.fill(0)
-        for _ in range(2000):
-            try:
-                self.admin.disable("09", reason="x" * 200)
-            except DBusError as e:
-                self.assertEqual(e.short, "StorageFull")
-                return e
-            self.fill(0)
-        self.fail("it never got full")
 
     def test_truly_full_opens_nothing_and_says_so(self):
         """Requirement: F1, F4, F8"""

@@ -40,16 +40,40 @@ static void test_inbox_begun_and_answered_once_only(void **state) {
         Ledger *l = ((Place *)*state)->ledger;
         InboxRow row = announce("a-2"), read = {0};
 
-        assert_int_equal(ledger_inbox_begin(l, "a-2"), -ENOENT);
         assert_int_equal(ledger_inbox_store(l, &row), 0);
-        assert_int_equal(ledger_inbox_begin(l, "a-2"), 0);
-        assert_int_equal(ledger_inbox_begin(l, "a-2"), -ENOENT);
-        assert_int_equal(ledger_inbox_answer(l, "a-2", "{\"code\":\"ABC123\"}"), 0);
-        assert_int_equal(ledger_inbox_answer(l, "a-2", "{\"code\":\"XYZ789\"}"), -ENOENT);
+        assert_int_equal(ledger_inbox_begin(l, &row), 0);
+        assert_int_equal(ledger_inbox_begin(l, &row), 0); /* a second transaction of it */
+        assert_int_equal(ledger_inbox_answer(l, &row, "{\"code\":\"ABC123\"}"), 0);
+        assert_int_equal(ledger_inbox_answer(l, &row, "{\"code\":\"XYZ789\"}"), -EEXIST);
+        assert_int_equal(ledger_inbox_begin(l, &row), -EEXIST);
         assert_int_equal(ledger_inbox_get(l, "a-2", &read), 0);
         assert_true(read.begun);
         assert_string_equal(read.answer, "{\"code\":\"ABC123\"}");
         inbox_row_done(&read);
+}
+
+/* Requirement: F5 */
+static void test_inbox_begun_or_answered_without_being_stored_before(void **state) {
+        Ledger *l = ((Place *)*state)->ledger;
+        InboxRow begun = announce("a-5"), answered = announce("a-6"), read = {0};
+
+        assert_int_equal(ledger_inbox_begin(l, &begun), 0);
+        assert_int_equal(ledger_inbox_get(l, "a-5", &read), 0);
+        assert_true(read.begun);
+        assert_null(read.answer);
+        assert_string_equal(read.command, begun.command);
+        inbox_row_done(&read);
+        assert_int_equal(ledger_inbox_answer(l, &answered, "{}"), 0);
+        assert_int_equal(ledger_inbox_get(l, "a-6", &read), 0);
+        assert_false(read.begun);
+        assert_string_equal(read.answer, "{}");
+        inbox_row_done(&read);
+        /* What is rolled back was never there. */
+        answered = announce("a-7");
+        assert_int_equal(ledger_begin(l), 0);
+        assert_int_equal(ledger_inbox_begin(l, &answered), 0);
+        ledger_rollback(l);
+        assert_int_equal(ledger_inbox_get(l, "a-7", &read), -ENOENT);
 }
 
 static int note_id(void *userdata, const InboxRow *r) {
@@ -70,8 +94,9 @@ static void test_inbox_open_ones_come_in_order_of_arrival(void **state) {
                 InboxRow row = announce(ids[i]);
                 assert_int_equal(ledger_inbox_store(l, &row), 0);
         }
-        assert_int_equal(ledger_inbox_begin(l, "m"), 0);
-        assert_int_equal(ledger_inbox_answer(l, "b", "{}"), 0);
+        InboxRow m = announce("m"), b = announce("b");
+        assert_int_equal(ledger_inbox_begin(l, &m), 0);
+        assert_int_equal(ledger_inbox_answer(l, &b, "{}"), 0);
         assert_int_equal(ledger_inbox_each_open(l, note_id, all), 0);
         assert_string_equal(all, "z m* a ");
 }
@@ -83,7 +108,7 @@ static void test_inbox_forgets_answered_ones_after_their_expiry_only(void **stat
 
         assert_int_equal(ledger_inbox_store(l, &open), 0);
         assert_int_equal(ledger_inbox_store(l, &answered), 0);
-        assert_int_equal(ledger_inbox_answer(l, "answered", "{}"), 0);
+        assert_int_equal(ledger_inbox_answer(l, &answered, "{}"), 0);
         assert_int_equal(ledger_inbox_forget(l, 9000000), 0);
         assert_int_equal(ledger_inbox_get(l, "answered", &read), 0);
         inbox_row_done(&read);
@@ -99,7 +124,7 @@ static void test_inbox_names_and_codes_are_sealed_in_the_file(void **state) {
         InboxRow row = announce("a-3");
 
         assert_int_equal(ledger_inbox_store(p->ledger, &row), 0);
-        assert_int_equal(ledger_inbox_answer(p->ledger, "a-3", "{\"code\":\"QX7ZK2\"}"), 0);
+        assert_int_equal(ledger_inbox_answer(p->ledger, &row, "{\"code\":\"QX7ZK2\"}"), 0);
         assert_false(file_contains(p->path, "Mustermann", 10));
         assert_false(file_contains(p->path, "QX7ZK2", 6));
         assert_true(file_contains(p->path, "announce", 8)); /* the look itself works */
@@ -136,6 +161,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_inbox_repeated_id_keeps_the_first),
                 TEST(test_inbox_begun_and_answered_once_only),
+                TEST(test_inbox_begun_or_answered_without_being_stored_before),
                 TEST(test_inbox_open_ones_come_in_order_of_arrival),
                 TEST(test_inbox_forgets_answered_ones_after_their_expiry_only),
                 TEST(test_inbox_names_and_codes_are_sealed_in_the_file),
