@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <mqtt_protocol.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -167,6 +169,15 @@ static void subscribe(Worker *w) {
                 (void)still_there(w, r);
 }
 
+/* A broker that gathers small messages (Nagle; mosquitto does by default) sends the next one only when the
+ * last is acknowledged, which the kernel puts off by 40 ms when there is nothing to send: a command would
+ * wait for that behind the acknowledgement of an event. */
+static void acknowledge_at_once(Worker *w) {
+        int on = 1;
+
+        (void)setsockopt(mosquitto_socket(w->mosq), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 void link_readable(Worker *w) {
         SSL *ssl;
         int r;
@@ -182,6 +193,7 @@ void link_readable(Worker *w) {
                 w->connect_errno = errno;
         if (!still_there(w, r))
                 return;
+        acknowledge_at_once(w);
         if (w->got_connack) {
                 w->got_connack = false;
                 subscribe(w);
