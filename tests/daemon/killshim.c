@@ -169,7 +169,7 @@ static bool reached(Class class, const char *call, const char *path, size_t n) {
                                       class_names[class], call, name ? name + 1 : path, n);
                 (void)!syscall(SYS_write, list_fd, line, (size_t)length);
         }
-        if (count != die_at || (token && syscall(SYS_unlink, token) < 0))
+        if (count != die_at || (token && syscall(SYS_unlinkat, AT_FDCWD, token, 0) < 0))
                 return false;
         if (how == BEFORE || how == LOST)
                 die();
