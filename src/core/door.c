@@ -3,9 +3,10 @@
 
 #include <errno.h>
 
-#define TO(state)  (1U << (state))
-#define PULSES_MAX 2 /* the first and one retry */
-#define OPENINGS   (DOOR_OPENED | DOOR_FORCED_OPEN)
+#define TO(state)     (1U << (state))
+#define CONFIRMED_MAX 2 /* pulses that the board has confirmed: the first and one retry */
+#define PULSES_MAX    3 /* in all */
+#define OPENINGS      (DOOR_OPENED | DOOR_FORCED_OPEN)
 
 /* What the sensors say when they are taken together. */
 typedef enum Reading {
@@ -130,8 +131,10 @@ static unsigned become_forced(Door *d, uint64_t now) {
         return DOOR_FORCED_OPEN;
 }
 
+/* Also with values that are only too old: they are not believed any more. */
 static unsigned become_lost(Door *d) {
         d->state = DOOR_UNKNOWN;
+        d->closed = d->locked = TRI_UNKNOWN;
         d->lost = true;
         d->release_until = USEC_INFINITY;
         return DOOR_LOST;
@@ -165,14 +168,14 @@ bool door_command(Door *d, bool force) {
          */
         if (d->state != DOOR_RELEASING) {
                 d->state = DOOR_RELEASING;
-                d->attempt = 0;
+                d->attempt = d->confirmed = 0;
                 d->release_until = USEC_INFINITY;
         }
         d->pulses_due++;
         return true;
 }
 
-void door_pulsed(Door *d, uint64_t now_boot) {
+void door_pulsed(Door *d, bool confirmed, uint64_t now_boot) {
         uint64_t until = later(now_boot, d->times.release_usec);
 
         if (d->pulses_due > 0)
@@ -187,8 +190,10 @@ void door_pulsed(Door *d, uint64_t now_boot) {
 
         Reading reading = door_reading(d);
         d->attempt++;
+        d->confirmed += confirmed;
         /* A latch that is not home has nothing left to release: due at once. */
-        d->release_until = reading == READING_OPEN || reading == READING_UNLATCHED ? now_boot : until;
+        d->window_end = reading == READING_OPEN || reading == READING_UNLATCHED ? now_boot : until;
+        d->release_until = d->window_end;
 }
 
 unsigned door_command_failed(Door *d) {
@@ -320,21 +325,18 @@ static unsigned seen_open(Door *d, uint64_t now) {
         return now <= d->command_until ? become_released(d, READING_OPEN, now) : become_forced(d, now);
 }
 
-/* The window of a pulse is over. */
-static unsigned window_over(Door *d, uint64_t now) {
-        Reading reading = door_reading(d);
-
-        switch (reading) {
-        case READING_OPEN:
-        case READING_UNLATCHED:
-                return become_released(d, reading, now);
-        case READING_LOST:
-                d->command_until = USEC_INFINITY;
-                return become_lost(d);
-        case READING_LOCKED:
-                break;
+/* Nobody has read the sensors since the window ended: once they are asked for. */
+static unsigned window_over_unseen(Door *d, uint64_t now) {
+        if (!d->lost && d->release_until == d->window_end) {
+                d->release_until = later(now, DOOR_UNSEEN_USEC);
+                return DOOR_WANTS_LOOK;
         }
-        if (d->attempt >= PULSES_MAX)
+        d->command_until = USEC_INFINITY;
+        return become_lost(d);
+}
+
+static unsigned window_over_locked(Door *d) {
+        if (d->confirmed >= CONFIRMED_MAX || d->attempt >= PULSES_MAX)
                 return become_jammed(d);
         d->release_until = USEC_INFINITY;
         /* Another pulse may be on its way already: a second command's. */
@@ -344,6 +346,24 @@ static unsigned window_over(Door *d, uint64_t now) {
         return DOOR_WANTS_RETRY;
 }
 
+/* The window of a pulse is over; `seen`: the sensors have been read since. */
+static unsigned window_over(Door *d, bool seen, uint64_t now) {
+        Reading reading = door_reading(d);
+
+        switch (reading) {
+        case READING_OPEN:
+        case READING_UNLATCHED:
+                return become_released(d, reading, now);
+        case READING_LOST:
+                break;
+        case READING_LOCKED:
+                if (seen)
+                        return window_over_locked(d);
+                break;
+        }
+        return window_over_unseen(d, now);
+}
+
 unsigned door_facts(Door *d, Tri closed, Tri locked, uint64_t now_boot) {
         Reading before = door_reading(d);
         unsigned happened = 0;
@@ -351,7 +371,7 @@ unsigned door_facts(Door *d, Tri closed, Tri locked, uint64_t now_boot) {
         /* An answer that was due before this change is given before it. */
         if (d->state == DOOR_RELEASING && d->release_until <= now_boot &&
             (before == READING_OPEN || before == READING_UNLATCHED))
-                happened = window_over(d, now_boot);
+                happened = window_over(d, false, now_boot);
 
         d->closed = d->has_contact ? closed : TRI_UNKNOWN;
         d->locked = d->has_latch ? locked : TRI_UNKNOWN;
@@ -384,11 +404,19 @@ unsigned door_facts(Door *d, Tri closed, Tri locked, uint64_t now_boot) {
         return happened;
 }
 
+unsigned door_seen(Door *d, Tri closed, Tri locked, uint64_t at_boot) {
+        unsigned happened = door_facts(d, closed, locked, at_boot);
+
+        if (d->state == DOOR_RELEASING && d->release_until != USEC_INFINITY && at_boot >= d->window_end)
+                happened |= window_over(d, true, at_boot);
+        return happened;
+}
+
 unsigned door_tick(Door *d, uint64_t now_boot) {
         if (now_boot < door_next_deadline(d))
                 return 0;
         if (d->state == DOOR_RELEASING)
-                return window_over(d, now_boot);
+                return window_over(d, false, now_boot);
 
         /* Once. A forced door stays called so: that is the graver fact. */
         d->left_open_at = USEC_INFINITY;

@@ -26,6 +26,15 @@
  * silent a command still under way is not given up: an opening seen when they are back within the window
  * answers it.
  *
+ * A verdict needs a look. What the sensors said before the pulse says nothing about it: when the release
+ * window is over and they have not been read since (door_seen()), the door wants a look and waits for it, for
+ * DOOR_UNSEEN_USEC at most. Read at last and still locked, it is pulsed again or has failed; if nobody could
+ * read it, the outcome is LOST, it is not pulsed blindly, and an opening that is seen later is the command's.
+ * A door whose sensors were lost before the command does not wait.
+ *
+ * Pulses. Two that the board has confirmed, the first and one retry; a pulse that was never confirmed may
+ * never have reached the board, so that one more may follow, three in all.
+ *
  * Found again. FOUND comes alone: what happened unseen is not reported as if it had been seen; look at the
  * state. A door found open is open when a command was on its way or it had been open before, forced when it
  * was, and left_open when nothing was known before (the daemon has just started: nobody knows since when or
@@ -67,6 +76,7 @@ typedef enum DoorHappened {
         DOOR_LOST = 1 << 6,        /* sensors no longer answer; or a command ended unseen */
         DOOR_FOUND = 1 << 7,       /* sensors answer (again) and the state was taken from them */
         DOOR_WANTS_RETRY = 1 << 8, /* the first release window ended: pulse once more */
+        DOOR_WANTS_LOOK = 1 << 9,  /* the release window ended unseen: read the sensors, door_seen() */
 } DoorHappened;
 
 typedef struct DoorTimes {
@@ -76,6 +86,9 @@ typedef struct DoorTimes {
 
 /* A release this long after a failure still belongs to the command. */
 #define DOOR_LATE_USEC (10 * USEC_PER_SEC)
+/* So long after a release window the sensors may take to be read. A board on a noisy line pauses for a second
+ * or two; and after a longer time the door may have been opened and shut again by whoever asked for it. */
+#define DOOR_UNSEEN_USEC (3 * USEC_PER_SEC)
 
 typedef struct Door {
         DoorState state;
@@ -83,8 +96,9 @@ typedef struct Door {
         Tri closed;                  /* last believed contact value */
         Tri locked;                  /* last believed latch value */
         uint64_t release_until;      /* boot µs; in releasing once the pulse was given, else USEC_INFINITY */
+        uint64_t window_end;         /* boot µs: release_until without the wait for a look */
         uint64_t left_open_at;       /* boot µs; else USEC_INFINITY */
-        unsigned attempt;            /* pulses of this command so far */
+        unsigned attempt, confirmed; /* pulses of this command so far, and those the board has confirmed */
         DoorTimes times;
         /* The machine's own memory. */
         bool known;             /* the sensors have answered at least once */
@@ -98,16 +112,19 @@ void door_init(Door *d, bool has_contact, bool has_latch, DoorTimes times);
 /* A command is about to be given. Returns false (and changes nothing) unless the state is locked, jammed,
  * closing or unknown. `force` (safety release, operator) is accepted in every state. */
 bool door_command(Door *d, bool force);
-/* The pulse was given (board's answer came, or its deadline passed without one): the release window starts.
- * Called once for each command and once for each WANTS_RETRY that was followed, also when the release has
- * been seen already. */
-void door_pulsed(Door *d, uint64_t now_boot);
+/* The pulse was given (the board's answer came: `confirmed`, or its deadline passed without one): the release
+ * window starts. Called once for each command and once for each WANTS_RETRY that was followed, also when the
+ * release has been seen already. */
+void door_pulsed(Door *d, bool confirmed, uint64_t now_boot);
 /* The command was never sent (expired, board refused it): back to what the sensors say. When it was the retry
  * that could not be sent (or is not wanted), the first pulse did happen: FAILED_TO_OPEN. */
 unsigned door_command_failed(Door *d);
 /* Sensor values; TRI_UNKNOWN when the board is silent. Values of sensors that do not exist are ignored.
  * Returns DoorHappened bits. */
 unsigned door_facts(Door *d, Tri closed, Tri locked, uint64_t now_boot);
+/* The same, when every sensor that the door has was read at `at_boot` or later: also when nothing has
+ * changed. */
+unsigned door_seen(Door *d, Tri closed, Tri locked, uint64_t at_boot);
 /* Time passed. Returns DoorHappened bits. */
 unsigned door_tick(Door *d, uint64_t now_boot);
 uint64_t door_next_deadline(const Door *d); /* boot µs or USEC_INFINITY; may lie in the past: tick now */

@@ -28,6 +28,7 @@ typedef struct Command {
 typedef struct BoardState {
         BoardHealth health;
         bool all_off;
+        uint64_t seen_at; /* boot µs of the last word about its inputs; 0: none that counts */
 } BoardState;
 
 typedef struct LockSupply {

@@ -30,9 +30,17 @@ static void set_board(Locks *l, int board, BoardHealth health, bool all_off, con
         b->all_off = all_off;
         if (all_off)
                 commands_board_is_off(l, board, t);
-        if (health != BOARD_ONLINE && health != BOARD_STUCK)
+        if (health != BOARD_ONLINE && health != BOARD_STUCK) {
+                b->seen_at = 0;
                 facts_lost(l->facts, board, t, tell_fact, l);
+        }
         l->handlers.board(l->userdata, board, health, sentence);
+}
+
+static void take_inputs(Locks *l, const WireInputs *m) {
+        l->boards[m->board].seen_at = m->at;
+        facts_inputs(l->facts, (int)m->board, m->bits, m->at, tell_fact, l);
+        l->handlers.seen(l->userdata, (int)m->board);
 }
 
 static bool is_on_line(const Locks *l, uint32_t board, int line) {
@@ -53,8 +61,7 @@ static void on_message(void *userdata, int line, const WireMessage *m) {
                 break;
         case WIRE_INPUTS:
                 if (is_on_line(l, m->inputs.board, line))
-                        facts_inputs(l->facts, (int)m->inputs.board, m->inputs.bits, m->inputs.at, tell_fact,
-                                     l);
+                        take_inputs(l, &m->inputs);
                 break;
         case WIRE_SENDING:
                 commands_sending(l, m->id.id);
@@ -140,6 +147,29 @@ BoardHealth locks_board_health(const Locks *l, int board) {
 
 Tri locks_fact(const Locks *l, FactKind kind, int index) {
         return facts_get(l->facts, kind, index);
+}
+
+uint64_t locks_seen(const Locks *l, int lock) {
+        const Lock *k = &l->cabinet->locks[lock];
+        uint64_t at = USEC_INFINITY;
+
+        if (k->contact.board >= 0)
+                at = MIN(at, l->boards[k->contact.board].seen_at);
+        if (k->latch.board >= 0)
+                at = MIN(at, l->boards[k->latch.board].seen_at);
+        return at == USEC_INFINITY ? 0 : at;
+}
+
+void locks_look(Locks *l, int lock) {
+        const Lock *k = &l->cabinet->locks[lock];
+        const int boards[] = {k->contact.board, k->latch.board};
+
+        for (size_t i = 0; i < ARRAY_SIZE(boards); i++) {
+                if (boards[i] < 0 || (i > 0 && boards[i] == boards[0]))
+                        continue;
+                WireId m = {.id = (uint64_t)boards[i]};
+                (void)line_client_send(l->lines[l->cabinet->boards[boards[i]].line], WIRE_LOOK, &m);
+        }
 }
 
 bool locks_ready(const Locks *l) {

@@ -35,6 +35,9 @@ typedef struct LocksHandlers {
         /* Changes, and the first value of every input. Facts of one answer come in one batch, contacts and
          * latches of a lock next to each other; `more` says that another fact of the same batch follows. */
         void (*fact)(void *userdata, const Fact *fact, bool more);
+        /* After the facts, if any: the inputs of this board have been read, see locks_seen(). Told with every
+         * change, and after locks_look(). */
+        void (*seen)(void *userdata, int board);
         void (*result)(void *userdata, uint64_t command, LockResult result, uint64_t at_boot);
         void (*board)(void *userdata, int board, BoardHealth health, const char *sentence);
         void (*line)(void *userdata, int line, bool working, const char *sentence); /* worker or device */
@@ -58,6 +61,11 @@ int locks_command(Locks *l, uint64_t command, int lock, LockAction action, uint6
 void locks_withdraw(Locks *l, uint64_t command);
 BoardHealth locks_board_health(const Locks *l, int board);
 Tri locks_fact(const Locks *l, FactKind kind, int index); /* last believed value */
+/* Boot µs since which no sensor of this lock has been read; 0: one of them is silent, or there is none.
+ * Without locks_look() that is the last change of any input of their boards. */
+uint64_t locks_seen(const Locks *l, int lock);
+/* Asks for the sensors of this lock: the handler `seen` tells when they have been read, whatever they say. */
+void locks_look(Locks *l, int lock);
 bool locks_ready(const Locks *l); /* every board has been identified or given up on once */
 /* Asks the workers to switch everything off and leave; waits at most a second. */
 Locks *locks_free(Locks *l);

@@ -227,11 +227,41 @@ void doors_fact(void *userdata, const Fact *fact, bool more) {
                 locker_recover(l); /* now that this sensor has spoken */
 }
 
+static void seen(Locker *l, int lock) {
+        uint64_t at = locks_seen(l->locks, lock);
+        Door *d = &l->doors[lock];
+
+        if (at == 0)
+                return;
+        if (d->state == DOOR_RELEASING || d->state == DOOR_UNKNOWN) {
+                unsigned happened = door_seen(d, locks_fact(l->locks, FACT_CONTACT, lock),
+                                              locks_fact(l->locks, FACT_LATCH, lock), at);
+                if (happened)
+                        doors_happened(l, lock, happened);
+        }
+        movement_seen(l, lock, at);
+}
+
+void doors_seen(void *userdata, int board) {
+        Locker *l = userdata;
+
+        /* The lids first, as above. */
+        for (int lids = 1; lids >= 0; lids--)
+                for (int i = 0; i < l->cabinet->n_locks; i++) {
+                        const Lock *k = &l->cabinet->locks[i];
+                        if ((k->position >= 0) == lids &&
+                            (k->contact.board == board || k->latch.board == board))
+                                seen(l, i);
+                }
+}
+
 void doors_tick(Locker *l, const Now *now) {
         for (int i = 0; i < l->cabinet->n_locks; i++) {
                 if (door_next_deadline(&l->doors[i]) > now->boot_usec)
                         continue;
                 unsigned happened = door_tick(&l->doors[i], now->boot_usec);
+                if (happened & DOOR_WANTS_LOOK)
+                        locks_look(l->locks, i);
                 if (happened)
                         doors_happened(l, i, happened);
         }

@@ -8,6 +8,7 @@
 
 const LocksHandlers locker_locks_handlers = {
         .fact = doors_fact,
+        .seen = doors_seen,
         .result = movements_result,
         .board = health_board,
         .line = health_line,

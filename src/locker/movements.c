@@ -188,6 +188,30 @@ void movement_facts(Locker *l, int lock, unsigned happened) {
         }
 }
 
+static void not_secured(Movement *m) {
+        settle(m, "failed", "door.failed-to-lock", LOG_WARNING);
+        finish(m, LOCKER_E_POSITION_DID_NOT_OPEN);
+}
+
+/* As with a door that does not open, see door.h: no verdict without a look. */
+static void secure_window_over(Movement *m, const Now *now) {
+        if (!m->secure_look) {
+                m->secure_look = m->secure_until;
+                m->secure_until = now->boot_usec + DOOR_UNSEEN_USEC;
+                locks_look(m->locker->locks, m->lock);
+                return;
+        }
+        settle(m, "unknown", "door.unknown", LOG_WARNING);
+        finish(m, LOCKER_E_OUTCOME_UNKNOWN);
+}
+
+void movement_seen(Locker *l, int lock, uint64_t at_boot) {
+        Movement *m = l->moving[lock];
+
+        if (m && m->started && m->action == LOCK_ACTION_SECURE && m->secure_look && at_boot >= m->secure_look)
+                not_secured(m);
+}
+
 static Movement *by_command(Locker *l, uint64_t command) {
         for (int i = 0; i < l->cabinet->n_locks; i++)
                 if (l->moving[i] && l->moving[i]->command == command)
@@ -226,7 +250,7 @@ static void late_result(Locker *l, uint64_t command, LockResult result, uint64_t
         if (lock < 0)
                 return;
         if (result == LOCK_RESULT_PULSED || result == LOCK_RESULT_UNCERTAIN)
-                door_pulsed(&l->doors[lock], at_boot);
+                door_pulsed(&l->doors[lock], result == LOCK_RESULT_PULSED, at_boot);
         else
                 (void)door_command_failed(&l->doors[lock]);
 }
@@ -244,7 +268,7 @@ void movements_result(void *userdata, uint64_t command, LockResult result, uint6
         case LOCK_RESULT_UNCERTAIN: /* it may have been energised: only the sensors can tell */
                 m->pulsed = true;
                 if (m->action == LOCK_ACTION_UNLOCK)
-                        door_pulsed(&l->doors[m->lock], at_boot);
+                        door_pulsed(&l->doors[m->lock], result == LOCK_RESULT_PULSED, at_boot);
                 else
                         m->secure_until = at_boot + l->cabinet->locks[m->lock].release_ms * USEC_PER_MSEC;
                 break;
@@ -265,8 +289,7 @@ void movements_tick(Locker *l, const Now *now) {
                 if (m->expires == 0) {
                         not_moved(m, "not-sent");
                 } else if (now->boot_usec >= m->secure_until) {
-                        settle(m, "failed", "door.failed-to-lock", LOG_WARNING);
-                        finish(m, LOCKER_E_POSITION_DID_NOT_OPEN);
+                        secure_window_over(m, now);
                 }
         }
 }

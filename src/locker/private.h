@@ -29,6 +29,8 @@ struct Movement {
         bool pulsed;           /* a command of it has reached the board, or may have */
         bool insist;           /* pulse even though the sensors say open: the person says it is stuck */
         uint64_t secure_until; /* secure: by then the latch must be home; boot µs */
+        uint64_t
+                secure_look; /* secure: the window is over, its latch is being looked at since then; else 0 */
         MovementDone done;
         void *userdata;
 };
@@ -143,6 +145,8 @@ struct Locker {
         uint64_t recover_at, lockouts_at, checkpoint_at, storage_at;
         const char *backend_state; /* NULL: no backend */
         char backend_sentence[160];
+        const char *keys_state; /* NULL: no backend */
+        char keys_sentence[160];
         uint64_t clock_at;
         bool clock_known, clock_synced; /* what was last said of the wall clock */
         bool storage_low;               /* no deposits */
@@ -200,6 +204,7 @@ void movement_withdraw(Movement *m); /* an intent that is not needed any more: s
 Movement *movement_free(Movement *m);
 void movement_facts(Locker *l, int lock, unsigned happened); /* from doors.c */
 int movement_settle_in(Movement *m, const char *outcome);
+void movement_seen(Locker *l, int lock, uint64_t at_boot); /* the same: its sensors were read */
 void movements_result(void *userdata, uint64_t command, LockResult result, uint64_t at_boot);
 void movements_tick(Locker *l, const Now *now);
 uint64_t movements_next_deadline(const Locker *l);
@@ -207,6 +212,7 @@ uint64_t movements_next_deadline(const Locker *l);
 /* --- doors (doors.c) --- */
 void doors_happened(Locker *l, int lock, unsigned happened);
 void doors_fact(void *userdata, const Fact *fact, bool more);
+void doors_seen(void *userdata, int board);
 void doors_tick(Locker *l, const Now *now);
 uint64_t doors_next_deadline(const Locker *l);
 void safety_tick(Locker *l, const Now *now);

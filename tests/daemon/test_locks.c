@@ -48,7 +48,7 @@ typedef struct Told {
                 LockResult result;
         } results[TOLD_MAX];
         unsigned n_results;
-        unsigned n_line_down;
+        unsigned n_line_down, n_seen;
 } Told;
 
 typedef struct Rig {
@@ -164,6 +164,10 @@ static void on_fact(void *userdata, const Fact *fact, bool more) {
         t->facts[t->n_facts++] = *fact;
 }
 
+static void on_seen(void *userdata, int board) {
+        ((Rig *)userdata)->told.n_seen++;
+}
+
 static void on_result(void *userdata, uint64_t command, LockResult result, uint64_t at_boot) {
         Told *t = &((Rig *)userdata)->told;
 
@@ -205,7 +209,7 @@ static void describe(Rig *r) {
                                      .parity = 'N',
                                      .stop_bits = 1,
                                      .response_timeout_ms = 100};
-                r->cabinet_boards[i] = (Board){(char *)"B", i, 0, 0, 1};
+                r->cabinet_boards[i] = (Board){.name = (char *)"B", .line = i, .address = 1};
         }
         for (int i = 0; i < LOCKS; i++) {
                 unsigned k = (unsigned)i % 2;
@@ -259,7 +263,7 @@ static int teardown(void **state) {
 }
 
 static void start(Rig *r) {
-        const LocksHandlers handlers = {on_fact, on_result, on_board, on_line};
+        const LocksHandlers handlers = {on_fact, on_seen, on_result, on_board, on_line};
         const LocksOptions options = {r->workers};
 
         assert_int_equal(locks_new(&r->locks, r->event, &r->cabinet, &options, &handlers, r), 0);
@@ -333,6 +337,32 @@ static void test_locks_input_change_is_one_fact(void **state) {
         assert_int_equal(r->told.facts[0].index, 2);
         assert_int_equal(r->told.facts[0].value, TRI_NO);
         assert_int_equal(locks_fact(r->locks, FACT_LATCH, 2), TRI_NO);
+}
+
+/* How old is what a sensor said last? Requirement: F1 */
+static void test_locks_look_is_answered_and_a_silent_sensor_is_not_seen(void **state) {
+        Rig *r = *state;
+        uint64_t since, other;
+
+        start_and_settle(r);
+        other = locks_seen(r->locks, 2);
+        assert_true(other > 0);
+        r->told.n_seen = r->told.n_facts = 0;
+        since = boot();
+        assert_true(locks_seen(r->locks, 0) <= since);
+        locks_look(r->locks, 0);
+        RUN_UNTIL(r, r->told.n_seen > 0, 1000);
+        assert_int_equal(r->told.n_seen, 1);
+        assert_int_equal(r->told.n_facts, 0);
+        assert_true(locks_seen(r->locks, 0) > since);
+        assert_int_equal(locks_seen(r->locks, 2), other);
+        BOARD_SET(&r->boards[0], silent, true);
+        RUN_UNTIL(r, locks_board_health(r->locks, 0) == BOARD_OFFLINE, 4000);
+        assert_int_equal(locks_seen(r->locks, 0), 0);
+        locks_look(r->locks, 0);
+        BOARD_SET(&r->boards[0], silent, false);
+        RUN_UNTIL(r, locks_seen(r->locks, 0) > 0, 9000);
+        assert_true(locks_seen(r->locks, 0) > since);
 }
 
 static void test_locks_one_supply_never_two_pulses(void **state) {
@@ -492,6 +522,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 T(test_locks_start_tells_contact_and_latch_together),
                 T(test_locks_input_change_is_one_fact),
+                T(test_locks_look_is_answered_and_a_silent_sensor_is_not_seen),
                 T(test_locks_one_supply_never_two_pulses),
                 T(test_locks_stale_command_is_not_sent),
                 T(test_locks_silent_board_is_unknown_and_harms_nobody),

@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
-typedef enum Input { COMMAND, FORCE, REFUSED, PULSED, NOT_SENT, FACTS, TICK } Input;
+typedef enum Input { COMMAND, FORCE, REFUSED, PULSED, UNCONFIRMED, NOT_SENT, FACTS, SEEN, TICK } Input;
 
 typedef struct Step {
         Input input;
@@ -42,12 +42,17 @@ static unsigned apply(Door *d, const Step *s) {
                 return 0;
         }
         case PULSED:
-                door_pulsed(d, now);
+                door_pulsed(d, true, now);
+                return 0;
+        case UNCONFIRMED:
+                door_pulsed(d, false, now);
                 return 0;
         case NOT_SENT:
                 return door_command_failed(d);
         case FACTS:
                 return door_facts(d, s->closed, s->locked, now);
+        case SEEN:
+                return door_seen(d, s->closed, s->locked, now);
         case TICK:
                 return door_tick(d, now);
         }
@@ -183,18 +188,112 @@ static void test_door_that_does_not_open_is_retried_once_then_jammed(void **stat
                 {TICK, 9000, 0, 0, 0, DOOR_RELEASING}, /* the window waits for the pulse */
                 {PULSED, 10000, 0, 0, 0, DOOR_RELEASING},
                 {TICK, 12999, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 13000, 0, 0, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {SEEN, 13000, Y, Y, DOOR_WANTS_RETRY, DOOR_RELEASING},
                 {TICK, 20000, 0, 0, 0, DOOR_RELEASING},
                 {PULSED, 21000, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 24000, 0, 0, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
+                {SEEN, 24000, Y, Y, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
                 {TICK, 99000, 0, 0, 0, DOOR_JAMMED},
                 {COMMAND, 99000, 0, 0, 0, DOOR_RELEASING}, /* everything from the beginning */
                 {PULSED, 99000, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 102000, 0, 0, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {SEEN, 102000, Y, Y, DOOR_WANTS_RETRY, DOOR_RELEASING},
                 {PULSED, 103000, 0, 0, 0, DOOR_RELEASING},
                 {FACTS, 104000, N, N, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
         };
         WALK_BOTH(steps);
+}
+
+/* Requirement: F1 */
+static void test_door_is_called_failed_only_after_a_look(void **state) {
+        static const Step steps[] = {
+                {FACTS, 0, Y, U, DOOR_FOUND, DOOR_LOCKED},
+                {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
+                {PULSED, 100, 0, 0, 0, DOOR_RELEASING},
+                {SEEN, 3099, Y, U, 0, DOOR_RELEASING}, /* it may still let go */
+                {TICK, 3100, 0, 0, DOOR_WANTS_LOOK, DOOR_RELEASING},
+                {TICK, 3200, 0, 0, 0, DOOR_RELEASING},
+                {SEEN, 4300, Y, U, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {SEEN, 4400, Y, U, 0, DOOR_RELEASING}, /* the retry has not been given yet */
+                {PULSED, 5000, 0, 0, 0, DOOR_RELEASING},
+                {TICK, 9000, 0, 0, DOOR_WANTS_LOOK, DOOR_RELEASING}, /* late, but asked all the same */
+                {SEEN, 11999, Y, U, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
+                {SEEN, 12100, Y, U, 0, DOOR_JAMMED}, /* it may let go late */
+                {FACTS, 13000, N, U, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
+        };
+        WALK_CONTACT(steps);
+}
+
+/* Requirement: F1 */
+static void test_door_opening_while_the_look_is_awaited_is_released(void **state) {
+        static const Step steps[] = {
+                {FACTS, 0, Y, Y, DOOR_FOUND, DOOR_LOCKED},
+                {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
+                {PULSED, 100, 0, 0, 0, DOOR_RELEASING},
+                {TICK, 3100, 0, 0, DOOR_WANTS_LOOK, DOOR_RELEASING},
+                {FACTS, 6000, N, N, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
+                {SEEN, 6000, N, N, 0, DOOR_OPEN},
+        };
+        static const Step at_once[] = {
+                {FACTS, 0, Y, Y, DOOR_FOUND, DOOR_LOCKED},
+                {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
+                {PULSED, 100, 0, 0, 0, DOOR_RELEASING},
+                {SEEN, 3100, N, N, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
+        };
+        WALK_BOTH(steps);
+        WALK_BOTH(at_once);
+}
+
+/* Requirement: F1 */
+static void test_door_that_nobody_could_see_is_unknown_not_failed_and_not_forced(void **state) {
+        static const Step steps[] = {
+                {FACTS, 0, Y, U, DOOR_FOUND, DOOR_LOCKED},
+                {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
+                {PULSED, 0, 0, 0, 0, DOOR_RELEASING},
+                {TICK, 3000, 0, 0, DOOR_WANTS_LOOK, DOOR_RELEASING},
+                {TICK, 6000, 0, 0, DOOR_LOST, DOOR_UNKNOWN}, /* and no second pulse */
+                {FACTS, 60000, N, U, DOOR_FOUND, DOOR_OPEN}, /* open by the command, whenever that was */
+                {FACTS, 61000, Y, U, DOOR_CLOSED, DOOR_LOCKED},
+        };
+        static const Step locked[] = {
+                {FACTS, 0, Y, U, DOOR_FOUND, DOOR_LOCKED},
+                {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
+                {PULSED, 0, 0, 0, 0, DOOR_RELEASING},
+                {TICK, 3000, 0, 0, DOOR_WANTS_LOOK, DOOR_RELEASING},
+                {TICK, 6000, 0, 0, DOOR_LOST, DOOR_UNKNOWN},
+                {SEEN, 6100, Y, U, DOOR_FOUND, DOOR_LOCKED},
+                {FACTS, 6200, N, U, DOOR_FORCED_OPEN, DOOR_FORCED},
+        };
+        WALK_CONTACT(steps);
+        WALK_CONTACT(locked);
+}
+
+/* The board never confirmed a pulse: it may not have got it. */
+static void test_door_unconfirmed_pulses_are_given_once_more(void **state) {
+        static const Step none[] = {
+                {FACTS, 0, Y, U, DOOR_FOUND, DOOR_LOCKED},
+                {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
+                {UNCONFIRMED, 0, 0, 0, 0, DOOR_RELEASING},
+                {SEEN, 3000, Y, U, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {UNCONFIRMED, 3000, 0, 0, 0, DOOR_RELEASING},
+                {SEEN, 6000, Y, U, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {UNCONFIRMED, 6000, 0, 0, 0, DOOR_RELEASING},
+                {SEEN, 9000, Y, U, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
+        };
+        static const Step one[] = {
+                {FACTS, 0, Y, U, DOOR_FOUND, DOOR_LOCKED},
+                {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
+                {PULSED, 0, 0, 0, 0, DOOR_RELEASING},
+                {SEEN, 3000, Y, U, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {UNCONFIRMED, 3000, 0, 0, 0, DOOR_RELEASING},
+                {SEEN, 6000, Y, U, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {PULSED, 6000, 0, 0, 0, DOOR_RELEASING},
+                {SEEN, 9000, Y, U, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
+                {COMMAND, 20000, 0, 0, 0, DOOR_RELEASING}, /* counted anew */
+                {UNCONFIRMED, 20000, 0, 0, 0, DOOR_RELEASING},
+                {SEEN, 23000, Y, U, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {FACTS, 23100, N, U, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
+        };
+        WALK_CONTACT(none);
+        WALK_CONTACT(one);
 }
 
 static void test_door_release_between_window_and_retry_is_released(void **state) {
@@ -202,7 +301,7 @@ static void test_door_release_between_window_and_retry_is_released(void **state)
                 {FACTS, 0, Y, U, DOOR_FOUND, DOOR_LOCKED},
                 {COMMAND, 100, 0, 0, 0, DOOR_RELEASING},
                 {PULSED, 200, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 3200, 0, 0, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {SEEN, 3200, Y, Y, DOOR_WANTS_RETRY, DOOR_RELEASING},
                 {FACTS, 3250, N, U, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
                 {FACTS, 3300, Y, U, DOOR_CLOSED, DOOR_LOCKED},
                 {PULSED, 3400, 0, 0, 0, DOOR_LOCKED}, /* the retry was on its way and opens it again */
@@ -216,7 +315,7 @@ static void test_door_pulse_told_very_late_still_counts(void **state) {
                 {FACTS, 0, Y, Y, DOOR_FOUND, DOOR_LOCKED},
                 {COMMAND, 100, 0, 0, 0, DOOR_RELEASING},
                 {PULSED, 200, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 3200, 0, 0, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {SEEN, 3200, Y, Y, DOOR_WANTS_RETRY, DOOR_RELEASING},
                 {FACTS, 3250, N, N, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
                 {FACTS, 3300, Y, Y, DOOR_CLOSED, DOOR_LOCKED},
                 {FACTS, 5000, Y, N, 0, DOOR_CLOSING},
@@ -244,17 +343,17 @@ static void test_door_jammed_letting_go_within_the_grace_is_opened(void **state)
                 {FACTS, 0, Y, Y, DOOR_FOUND, DOOR_LOCKED},
                 {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
                 {PULSED, 0, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 3000, 0, 0, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {SEEN, 3000, Y, Y, DOOR_WANTS_RETRY, DOOR_RELEASING},
                 {PULSED, 3000, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 6000, 0, 0, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
+                {SEEN, 6000, Y, Y, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
                 {FACTS, 16000, N, N, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
                 {FACTS, 16100, Y, Y, DOOR_CLOSED, DOOR_LOCKED},
                 /* Once used, the grace is no longer than any release window. */
                 {COMMAND, 100000, 0, 0, 0, DOOR_RELEASING},
                 {PULSED, 100000, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 103000, 0, 0, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {SEEN, 103000, Y, Y, DOOR_WANTS_RETRY, DOOR_RELEASING},
                 {PULSED, 103000, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 106000, 0, 0, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
+                {SEEN, 106000, Y, Y, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
                 {FACTS, 107000, N, N, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
                 {FACTS, 108000, Y, Y, DOOR_CLOSED, DOOR_LOCKED},
                 {FACTS, 111000, N, N, DOOR_FORCED_OPEN, DOOR_FORCED},
@@ -268,9 +367,9 @@ static void test_door_jammed_opening_after_the_grace_is_forced(void **state) {
                 {FACTS, 0, Y, Y, DOOR_FOUND, DOOR_LOCKED},
                 {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
                 {PULSED, 0, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 3000, 0, 0, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {SEEN, 3000, Y, Y, DOOR_WANTS_RETRY, DOOR_RELEASING},
                 {PULSED, 3000, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 6000, 0, 0, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
+                {SEEN, 6000, Y, Y, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
                 {FACTS, 16001, Y, N, 0, DOOR_CLOSING},
                 {FACTS, 16050, N, N, DOOR_FORCED_OPEN, DOOR_FORCED},
         };
@@ -393,15 +492,15 @@ static void test_door_forced_command_joins_one_under_way(void **state) {
                 {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
                 {FORCE, 10, 0, 0, 0, DOOR_RELEASING},
                 {PULSED, 100, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 3100, 0, 0, 0, DOOR_RELEASING}, /* the other pulse is still to come: no retry */
+                {SEEN, 3100, Y, Y, 0, DOOR_RELEASING}, /* the other pulse is still to come: no retry */
                 {PULSED, 4000, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 7000, 0, 0, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
+                {SEEN, 7000, Y, Y, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
                 /* The second is never sent: the first one's window decides. */
                 {COMMAND, 100000, 0, 0, 0, DOOR_RELEASING},
                 {PULSED, 100000, 0, 0, 0, DOOR_RELEASING},
                 {FORCE, 100010, 0, 0, 0, DOOR_RELEASING},
                 {NOT_SENT, 100020, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 103000, 0, 0, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {SEEN, 103000, Y, Y, DOOR_WANTS_RETRY, DOOR_RELEASING},
                 {PULSED, 103000, 0, 0, 0, DOOR_RELEASING},
                 {FACTS, 103100, N, U, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
         };
@@ -433,7 +532,7 @@ static void test_door_retry_never_sent_is_a_failure(void **state) {
                 {FACTS, 0, Y, U, DOOR_FOUND, DOOR_LOCKED},
                 {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
                 {PULSED, 0, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 3000, 0, 0, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {SEEN, 3000, Y, Y, DOOR_WANTS_RETRY, DOOR_RELEASING},
                 {NOT_SENT, 3100, 0, 0, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
                 {FACTS, 13000, N, U, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN}, /* the first pulse did happen */
         };
@@ -518,7 +617,9 @@ static void test_door_sensors_lost_during_a_command_leave_it_unknown(void **stat
                 {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
                 {PULSED, 0, 0, 0, 0, DOOR_RELEASING},
                 {FACTS, 100, U, U, 0, DOOR_RELEASING},
-                {TICK, 3000, 0, 0, DOOR_LOST, DOOR_UNKNOWN}, /* not retried blindly, not called failed */
+                {TICK, 3000, 0, 0, DOOR_WANTS_LOOK, DOOR_RELEASING},
+                {TICK, 5999, 0, 0, 0, DOOR_RELEASING},
+                {TICK, 6000, 0, 0, DOOR_LOST, DOOR_UNKNOWN}, /* not retried blindly, not called failed */
                 {FACTS, 99000, N, U, DOOR_FOUND, DOOR_OPEN}, /* the command may well have done it */
                 {FACTS, 99100, Y, U, DOOR_CLOSED, DOOR_LOCKED},
                 {FACTS, 99200, N, U, DOOR_FORCED_OPEN, DOOR_FORCED},
@@ -552,9 +653,9 @@ static void test_door_command_to_an_unknown_door(void **state) {
                 {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
                 {PULSED, 0, 0, 0, 0, DOOR_RELEASING},
                 {FACTS, 100, Y, Y, DOOR_FOUND, DOOR_RELEASING},
-                {TICK, 3000, 0, 0, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {SEEN, 3000, Y, Y, DOOR_WANTS_RETRY, DOOR_RELEASING},
                 {PULSED, 3000, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 6000, 0, 0, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
+                {SEEN, 6000, Y, Y, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
                 {FACTS, 7000, U, U, DOOR_LOST, DOOR_UNKNOWN},
                 {FACTS, 99000, N, N, DOOR_FOUND, DOOR_OPEN}, /* lost within the grace */
         };
@@ -570,7 +671,7 @@ static void test_door_command_after_an_unseen_one_has_its_own_grace(void **state
                 {COMMAND, 100000, 0, 0, 0, DOOR_RELEASING},
                 {PULSED, 100000, 0, 0, 0, DOOR_RELEASING},
                 {FACTS, 100100, Y, U, DOOR_FOUND, DOOR_RELEASING},
-                {TICK, 103000, 0, 0, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {SEEN, 103000, Y, Y, DOOR_WANTS_RETRY, DOOR_RELEASING},
                 {NOT_SENT, 103100, 0, 0, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
                 {FACTS, 112000, N, U, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
                 {FACTS, 113000, Y, U, DOOR_CLOSED, DOOR_LOCKED},
@@ -584,7 +685,7 @@ static void test_door_retry_never_sent_to_a_silent_door_leaves_it_unknown(void *
                 {FACTS, 0, Y, U, DOOR_FOUND, DOOR_LOCKED},
                 {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
                 {PULSED, 0, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 3000, 0, 0, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {SEEN, 3000, Y, Y, DOOR_WANTS_RETRY, DOOR_RELEASING},
                 {FACTS, 3050, U, U, 0, DOOR_RELEASING},
                 {NOT_SENT, 3100, 0, 0, DOOR_LOST, DOOR_UNKNOWN},
                 {FACTS, 99000, N, U, DOOR_FOUND, DOOR_OPEN}, /* the first pulse may have done it */
@@ -613,7 +714,7 @@ static void test_door_found_open_by_command_has_a_time_of_its_own(void **state) 
                 {FACTS, 0, Y, Y, DOOR_FOUND, DOOR_LOCKED},
                 {COMMAND, 100, 0, 0, 0, DOOR_RELEASING},
                 {PULSED, 200, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 3200, 0, 0, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {SEEN, 3200, Y, Y, DOOR_WANTS_RETRY, DOOR_RELEASING},
                 {FACTS, 3250, Y, N, DOOR_RELEASED, DOOR_OPEN},
                 {FACTS, 3300, Y, Y, DOOR_CLOSED, DOOR_LOCKED},
                 {FACTS, 5000, Y, N, 0, DOOR_CLOSING},
@@ -646,7 +747,7 @@ static void test_door_next_deadline_is_the_moment_of_the_next_change(void **stat
         assert_true(door_next_deadline(&d) == USEC_INFINITY);
         assert_true(door_command(&d, false));
         assert_true(door_next_deadline(&d) == USEC_INFINITY);
-        door_pulsed(&d, 1000);
+        door_pulsed(&d, true, 1000);
         assert_int_equal(door_next_deadline(&d), 1000 + times.release_usec);
         door_facts(&d, TRI_NO, TRI_UNKNOWN, 2000);
         assert_int_equal(door_next_deadline(&d), 2000 + times.open_max_usec);
@@ -680,6 +781,10 @@ int main(void) {
                 cmocka_unit_test(test_door_springing_back_is_released_then_closed),
                 cmocka_unit_test(test_door_bouncing_contact_after_release_is_not_forced),
                 cmocka_unit_test(test_door_that_does_not_open_is_retried_once_then_jammed),
+                cmocka_unit_test(test_door_is_called_failed_only_after_a_look),
+                cmocka_unit_test(test_door_opening_while_the_look_is_awaited_is_released),
+                cmocka_unit_test(test_door_that_nobody_could_see_is_unknown_not_failed_and_not_forced),
+                cmocka_unit_test(test_door_unconfirmed_pulses_are_given_once_more),
                 cmocka_unit_test(test_door_release_between_window_and_retry_is_released),
                 cmocka_unit_test(test_door_pulse_told_very_late_still_counts),
                 cmocka_unit_test(test_door_release_after_the_deadline_before_the_tick_is_released),
