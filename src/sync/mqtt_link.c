@@ -95,8 +95,9 @@ void link_start(Worker *w) {
         w->done_fd = -1;
         forget_connection(w);
         w->phase = PHASE_WAITING;
-        /* Also the first time: power comes back to many cabinets at once. */
-        w->due = worker_now() + backoff_delay(w->setup, 0) % w->setup->backoff_min_usec;
+        /* Also the first time, as widely as after a loss: power comes back to many cabinets at once, and many
+         * get a new version at once. */
+        w->due = worker_now() + backoff_delay(w->setup, 0) - w->setup->backoff_min_usec;
 }
 
 void link_is_up(Worker *w) {

@@ -489,6 +489,18 @@ class Losses(Case):
         self.assertGreaterEqual(back[0] - lost, 0.08)
         self.assertGreater(back[-1] - back[0], 0.2, "0.1 s to 1.6 s, by chance")
 
+    def test_workers_that_are_started_together_connect_one_by_one(self):
+        waits = []
+        for i in range(8):
+            puppet = self.puppet()
+            self.worker(puppet.port, client_id=f"T{i}", backoff_min_usec=100000, backoff_max_usec=60000000)
+            waits.append((puppet, time.monotonic()))
+        for puppet, _ in waits:
+            self.assertTrue(puppet.wait(lambda: puppet.times))
+        waits = [puppet.times[0] - begin for puppet, begin in waits]
+        self.assertGreater(max(waits), 0.3, "0 to 1.5 s, by chance; two in a million are all below")
+        self.assertGreater(max(waits) - min(waits), 0.1)
+
     def test_nonsense_of_the_daemon_ends_it(self):
         worker = self.connected(self.puppet().port)
         worker.send(PUBLISH, ["only one text"])
