@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the cabinet says: events, answers, state. What it is told: command.c. */
 #include "sync/codec.h"
+#include "sync/event_text.h"
 #include "sync/rfc3339.h"
 
 #include <errno.h>
@@ -69,7 +70,8 @@ static int event_data(const EventRow *e, const char *secret, json_t **ret) {
         return 0;
 }
 
-int codec_event(const char *cabinet, const EventRow *e, bool offline, const char *secret, char **ret) {
+/* Of whatever words and numbers. */
+static int any_event(const char *cabinet, const EventRow *e, bool offline, const char *secret, char **ret) {
         _cleanup_json_ json_t *event = json_object(), *data = NULL;
         char id[160], source[160], type[160], sequence[24];
 
@@ -107,6 +109,12 @@ int codec_event(const char *cabinet, const EventRow *e, bool offline, const char
         if (!r)
                 r = put(event, "data", steal_ptr(data));
         return r < 0 ? r : dump(event, ret);
+}
+
+int codec_event(const char *cabinet, const EventRow *e, bool offline, const char *secret, char **ret) {
+        int r = event_text(cabinet, e, offline, secret, ret);
+
+        return r ? MIN(r, 0) : any_event(cabinet, e, offline, secret, ret);
 }
 
 /* --- answers --- */

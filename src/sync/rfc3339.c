@@ -8,6 +8,13 @@
 
 #define LAST_SECOND INT64_C(253402300799) /* 9999-12-31T23:59:59Z */
 
+static char *put_digits(char *to, unsigned value, unsigned n) {
+        for (unsigned i = n; i-- > 0; value /= 10)
+                to[i] = (char)('0' + value % 10);
+        return to + n;
+}
+
+/* By hand: it is done for every event. */
 void rfc3339_format(int64_t wall_usec, char ret[RFC3339_MAX]) {
         const int64_t last = LAST_SECOND * (int64_t)USEC_PER_SEC + (int64_t)USEC_PER_SEC - 1;
         int64_t usec = MAX(0, MIN(wall_usec, last));
@@ -15,8 +22,21 @@ void rfc3339_format(int64_t wall_usec, char ret[RFC3339_MAX]) {
         struct tm tm;
 
         (void)gmtime_r(&seconds, &tm);
-        size_t n = strftime(ret, RFC3339_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
-        snprintf(ret + n, RFC3339_MAX - n, ".%06uZ", (unsigned)(usec % (int64_t)USEC_PER_SEC));
+        char *to = put_digits(ret, (unsigned)tm.tm_year + 1900, 4);
+        *to++ = '-';
+        to = put_digits(to, (unsigned)tm.tm_mon + 1, 2);
+        *to++ = '-';
+        to = put_digits(to, (unsigned)tm.tm_mday, 2);
+        *to++ = 'T';
+        to = put_digits(to, (unsigned)tm.tm_hour, 2);
+        *to++ = ':';
+        to = put_digits(to, (unsigned)tm.tm_min, 2);
+        *to++ = ':';
+        to = put_digits(to, (unsigned)tm.tm_sec, 2);
+        *to++ = '.';
+        to = put_digits(to, (unsigned)(usec % (int64_t)USEC_PER_SEC), 6);
+        *to++ = 'Z';
+        *to = 0;
 }
 
 /* Exactly n digits, within bounds. */

@@ -327,6 +327,74 @@ static void test_event_of_broken_data_is_an_error_not_a_message(void **state) {
         assert_null(text);
 }
 
+/* Plain data takes a short way; a blank in it makes it take the long one. */
+static void test_event_is_the_same_by_either_way(void **state) {
+        static const struct {
+                const char *data, *blank, *secret, *secret_blank;
+        } rows[] = {
+                {"{}", "{ }", NULL, NULL},
+                {"{}", "{ }", "{\"code\":\"012345\"}", "{ \"code\":\"012345\"}"},
+                {"{\"slot\":\"07\",\"position\":0}", "{\"slot\":\"07\", \"position\":0}", NULL, NULL},
+                {"{\"a\":-5,\"b\":true,\"c\":false,\"d\":null,\"e\":\"\",\"f\":999999999999999999}",
+                 "{\"a\":-5,\"b\":true,\"c\":false,\"d\":null,\"e\":\"\",\"f\":999999999999999999 }",
+                 "{\"code\":\"AB12CD\",\"courier\":\"4711\"}", "{\"code\":\"AB12CD\",\"courier\":\"4711\" }"},
+                {"{\"slot\":\"a/b ~!\"}", "{\"slot\":\"a\\/b ~!\"}", NULL, NULL},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+                for (int offline = 0; offline < 2; offline++) {
+                        EventRow e = {.sequence = i ? UINT64_MAX >> i : 1,
+                                      .wall_usec = INT64_C(1795248930000006) - (int64_t)i,
+                                      .type = "parcel.stored",
+                                      .subject = "parcel:5",
+                                      .data = rows[i].data,
+                                      .synced = offline};
+                        _cleanup_free_ char *text = NULL, *other = NULL;
+
+                        assert_int_equal(codec_event("C-1", &e, offline, rows[i].secret, &text), 0);
+                        e.data = rows[i].blank;
+                        assert_int_equal(codec_event("C-1", &e, offline, rows[i].secret_blank, &other), 0);
+                        assert_string_equal(text, other);
+                }
+}
+
+/* What only looks plain is left to the JSON library, which says the same as ever. */
+static void test_event_of_odd_data_goes_the_long_way(void **state) {
+        static const struct {
+                const char *subject, *data, *part; /* NULL: refused */
+        } rows[] = {
+                {"slot:\"1\"", "{}", "\"subject\":\"slot:\\\"1\\\"\""},
+                {"slot:\xe5\xbc\xa0", "{}", "\"subject\":\"slot:\xe5\xbc\xa0\""},
+                {"s", "{\"a\":\"\xe5\xbc\xa0\"}", "\"data\":{\"a\":\"\xe5\xbc\xa0\"}"},
+                {"s", "{\"a\":[1,{\"b\":2}]}", "\"data\":{\"a\":[1,{\"b\":2}]}"},
+                {"s", "{\"a\":1.50}", "\"data\":{\"a\":1.5}"},
+                {"s", "{\"a\":1e2}", "\"data\":{\"a\":100.0}"},
+                {"s", "{\"a\":9223372036854775807}", "\"data\":{\"a\":9223372036854775807}"},
+                {"s", "{\"a\":9223372036854775808}", NULL},
+                {"s", "{\"a\":01}", NULL},
+                {"s", "{\"a\":-}", NULL},
+                {"s", "{\"a\":tru}", NULL},
+                {"s", "{\"a\":1,}", NULL},
+                {"s", "{,}", NULL},
+                {"s", "{\"a\"}", NULL},
+                {"s", "{\"a\":1}x", NULL},
+                {"s", "{\"a\":\"\x01\"}", NULL},
+                {"s", "{\"a\":\"\xff\"}", NULL},
+                {"s", "{\"a\":1,\"b\":2,\"a\":3}", NULL},
+                {"s", "{\"a\":\"", NULL},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                EventRow e = {.sequence = 1, .type = "t", .subject = rows[i].subject, .data = rows[i].data};
+                _cleanup_free_ char *text = NULL;
+                int r = codec_event("C-1", &e, false, NULL, &text);
+
+                assert_int_equal(r, rows[i].part ? 0 : -EUCLEAN);
+                if (rows[i].part)
+                        assert_non_null(strstr(text, rows[i].part));
+        }
+}
+
 static void test_answer_says_done_refused_or_failed(void **state) {
         static const struct {
                 Refusal refusal;
@@ -423,6 +491,8 @@ int main(void) {
                 cmocka_unit_test(test_command_signed_and_tampered_in_every_byte_is_never_taken),
                 cmocka_unit_test(test_event_is_a_cloudevent),
                 cmocka_unit_test(test_event_of_broken_data_is_an_error_not_a_message),
+                cmocka_unit_test(test_event_is_the_same_by_either_way),
+                cmocka_unit_test(test_event_of_odd_data_goes_the_long_way),
                 cmocka_unit_test(test_answer_says_done_refused_or_failed),
                 cmocka_unit_test(test_state_tells_what_is_known_and_leaves_out_what_is_not),
         };
