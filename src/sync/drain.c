@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The outbox drains in order: a window of events is under way; what the broker has acknowledged leaves the
- * ledger in batches, because one durable commit an event would cost more than the network. A batch that a
- * power cut loses is sent again, with the same ids. */
+/* The outbox drains in order. The worker has a window of events under way and some more at hand, so that it
+ * never waits for the ledger; they are handed over many at a time, because waking each other for every one
+ * costs more than all the rest. What the broker has acknowledged leaves the ledger in batches, too: a durable
+ * commit an event would cost more than the network. A batch that a power cut loses is sent again, with the
+ * same ids. */
 #include "sync/private.h"
 
 #include <errno.h>
 #include <stdio.h>
 
 #define FLUSH_USEC    (200 * USEC_PER_MSEC)
-#define FLUSH_EVENTS  64
+#define FLUSH_EVENTS  1024 /* a millisecond or two, and then the commit */
+#define FLUSH_EARLY   64   /* when nothing is left under way */
+#define AHEAD         256  /* with the worker beyond the window */
+#define REFILL        (AHEAD / 2)
 #define BOUND_STRETCH 10000
 
 static int note_first(void *userdata, const EventRow *e, const char *secret) {
@@ -30,9 +35,9 @@ int drain_init(Sync *s) {
                 first++;
         }
         d->acknowledged = d->sent = d->stored = first - 1;
-        d->window = s->settings->mqtt.window;
+        d->room = s->settings->mqtt.window + AHEAD;
         d->flush_at = USEC_INFINITY;
-        d->marks = calloc(s->settings->mqtt.window, 1);
+        d->marks = calloc(d->room, 1);
         return d->marks ? 0 : -ENOMEM;
 }
 
@@ -60,25 +65,21 @@ void drain_done(Sync *s) {
         free(s->drain.marks);
 }
 
-void drain_link(Sync *s, bool connected, unsigned receive_maximum) {
+void drain_link(Sync *s, bool connected) {
         Drain *d = &s->drain;
-        unsigned window = s->settings->mqtt.window;
 
         /* Whatever was under way is sent again, from the first that was not acknowledged. */
         d->sent = d->acknowledged;
         if (d->replay_next)
                 d->replay_next = d->replay_acknowledged + 1;
-        memset(d->marks, 0, window);
+        memset(d->marks, 0, d->room);
         /* What is in the ledger now happened while nobody could be told. */
         if (connected && sync_last_event(s, &d->offline_until) < 0)
                 d->offline_until = d->acknowledged;
-        if (connected)
-                d->window = MAX(1U, receive_maximum ? MIN(window, receive_maximum) : window);
 }
 
 void drain_acknowledged(Sync *s, uint64_t token) {
         Drain *d = &s->drain;
-        unsigned window = s->settings->mqtt.window;
 
         if (token & TOKEN_REPLAY) {
                 token &= ~TOKEN_REPLAY;
@@ -88,46 +89,73 @@ void drain_acknowledged(Sync *s, uint64_t token) {
         }
         if (token <= d->acknowledged || token > d->sent)
                 return; /* of a connection that is no more */
-        d->marks[token % window] = 1;
-        while (d->acknowledged < d->sent && d->marks[(d->acknowledged + 1) % window])
-                d->marks[++d->acknowledged % window] = 0;
-        if (d->acknowledged - d->stored >= FLUSH_EVENTS)
+        d->marks[token % d->room] = 1;
+        while (d->acknowledged < d->sent && d->marks[(d->acknowledged + 1) % d->room])
+                d->marks[++d->acknowledged % d->room] = 0;
+        uint64_t fresh = d->acknowledged - d->stored;
+        if (fresh >= FLUSH_EVENTS || (fresh >= FLUSH_EARLY && d->acknowledged == d->sent))
                 flush(s);
-        else if (d->acknowledged != d->stored && d->flush_at == USEC_INFINITY)
+        else if (fresh && d->flush_at == USEC_INFINITY)
                 d->flush_at = clock_now().boot_usec + FLUSH_USEC;
 }
 
-static int publish_event(Sync *s, const EventRow *e, const char *secret, uint64_t token) {
+/* --- handing over --- */
+
+typedef struct Handover {
+        Sync *s;
+        uint64_t left;        /* the last one that the worker has */
+        uint64_t replay_left; /* the first one that it has not */
+} Handover;
+
+/* What could not leave was not sent. */
+static int hand_over(Handover *h) {
+        Drain *d = &h->s->drain;
+        int r = mqtt_client_flush(h->s->client);
+
+        if (r < 0) {
+                d->sent = MAX(h->left, d->acknowledged);
+                d->replay_next = h->replay_left;
+                return r;
+        }
+        h->left = d->sent;
+        h->replay_left = d->replay_next;
+        return 0;
+}
+
+static int queue_event(Handover *h, const EventRow *e, const char *secret, uint64_t token) {
+        Sync *s = h->s;
         _cleanup_erase_ char *payload = NULL;
         char topic[TOPIC_MAX];
         int r = codec_event(s->cabinet, e, e->sequence <= s->drain.offline_until, secret, &payload);
 
         if (r < 0)
                 return r;
+        size_t n = strlen(payload);
         snprintf(topic, sizeof(topic), "lockerd/v1/%s/event/%s", s->cabinet, e->type);
-        return mqtt_client_publish(s->client, token, topic, payload, strlen(payload), false, CODEC_EVENT_TYPE,
-                                   NULL);
+        r = mqtt_client_queue(s->client, token, topic, payload, n, CODEC_EVENT_TYPE);
+        if (r != -ENOBUFS)
+                return r;
+        r = hand_over(h);
+        return r < 0 ? r : mqtt_client_queue(s->client, token, topic, payload, n, CODEC_EVENT_TYPE);
 }
 
-/* A gap: what lay there was summarised. As far as the window goes, which is counted in sequence numbers, it
- * counts as acknowledged; beyond that the window must run empty first. */
-static void skip_gap(Sync *s, uint64_t next) {
-        Drain *d = &s->drain;
-
+/* A gap: what lay there was summarised. As far as the room goes, which is counted in sequence numbers, it
+ * counts as acknowledged; beyond that the worker must run empty first. */
+static void skip_gap(Drain *d, uint64_t next) {
         if (d->sent == d->acknowledged)
                 d->acknowledged = d->sent = next - 1;
-        while (d->sent + 1 < next && d->sent - d->acknowledged < d->window)
-                d->marks[++d->sent % s->settings->mqtt.window] = 1;
+        while (d->sent + 1 < next && d->sent - d->acknowledged < d->room)
+                d->marks[++d->sent % d->room] = 1;
 }
 
 static int send_one(void *userdata, const EventRow *e, const char *secret) {
-        Sync *s = userdata;
-        Drain *d = &s->drain;
+        Handover *h = userdata;
+        Drain *d = &h->s->drain;
 
-        skip_gap(s, e->sequence);
-        if (d->sent + 1 != e->sequence || d->sent - d->acknowledged >= d->window)
+        skip_gap(d, e->sequence);
+        if (d->sent + 1 != e->sequence || d->sent - d->acknowledged >= d->room)
                 return 1;
-        int r = publish_event(s, e, secret, e->sequence);
+        int r = queue_event(h, e, secret, e->sequence);
         if (r < 0)
                 return r;
         d->sent = e->sequence;
@@ -135,16 +163,35 @@ static int send_one(void *userdata, const EventRow *e, const char *secret) {
 }
 
 static int resend_one(void *userdata, const EventRow *e) {
-        Sync *s = userdata;
-        Drain *d = &s->drain;
+        Handover *h = userdata;
+        Drain *d = &h->s->drain;
 
-        if (e->sequence > d->replay_to || e->sequence - d->replay_acknowledged > d->window)
+        if (e->sequence > d->replay_to || e->sequence - d->replay_acknowledged > d->room)
                 return 1;
-        int r = publish_event(s, e, NULL, TOKEN_REPLAY | e->sequence);
+        int r = queue_event(h, e, NULL, TOKEN_REPLAY | e->sequence);
         if (r < 0)
                 return r;
         d->replay_next = e->sequence + 1;
         return 0;
+}
+
+/* Only when there is room for many: otherwise every acknowledgement would be worth a look into the ledger. */
+static int pump_events(Handover *h) {
+        Drain *d = &h->s->drain;
+        uint64_t with_worker = d->sent - d->acknowledged;
+
+        if (with_worker + REFILL > d->room)
+                return 0;
+        return ledger_outbox_each(h->s->ledger, d->sent, (unsigned)(d->room - with_worker), send_one, h);
+}
+
+static int pump_replay(Handover *h) {
+        Drain *d = &h->s->drain;
+
+        if (!d->replay_next || d->replay_next > d->replay_to ||
+            d->replay_next - d->replay_acknowledged + REFILL > d->room)
+                return 0;
+        return ledger_event_each(h->s->ledger, d->replay_next - 1, d->room, resend_one, h);
 }
 
 bool drain_replays(const Sync *s) {
@@ -160,18 +207,19 @@ void drain_replay(Sync *s, uint64_t from, uint64_t to) {
 
 void drain_pump(Sync *s, uint64_t now_boot) {
         Drain *d = &s->drain;
-        int r = 0;
+        Handover h = {.s = s, .left = d->sent, .replay_left = d->replay_next};
+        int r, left;
 
         if (now_boot >= d->flush_at)
                 flush(s);
         if (!s->connected)
                 return;
-        if (d->sent - d->acknowledged < d->window)
-                r = ledger_outbox_each(s->ledger, d->sent, d->window - (unsigned)(d->sent - d->acknowledged),
-                                       send_one, s);
-        if (r >= 0 && d->replay_next && d->replay_next <= d->replay_to &&
-            d->replay_next - d->replay_acknowledged <= d->window)
-                r = ledger_event_each(s->ledger, d->replay_next - 1, d->window, resend_one, s);
+        r = pump_events(&h);
+        if (r >= 0)
+                r = pump_replay(&h);
+        left = hand_over(&h);
+        if (r >= 0)
+                r = left;
         if (d->replay_acknowledged >= d->replay_to)
                 d->replay_next = 0;
         /* -EAGAIN: the worker has enough for now and will speak when it has sent some. */

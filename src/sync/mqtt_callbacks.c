@@ -57,7 +57,6 @@ static void on_publish(struct mosquitto *mosq, void *userdata, int mid, int reas
                 return;
         UnderWay done = *u;
         *u = w->under_way[--w->n_under_way];
-        w->n_under_way_bytes -= done.n_bytes;
         w->progress_at = worker_now();
         if (reason >= REFUSED) {
                 link_trouble(w, "The broker refuses a message: %s", mosquitto_reason_string(reason));
@@ -65,7 +64,7 @@ static void on_publish(struct mosquitto *mosq, void *userdata, int mid, int reas
         }
         MqttWireHeader h = {
                 .type = MQTT_WIRE_ACKED, .token = done.token, .a = done.generation, .b = done.n_bytes};
-        worker_tell(w, &h, NULL, NULL, 0);
+        worker_add_ack(w, &h);
         errno = 0;
 }
 

@@ -28,11 +28,14 @@ struct MqttClient {
         uint32_t generation;
         unsigned under_way;
         size_t under_way_bytes;
+        unsigned queued; /* in `packet` */
+        size_t queued_bytes;
         char sentence[512]; /* the last one */
         char buffer[MQTT_WIRE_MAX];
+        MqttWirePacket packet;
 };
 
-static void tell_link(MqttClient *c, MqttLinkState state, unsigned receive_maximum, const char *sentence) {
+static void tell_link(MqttClient *c, MqttLinkState state, const char *sentence) {
         bool connected = state != MQTT_LINK_DOWN;
 
         c->under_way = 0;
@@ -42,7 +45,7 @@ static void tell_link(MqttClient *c, MqttLinkState state, unsigned receive_maxim
                 return;
         c->connected = connected;
         snprintf(c->sentence, sizeof(c->sentence), "%s", sentence);
-        c->handlers->link(c->userdata, connected, receive_maximum, c->sentence);
+        c->handlers->link(c->userdata, connected, c->sentence);
 }
 
 static void take_acknowledgement(MqttClient *c, const MqttWireHeader *h) {
@@ -68,14 +71,13 @@ static void take_command(MqttClient *c, const MqttWireMessage *m) {
 }
 
 static bool take_message(MqttClient *c, const MqttWireMessage *m) {
-        supervisor_heard(c->worker);
         switch (m->header.type) {
         case MQTT_WIRE_READY:
         case MQTT_WIRE_PONG:
                 return true;
         case MQTT_WIRE_LINK:
                 c->generation = (uint32_t)m->header.token;
-                tell_link(c, m->header.a, m->header.b, m->text[0]);
+                tell_link(c, m->header.a, m->text[0]);
                 return true;
         case MQTT_WIRE_ACKED:
                 take_acknowledgement(c, &m->header);
@@ -89,13 +91,22 @@ static bool take_message(MqttClient *c, const MqttWireMessage *m) {
         }
 }
 
-/* One message a turn of the loop: a flood of commands must not keep doors waiting. */
-static bool read_message(void *userdata) {
+/* One packet a turn of the loop: a flood of commands, which come one in a packet, must not keep doors
+ * waiting.
+ */
+static bool read_packet(void *userdata) {
         MqttClient *c = userdata;
+        MqttWireReader reader;
         MqttWireMessage m;
-        int r = mqtt_wire_receive(supervisor_socket(c->worker), c->buffer, &m);
+        int r = mqtt_wire_receive(supervisor_socket(c->worker), c->buffer, &reader);
 
-        return r == 0 || (r > 0 && take_message(c, &m));
+        if (r <= 0)
+                return r == 0;
+        supervisor_heard(c->worker);
+        while ((r = mqtt_wire_next(&reader, &m)) > 0)
+                if (!take_message(c, &m))
+                        return false;
+        return r == 0;
 }
 
 static int say(MqttClient *c, MqttWireType type, const char *text) {
@@ -116,12 +127,12 @@ static int ping(void *userdata, uint64_t number) {
 }
 
 static void gone(void *userdata, const char *sentence) {
-        tell_link(userdata, MQTT_LINK_DOWN, 0, sentence);
+        tell_link(userdata, MQTT_LINK_DOWN, sentence);
 }
 
 static const SupervisorHandlers worker_handlers = {
         .started = send_setup,
-        .readable = read_message,
+        .readable = read_packet,
         .ping = ping,
         .gone = gone,
 };
@@ -212,11 +223,8 @@ bool mqtt_client_is_connected(const MqttClient *c) {
         return c->connected;
 }
 
-int mqtt_client_publish(MqttClient *c, uint64_t token, const char *topic, const void *payload, size_t n,
-                        bool retain, const char *content_type, const char *correlation_hex) {
-        const char *const texts[] = {topic, content_type, correlation_hex};
+static int check(const MqttClient *c, const char *topic, size_t n, const char *correlation_hex) {
         size_t n_hex = correlation_hex ? strlen(correlation_hex) : 0;
-        int r;
 
         if (!c->connected)
                 return -ENOTCONN;
@@ -224,8 +232,19 @@ int mqtt_client_publish(MqttClient *c, uint64_t token, const char *topic, const 
                 return -EMSGSIZE;
         if (correlation_hex && (n_hex % 2 || strspn(correlation_hex, "0123456789abcdef") != n_hex))
                 return -EINVAL;
-        if (c->under_way >= MQTT_UNDER_WAY_MAX || c->under_way_bytes + n > MQTT_UNDER_WAY_BYTES_MAX)
+        if (c->under_way + c->queued >= MQTT_UNDER_WAY_MAX ||
+            c->under_way_bytes + c->queued_bytes + n > MQTT_UNDER_WAY_BYTES_MAX)
                 return -EAGAIN;
+        return 0;
+}
+
+int mqtt_client_publish(MqttClient *c, uint64_t token, const char *topic, const void *payload, size_t n,
+                        bool retain, const char *content_type, const char *correlation_hex) {
+        const char *const texts[] = {topic, content_type, correlation_hex};
+        int r = check(c, topic, n, correlation_hex);
+
+        if (r < 0)
+                return r;
         MqttWireHeader h = {
                 .type = MQTT_WIRE_PUBLISH,
                 .token = token,
@@ -238,4 +257,37 @@ int mqtt_client_publish(MqttClient *c, uint64_t token, const char *topic, const 
         c->under_way++;
         c->under_way_bytes += n;
         return 0;
+}
+
+int mqtt_client_queue(MqttClient *c, uint64_t token, const char *topic, const void *payload, size_t n,
+                      const char *content_type) {
+        const char *const texts[] = {topic, content_type, NULL};
+        MqttWireHeader h = {
+                .type = MQTT_WIRE_PUBLISH,
+                .token = token,
+                .flags = MQTT_FLAG_PATIENT,
+                .a = c->generation,
+        };
+        int r = check(c, topic, n, NULL);
+
+        if (r >= 0)
+                r = mqtt_wire_add(&c->packet, h, texts, payload, n);
+        if (r < 0)
+                return r;
+        c->queued++;
+        c->queued_bytes += n;
+        return 0;
+}
+
+int mqtt_client_flush(MqttClient *c) {
+        int r = c->connected ? mqtt_wire_send_packet(supervisor_socket(c->worker), &c->packet) : -ENOTCONN;
+
+        if (r >= 0) {
+                c->under_way += c->queued;
+                c->under_way_bytes += c->queued_bytes;
+        }
+        mqtt_wire_empty(&c->packet);
+        c->queued = 0;
+        c->queued_bytes = 0;
+        return r == -EPIPE ? -ENOTCONN : r;
 }

@@ -20,7 +20,7 @@ typedef struct MqttHandlers {
         /* connected: the broker takes messages now; everything published before and not acknowledged must be
          * published again. It may be said again while connected: the broker had refused something (the
          * sentence says what), and it is time to try once more. */
-        void (*link)(void *userdata, bool connected, unsigned receive_maximum, const char *sentence);
+        void (*link)(void *userdata, bool connected, const char *sentence);
         void (*acknowledged)(void *userdata, uint64_t token);
         void (*message)(void *userdata, const MqttMessage *m);
 } MqttHandlers;
@@ -46,3 +46,9 @@ bool mqtt_client_is_connected(const MqttClient *c);
  * `acknowledged` with the token (token 0: nobody asks). content_type, correlation_hex: NULL when none. */
 int mqtt_client_publish(MqttClient *c, uint64_t token, const char *topic, const void *payload, size_t n,
                         bool retain, const char *content_type, const char *correlation_hex);
+/* For many at a time (events), which give way to what is published by the call above: they wait in the
+ * client, in order, until mqtt_client_flush(). As above; -ENOBUFS: flush first. */
+int mqtt_client_queue(MqttClient *c, uint64_t token, const char *topic, const void *payload, size_t n,
+                      const char *content_type);
+/* When it fails none of them has left, and they are forgotten. */
+int mqtt_client_flush(MqttClient *c);

@@ -18,6 +18,7 @@ static void tell_link(Worker *w, MqttLinkState state, const char *sentence) {
         MqttWireHeader h = {
                 .type = MQTT_WIRE_LINK, .token = ++w->generation, .a = state, .b = w->receive_maximum};
 
+        waiting_forget(w); /* of an older generation now */
         worker_tell(w, &h, &sentence, NULL, 0);
 }
 
@@ -33,11 +34,12 @@ static void forget_connection(Worker *w) {
                 mosquitto_destroy(w->mosq);
         w->mosq = NULL;
         explicit_bzero(w->psk, sizeof(w->psk));
-        w->n_under_way = w->n_under_way_bytes = 0;
+        w->n_under_way = 0;
+        waiting_forget(w);
         w->reason_code = 0;
         w->complaint[0] = w->trouble[0] = 0;
         w->got_connack = false;
-        w->receive_maximum = 0;
+        w->receive_maximum = w->misc_at = 0;
         w->again_at = w->clear_at = w->subscribe_until = USEC_INFINITY;
 }
 
@@ -91,13 +93,17 @@ void link_thread_done(Worker *w) {
         w->due = worker_now() + w->setup->answer_usec;
 }
 
-void link_start(Worker *w) {
+bool link_start(Worker *w) {
+        w->under_way = calloc(w->setup->window, sizeof(*w->under_way));
+        if (!w->under_way)
+                return false;
         w->done_fd = -1;
         forget_connection(w);
         w->phase = PHASE_WAITING;
         /* Also the first time, as widely as after a loss: power comes back to many cabinets at once, and many
          * get a new version at once. */
         w->due = worker_now() + backoff_delay(w->setup, 0) - w->setup->backoff_min_usec;
+        return true;
 }
 
 void link_is_up(Worker *w) {
@@ -235,8 +241,10 @@ static void watch_connection(Worker *w, uint64_t now) {
                 w->clear_at = USEC_INFINITY;
                 w->troubles = 0;
                 link_is_up(w);
-        } else
+        } else if (w->misc_at <= now) {
+                w->misc_at = now + MISC;
                 (void)still_there(w, mosquitto_loop_misc(w->mosq));
+        }
 }
 
 void link_turn(Worker *w) {
@@ -277,7 +285,7 @@ uint64_t link_next_due(const Worker *w) {
         case PHASE_CONNECTING:
                 return w->slow_reported ? USEC_INFINITY : w->due;
         case PHASE_UP:
-                return MIN(worker_now() + MISC, MIN(w->again_at, w->clear_at));
+                return MIN(w->misc_at, MIN(w->again_at, w->clear_at));
         }
         return USEC_INFINITY;
 }
@@ -297,11 +305,7 @@ static int add_properties(const MqttWireMessage *m, mosquitto_property **ret) {
         return r;
 }
 
-static bool remember(Worker *w, int mid, const MqttWireMessage *m) {
-        if (!w->under_way)
-                w->under_way = calloc(2 * MQTT_UNDER_WAY_MAX, sizeof(*w->under_way));
-        if (!w->under_way)
-                return false;
+static void remember(Worker *w, int mid, const MqttWireMessage *m) {
         if (!w->n_under_way)
                 w->progress_at = worker_now();
         w->under_way[w->n_under_way++] = (UnderWay){
@@ -310,29 +314,39 @@ static bool remember(Worker *w, int mid, const MqttWireMessage *m) {
                 .generation = m->header.a,
                 .n_bytes = m->header.n_payload,
         };
-        w->n_under_way_bytes += m->header.n_payload;
-        return true;
+}
+
+unsigned link_room(const Worker *w) {
+        unsigned window = w->setup->window;
+
+        if (w->receive_maximum)
+                window = MIN(window, w->receive_maximum);
+        return w->n_under_way < window ? window - (unsigned)w->n_under_way : 0;
+}
+
+void link_take(Worker *w, const MqttWireReader *packet, bool patient) {
+        if (w->phase != PHASE_UP)
+                return; /* it counts as not sent */
+        /* The daemon keeps to the limits; what is left of earlier generations counts here, too. */
+        if (w->n_waiting_bytes + packet->left > 2 * MQTT_UNDER_WAY_BYTES_MAX)
+                drop_saying(w, "The broker leaves too much unacknowledged");
+        else
+                waiting_add(w, packet, patient);
 }
 
 void link_publish(Worker *w, const MqttWireMessage *m) {
         int qos = m->header.flags & MQTT_FLAG_QOS0 ? 0 : 1, mid = 0, r;
         mosquitto_property *properties = NULL;
 
-        if (w->phase != PHASE_UP || m->header.a != w->generation)
+        if (m->header.a != w->generation)
                 return; /* it counts as not sent */
-        /* The daemon keeps to the limits; what is left of earlier generations counts here, too. */
-        if (w->n_under_way >= 2 * MQTT_UNDER_WAY_MAX ||
-            w->n_under_way_bytes >= 2 * MQTT_UNDER_WAY_BYTES_MAX) {
-                drop_saying(w, "The broker leaves too much unacknowledged");
-                return;
-        }
         r = add_properties(m, &properties);
         if (r == MOSQ_ERR_SUCCESS)
                 r = mosquitto_publish_v5(w->mosq, &mid, m->text[0], (int)m->header.n_payload, m->payload, qos,
                                          m->header.flags & MQTT_FLAG_RETAIN, properties);
         mosquitto_property_free_all(&properties);
-        if (r == MOSQ_ERR_SUCCESS && qos && !remember(w, mid, m))
-                r = MOSQ_ERR_NOMEM;
+        if (r == MOSQ_ERR_SUCCESS && qos)
+                remember(w, mid, m);
         switch (r) {
         case MOSQ_ERR_INVAL:
         case MOSQ_ERR_MALFORMED_UTF8:

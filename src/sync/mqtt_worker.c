@@ -8,30 +8,63 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define DAEMON_PATIENCE (60 * USEC_PER_SEC)   /* for a daemon that does not read */
+#define DAEMON_PATIENCE (60 * USEC_PER_SEC) /* for a daemon that does not read */
+#define ACKS_PATIENCE   (5 * USEC_PER_MSEC) /* while there is enough to send: an acknowledgement for itself */
+#define ACKS_ENOUGH     64                  /* wakes the daemon in vain */
 #define FLUSH           (700 * USEC_PER_MSEC) /* for acknowledgements when told to stop */
 
+/* Asked several times a turn; clock_now() would also ask the kernel about the wall clock. */
 uint64_t worker_now(void) {
-        return clock_now().boot_usec;
+        struct timespec ts = {0};
+
+        (void)clock_gettime(CLOCK_BOOTTIME, &ts);
+        return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
 }
 
-/* Waiting here means reading no more from the broker: what the daemon does not take stays there and in TCP.
- */
+/* After the daemon did not take something: is it worth trying again? Waiting here means reading no more from
+ * the broker: what the daemon does not take stays there and in TCP. */
+static bool wait_for_daemon(Worker *w, int r, uint64_t until) {
+        struct pollfd fd = {.fd = w->socket, .events = POLLOUT};
+        uint64_t now = worker_now();
+
+        if (r == -EAGAIN && now < until && poll(&fd, 1, (int)((until - now) / USEC_PER_MSEC) + 1) >= 0 &&
+            !(fd.revents & POLLHUP))
+                return true;
+        if (r != -EPIPE && !(fd.revents & POLLHUP))
+                log_error_errno(r, "Cannot tell the daemon");
+        w->leaving = true;
+        return false;
+}
+
 void worker_tell(Worker *w, const MqttWireHeader *header, const char *const texts[], const void *payload,
                  size_t n) {
         uint64_t until = worker_now() + DAEMON_PATIENCE;
         int r;
 
-        while (!w->leaving && (r = mqtt_wire_send(w->socket, *header, texts, payload, n)) < 0) {
-                struct pollfd fd = {.fd = w->socket, .events = POLLOUT};
-                uint64_t now = worker_now();
+        worker_tell_acks(w);
+        while (!w->leaving && (r = mqtt_wire_send(w->socket, *header, texts, payload, n)) < 0 &&
+               wait_for_daemon(w, r, until))
+                ;
+}
 
-                if (r == -EAGAIN && now < until &&
-                    poll(&fd, 1, (int)((until - now) / USEC_PER_MSEC) + 1) >= 0 && !(fd.revents & POLLHUP))
-                        continue;
-                if (r != -EPIPE && !(fd.revents & POLLHUP))
-                        log_error_errno(r, "Cannot tell the daemon");
-                w->leaving = true;
+void worker_tell_acks(Worker *w) {
+        uint64_t until;
+        int r;
+
+        if (!w->acks.n)
+                return;
+        until = worker_now() + DAEMON_PATIENCE;
+        while (!w->leaving && (r = mqtt_wire_send_packet(w->socket, &w->acks)) < 0 &&
+               wait_for_daemon(w, r, until))
+                ;
+}
+
+void worker_add_ack(Worker *w, const MqttWireHeader *header) {
+        if (!w->acks.n)
+                w->acks_until = worker_now() + ACKS_PATIENCE;
+        if (mqtt_wire_add(&w->acks, *header, NULL, NULL, 0) == -ENOBUFS) {
+                worker_tell_acks(w);
+                (void)mqtt_wire_add(&w->acks, *header, NULL, NULL, 0);
         }
 }
 
@@ -42,12 +75,7 @@ static bool take_message(Worker *w, const MqttWireMessage *m) {
         case MQTT_WIRE_SETUP:
                 if (w->setup || mqtt_setup_decode(m->text[0], &w->setup) < 0)
                         return false;
-                link_start(w);
-                return true;
-        case MQTT_WIRE_PUBLISH:
-                if (w->setup)
-                        link_publish(w, m);
-                return w->setup;
+                return link_start(w);
         case MQTT_WIRE_PING:
                 worker_tell(w, &pong, NULL, NULL, 0);
                 return true;
@@ -60,12 +88,26 @@ static bool take_message(Worker *w, const MqttWireMessage *m) {
         }
 }
 
-static void receive_messages(Worker *w) {
+/* Everything in a packet goes the same way, and only publications come several in one. */
+static bool take_packet(Worker *w, const MqttWireReader *packet) {
+        MqttWireReader reader = *packet;
         MqttWireMessage m;
+
+        if (mqtt_wire_next(&reader, &m) <= 0)
+                return false;
+        if (m.header.type != MQTT_WIRE_PUBLISH)
+                return reader.left == 0 && take_message(w, &m);
+        if (w->setup)
+                link_take(w, packet, m.header.flags & MQTT_FLAG_PATIENT);
+        return w->setup;
+}
+
+static void receive_packets(Worker *w) {
+        MqttWireReader packet;
         int r;
 
-        while (!w->leaving && (r = mqtt_wire_receive(w->socket, w->buffer, &m)) != 0) {
-                if (r > 0 && take_message(w, &m))
+        while (!w->leaving && (r = mqtt_wire_receive(w->socket, w->buffer, &packet)) != 0) {
+                if (r > 0 && take_packet(w, &packet))
                         continue;
                 if (r != -EPIPE)
                         log_error_errno(r < 0 ? r : -EPROTO, "Message of the daemon not understood");
@@ -76,6 +118,8 @@ static void receive_messages(Worker *w) {
 static uint64_t next_due(const Worker *w) {
         uint64_t due = w->setup ? link_next_due(w) : USEC_INFINITY;
 
+        if (w->acks.n)
+                due = MIN(due, w->acks_until);
         return w->stopping ? MIN(due, w->stop_until) : due;
 }
 
@@ -102,11 +146,18 @@ static void turn(Worker *w) {
                 link_readable(w);
         if (fds[2].revents & POLLOUT && w->mosq && mosquitto_socket(w->mosq) == fds[2].fd)
                 link_writable(w);
-        if (fds[0].revents)
-                receive_messages(w);
+        /* The broker first: it should not wait for us. */
+        waiting_publish(w);
+        if (!w->patient.first || w->acks.n >= ACKS_ENOUGH * sizeof(MqttWireHeader) ||
+            worker_now() >= w->acks_until)
+                worker_tell_acks(w);
+        if (fds[0].revents) {
+                receive_packets(w);
+                waiting_publish(w);
+        }
         if (w->setup && !w->leaving)
                 link_turn(w);
-        if (w->stopping && (!w->n_under_way || w->stop_until <= worker_now()))
+        if (w->stopping && ((!w->n_under_way && !waiting_any(w)) || w->stop_until <= worker_now()))
                 w->leaving = true;
 }
 
@@ -146,6 +197,7 @@ int main(int argc, char *argv[]) {
                 mosquitto_destroy(w.mosq);
         mosquitto_lib_cleanup();
         mqtt_setup_free(w.setup);
+        waiting_forget(&w);
         free(w.under_way);
         free(w.buffer);
         return EXIT_SUCCESS;

@@ -30,6 +30,18 @@ typedef struct UnderWay {
         uint64_t token;
 } UnderWay;
 
+/* Packets of the daemon that the window does not take yet, in order. */
+typedef struct Packet {
+        struct Packet *next;
+        MqttWireReader left;
+        size_t n;
+        char data[];
+} Packet;
+
+typedef struct Waiting {
+        Packet *first, *last;
+} Waiting;
+
 typedef struct Worker {
         int socket; /* the daemon */
         bool leaving, stopping;
@@ -62,13 +74,18 @@ typedef struct Worker {
         unsigned receive_maximum;
         int subscribe_mid;
         uint64_t subscribe_until; /* USEC_INFINITY: not awaited */
-        UnderWay *under_way;
-        size_t n_under_way, n_under_way_bytes;
+        UnderWay *under_way;      /* [window] */
+        size_t n_under_way;
+        Waiting prompt, patient; /* the latter when nothing of the former waits */
+        size_t n_waiting_bytes;
+        MqttWirePacket acks; /* to be told to the daemon, together, */
+        uint64_t acks_until; /* at the latest then */
 
         /* A refusal does not end the connection: what was refused is tried again later. */
         char trouble[SENTENCE_MAX];
         unsigned troubles;
         uint64_t again_at, clear_at; /* USEC_INFINITY: not */
+        uint64_t misc_at;
 } Worker;
 
 /* mqtt_worker.c */
@@ -77,16 +94,21 @@ uint64_t worker_now(void);
  */
 void worker_tell(Worker *w, const MqttWireHeader *header, const char *const texts[], const void *payload,
                  size_t n);
+/* Of many: kept until worker_tell_acks() or anything else is told. */
+void worker_add_ack(Worker *w, const MqttWireHeader *header);
+void worker_tell_acks(Worker *w);
 
 /* mqtt_link.c: the life of the connection. */
-void link_start(Worker *w);
+bool link_start(Worker *w);
 void link_turn(Worker *w); /* what is due */
 uint64_t link_next_due(const Worker *w);
 void link_readable(Worker *w);
 void link_writable(Worker *w);
 void link_thread_done(Worker *w);
+void link_take(Worker *w, const MqttWireReader *packet, bool patient); /* to be published */
 void link_publish(Worker *w, const MqttWireMessage *m);
-void link_leave(Worker *w); /* DISCONNECT, with the will */
+unsigned link_room(const Worker *w); /* how many more the window takes now */
+void link_leave(Worker *w);          /* DISCONNECT, with the will */
 /* For callbacks. */
 void link_is_up(Worker *w);
 _printf_(2, 3) void link_trouble(Worker *w, const char *format, ...);
@@ -101,6 +123,12 @@ void connect_explain(Worker *w, int result, char ret[SENTENCE_MAX]);
 
 /* mqtt_callbacks.c */
 void callbacks_set(struct mosquitto *mosq);
+
+/* mqtt_waiting.c: what waits for the window. */
+void waiting_add(Worker *w, const MqttWireReader *packet, bool patient);
+void waiting_publish(Worker *w); /* as many as the window takes */
+void waiting_forget(Worker *w);
+bool waiting_any(const Worker *w);
 
 /* mqtt_backoff.c: how long to wait after the n-th (0, 1, …) failure in a row. */
 uint64_t backoff_delay(const MqttSetup *s, unsigned n);

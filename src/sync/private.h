@@ -20,13 +20,13 @@
 
 typedef struct Running Running;
 
-/* The outbox on its way: events [acknowledged + 1 … sent] are under way, those marked have been acknowledged
- * out of turn. */
+/* The outbox on its way: events [acknowledged + 1 … sent] are with the worker, of which it has at most
+ * Window= under way; those marked have been acknowledged out of turn. */
 typedef struct Drain {
         uint64_t acknowledged, sent;
         uint64_t stored;                 /* acknowledged in the ledger, too: written in batches */
-        unsigned window;                 /* how many may be under way now */
-        uint8_t *marks;                  /* [settings window], ring by sequence */
+        unsigned room;                   /* how many the worker may have */
+        uint8_t *marks;                  /* [room], ring by sequence */
         uint64_t replay_next, replay_to; /* 0: nothing is replayed, or all of it is acknowledged */
         uint64_t replay_acknowledged;
         uint64_t bounded;       /* up to here routine has been taken out of an overfull outbox */
@@ -62,7 +62,7 @@ int sync_last_event(Sync *s, uint64_t *ret_sequence);
 /* out: events (drain.c) */
 int drain_init(Sync *s);
 void drain_done(Sync *s);
-void drain_link(Sync *s, bool connected, unsigned receive_maximum);
+void drain_link(Sync *s, bool connected);
 void drain_acknowledged(Sync *s, uint64_t token);
 void drain_pump(Sync *s, uint64_t now_boot);
 uint64_t drain_next_deadline(const Sync *s);

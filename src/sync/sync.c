@@ -72,7 +72,7 @@ static int on_defer(sd_event_source *source, void *userdata) {
 
 /* --- the network --- */
 
-static void on_link(void *userdata, bool connected, unsigned receive_maximum, const char *sentence) {
+static void on_link(void *userdata, bool connected, const char *sentence) {
         Sync *s = userdata;
 
         if (connected != s->connected || !s->ever_connected)
@@ -82,7 +82,7 @@ static void on_link(void *userdata, bool connected, unsigned receive_maximum, co
         locker_set_backend_health(s->locker, connected ? "ok" : "degraded", sentence);
         if (!connected)
                 neighbours_lost(s->neighbours);
-        drain_link(s, connected, receive_maximum);
+        drain_link(s, connected);
         s->state_dirty = true;
         s->state_at = 0;
         sync_wake(s);

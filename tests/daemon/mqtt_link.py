@@ -10,10 +10,11 @@ import subprocess
 import time
 
 HEADER = "=HHIQIIII"
-VERSION = 1
+HEADER_SIZE = struct.calcsize(HEADER)
+VERSION = 2
 SETUP, PUBLISH, PING, STOP, READY, LINK, ACKED, MESSAGE, TOO_LARGE, PONG = range(10)
 DOWN, UP, TROUBLE = range(3)
-RETAIN, QOS0 = 1, 2
+RETAIN, QOS0, PATIENT = 1, 2, 4
 PAYLOAD_MAX = 64 * 1024
 PATIENCE = 20 * float(os.environ.get("LOCKERD_TEST_PATIENCE", "1"))
 
@@ -21,12 +22,19 @@ Message = collections.namedtuple("Message", "type flags token a b texts payload"
 
 
 def unpack(packet):
-    version, kind, flags, token, a, b, n_payload, n_body = struct.unpack_from(HEADER, packet)
-    body = packet[struct.calcsize(HEADER):]
-    assert version == VERSION and len(body) == n_body, packet[:64]
-    head = body[:n_body - n_payload]
-    texts = [t.decode() for t in head.split(b"\0")[:-1]]
-    return Message(kind, flags, token, a, b, texts, body[n_body - n_payload:])
+    """The messages in a packet."""
+    while packet:
+        version, kind, flags, token, a, b, n_payload, n_body = struct.unpack_from(HEADER, packet)
+        body, packet = packet[HEADER_SIZE:HEADER_SIZE + n_body], packet[HEADER_SIZE + n_body:]
+        assert version == VERSION and len(body) == n_body, body[:64]
+        head = body[:n_body - n_payload]
+        texts = [t.decode() for t in head.split(b"\0")[:-1]]
+        yield Message(kind, flags, token, a, b, texts, body[n_body - n_payload:])
+
+
+def pack(kind, texts=(), payload=b"", token=0, flags=0, a=0):
+    body = b"".join(t.encode() + b"\0" for t in texts) + payload
+    return struct.pack(HEADER, VERSION, kind, flags, token, a, 0, len(payload), len(body)) + body
 
 
 class Worker:
@@ -42,27 +50,32 @@ class Worker:
         fd = theirs.fileno()
         self.process = subprocess.Popen([program], close_fds=False, preexec_fn=lambda: os.dup2(fd, 3))
         theirs.close()
-        self.seen = []
+        self.seen, self.packets = [], []  # messages; how many came in each packet
+        self.ready = collections.deque()
         self.generation = 0
         assert self.wait(READY)
         self.send(SETUP, [json.dumps(self.setup)])
 
-    def send(self, kind, texts=(), payload=b"", token=0, flags=0, a=0):
-        body = b"".join(t.encode() + b"\0" for t in texts) + payload
-        self.sock.send(struct.pack(HEADER, VERSION, kind, flags, token, a, 0, len(payload), len(body)) + body)
+    def send(self, *args, **keys):
+        self.sock.send(pack(*args, **keys))
 
-    def publish(self, token, topic="lockerd/v1/T1/event/x", payload=b"{}", content_type="application/json", correlation="", flags=0,
-                generation=None):
-        self.send(PUBLISH, [topic, content_type, correlation], payload, token, flags,
-                  self.generation if generation is None else generation)
+    def publication(self, token, topic="lockerd/v1/T1/event/x", payload=b"{}", content_type="application/json", correlation="", flags=0,
+                    generation=None):
+        return pack(PUBLISH, [topic, content_type, correlation], payload, token, flags,
+                    self.generation if generation is None else generation)
+
+    def publish(self, *args, **keys):
+        self.sock.send(self.publication(*args, **keys))
 
     def receive(self, timeout):
-        if not select.select([self.sock], [], [], timeout)[0]:
-            return None
-        packet = self.sock.recv(256 * 1024)
-        if not packet:
-            return None
-        m = unpack(packet)
+        if not self.ready:
+            if not select.select([self.sock], [], [], timeout)[0]:
+                return None
+            self.ready.extend(unpack(self.sock.recv(256 * 1024)))
+            if not self.ready:
+                return None
+            self.packets.append(len(self.ready))
+        m = self.ready.popleft()
         self.seen.append(m)
         if m.type == LINK:
             self.generation = m.token
