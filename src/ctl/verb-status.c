@@ -130,6 +130,18 @@ static int print_health(const Ctl *c, const json_t *cabinet) {
         return table_print(&plain, table);
 }
 
+/* Whose signatures open doors is worth a look also when all is well. */
+static void print_keys(const Ctl *c, const json_t *cabinet) {
+        const json_t *row;
+        size_t i;
+
+        json_array_foreach(json_object_get(cabinet, "health"), i, row) {
+                if (streq(json_text(row, "component"), "signing-keys") &&
+                    streq(json_text(row, "state"), "ok"))
+                        line(c, "Keys", STYLE_PLAIN, json_text(row, "sentence"));
+        }
+}
+
 static int print_status(const Ctl *c, const Snapshot *s, const Counts *n) {
         const json_t *cabinet = s->cabinet, *latitude = json_object_get(cabinet, "latitude");
         char text[256];
@@ -151,6 +163,7 @@ static int print_status(const Ctl *c, const Snapshot *s, const Counts *n) {
                 snprintf(text, sizeof(text), "%llu event%s not yet acknowledged by the backend", waiting,
                          waiting == 1 ? "" : "s");
         line(c, "Outbox", STYLE_PLAIN, waiting ? text : "empty");
+        print_keys(c, cabinet);
         line(c, "Audit head", STYLE_PLAIN, json_text(cabinet, "audit_head"));
         return print_health(c, cabinet);
 }

@@ -43,6 +43,12 @@ static void log_audit_head(Daemon *d, const char *when) {
                             "Audit chain head at %s: %s", when, head);
 }
 
+static void tell_ready(const Daemon *d) {
+        const Cabinet *c = locker_cabinet(d->locker);
+
+        (void)sd_notifyf(false, "READY=1\nSTATUS=Serving cabinet %s with %d slots", c->number, c->n_slots);
+}
+
 static int read_boot_id(uint8_t ret[16]) {
         _cleanup_close_ int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
         char text[37], hex[33];
@@ -240,6 +246,21 @@ static void stop(Daemon *d) {
         sd_event_unref(d->event);
 }
 
+/* Says to systemd what it does, as `systemctl reload` expects; the rest of the configuration is read at the
+ * start only. */
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
+        Daemon *d = userdata;
+
+        (void)sd_notify(false, "RELOADING=1\nSTATUS=Loading the signing keys again");
+        if (d->sync)
+                sync_reload(d->sync);
+        else
+                log_info("There is no backend, and nothing to load again; a changed configuration needs a "
+                         "restart.");
+        tell_ready(d);
+        return 0;
+}
+
 static int set_up_loop(Daemon *d) {
         sigset_t mask;
         int r;
@@ -248,6 +269,7 @@ static int set_up_loop(Daemon *d) {
         sigemptyset(&mask);
         sigaddset(&mask, SIGTERM);
         sigaddset(&mask, SIGINT);
+        sigaddset(&mask, SIGHUP);
         sigaddset(&mask, SIGCHLD);
         if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
                 return -errno;
@@ -257,6 +279,8 @@ static int set_up_loop(Daemon *d) {
                 r = sd_event_add_signal(d->event, NULL, SIGTERM, NULL, NULL);
         if (r >= 0)
                 r = sd_event_add_signal(d->event, NULL, SIGINT, NULL, NULL);
+        if (r >= 0)
+                r = sd_event_add_signal(d->event, NULL, SIGHUP, on_hangup, d);
         if (r >= 0)
                 r = sd_event_set_watchdog(d->event, true);
         return r;
@@ -284,8 +308,7 @@ int daemon_run(const Settings *settings, const Cabinet *cabinet) {
                     "lockerd %s serves cabinet %s: %d slots, %d positions", LOCKERD_VERSION, cabinet->number,
                     cabinet->n_slots, cabinet->n_positions);
         log_audit_head(&d, "start");
-        (void)sd_notifyf(false, "READY=1\nSTATUS=Serving cabinet %s with %d slots", cabinet->number,
-                         cabinet->n_slots);
+        tell_ready(&d);
         r = sd_event_loop(d.event);
         status = r < 0 ? EXIT_FAILURE : r;
         if (r < 0)

@@ -97,11 +97,17 @@ void locker_set_backend_health(Locker *l, const char *state, const char *sentenc
         notify_health(l);
 }
 
+void locker_set_keys_health(Locker *l, const char *state, const char *sentence) {
+        l->keys_state = state;
+        snprintf(l->keys_sentence, sizeof(l->keys_sentence), "%s", sentence);
+        notify_health(l);
+}
+
 int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         const Cabinet *c = l->cabinet;
         Now now = l->now();
         size_t n = 0;
-        Health *all = calloc((size_t)(4 + c->n_lines + c->n_boards), sizeof(*all));
+        Health *all = calloc((size_t)(5 + c->n_lines + c->n_boards), sizeof(*all));
 
         if (!all)
                 return -ENOMEM;
@@ -113,6 +119,8 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
             now.synced ? "" : "The wall clock is not synchronised.");
         if (l->backend_state)
                 say(&all[n++], "backend", NULL, l->backend_state, l->backend_sentence);
+        if (l->keys_state)
+                say(&all[n++], "signing-keys", NULL, l->keys_state, l->keys_sentence);
         for (int i = 0; i < c->n_lines; i++)
                 say(&all[n++], "line", c->lines[i].name, l->lines[i] ? "ok" : "failed", l->line_sentences[i]);
         for (int i = 0; i < c->n_boards; i++)

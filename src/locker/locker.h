@@ -223,6 +223,8 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n);
 /* What the backend's door says of itself, for the list of health: "ok", "degraded"; NULL: there is no
  * backend. */
 void locker_set_backend_health(Locker *l, const char *state, const char *sentence);
+/* Whose signatures count. */
+void locker_set_keys_health(Locker *l, const char *state, const char *sentence);
 /* Free positions by size, temperature and accessibility: every kind that this cabinet has, also those of
  * which none is free. Fills fresh memory. */
 int locker_free_kinds(Locker *l, FreeKind **ret, size_t *ret_n);

@@ -20,6 +20,8 @@ DEFINE_CLEANUP(KeyRing *, key_ring_free);
 int key_ring_add(KeyRing *ring, const char *id, const void *pem, size_t n,
                  char ret_complaint[SYNC_DETAIL_MAX]);
 size_t key_ring_size(const KeyRing *ring); /* NULL: 0 */
+/* "backend-2026, backend-2027"; ends with "…" when there is no room for all. */
+void key_ring_ids(const KeyRing *ring, char *ret, size_t room);
 
 /* Loads every <id>.pem of a directory into a new ring; to load again, call it again and free the old one.
  * What cannot be used is left out and said, one line each; so is a directory that does not exist (the ring is

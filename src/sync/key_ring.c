@@ -52,6 +52,23 @@ size_t key_ring_size(const KeyRing *ring) {
         return ring ? ring->n : 0;
 }
 
+void key_ring_ids(const KeyRing *ring, char *ret, size_t room) {
+        static const char more[] = "…";
+        size_t n = 0;
+
+        ret[0] = '\0';
+        for (size_t i = 0; ring && i < ring->n; i++) {
+                const char *id = ring->keys[i].id;
+                bool last = i + 1 == ring->n;
+
+                if (n + 2 + strlen(id) + (last ? 1 : 2 + sizeof(more)) > room) {
+                        snprintf(ret + n, room - n, "%s%s", n ? ", " : "", more);
+                        return;
+                }
+                n += (size_t)snprintf(ret + n, room - n, "%s%s", n ? ", " : "", id);
+        }
+}
+
 static const Key *find(const KeyRing *ring, const char *id) {
         for (size_t i = 0; ring && i < ring->n; i++)
                 if (streq(ring->keys[i].id, id))

@@ -75,6 +75,9 @@ void state_publish(Sync *s);
 char *state_will(const Sync *s);
 void state_topic(const Sync *s, char ret[TOPIC_MAX]);
 
+/* who may sign (keys.c) */
+int keys_load(Sync *s);
+
 /* in: commands (inbox.c) */
 void inbox_message(Sync *s, const MqttMessage *m);
 void inbox_recover(Sync *s);

@@ -136,10 +136,6 @@ static const LockerListener sync_listener = {
 
 /* --- start and stop --- */
 
-static void complain_about_key(void *userdata, const char *line) {
-        log_warning("Signing keys: %s", line);
-}
-
 static int connect_client(Sync *s) {
         _cleanup_free_ char *will = state_will(s);
         char topic[TOPIC_MAX], filter[TOPIC_MAX];
@@ -190,7 +186,7 @@ int sync_new(Sync **ret, sd_event *event, Locker *locker, const Settings *settin
                     .state_dirty = true,
                     .save_at = USEC_INFINITY,
                     .drain.flush_at = USEC_INFINITY};
-        r = key_ring_load(&s->ring, settings->mqtt.signing_keys, complain_about_key, s);
+        r = keys_load(s);
         if (r >= 0)
                 r = neighbours_new(&s->neighbours, s->cabinet, settings->mqtt.community);
         if (r >= 0)

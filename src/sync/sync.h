@@ -13,6 +13,8 @@ typedef struct Sync Sync;
 /* Does nothing, successfully, when settings->mqtt.host is NULL. The locker tells sync what changes through
  * sync_listener. */
 int sync_new(Sync **ret, sd_event *event, Locker *locker, const Settings *settings);
+/* Loads the signing keys again. NULL: nothing to do. */
+void sync_reload(Sync *s);
 /* Publishes "offline" and leaves; waits at most a second. */
 Sync *sync_free(Sync *s);
 DEFINE_CLEANUP(Sync *, sync_free);

@@ -334,6 +334,36 @@ static void test_key_ring_ids_are_file_names_and_unique(void **state) {
         assert_int_equal(key_ring_size(b->ring), 2);
 }
 
+static void test_key_ring_ids_are_told_as_far_as_there_is_room(void **state) {
+        static const char all[] = "backend, second, third";
+        static const struct {
+                size_t room;
+                const char *told;
+        } rows[] = {{100, all},
+                    {sizeof(all), all},
+                    {sizeof(all) - 1, "backend, second, …"},
+                    {17, "backend, …"},
+                    {8, "…"}};
+        Bench *b = *state;
+        char complaint[SYNC_DETAIL_MAX], ids[100];
+
+        key_ring_ids(NULL, ids, sizeof(ids));
+        assert_string_equal(ids, "");
+        key_ring_ids(b->ring, ids, sizeof(ids));
+        assert_string_equal(ids, "backend");
+        for (size_t i = 0; i < 2; i++)
+                assert_int_equal(key_ring_add(b->ring, i ? "third" : "second", b->stranger.pem,
+                                              strlen(b->stranger.pem), complaint),
+                                 0);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                memset(ids, 'x', sizeof(ids));
+                key_ring_ids(b->ring, ids, rows[i].room);
+                assert_string_equal(ids, rows[i].told);
+                for (size_t k = rows[i].room; k < sizeof(ids); k++)
+                        assert_int_equal(ids[k], 'x');
+        }
+}
+
 int main(void) {
 #define WITH_BENCH(test) cmocka_unit_test_setup_teardown(test, bench_up, bench_down)
         const struct CMUnitTest tests[] = {
@@ -346,6 +376,7 @@ int main(void) {
                 WITH_BENCH(test_key_ring_of_a_directory_takes_the_good_and_says_why_not_the_others),
                 WITH_BENCH(test_key_ring_of_no_directory_is_empty_and_said),
                 WITH_BENCH(test_key_ring_ids_are_file_names_and_unique),
+                WITH_BENCH(test_key_ring_ids_are_told_as_far_as_there_is_room),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
