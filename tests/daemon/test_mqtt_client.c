@@ -216,6 +216,65 @@ static void test_client_says_when_too_much_is_under_way(void **state) {
         assert_true(WAIT(f, f->acknowledged == sent + 1));
 }
 
+static int queue(Fixture *f, uint64_t token, const char *payload) {
+        return mqtt_client_queue(f->client, token, "t/event/x", payload, strlen(payload), NULL);
+}
+
+static void test_client_queue_leaves_together(void **state) {
+        Fixture *f = *state;
+        uint64_t until = clock_now().boot_usec + 300 * USEC_PER_MSEC;
+        unsigned n = 0;
+        int r;
+
+        assert_int_equal(mqtt_client_flush(f->client), 0); /* of nothing */
+        while ((r = queue(f, n + 1, "{\"a\":1}")) == 0)
+                n++;
+        assert_int_equal(r, -ENOBUFS);
+        assert_in_range(n, 100, MQTT_UNDER_WAY_MAX);
+        while (clock_now().boot_usec < until)
+                assert_true(sd_event_run(f->event, 50 * USEC_PER_MSEC) >= 0);
+        assert_int_equal(f->acknowledged, 0);
+        assert_int_equal(mqtt_client_flush(f->client), 0);
+        assert_int_equal(queue(f, n + 1, "{}"), 0);
+        assert_int_equal(mqtt_client_flush(f->client), 0);
+        assert_true(WAIT(f, f->acknowledged == n + 1));
+        assert_int_equal(f->last_token, n + 1);
+}
+
+static void test_client_queue_takes_one_that_is_large(void **state) {
+        Fixture *f = *state;
+        _cleanup_free_ char *text = calloc(1, MQTT_PAYLOAD_MAX + 2);
+
+        assert_non_null(text);
+        memset(text, 'x', MQTT_PAYLOAD_MAX + 1);
+        assert_int_equal(queue(f, 1, text), -EMSGSIZE);
+        text[MQTT_PAYLOAD_MAX] = 0;
+        assert_int_equal(queue(f, 2, "{}"), 0);
+        assert_int_equal(queue(f, 3, text), -ENOBUFS);
+        assert_int_equal(mqtt_client_flush(f->client), 0);
+        assert_int_equal(queue(f, 3, text), 0);
+        assert_int_equal(mqtt_client_flush(f->client), 0);
+        assert_true(WAIT(f, f->last_token == 3));
+}
+
+/* What was queued when the link went is forgotten, not sent later. */
+static void test_client_queue_without_link_is_forgotten(void **state) {
+        Fixture *f = *state;
+
+        assert_int_equal(queue(f, 5, "{}"), 0);
+        stop_broker(f);
+        assert_true(WAIT(f, !f->connected));
+        assert_int_equal(queue(f, 6, "{}"), -ENOTCONN);
+        assert_int_equal(mqtt_client_flush(f->client), -ENOTCONN);
+        start_broker(f);
+        assert_true(WAIT(f, f->connected));
+        assert_int_equal(mqtt_client_flush(f->client), 0);
+        assert_int_equal(queue(f, 7, "{}"), 0);
+        assert_int_equal(mqtt_client_flush(f->client), 0);
+        assert_true(WAIT(f, f->acknowledged == 1));
+        assert_int_equal(f->last_token, 7);
+}
+
 static void test_client_broker_gone_is_told_once(void **state) {
         Fixture *f = *state;
         unsigned links = f->links;
@@ -290,6 +349,9 @@ int main(void) {
                 TEST(test_client_publishes_and_receives),
                 TEST(test_client_refuses_what_cannot_be_sent),
                 TEST(test_client_says_when_too_much_is_under_way),
+                TEST(test_client_queue_leaves_together),
+                TEST(test_client_queue_takes_one_that_is_large),
+                TEST(test_client_queue_without_link_is_forgotten),
                 TEST(test_client_broker_gone_is_told_once),
                 TEST(test_client_killed_worker_is_replaced),
                 TEST(test_client_hanging_worker_is_replaced),

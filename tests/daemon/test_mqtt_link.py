@@ -21,7 +21,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from mqtt_brokers import MOSQUITTO, Broker, Certificates, Puppet, free_port
-from mqtt_link import (ACKED, DOWN, LINK, MESSAGE, PAYLOAD_MAX, PUBLISH, RETAIN, STOP, TOO_LARGE, TROUBLE, UP, Worker)
+from mqtt_link import (ACKED, DOWN, LINK, MESSAGE, PAYLOAD_MAX, PATIENT, PING, PUBLISH, RETAIN, STOP, TOO_LARGE, TROUBLE, UP, Worker, pack)
 
 PROGRAM = None
 TOPIC = "lockerd/v1/T1/"
@@ -335,6 +335,112 @@ class Traffic(Case):
         got = [int(worker.wait(MESSAGE).payload[:6]) for _ in range(n)]
         self.assertEqual(list(range(n)), got)
         self.assertTrue(worker.answers_ping())
+
+
+class Window(Case):
+    """Many in a packet, and no more of them under way than allowed."""
+
+    def events(self, worker, tokens, flags=PATIENT):
+        worker.sock.send(b"".join(worker.publication(t, payload=b"%d" % t, flags=flags) for t in tokens))
+
+    def numbers(self, puppet):
+        return [int(payload) for _, _, payload in puppet.published]
+
+    def test_window_is_kept_whatever_the_broker_allows(self):
+        puppet = self.puppet(connack=b"\0\0\3\x21\1\0")  # Receive Maximum 256
+        worker = self.connected(puppet.port, window=5)
+        self.events(worker, range(1, 21))
+        for done in range(20):
+            self.assertTrue(puppet.wait(lambda: len(puppet.published) >= min(done + 5, 20)))
+            time.sleep(0.02)
+            self.assertLessEqual(len(puppet.published), done + 5)
+            puppet.ack(puppet.published[done][0])
+            self.assertEqual(done + 1, worker.wait(ACKED).token)
+        self.assertEqual(list(range(1, 21)), self.numbers(puppet))
+
+    def test_answer_goes_before_events_that_wait(self):
+        puppet = self.puppet()
+        worker = self.connected(puppet.port, window=2)
+        self.events(worker, range(1, 6))
+        self.assertTrue(puppet.wait(lambda: len(puppet.published) == 2))
+        self.events(worker, range(6, 9))
+        worker.publish(100, payload=b"100")
+        worker.publish(101, payload=b"101")
+        self.assertTrue(worker.answers_ping())
+        for i in range(10):
+            self.assertTrue(puppet.wait(lambda: len(puppet.published) > i))
+            puppet.ack(puppet.published[i][0])
+            self.assertIsNotNone(worker.wait(ACKED))
+        self.assertEqual([1, 2, 100, 101, 3, 4, 5, 6, 7, 8], self.numbers(puppet))
+
+    def test_acknowledgements_come_together_in_order_and_the_last_at_once(self):
+        puppet = self.puppet(acks=True)
+        worker = self.connected(puppet.port)
+        for first in range(1, 1001, 50):
+            self.events(worker, range(first, first + 50))
+        begin = time.monotonic()
+        for token in range(1, 1001):
+            self.assertEqual(token, worker.wait(ACKED).token)
+        packets = sum(1 for n in worker.packets if n > 1)
+        self.assertGreater(packets, 0)
+        self.assertLess(len(worker.packets), 500, "a packet for two, or more")
+        self.assertEqual(list(range(1, 1001)), self.numbers(puppet))
+        self.assertLess(time.monotonic() - begin, 10)
+
+    def test_acknowledgement_is_told_soon_while_others_are_awaited(self):
+        """Kept back only for moments: the broker may take its time with the rest."""
+        puppet = self.puppet()
+        worker = self.connected(puppet.port, window=2)
+        self.events(worker, range(1, 11))
+        self.assertTrue(puppet.wait(lambda: len(puppet.published) == 2))
+        puppet.ack(puppet.published[0][0])
+        self.assertEqual(1, worker.wait(ACKED, timeout=3).token)
+        self.assertLess(worker.processor_seconds(), 0.5)
+
+    def test_what_waits_is_forgotten_with_the_connection(self):
+        puppet = self.puppet()
+        worker = self.connected(puppet.port, window=2)
+        self.events(worker, range(1, 101))
+        self.assertTrue(puppet.wait(lambda: len(puppet.published) == 2))
+        puppet.drop()
+        self.assertIsNotNone(worker.wait_link(UP))
+        self.events(worker, [7])
+        self.assertTrue(puppet.wait(lambda: len(puppet.published) == 3))
+        puppet.ack(puppet.published[2][0])
+        self.assertEqual(7, worker.wait(ACKED).token)
+        self.assertEqual([1, 2, 7], self.numbers(puppet))
+
+    def test_what_waits_is_forgotten_when_all_is_tried_again(self):
+        """The daemon sends everything once more after a refusal: what waits here would come twice."""
+        puppet = self.puppet()
+        worker = self.connected(puppet.port, window=2)
+        self.events(worker, range(1, 6))
+        self.assertTrue(puppet.wait(lambda: len(puppet.published) == 2))
+        puppet.ack(puppet.published[0][0], 0x97)
+        self.assertTrue(puppet.wait(lambda: len(puppet.published) == 3))
+        self.assertIsNotNone(worker.wait_link(TROUBLE))
+        self.events(worker, range(1, 6))
+        for i in range(1, 8):
+            self.assertTrue(puppet.wait(lambda: len(puppet.published) > i))
+            puppet.ack(puppet.published[i][0])
+        self.assertTrue(all(worker.wait(ACKED, lambda m: m.token == t and m.a == worker.generation) for t in range(1, 6)))
+        self.assertEqual([1, 2, 3, 1, 2, 3, 4, 5], self.numbers(puppet))
+
+    def test_stop_sends_first_what_waits(self):
+        broker = self.broker()
+        worker = self.connected(broker.port, window=3)
+        backend = self.backend(broker.port, TOPIC + "event/#")
+        self.events(worker, range(1, 201))
+        worker.send(STOP)
+        self.assertEqual(0, worker.process.wait(10))
+        self.assertEqual([b"%d" % i for i in range(1, 201)], [backend.messages.get(timeout=10).payload for _ in range(200)])
+
+    def test_packet_of_other_things_too_is_nonsense(self):
+        for mixture in (lambda w: w.publication(1, flags=PATIENT) + pack(PING), lambda w: pack(PING) + pack(PING),
+                        lambda w: w.publication(1, flags=PATIENT) + b"\0" * 7):
+            worker = self.connected(self.puppet().port)
+            worker.sock.send(mixture(worker))
+            self.assertEqual(0, worker.process.wait(10))
 
 
 class Losses(Case):
