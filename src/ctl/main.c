@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lockerctl: the operator's hand on lockerd, over D-Bus and nothing else. */
 #include "ctl/ctl.h"
+#include "base/json_memory.h"
 
 #include "build-config.h"
 
@@ -119,6 +120,7 @@ static void open_standard_fds(void) {
 
 int main(int argc, char **argv) {
         open_standard_fds();
+        json_memory_erase();
         Ctl c = {.width = terminal_width(), .color = wants_color(), .tty = isatty(STDOUT_FILENO)};
 
         /* Not LC_NUMERIC: numbers are for programs too. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lockerd's command line: read the configuration, complain precisely or run. */
+#include "base/json_memory.h"
 #include "base/log.h"
 #include "base/message-ids.h"
 #include "build-config.h"
@@ -89,6 +90,7 @@ int main(int argc, char *argv[]) {
         Options o = {0};
         int c;
 
+        json_memory_erase();
         log_open();
         while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
                 switch (c) {
