@@ -223,7 +223,8 @@ static void check_lines_once(Builder *b, int board) {
 }
 
 static void check_modbus_board(Builder *b, const IniSection *s, const Line *line) {
-        static const char *const keys[] = {"Outputs", "Inputs", "InputBias", "OutputDrive", "Debounce"};
+        static const char *const keys[] = {"Outputs",     "Inputs",   "InputBias",
+                                           "OutputDrive", "Debounce", "ReadBack"};
 
         if (!ini_section_find(s, "Address"))
                 complain(b->complaints, s, NULL,

@@ -78,6 +78,7 @@ static const ConfigKey board_keys[] = {
         CONFIG_KEY("InputBias", key_choice, BoardDraft, board.input_bias, .choices = biases),
         CONFIG_KEY("OutputDrive", key_choice, BoardDraft, board.output_drive, .choices = drives),
         CONFIG_KEY("Debounce", key_msec, BoardDraft, board.debounce_ms, .max = 1000),
+        CONFIG_KEY("ReadBack", key_bool, BoardDraft, board.read_back),
 };
 
 /* The NAME of [Kind NAME], checked and copied; NULL only when out of memory. */
@@ -258,7 +259,8 @@ static int resolve_section(Builder *b, const IniSection *s, const IniEntry *e, c
 
 static void read_board(Builder *b, const IniSection *s) {
         Cabinet *c = b->cabinet;
-        BoardDraft draft = {.board = {.line = -1, .supply = -1, .profile = -1, .debounce_ms = 10}};
+        BoardDraft draft = {
+                .board = {.line = -1, .supply = -1, .profile = -1, .debounce_ms = 10, .read_back = true}};
         GpioRefs outputs = {}, inputs = {};
         Board *board = ARRAY_PUSH(c->boards, c->n_boards);
 

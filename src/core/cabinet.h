@@ -141,6 +141,7 @@ typedef struct Board {
         GpioBias input_bias;
         GpioDrive output_drive;
         unsigned debounce_ms;
+        bool read_back; /* outputs can be */
 } Board;
 
 typedef enum LineKind { LINE_SERIAL, LINE_TCP, LINE_GPIO } LineKind;

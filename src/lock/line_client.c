@@ -22,14 +22,14 @@ struct LineClient {
         const char *fields[3]; /* of its log messages */
 };
 
-/* A line kind's worker. GPIO lines need another program, which speaks the same messages. */
+/* A line kind's worker. GPIO lines have another program, which speaks the same messages. */
 static const char *worker_program(LineKind kind) {
         switch (kind) {
         case LINE_SERIAL:
         case LINE_TCP:
                 return "lockerd-line";
         case LINE_GPIO:
-                return NULL;
+                return "lockerd-gpio";
         }
         return NULL;
 }
@@ -83,11 +83,57 @@ static int send_profile(LineClient *c, uint32_t index, const BoardProfile *p) {
 
 static int send_board(LineClient *c, int board, uint32_t profile) {
         const Board *b = &c->cabinet->boards[board];
-        WireBoard m = {.board = (uint32_t)board, .profile = profile, .address = b->address};
+        WireBoard m = {
+                .board = (uint32_t)board,
+                .profile = profile,
+                .address = b->address,
+                .outputs = cabinet_board_outputs(c->cabinet, board),
+                .inputs = cabinet_board_inputs(c->cabinet, board),
+                .input_bias = b->input_bias,
+                .output_drive = b->output_drive,
+                .debounce_ms = b->debounce_ms,
+                .read_back = b->read_back,
+        };
 
         facts_used(c->facts, board, m.inputs_used);
         snprintf(m.name, sizeof(m.name), "%.*s", (int)sizeof(m.name) - 1, b->name);
         return line_client_send(c, WIRE_BOARD, &m);
+}
+
+static bool is_lamp(const Cabinet *c, int board, unsigned channel) {
+        for (int i = 0; i < c->n_slots; i++)
+                if (c->slots[i].lamp.board == board && c->slots[i].lamp.channel == channel)
+                        return true;
+        return false;
+}
+
+/* The lines behind a board's channels; a Modbus board has none. */
+static int send_gpio(LineClient *c, int board, bool output, const GpioRef *refs, unsigned n) {
+        WireGpio m = {.board = (uint32_t)board, .output = output};
+
+        for (unsigned i = 0; i < n; i++) {
+                WireGpioLine *l = &m.lines[m.n++];
+                const char *name = refs[i].name ? refs[i].name : refs[i].chip;
+                *l = (WireGpioLine){.offset = (uint16_t)refs[i].offset};
+                if (name && snprintf(l->name, sizeof(l->name), "%s", name) >= (int)sizeof(l->name))
+                        return -ENAMETOOLONG;
+                if (name)
+                        l->flags |= WIRE_GPIO_CONNECTED;
+                if (refs[i].chip)
+                        l->flags |= WIRE_GPIO_BY_CHIP;
+                if (refs[i].active_low)
+                        l->flags |= WIRE_GPIO_LOW;
+                if (output && is_lamp(c->cabinet, board, i))
+                        l->flags |= WIRE_GPIO_LAMP;
+                if (m.n < WIRE_GPIO_MAX && i + 1 < n)
+                        continue;
+                int r = line_client_send(c, WIRE_GPIO, &m);
+                if (r < 0)
+                        return r;
+                m.first += m.n;
+                m.n = 0;
+        }
+        return 0;
 }
 
 /* Only the profiles that this line's boards use, numbered from 0. */
@@ -111,8 +157,13 @@ static int send_setup(void *userdata) {
                         r = send_profile(c, (uint32_t)number[p], &k->profiles[p]);
         }
         for (int b = 0; b < k->n_boards && r >= 0; b++)
-                if (k->boards[b].line == c->line)
+                if (k->boards[b].line == c->line) {
                         r = send_board(c, b, (uint32_t)number[k->boards[b].profile]);
+                        if (r >= 0)
+                                r = send_gpio(c, b, true, k->boards[b].outputs, k->boards[b].n_outputs);
+                        if (r >= 0)
+                                r = send_gpio(c, b, false, k->boards[b].inputs, k->boards[b].n_inputs);
+                }
         return r < 0 ? r : line_client_send(c, WIRE_START, &start);
 }
 

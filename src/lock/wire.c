@@ -22,6 +22,8 @@ static size_t message_size(unsigned type) {
                 [WIRE_OVER] = sizeof(WireOver),
                 [WIRE_PONG] = sizeof(WireId),
                 [WIRE_HOLD] = sizeof(WireId),
+                [WIRE_GPIO] = sizeof(WireGpio),
+                [WIRE_OUTPUT] = sizeof(WireOutput),
                 [WIRE_LOOK] = sizeof(WireId),
         };
 

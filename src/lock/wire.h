@@ -3,26 +3,29 @@
  * structures in the machine's own byte order (both sides come from one build; the version guards against a
  * half-done upgrade).
  *
- *   daemon → worker   LINE, PROFILE…, BOARD…, START; then HOLD, COMMAND, WITHDRAW, LOOK, PING. End of file:
- * all off, leave. worker → daemon   HELLO; then LINE_STATE, BOARD_STATE, INPUTS, SENDING, RESULT, OVER, PONG.
+ *   daemon → worker   LINE, PROFILE…, (BOARD, GPIO…)…, START; then HOLD, COMMAND, WITHDRAW, OUTPUT, LOOK,
+ * PING. End of file: all off, leave. worker → daemon   HELLO; then LINE_STATE, BOARD_STATE, INPUTS, SENDING,
+ * RESULT, OVER, PONG.
  *
  * INPUTS comes when an input has changed, and once after each LOOK: the next values that are read from then
  * on, changed or not. How old the last word of a sensor is matters when a door seems not to have opened.
  *
  * A command gets exactly one RESULT. SENDING comes before its first byte goes out: a worker that dies without
- * having said so has not sent it. Nothing here knows Modbus: a worker for another kind of line speaks the
- * same. */
+ * having said so has not sent it. lockerd-line and lockerd-gpio speak the same; GPIO and OUTPUT are for the
+ * latter alone. */
 #pragma once
 
 #include "base/macros.h"
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WIRE_VERSION  2
-#define WIRE_FD       3   /* where the worker finds its end */
-#define WIRE_CHANNELS 256 /* inputs or outputs of a board */
-#define WIRE_NAME     64
-#define WIRE_SENTENCE 192
+#define WIRE_VERSION   3
+#define WIRE_FD        3   /* where the worker finds its end */
+#define WIRE_CHANNELS  256 /* inputs or outputs of a board */
+#define WIRE_NAME      64
+#define WIRE_SENTENCE  192
+#define WIRE_GPIO_MAX  32 /* lines in one message */
+#define WIRE_GPIO_NAME 32
 
 typedef enum WireType {
         WIRE_LINE = 1,
@@ -42,6 +45,8 @@ typedef enum WireType {
         WIRE_PONG,
         WIRE_HOLD,
         WIRE_LOOK,
+        WIRE_GPIO,
+        WIRE_OUTPUT,
         WIRE_TYPE_MAX,
 } WireType;
 
@@ -78,7 +83,34 @@ typedef struct WireBoard {
         uint8_t inputs_used[WIRE_CHANNELS /
                             8]; /* bit n % 8 of byte n / 8; changes of others are not reported */
         char name[WIRE_NAME];
+        /* GPIO: channels, GpioBias, GpioDrive */
+        uint32_t outputs, inputs, input_bias, output_drive, debounce_ms, read_back;
 } WireBoard;
+
+enum {
+        WIRE_GPIO_CONNECTED = 1,
+        WIRE_GPIO_BY_CHIP = 2, /* name is a chip's, or its label; else the line's */
+        WIRE_GPIO_LOW = 4,     /* active-low */
+        WIRE_GPIO_LAMP = 8,    /* an output for OUTPUT; else for COMMAND */
+};
+
+typedef struct WireGpioLine {
+        uint16_t flags, offset;
+        char name[WIRE_GPIO_NAME];
+} WireGpioLine;
+
+/* Channels first … first + n - 1 of the board before it. */
+typedef struct WireGpio {
+        WireHeader header;
+        uint32_t board, output, first, n;
+        WireGpioLine lines[WIRE_GPIO_MAX];
+} WireGpio;
+
+/* A lamp. All are off when the board comes online. */
+typedef struct WireOutput {
+        WireHeader header;
+        uint32_t board, channel, on, reserved;
+} WireOutput;
 
 typedef struct WireCommand {
         WireHeader header;
@@ -137,6 +169,8 @@ typedef union WireMessage {
         WireLine line;
         WireProfile profile;
         WireBoard board;
+        WireGpio gpio;
+        WireOutput output;
         WireCommand command;
         WireId id;
         WireLineState line_state;
