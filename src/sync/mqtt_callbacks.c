@@ -72,13 +72,29 @@ static void on_subscribe(struct mosquitto *mosq, void *userdata, int mid, int n,
                          const mosquitto_property *properties) {
         Worker *w = userdata;
 
-        if (mid != w->subscribe_mid)
+        bool states = mid == w->states_mid;
+        const char *first = NULL;
+        int refused = 0, reason = 0, i = 0;
+
+        if (!states && mid != w->subscribe_mid)
                 return;
-        w->subscribe_until = USEC_INFINITY;
-        for (int i = 0; i < n && i < w->setup->n_subscriptions; i++)
-                if (granted[i] >= REFUSED)
-                        link_trouble(w, "The broker refuses the subscription to %s: %s",
-                                     w->setup->subscriptions[i], mosquitto_reason_string(granted[i]));
+        if (!states)
+                w->subscribe_until = USEC_INFINITY;
+        for (int k = 0; k < w->setup->n_subscriptions && i < n; k++) {
+                if (link_is_state(w->setup->subscriptions[k]) != states)
+                        continue;
+                if (granted[i] >= REFUSED && refused++ == 0) {
+                        first = w->setup->subscriptions[k];
+                        reason = granted[i];
+                }
+                i++;
+        }
+        if (refused == 1)
+                link_trouble(w, "The broker refuses the subscription to %s: %s", first,
+                             mosquitto_reason_string(reason));
+        else if (refused)
+                link_trouble(w, "The broker refuses the subscription to %s and %d more: %s", first,
+                             refused - 1, mosquitto_reason_string(reason));
 }
 
 /* Correlation data in hexadecimal digits; false when it is longer than we carry. */

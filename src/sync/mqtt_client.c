@@ -45,7 +45,7 @@ static void tell_link(MqttClient *c, MqttLinkState state, const char *sentence) 
                 return;
         c->connected = connected;
         snprintf(c->sentence, sizeof(c->sentence), "%s", sentence);
-        c->handlers->link(c->userdata, connected, c->sentence);
+        c->handlers->link(c->userdata, connected, state == MQTT_LINK_TROUBLE, c->sentence);
 }
 
 static void take_acknowledgement(MqttClient *c, const MqttWireHeader *h) {

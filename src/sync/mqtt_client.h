@@ -18,9 +18,10 @@ typedef struct MqttMessage {
 
 typedef struct MqttHandlers {
         /* connected: the broker takes messages now; everything published before and not acknowledged must be
-         * published again. It may be said again while connected: the broker had refused something (the
-         * sentence says what), and it is time to try once more. */
-        void (*link)(void *userdata, bool connected, const char *sentence);
+         * published again. It may be said again while connected, with trouble: the broker had refused
+         * something (the sentence says what), and it is time to try once more; and without, when that has
+         * gone well. */
+        void (*link)(void *userdata, bool connected, bool trouble, const char *sentence);
         void (*acknowledged)(void *userdata, uint64_t token);
         void (*message)(void *userdata, const MqttMessage *m);
 } MqttHandlers;

@@ -119,15 +119,19 @@ void link_is_up(Worker *w) {
 }
 
 void link_trouble(Worker *w, const char *format, ...) {
+        char sentence[SENTENCE_MAX];
         va_list ap;
 
         va_start(ap, format);
-        vsnprintf(w->trouble, sizeof(w->trouble), format, ap);
+        vsnprintf(sentence, sizeof(sentence), format, ap);
         va_end(ap);
+        /* Refused again for the same reason: said once. */
+        if (!streq(sentence, w->trouble))
+                log_warning("%s", sentence);
+        snprintf(w->trouble, sizeof(w->trouble), "%s", sentence);
         w->clear_at = USEC_INFINITY;
         if (w->again_at != USEC_INFINITY)
                 return;
-        log_warning("%s", w->trouble);
         w->again_at = worker_now() + backoff_delay(w->setup, w->troubles);
         if (w->troubles < 64)
                 w->troubles++;
@@ -141,7 +145,7 @@ static bool still_there(Worker *w, int result) {
         return false;
 }
 
-static bool is_state(const char *filter) {
+bool link_is_state(const char *filter) {
         const char *last = strrchr(filter, '/');
 
         return last && strcmp(last, "/state") == 0;
@@ -154,7 +158,7 @@ static int subscribe_to(Worker *w, bool states, int options, int *ret_mid) {
         if (!filters)
                 return MOSQ_ERR_NOMEM;
         for (int i = 0; i < w->setup->n_subscriptions; i++)
-                if (is_state(w->setup->subscriptions[i]) == states)
+                if (link_is_state(w->setup->subscriptions[i]) == states)
                         filters[n++] = (char *)(uintptr_t)w->setup->subscriptions[i];
         return n ? mosquitto_subscribe_multiple(w->mosq, ret_mid, n, filters, 1, options, NULL)
                  : MOSQ_ERR_SUCCESS;
@@ -167,7 +171,7 @@ static void subscribe(Worker *w) {
                 return;
         /* What other cabinets are is retained. A retained command would be one that somebody gave at some
          * time: not sent at all. The broker answers in this order, and the last answer is waited for. */
-        r = subscribe_to(w, true, MQTT_SUB_OPT_SEND_RETAIN_ALWAYS, NULL);
+        r = subscribe_to(w, true, MQTT_SUB_OPT_SEND_RETAIN_ALWAYS, &w->states_mid);
         if (r == MOSQ_ERR_SUCCESS)
                 r = subscribe_to(w, false, MQTT_SUB_OPT_SEND_RETAIN_NEVER, &w->subscribe_mid);
         if (r == MOSQ_ERR_SUCCESS)
@@ -240,6 +244,7 @@ static void watch_connection(Worker *w, uint64_t now) {
         else if (w->clear_at <= now) {
                 w->clear_at = USEC_INFINITY;
                 w->troubles = 0;
+                w->trouble[0] = 0;
                 link_is_up(w);
         } else if (w->misc_at <= now) {
                 w->misc_at = now + MISC;

@@ -72,7 +72,7 @@ typedef struct Worker {
         uint64_t up_since, heard_at, progress_at; /* progress: the broker acknowledged something */
         unsigned keepalive_sec;                   /* the broker's word counts */
         unsigned receive_maximum;
-        int subscribe_mid;
+        int subscribe_mid, states_mid; /* commands; what other cabinets are */
         uint64_t subscribe_until; /* USEC_INFINITY: not awaited */
         UnderWay *under_way;      /* [window] */
         size_t n_under_way;
@@ -110,6 +110,7 @@ void link_publish(Worker *w, const MqttWireMessage *m);
 unsigned link_room(const Worker *w); /* how many more the window takes now */
 void link_leave(Worker *w);          /* DISCONNECT, with the will */
 /* For callbacks. */
+bool link_is_state(const char *filter); /* of another cabinet, subscribed to apart */
 void link_is_up(Worker *w);
 _printf_(2, 3) void link_trouble(Worker *w, const char *format, ...);
 

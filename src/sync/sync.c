@@ -72,14 +72,14 @@ static int on_defer(sd_event_source *source, void *userdata) {
 
 /* --- the network --- */
 
-static void on_link(void *userdata, bool connected, const char *sentence) {
+static void on_link(void *userdata, bool connected, bool trouble, const char *sentence) {
         Sync *s = userdata;
 
         if (connected != s->connected || !s->ever_connected)
                 log_info("Backend: %s", sentence);
         s->connected = connected;
         s->ever_connected |= connected;
-        locker_set_backend_health(s->locker, connected ? "ok" : "degraded", sentence);
+        locker_set_backend_health(s->locker, connected && !trouble ? "ok" : "degraded", sentence);
         if (!connected)
                 neighbours_lost(s->neighbours);
         drain_link(s, connected);

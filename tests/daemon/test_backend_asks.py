@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the backend sets and asks: after how long parcels are reminded of and recalled, and which cabinet of the community to use."""
+import glob
 import json
+import os
+import tempfile
+import time
 
 from backendlib import BackendTest
 from daemonlib import main, wait
@@ -36,6 +40,50 @@ class Thresholds(BackendTest):
         self.sim.do(f"take {slot}", f"close {slot}")
         wait(lambda: number not in self.admin.parcels(), "the parcel gone")
         self.assertEqual(self.admin.find_history(number)["state"], "returned")
+
+
+class Refused(BackendTest):
+    """The broker lets nobody hear of C-0014."""
+
+    mqtt = {"Community": "C-0013 C-0014"}
+
+    def setUp(self):
+        plugins = glob.glob("/usr/lib/*/mosquitto_dynamic_security.so")
+        if not plugins:
+            self.skipTest("mosquitto has no plugin for access rights here")
+        self.place = tempfile.TemporaryDirectory(prefix="rights-")
+        self.addCleanup(self.place.cleanup)
+        os.chmod(self.place.name, 0o755)
+        self.rights = os.path.join(self.place.name, "rights.json")
+        self.allow(False)
+        self.broker_extra = f"plugin {plugins[0]}\nplugin_opt_config_file {self.rights}\n"
+        super().setUp()
+
+    def allow(self, yes):
+        acl = {"acltype": "subscribePattern", "topic": "lockerd/v1/C-0014/state", "priority": 1, "allow": yes}
+        everything = {"publishClientSend": True, "publishClientReceive": True, "subscribe": True, "unsubscribe": True}
+        with open(self.rights, "w", encoding="utf-8") as f:
+            json.dump({"defaultACLAccess": everything, "anonymousGroup": "all", "roles": [{"rolename": "all", "acls": [acl]}],
+                       "groups": [{"groupname": "all", "roles": [{"rolename": "all"}]}], "clients": []}, f)
+
+    def test_refused_neighbour_is_told_and_the_rest_goes_on(self):
+        """Requirement: E6, F4"""
+        wait(lambda: self.admin.health()["backend"][0] == "degraded", "a degraded backend")
+        self.assertIn("lockerd/v1/C-0014/state: Not authorized", self.admin.health()["backend"][1])
+        self.cabinet.wait_log("The broker refuses the subscription to lockerd/v1/C-0014/state")
+        self.assertEqual(self.backend.command("announce", {"size": "S"})["status"], "done")
+        # The other one is heard all the same.
+        state = {"cabinet": "C-0013", "presence": "online", "place": {"latitude": 52.5, "longitude": 13.4},
+                 "kinds": [{"ordinal": 1, "temperature": "ambient", "accessible": False, "free": 1}]}
+        self.backend.client.publish("lockerd/v1/C-0013/state", json.dumps(state), qos=1, retain=True).wait_for_publish()
+        place = {"size": "S", "latitude": 52.5, "longitude": 13.4}
+        wait(lambda: self.backend.command("recommend", place).get("result", {}).get("cabinet") == "C-0013", "the neighbour that may be heard")
+        time.sleep(2)  # tried again meanwhile
+        self.assertEqual(self.cabinet.log().count("The broker refuses the subscription"), 1, "said once")
+        self.broker.leave()
+        self.allow(True)
+        self.broker.start()
+        wait(lambda: self.admin.health()["backend"][0] == "ok", "a backend without trouble")
 
 
 class Recommendations(BackendTest):

@@ -32,7 +32,7 @@ typedef struct Fixture {
         bool too_large;
 } Fixture;
 
-static void on_link(void *userdata, bool connected, const char *sentence) {
+static void on_link(void *userdata, bool connected, bool trouble, const char *sentence) {
         Fixture *f = userdata;
 
         f->links++;
