@@ -51,6 +51,7 @@ struct Locks {
         size_t n_commands;
         uint64_t next_token;
         sd_event_source *timer;
+        bool *lamps; /* [n_slots]: lit, or to be when their board is there */
 };
 
 /* Sets the supplies up: a pulse of a former daemon may still be running. */
@@ -62,4 +63,6 @@ void commands_result(Locks *l, const WireResult *m);
 void commands_over(Locks *l, const WireOver *m);
 /* The board has confirmed all-off: whatever a former worker left on is off now. */
 void commands_board_is_off(Locks *l, int board, uint64_t t);
+/* Lights again what is to be lit (lamps.c). */
+void lamps_board_online(Locks *l, int board);
 void commands_worker_gone(Locks *l, int line, uint64_t t);

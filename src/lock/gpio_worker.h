@@ -59,6 +59,7 @@ typedef struct GpioBoard {
         char sentence[WIRE_SENTENCE];
         uint64_t due, poll_due; /* next probe or check; next reading of inputs that tell no edges */
         uint64_t backoff;
+        uint64_t told_at; /* inputs: an edge is told when it has come to rest, a look at once */
 } GpioBoard;
 
 typedef struct GpioWorker {

@@ -25,6 +25,7 @@ static void tell_fact(void *userdata, const Fact *fact, bool more) {
 static void set_board(Locks *l, int board, BoardHealth health, bool all_off, const char *sentence) {
         BoardState *b = &l->boards[board];
         uint64_t t = now();
+        bool was_online = b->health == BOARD_ONLINE || b->health == BOARD_STUCK;
 
         b->health = health;
         b->all_off = all_off;
@@ -33,7 +34,8 @@ static void set_board(Locks *l, int board, BoardHealth health, bool all_off, con
         if (health != BOARD_ONLINE && health != BOARD_STUCK) {
                 b->seen_at = 0;
                 facts_lost(l->facts, board, t, tell_fact, l);
-        }
+        } else if (!was_online)
+                lamps_board_online(l, board);
         l->handlers.board(l->userdata, board, health, sentence);
 }
 
@@ -99,7 +101,8 @@ static int prepare(Locks *l) {
         l->boards = calloc((size_t)MAX(c->n_boards, 1), sizeof(*l->boards));
         l->supplies = calloc((size_t)MAX(c->n_supplies, 1), sizeof(*l->supplies));
         l->pulse_until = calloc((size_t)MAX(c->n_locks, 1), sizeof(*l->pulse_until));
-        if (!l->lines || !l->boards || !l->supplies || !l->pulse_until)
+        l->lamps = calloc((size_t)MAX(c->n_slots, 1), sizeof(*l->lamps));
+        if (!l->lamps || !l->lines || !l->boards || !l->supplies || !l->pulse_until)
                 return -ENOMEM;
         r = facts_new(&l->facts, c);
         for (int i = 0; i < c->n_profiles && r >= 0; i++)
@@ -196,6 +199,7 @@ Locks *locks_free(Locks *l) {
         free(l->boards);
         free(l->supplies);
         free(l->pulse_until);
+        free(l->lamps);
         free(l->commands);
         free(l->worker_directory);
         sd_event_source_disable_unref(l->timer);
