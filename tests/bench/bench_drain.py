@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast an outbox drains, against a bare loop of libmosquitto with the same window and payload on the same broker, in turns; and the time
-from a signed `open` at the broker to the coil of the simulated board.
+"""How fast an outbox drains, against a bare loop of libmosquitto with the same window and payload on the same broker, in turns; what people
+at the cabinet notice of it; and the time from a signed `open` at the broker to the coil of the simulated board.
 
 The cabinet's time is that between the first row which is cleared from the ledger and the last. Nobody listens to the events, in neither
 turn."""
@@ -13,7 +13,8 @@ import tempfile
 import time
 import uuid
 
-from benchlib import BenchCabinet, arguments, cabinet_text, median, now, percentile, report, settings_for
+from benchlib import (CABINET, PROPERTIES, ROOT, SESSION, BenchCabinet, Terminal, arguments, cabinet_text, median, now, percentile, report,
+                      settings_for)
 
 import backendlib  # noqa: E402, I100 (benchlib has made the path)
 from dbusclient import wait
@@ -49,27 +50,31 @@ class Bench:
                               capture_output=True, text=True, check=True)
         return self.events / float(done.stdout)
 
-    def empty(self):
-        """Fills the outbox and waits until it is empty → [(boot µs, first row that is left)]"""
+    def fill(self, events):
         self.cabinet.stop_daemon()
-        subprocess.run([self.tool("outbox-fill"), self.cabinet.ledger, str(self.events), os.path.join(self.cabinet.directory, "lockerd.key")],
+        subprocess.run([self.tool("outbox-fill"), self.cabinet.ledger, str(events), os.path.join(self.cabinet.directory, "lockerd.key")],
                        check=True)
+
+    def outbox(self):
+        """→ what tells the first row that is left; the last one"""
         db = sqlite3.connect(f"file:{self.cabinet.ledger}?mode=ro", uri=True, timeout=5)
 
         def lowest():  # not together with the highest: that reads the whole table, many times a second
             return db.execute("SELECT min(sequence) FROM outbox").fetchone()[0]
-        first, last = lowest(), db.execute("SELECT max(sequence) FROM outbox").fetchone()[0]
+        return lowest, db.execute("SELECT max(sequence) FROM outbox").fetchone()[0]
+
+    def empty(self):
+        """Fills the outbox and waits until it is empty → [(boot µs, first row that is left)]"""
+        self.fill(self.events)
+        lowest, last = self.outbox()
+        first, rows = lowest(), []
         self.cabinet.spawn_daemon()
-        rows = []
-        while True:
+        while not rows or rows[-1][1] <= last:
             low = lowest()
             low = last + 1 if low is None or low > last else low
             if low > first:
                 rows.append((now(), low))
-            if low > last:
-                break
             time.sleep(0.005)
-        db.close()
         wait(lambda: self.cabinet.daemon.poll() is None, "the daemon")
         return rows
 
@@ -129,9 +134,76 @@ def opens(bench, n):
     return rows
 
 
+class People:
+    """What somebody at the kiosk waits for, with the outbox at rest and while it drains."""
+
+    def __init__(self, bench):
+        self.bench, self.pickups, self.questions = bench, {False: [], True: []}, {False: [], True: []}
+        self.bench.cabinet.stop_daemon()
+        self.bench.cabinet.start_daemon()
+        terminal = Terminal(self.bench.cabinet)
+        terminal.enrol_courier()
+        terminal.close()
+
+    def ask(self, terminal, seconds, into):
+        """Something that is answered from memory: how long the daemon's turns are."""
+        end = now() + seconds * 1e6
+        while now() < end:
+            into.append(terminal.bus.call(ROOT, PROPERTIES, "Get", "ss", CABINET, "Number").took / 1000)
+            time.sleep(0.002)
+
+    def pick_up(self, terminal, slot, code):
+        """Milliseconds from the call to the first byte of the command."""
+        path = terminal.start("recipient").value
+        terminal.authenticate(path, "code", code=code, slot=slot)
+        _, opening, _ = terminal.opening(path, "Collect", "o", "/")
+        terminal.session(path, "Accept")
+        terminal.wait_until_shuttable(slot)
+        terminal.sim.do(f"take {slot}", f"close {slot}")
+        terminal.bus.wait_prompt(path, "collected")
+        terminal.session(path, "End")
+        return opening / 1000
+
+    def turn(self, busy):
+        """Eight pickups, and questions between them; with `busy` only those count that were over before the outbox was empty."""
+        cabinet, parcels = self.bench.cabinet, []
+        terminal = Terminal(cabinet)
+        path = terminal.courier()
+        for _ in range(8):
+            terminal.deposit(path, parcels)
+        terminal.session(path, "End")
+        if busy:
+            terminal.close()
+            self.bench.broker.leave()
+            self.bench.fill(self.bench.args.behind)
+            lowest, last = self.bench.outbox()
+            first = lowest()
+            cabinet.start_daemon()
+            terminal = Terminal(cabinet)
+            self.bench.broker.start()
+            wait(lambda: (lowest() or last) > first, "the first events to be cleared", 60)
+        for slot, code, _ in parcels:
+            answers = []
+            self.ask(terminal, 0.1, answers)
+            took = self.pick_up(terminal, slot, code)
+            if not busy or (lowest() or last) < last:
+                self.pickups[busy].append(took)
+                self.questions[busy] += answers
+        terminal.close()
+        if busy:
+            wait(lambda: (lowest() or last + 1) > last, "an empty outbox", 120)
+
+    def show(self):
+        for what, rows in (("Collect → first byte", self.pickups), ("a property → its value", self.questions)):
+            for busy, when in ((False, "at rest"), (True, "while it drains")):
+                r = rows[busy]
+                print(f"{what}, {when}: median {median(r):.2f} ms, p99 {percentile(r, 99):.2f} ms, slowest {max(r):.2f} ms ({len(r)})")
+
+
 def main():
     args = arguments(__doc__.split("\n", maxsplit=1)[0], events=(50000, "how many wait in the outbox"), turns=(7, "how often each"),
-                     opens=(100, "how many doors are opened"))
+                     opens=(100, "how many doors are opened"), behind=(400000, "how many wait while people come"),
+                     people=(4, "how often eight people come, at rest and while it drains"))
     bench = Bench(args)
     try:
         size = payload_size(bench)
@@ -145,6 +217,11 @@ def main():
         print(f"payload {size} bytes, window {WINDOW}, {bench.events} events; lockerd {median(ours):.0f}/s, bare loop {median(theirs):.0f}/s; "
               f"ratios {' '.join(f'{r:.2f}' for r in ratios)}")
         report("drain of the outbox against a bare libmosquitto loop", f"{ratio:.2f}", f"≥ {GOAL}", ratio >= GOAL)
+        people = People(bench)
+        for _ in range(1 if args.short else args.people):
+            people.turn(False)
+            people.turn(True)
+        people.show()
         rows = opens(bench, 20 if args.short else args.opens)
         print(f"signed open → coil: median {median(rows):.1f} ms, p99 {percentile(rows, 99):.1f} ms, slowest {max(rows):.1f} ms ({len(rows)})")
     finally:

@@ -5,9 +5,11 @@
     python3 test_backend_long.py BUILDDIR [--events N] [unittest arguments]
 """
 import collections
+import itertools
 import json
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -73,16 +75,24 @@ class LongTest(BackendTest):
         self.seen = len(messages)
         return self.heard
 
-    def processes(self):
-        """The daemon and its MQTT worker."""
-        pid = self.cabinet.daemon.pid
+    def children(self):
+        """The daemon's MQTT workers."""
+        pid, found = self.cabinet.daemon.pid, []
         with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
             children = f.read().split()
-        found = [pid]
         for child in children:
-            with open(f"/proc/{child}/comm", encoding="ascii") as f:
-                if f.read().startswith("lockerd-mqtt"):
-                    found.append(int(child))
+            try:
+                with open(f"/proc/{child}/comm", encoding="ascii") as f:
+                    name = f.read()
+            except FileNotFoundError:
+                continue  # has left meanwhile
+            if name.startswith("lockerd-mqtt"):
+                found.append(int(child))
+        return found
+
+    def processes(self):
+        """The daemon and its MQTT worker."""
+        found = [self.cabinet.daemon.pid, *self.children()]
         self.assertEqual(len(found), 2)
         return found
 
@@ -179,6 +189,51 @@ class Drains(LongTest):
         answer = self.backend.command("replay", {"from": missing[0], "to": missing[-1]})
         self.assertEqual(answer["status"], "done", answer)
         wait(lambda: self.listen() and len(self.first) == last, "what was forgotten", 60)
+
+
+class Interrupted(LongTest):
+    """In the middle of a drain the worker, the daemon and the broker fall by turns."""
+    # Fewer under way: it lasts longer, and there is a middle.
+    mqtt = {"Window": "2"}
+
+    def worker_falls(self):
+        pid = wait(lambda: len(found := self.children()) == 1 and found[0], "the worker", 20)
+        os.kill(pid, signal.SIGKILL)
+
+    def daemon_falls(self):
+        self.cabinet.kill_daemon()
+        self.cabinet.spawn_daemon()
+
+    def broker_falls(self):
+        self.broker.leave()
+        self.broker.start()
+
+    def test_worker_daemon_and_broker_fall_by_turns_nothing_lost(self):
+        """Requirement: B4"""
+        chance, falls = random.Random(7), collections.Counter()
+        db = sqlite3.connect(f"file:{self.cabinet.ledger}?mode=ro", uri=True, timeout=5)
+        step, mark, end = max(1000, EVENTS // 30), 1, time.monotonic() + 900
+        kinds = itertools.cycle((self.worker_falls, self.daemon_falls, self.broker_falls))
+        self.broker.start()
+        while (low := db.execute("SELECT min(sequence) FROM outbox").fetchone()[0]) is not None:
+            self.assertLess(time.monotonic(), end, f"{low} is the next")
+            if low > mark and low < EVENTS:
+                time.sleep(chance.random() * 0.02)
+                fall = next(kinds)
+                fall()
+                falls[fall.__name__] += 1
+                mark = low + step
+            time.sleep(0.002)
+        db.close()
+        wait(lambda: self.admin.has_owner(), "the daemon")
+        last = self.wait_heard()
+        print(f"{dict(falls)}; {self.twice} of {EVENTS} came twice", file=sys.stderr, flush=True)
+        self.assertEqual(len(falls), 3)
+        self.assertEqual([int(e["sequence"]) for e in self.heard], list(range(1, last + 1)))
+        codes = [e for e in self.heard if e["type"] == "org.lockerd.code.issued"]
+        self.assertEqual(len(codes), EVENTS // 10)
+        self.assertTrue(all("code" in e["data"]["secret"] for e in codes))
+        self.assertUntouched()
 
 
 class Replays(LongTest):
