@@ -48,7 +48,7 @@ static int read_device(Line *line, Ini *ini, const IniKey *device) {
         uint64_t port;
 
         line->fd = -1;
-        if (strncmp(device->value, "gpio:", 5) == 0)
+        if (streq(device->value, "gpio"))
                 line->ignored = true;
         line->tcp = strncmp(device->value, "tcp:", 4) == 0;
         if (!line->tcp)
@@ -161,6 +161,13 @@ static int read_boards(Sim *sim, Ini *ini, const char *boards, char **ret_compla
         return 0;
 }
 
+static bool has_line(const Sim *sim) {
+        for (size_t i = 0; i < sim->n_lines; i++)
+                if (!sim->lines[i].ignored)
+                        return true;
+        return false;
+}
+
 int model_read(Sim *sim, const char *cabinet, const char *boards, char **ret_complaint) {
         Ini ini;
         int r;
@@ -169,8 +176,10 @@ int model_read(Sim *sim, const char *cabinet, const char *boards, char **ret_com
         if ((r = ini_load(&ini, cabinet)) >= 0 && (r = read_supplies(sim, &ini)) >= 0 &&
             (r = read_lines(sim, &ini)) >= 0 && (r = read_boards(sim, &ini, boards, ret_complaint)) >= 0)
                 r = wiring_read(sim, &ini);
-        if (r >= 0 && !sim->n_lines)
-                r = ini_complain(&ini, 0, "there is no [Line] to simulate");
+        if (r >= 0 && !has_line(sim))
+                r = ini_complain(
+                        &ini, 0,
+                        "there is no [Line] to simulate; GPIO lines are played by the kernel's gpio-sim");
         if (r < 0 && !*ret_complaint)
                 *ret_complaint = ini.complaint ? steal_ptr(ini.complaint)
                                                : text_printf("%s: %s", cabinet, strerror(-r));

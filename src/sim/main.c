@@ -173,7 +173,10 @@ static int start_lines(Sim *s) {
         for (size_t i = 0; i < s->n_lines; i++) {
                 Line *l = &s->lines[i];
                 if (l->ignored) {
-                        fprintf(stderr, "locksim: line %s is not a Modbus line and not simulated\n", l->name);
+                        fprintf(stderr,
+                                "locksim: line %s is GPIO and not simulated; the kernel's gpio-sim plays "
+                                "such lines\n",
+                                l->name);
                         continue;
                 }
                 int r = line_start(l);
