@@ -89,13 +89,15 @@ class Cabinet:
     """A whole cabinet: private bus, simulated boards, lockerd. Use as a context manager, or start() and stop().
 
     cabinet: a file of config/ or a path; edit: text → text, to change it. settings: {"Session": {"IdleTimeout": "2s"}}.
+    workers: programs of the build directory in place of the usual ones, by name.
     """
 
-    def __init__(self, build=None, cabinet="cabinet-12.conf", settings=None, edit=None, fast=True, arguments=()):
+    def __init__(self, build=None, cabinet="cabinet-12.conf", settings=None, edit=None, fast=True, arguments=(), workers=None):
         self.build = build or build_directory()
         self.directory = tempfile.mkdtemp(prefix="lockerd-test-")
         os.chmod(self.directory, 0o755)  # clients of other users reach the bus's socket
         self.arguments = list(arguments)
+        self.workers = workers or {}
         self.wrapper = []  # a program to run lockerd in, with its options
         self.fast = fast
         self.daemon = self.bus = self.sim = None
@@ -120,8 +122,10 @@ class Cabinet:
     def _write_settings(self, settings):
         workers = os.path.join(self.directory, "workers")
         os.mkdir(workers)
-        for worker in ("src/lock/lockerd-line", "src/identity/lockerd-hash", "src/sync/lockerd-mqtt"):
-            os.symlink(os.path.join(self.build, worker), os.path.join(workers, os.path.basename(worker)))
+        programs = {os.path.basename(p): p for p in ("src/lock/lockerd-gpio", "src/lock/lockerd-line", "src/identity/lockerd-hash",
+                                                     "src/sync/lockerd-mqtt")}
+        for name, program in {**programs, **self.workers}.items():
+            os.symlink(os.path.join(self.build, program), os.path.join(workers, name))
         sections = {
             "Daemon": {"Cabinet": self.cabinet_path, "Ledger": self.ledger, "BoardDirectory": BOARDS,
                        "WorkerDirectory": workers, "KeyFile": os.path.join(self.directory, "lockerd.key")},
@@ -296,12 +300,13 @@ class DaemonTest(unittest.TestCase):
     settings = {}
     edit = None
     fast = True
+    workers = {}
     maxDiff = None
 
     def setUp(self):
         edit = type(self).__dict__.get("edit")
         self.cabinet = Cabinet(cabinet=self.cabinet_file, settings=self.settings, edit=getattr(edit, "__func__", edit),
-                               fast=self.fast)
+                               fast=self.fast, workers=self.workers)
         self.addCleanup(self._stop)
         self.cabinet.start()
         self.sim = self.cabinet.sim
