@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "daemon/daemon.h"
 #include "daemon/tools.h"
+#include "daemon/wiring.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -60,6 +61,7 @@ static int with_configuration(const Options *o) {
                        "fine.\n",
                        cabinet->number, cabinet->n_slots, cabinet->n_positions, cabinet->n_locks,
                        cabinet->n_boards, cabinet->n_lines);
+                wiring_print(cabinet);
                 return EXIT_SUCCESS;
         }
         return daemon_run(settings, cabinet);

@@ -2,10 +2,12 @@
 """Locks, contacts and lamps on GPIO lines, beside a Modbus board in one cabinet: the real daemon and the real lockerd-gpio, whose
 chip is a file (gpio_bench.c)."""
 import os
+import re
 import signal
+import subprocess
 import time
 
-from daemonlib import SLOT, build_directory, main, slot_path, wait
+from daemonlib import SLOT, TIMEOUT, build_directory, main, slot_path, wait
 from gpiobench import Bench
 from people import Scenario
 
@@ -120,6 +122,21 @@ class Everyday(Gpio):
         self.sim.do("close 06")
         self.admin.wait_slot("02", Door="locked")
         self.admin.wait_slot("06", Door="locked")
+
+    def test_check_config_tells_what_hangs_on_each_line(self):
+        done = subprocess.run([os.path.join(build_directory(), "src/daemon/lockerd"), "--config", self.cabinet.config, "--check-config"],
+                              capture_output=True, text=True, timeout=TIMEOUT)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = [re.split(r"  +", line.strip()) for line in done.stdout.splitlines()[1:]]
+        self.assertEqual(len(lines), 18)
+        for wanted in (["G:1", "output", "LOCK-01", "active-high", "Lock of slot 01, 300 ms"],
+                       ["G:6", "output", "LOCK-06", "active-high", "Lock of position 04/2, 300 ms"],
+                       ["G:10 output", "LAMP-04", "active-high", "Lamp of slot 04"],
+                       ["G:4", "input", "DOOR-04", "active-low", "Door of slot 04, on: closed"],
+                       ["G:6", "input", "LATCH-06", "active-low", "Latch of position 04/2, on: locked"],
+                       ["G:7", "input", "INSIDE", "active-low", "Release in slot 04, on: pressed"],
+                       ["G:8", "input", "FIRE", "active-low", "Alarm fire, on: alarm"]):
+            self.assertIn(wanted, lines)
 
     def test_door_that_does_not_open_is_pulsed_twice_and_said(self):
         """Requirement: F1"""
