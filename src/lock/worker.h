@@ -12,7 +12,6 @@
 #include "lock/wire.h"
 
 #define COMMANDS_MAX 64
-#define MISS_SILENT  3 /* a board that says nothing is given up sooner than one on a noisy line */
 
 typedef enum Phase {
         PHASE_ALL_OFF,  /* being told to switch everything off */
@@ -38,7 +37,8 @@ typedef struct Unit {
         uint64_t due;       /* boot µs of the next turn */
         bool again;         /* ahead of the round */
         unsigned step, tries;
-        unsigned misses; /* since the last good answer: a silence counts MISS_SILENT, a garbled answer 1 */
+        unsigned misses;  /* since the last good answer: a silence counts more than a garbled answer */
+        uint64_t good_at; /* boot µs of that */
         uint64_t backoff;
         Doubts doubts;
 
@@ -104,6 +104,8 @@ uint64_t worker_late_window(const Worker *w);
 /* Asks and draws the conclusions for board and line; x->outcome says what may be believed. */
 void unit_ask(Worker *w, Unit *u, const Request *q, Exchange *x);
 void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits, Exchange *x);
+/* No good answer for so long that it counts as offline. */
+bool unit_is_gone(const Unit *u);
 /* True, and the unit waits, while an answer to `q` could not be believed. */
 bool unit_must_wait(Unit *u, const Request *q, uint64_t now);
 void unit_report(Worker *w, Unit *u, BoardHealth health, const char *format, ...) _printf_(4, 5);

@@ -9,6 +9,10 @@
 #define BACKOFF_OFF_OWED (500 * USEC_PER_MSEC)
 #define DISTRUST_FIRST   (5 * USEC_PER_SEC)
 #define DISTRUST_MAX     (60 * USEC_PER_SEC)
+/* A board that says nothing is given up sooner than one on a noisy line, and none for a short burst. */
+#define MISS_SILENT 3
+#define MISSES_MAX  (3 * MISS_SILENT)
+#define NOISE_MAX   USEC_PER_SEC
 
 bool unit_input_request(const Unit *u, Request *ret) {
         const WireProfile *p = u->profile;
@@ -76,6 +80,7 @@ void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits
         switch (x->outcome) {
         case EXCHANGE_GOOD:
                 u->misses = 0;
+                u->good_at = x->at;
                 w->suspicious -= w->suspicious > 0;
                 return;
         case EXCHANGE_EXCEPTION:
@@ -100,6 +105,10 @@ void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits
         w->suspicious = 8 * w->n_units;
         if (x->sent && !x->answered)
                 doubts_add(&u->doubts, q, x->at, x->at + worker_late_window(w));
+}
+
+bool unit_is_gone(const Unit *u) {
+        return u->misses >= MISSES_MAX && worker_now() >= u->good_at + NOISE_MAX;
 }
 
 bool unit_must_wait(Unit *u, const Request *q, uint64_t now) {

@@ -2,7 +2,6 @@
 /* Boards that work: inputs read in the round, changes confirmed, coils looked at now and then. */
 #include "lock/worker.h"
 
-#define MISSES_MAX     (3 * MISS_SILENT)
 #define POLL_SHORTEST  (10 * USEC_PER_MSEC) /* a fast line need not keep a processor busy */
 #define POLL_NO_INPUTS USEC_PER_SEC
 #define COILS_INTERVAL (30 * USEC_PER_SEC)
@@ -142,7 +141,7 @@ void poll_step(Worker *w, Unit *u) {
 
         if (u->off_pending) {
                 command_off(w, u);
-                if (u->misses >= MISSES_MAX)
+                if (unit_is_gone(u))
                         unit_offline(w, u);
                 return;
         }
@@ -169,7 +168,7 @@ void poll_step(Worker *w, Unit *u) {
                 break;
         case EXCHANGE_TIMEOUT:
         case EXCHANGE_DAMAGED:
-                if (u->misses >= MISSES_MAX)
+                if (unit_is_gone(u))
                         unit_offline(w, u);
                 break;
         case EXCHANGE_BROKEN:

@@ -183,7 +183,7 @@ void movement_facts(Locker *l, int lock, unsigned happened) {
                 settle(m, "failed", "door.failed-to-open", LOG_WARNING);
                 finish(m, inner_lock(m) ? LOCKER_E_POSITION_DID_NOT_OPEN : LOCKER_E_DID_NOT_OPEN);
         } else if (happened & DOOR_LOST) {
-                settle(m, "unknown", "door.unknown", LOG_WARNING);
+                settle(m, "unknown", NULL, LOG_WARNING);
                 finish(m, LOCKER_E_OUTCOME_UNKNOWN);
         }
 }
@@ -229,7 +229,8 @@ static void not_moved(Movement *m, const char *outcome) {
 
         unsigned happened = unlock ? door_command_failed(&l->doors[lock]) : 0;
         if (unlock && m->pulsed) {
-                settle(m, "unknown", "door.unknown", LOG_WARNING);
+                /* When the door machine has lost it, that is recorded below. */
+                settle(m, "unknown", happened & DOOR_LOST ? NULL : "door.unknown", LOG_WARNING);
                 finish(m, LOCKER_E_OUTCOME_UNKNOWN);
         } else {
                 settle(m, outcome, "door.failed-to-open", LOG_WARNING);

@@ -96,6 +96,68 @@ class Faults(Scenario):
         session.accept()
         session.wait_prompt("collected")
 
+    def pulses_of(self, slot):
+        return sum(j["event"] == "coil" and j["on"] and j["lock"] == slot for j in self.sim.journal())
+
+    def test_noise_after_the_pulse_is_waited_out(self):
+        """Nobody can read the board while the door opens and its release window ends. It is not pulsed again on suspicion, and the
+        answer is right when the noise is over.
+
+        Requirement: F1, F4
+        """
+        put = self.store()
+        before, mark = self.pulses_of(put.slot), self.last_event()
+        session = self.recipient(put.receipt["code"])
+        pending = session.begin("Collect", "o", "/")
+        self.sim.wait(put.slot, coil=True)
+        self.sim.do("board A damage 100")
+        self.sim.wait(put.slot, door="open")
+        time.sleep(2.2)
+        self.assertFalse(pending.done, "nothing is known yet")
+        self.sim.do("board A normal")
+        self.assertEqual(pending.result()[0], put.slot)
+        self.assertEqual(self.pulses_of(put.slot), before + 1)
+        self.take(put)
+        session.accept()
+        self.shut(put)
+        session.wait_prompt("collected")
+        self.assertNotIn("door.failed-to-open", self.event_types(mark))
+        self.assertNotIn("door.forced-open", self.event_types(mark))
+
+    def test_door_that_nobody_can_see_is_unknown_and_never_forced(self):
+        """Requirement: F1"""
+        put = self.store()
+        before, mark = self.pulses_of(put.slot), self.last_event()
+        session = self.recipient(put.receipt["code"])
+        pending = session.begin("Collect", "o", "/")
+        self.sim.wait(put.slot, coil=True)
+        self.sim.do("board A damage 100")
+        wait(lambda: pending.done, "an answer", timeout=15)
+        with self.assertRaises(DBusError) as refused:
+            pending.result()
+        self.assertEqual(refused.exception.short, "OutcomeUnknown")
+        self.assertEqual(self.pulses_of(put.slot), before + 1, "not pulsed blindly")
+        self.assertEqual(self.admin.slot(put.slot)["Door"], "unknown")
+        self.sim.do("board A normal")
+        self.admin.wait_slot(put.slot, Door="open")
+        self.push(put.slot)
+        self.admin.wait_slot(put.slot, Door="locked")
+        types = self.event_types(mark, subject=f"slot:{put.slot}")
+        self.assertEqual(types.count("door.unknown"), 1, types)
+        self.assertNotIn("door.failed-to-open", types)
+        self.assertNotIn("door.forced-open", types)
+
+    def test_burst_of_noise_takes_no_board_away(self):
+        """Requirement: F4"""
+        put, mark = self.store(), self.last_event()
+        for _ in range(3):
+            self.sim.do("board A damage 100")
+            time.sleep(0.5)
+            self.sim.do("board A normal")
+            time.sleep(0.3)
+        self.collect(put.receipt["code"])
+        self.assertNotIn("board.offline", self.event_types(mark))
+
     def test_bad_line_is_slow_but_right(self):
         """Lost, damaged, doubled and stale answers and noise: deposits and pickups take longer and open nothing else. Another slot
         is taken only when the lock of the one before really did not let go, or could not be seen.
