@@ -131,7 +131,7 @@ class Everyday(Gpio):
         self.assertEqual(len(lines), 18)
         for wanted in (["G:1", "output", "LOCK-01", "active-high", "Lock of slot 01, 300 ms"],
                        ["G:6", "output", "LOCK-06", "active-high", "Lock of position 04/2, 300 ms"],
-                       ["G:10 output", "LAMP-04", "active-high", "Lamp of slot 04"],
+                       ["G:10", "output", "LAMP-04", "active-high", "Lamp of slot 04"],
                        ["G:4", "input", "DOOR-04", "active-low", "Door of slot 04, on: closed"],
                        ["G:6", "input", "LATCH-06", "active-low", "Latch of position 04/2, on: locked"],
                        ["G:7", "input", "INSIDE", "active-low", "Release in slot 04, on: pressed"],
