@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /* For LD_PRELOAD, by test_kill.py: counts the calls with which one program writes to the ledger, to its key,
- * to another process or to a serial line, lists them, and kills the process at the n-th of them. Everything
- * is said by the environment:
+ * to another process, to a broker or to a serial line, lists them, and kills the process at the n-th of them.
+ * Everything is said by the environment:
  *
  *   KILLSHIM_PROGRAM   which program; all others are left alone
  *   KILLSHIM_ARGUMENT  and its first argument (lockerd-line has the line's name there)
  *   KILLSHIM_LEDGER    the ledger's path; what begins with it is of class "ledger"
  *   KILLSHIM_KEY       the key file's path; likewise "key"
- *   KILLSHIM_CLASSES   which classes count: ledger, key, worker (a socket pair of packets), command (coils,
- * on a serial line), poll (any other request there) KILLSHIM_LIST      append a line for every call that
- * counts: number, class, call, file, bytes KILLSHIM_AT        die at this one; 0 or nothing: never
+ *   KILLSHIM_CLASSES   which classes count: ledger, key, worker (a socket pair of packets), network (TCP),
+ *                      command (coils, on a serial line), poll (any other request there)
+ *   KILLSHIM_LIST      append a line for every call that counts: number, class, call, file, bytes
+ *   KILLSHIM_AT        die at this one; 0 or nothing: never
  *   KILLSHIM_HOW       before the call, after it, torn (half of its bytes are written), lost (before it, and
- * everything that was not synchronised is taken back, as a power cut might) KILLSHIM_NOSYNC    a sync does
- * not make anything durable (to see that "lost" would be noticed) KILLSHIM_TOKEN     this file is removed on
- * dying; where it is missing nobody dies: a successor lives
+ *                      everything that was not synchronised is taken back, as a power cut might)
+ *   KILLSHIM_NOSYNC    a sync does not make anything durable (to see that "lost" would be noticed)
+ *   KILLSHIM_TOKEN     this file is removed on dying; where it is missing nobody dies: a successor lives
  */
+/* clang-format on */
 #undef _FILE_OFFSET_BITS /* both names of each call are defined here */
 #undef _TIME_BITS
 #include <dlfcn.h>
@@ -36,9 +39,10 @@
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 #define EXPORT     __attribute__((visibility("default")))
 
-typedef enum Class { NOTHING, LEDGER, KEY, WORKER, COMMAND, POLL, CLASS_MAX } Class;
+typedef enum Class { NOTHING, LEDGER, KEY, WORKER, COMMAND, POLL, NETWORK, CLASS_MAX } Class;
 
-static const char *const class_names[CLASS_MAX] = {"", "ledger", "key", "worker", "command", "poll"};
+static const char *const class_names[CLASS_MAX] = {"",        "ledger", "key",    "worker",
+                                                   "command", "poll",   "network"};
 
 typedef enum How { BEFORE, AFTER, TORN, LOST } How;
 
@@ -73,7 +77,7 @@ static bool right_argument(const char *expected) {
         return (size_t)n > first && strcmp(line + first, expected) == 0;
 }
 
-__attribute__((constructor)) static void killshim_start(void) {
+__attribute__((constructor(1000))) static void killshim_start(void) {
         static const char *const names[] = {"before", "after", "torn", "lost"};
         const char *program = getenv("KILLSHIM_PROGRAM"), *argument = getenv("KILLSHIM_ARGUMENT"),
                    *list = getenv("KILLSHIM_LIST"), *at = getenv("KILLSHIM_AT"),
@@ -123,9 +127,13 @@ static Class class_of(int fd, const void *bytes, size_t n, char ret_path[PATH_MA
 
         path_of(fd, ret_path);
         if (begins(ret_path, "socket:")) {
-                bool packets =
-                        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
-                return packets ? WORKER : NOTHING;
+                int domain = 0;
+                if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
+                    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0)
+                        return NOTHING;
+                return type == SOCK_SEQPACKET                     ? WORKER
+                       : type == SOCK_STREAM && domain == AF_INET ? NETWORK
+                                                                  : NOTHING;
         }
         if (begins(ret_path, "/dev/pts/") || begins(ret_path, "/dev/tty")) {
                 const uint8_t *frame = bytes;
@@ -234,7 +242,7 @@ static ssize_t common_write(int fd, const void *bytes, size_t n, off64_t offset,
         bool dying = reached(class, call, path, n);
         if (dying && how == TORN)
                 n = (n + 1) / 2;
-        if (real != send_packet)
+        if (real != send_packet && class != NETWORK)
                 remember(fd, path, class, real == at_offset ? offset : lseek64(fd, 0, SEEK_CUR), n);
         ssize_t r = real(fd, bytes, n, offset);
         int e = errno;

@@ -1,16 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The daemon dies at every write between a command of the backend and its answer, and on until the events that it caused are acknowledged and
-cleared; the backend repeats the command, with the same id, until it has an answer.
+"""The daemon, or its worker for the network, dies at every write between a command of the backend and its answer, and on until the events that
+it caused are acknowledged and cleared; the backend repeats the command, with the same id, until it has an answer.
 
-    python3 test_backend_kill.py BUILDDIR [--every N] [--lanes N] [--only COMMAND] [--verbose]
+    python3 test_backend_kill.py BUILDDIR [--every N] [--lanes N] [--only COMMAND] [--who PROGRAM] [--verbose]
 
-A first run without a death lists, for each command, the calls between its arrival and the clearing of its events: writes and syncs of the
-ledger, sends to workers (killshim.c says what a call is and how one dies at it; inboxshim.c, from when on they are counted). Then each of
-them is died at, with a real broker, simulated boards and the real workers. Afterwards must hold:
+A first run without a death lists, for each command, the calls between its arrival and the clearing of its events: of the daemon, writes and
+syncs of the ledger and sends to workers; of the worker, what it hands to the daemon and writes to the broker (acknowledgement of the command,
+answer, events). killshim.c says what a call is and how one dies at it; inboxshim.c, from when on they are counted. Then each of them is died
+at, with a real broker, simulated boards and the real workers. Afterwards must hold:
 
  - an answer always comes, and every answer to an id says the same;
- - what is answered "done" has happened once; "failed, OutcomeUnknown", once or not at all; nothing else is answered;
+ - what is answered "done" has happened once; "failed, OutcomeUnknown", once or not at all; nothing else is answered; and nothing but "done"
+   when it was the worker that died;
  - a door's latch got at most one pulse for an id, a parcel was made at most once, a code issued at most once;
  - the backend has every event, first comings in order and without a gap; what comes twice says the same.
 
@@ -39,7 +41,10 @@ SLOT = "03"
 # After its answer: the events are published, acknowledged, and cleared together, FLUSH_USEC later.
 AFTERMATH = 0.5
 
-Point = collections.namedtuple("Point", "command number how what")
+DAEMON, WORKER = "lockerd", "lockerd-mqtt"
+CLASSES = {DAEMON: "ledger,worker", WORKER: "worker,network"}
+
+Point = collections.namedtuple("Point", "who command number how what")
 
 
 class Ear:
@@ -145,11 +150,15 @@ class Lane:
         if os.path.exists(self.list):
             os.unlink(self.list)
         self.id = f"{point.command}-{uuid.uuid4().hex[:12]}"
-        self.correlation = uuid.uuid4().bytes
+        self.correlation = uuid.uuid4().hex.encode()
         shim = os.path.join(self.c.build, "tests", "daemon", "inboxshim.so")
-        self.c.shim = {"LD_PRELOAD": shim, "KILLSHIM_PROGRAM": "lockerd", "KILLSHIM_ARGUMENT": "--config", "KILLSHIM_LEDGER": self.c.ledger,
-                       "KILLSHIM_CLASSES": "ledger,worker", "KILLSHIM_AT": str(point.number), "KILLSHIM_HOW": point.how,
-                       "KILLSHIM_TOKEN": self.token, "KILLSHIM_LIST": self.list, "INBOXSHIM_TEXT": self.correlation.hex()}
+        self.c.shim = {"LD_PRELOAD": shim, "KILLSHIM_PROGRAM": point.who, "KILLSHIM_LEDGER": self.c.ledger,
+                       "KILLSHIM_CLASSES": CLASSES[point.who], "KILLSHIM_AT": str(point.number), "KILLSHIM_HOW": point.how,
+                       "KILLSHIM_TOKEN": self.token, "KILLSHIM_LIST": self.list}
+        if point.who == DAEMON:  # the daemon's other processes have other arguments; it gets the correlation data in hexadecimal digits
+            self.c.shim |= {"KILLSHIM_ARGUMENT": "--config", "INBOXSHIM_TEXT": self.correlation.hex()}
+        else:
+            self.c.shim |= {"INBOXSHIM_TEXT": self.correlation.decode()}
         if self.c.daemon:
             self.c.kill_daemon()
         self.c.start_daemon()
@@ -182,17 +191,18 @@ class Lane:
         given, known = self.id, list(self.ear.events)
         self.backend.publish(point.command, payload, self.correlation)
         end, answered = time.monotonic() + 10, None
-        while self.c.daemon.poll() is None and time.monotonic() < end and (not answered or time.monotonic() < answered + AFTERMATH):
+        while not self.died(point) and time.monotonic() < end and (not answered or time.monotonic() < answered + AFTERMATH):
             if not answered and self.ear.listen().answers.get(given):
                 answered = time.monotonic()
             time.sleep(0.005)
-        died = self.c.daemon.poll() is not None
-        if died and self.c.daemon.returncode != -9:
-            return died, [f"lockerd ended with status {self.c.daemon.returncode}"], None, 0
-        if died:
-            self.c.daemon = None
+        died = self.died(point)
+        if self.c.daemon.poll() not in (None, -9) or (point.who == WORKER and self.c.daemon.poll() is not None):
+            return died, [f"lockerd ended with status {self.c.daemon.returncode}"], None, 0, []
         rows = listed(self.list)
-        self.prepare(then)
+        if point.who == DAEMON:
+            if died:
+                self.c.daemon = None
+            self.prepare(then)
         back = time.monotonic()
         for _ in range(6):
             n = len(self.ear.listen().answers[given])
@@ -204,7 +214,12 @@ class Lane:
                 break
         took = time.monotonic() - back
         faults = self.judge(point, given, before)
+        if point.who == WORKER:
+            self.prepare(then)
         return died, faults, (self.ear.answers[given] or [None])[-1], took, rows
+
+    def died(self, point):
+        return not os.path.exists(self.token) if point.who == WORKER else self.c.daemon.poll() is not None
 
     def judge(self, point, given, before):
         answers = self.ear.answers[given]
@@ -216,6 +231,8 @@ class Lane:
         status = answers[0]["status"], answers[0].get("error")
         if status not in (("done", None), ("failed", "OutcomeUnknown")):
             faults.append(f"answered {answers[0]}")
+        if point.who == WORKER and status[0] != "done":
+            faults.append("the daemon lives, and does not know what it did")
         if point.command == "open":
             self.shut()
         wait(self.quiet, "an empty outbox after the death", 10)
@@ -247,13 +264,13 @@ def listed(path):
         with open(path, encoding="utf-8") as f:
             for line in f:
                 _, kind, call, file, size = line.split()
-                rows.append((kind, call, "socket" if kind == "worker" else file.replace("ledger.db", ""), int(size)))
+                rows.append((kind, call, {"worker": "socket", "network": "broker"}.get(kind) or file.replace("ledger.db", ""), int(size)))
     except FileNotFoundError:
         pass
     return rows
 
 
-def points_of(command, rows):
+def points_of(who, command, rows):
     for number, (kind, call, file, size) in enumerate(rows, 1):
         what = f"{call} {file}"
         for how in HOWS:
@@ -262,22 +279,24 @@ def points_of(command, rows):
             # The next page of the log follows in the same function.
             if how == "after" and call == "pwrite":
                 continue
-            yield Point(command, number, how, what)
+            yield Point(who, command, number, how, what)
 
 
-NOTHING = Point("announce", 0, "before", "")
+def nothing(who=DAEMON, command="announce"):
+    return Point(who, command, 0, "before", "")
 
 
-def survey(build, commands):
-    """The calls of each command, in a run without a death."""
+def survey(build, whose, commands):
+    """The calls of each program for each command, in a run without a death."""
     lane = Lane(build)
     try:
         lists = {}
-        lane.prepare(Point(commands[0], 0, "before", ""))
-        for command, then in zip(commands, commands[1:] + ["announce"]):
-            died, faults, answer, _, rows = lane.give(Point(command, 0, "before", ""), Point(then, 0, "before", ""))
-            assert not died and not faults and answer["status"] == "done", (command, faults, answer)
-            lists[command] = rows
+        points = [nothing(who, command) for who in whose for command in commands]
+        lane.prepare(points[0])
+        for point, then in zip(points, points[1:] + [nothing()]):
+            died, faults, answer, _, rows = lane.give(point, then)
+            assert not died and not faults and answer["status"] == "done", (point, faults, answer)
+            lists[point.who, point.command] = rows
         return lists
     except BaseException:
         print(lane.c.log()[-3000:], file=sys.stderr)
@@ -297,7 +316,7 @@ def live(build, points, out):
                 lane = Lane(build)
             if lane.prepared != point:
                 lane.prepare(point)
-            died, faults, answer, took, _ = lane.give(point, left[0] if left else NOTHING)
+            died, faults, answer, took, _ = lane.give(point, left[0] if left else nothing())
             log = lane.c.log()[-3000:] if faults else ""
         except Exception:
             died, answer, took, faults = True, None, 0, ["it did not go on: " + traceback.format_exc(limit=-4)]
@@ -311,7 +330,7 @@ def live(build, points, out):
     if lane:
         objections = lane.c.sim.objections()
         if objections:
-            out.put((NOTHING, True, [f"the simulated boards object: {objections}"], None, 0, "", 0))
+            out.put((nothing(), True, [f"the simulated boards object: {objections}"], None, 0, "", 0))
         lane.close()
     out.put(None)
 
@@ -320,7 +339,7 @@ def sample(points, every):
     """Every N-th of each kind of death, at least one of each."""
     groups = collections.defaultdict(list)
     for p in points:
-        groups[p.command, p.how, p.what].append(p)
+        groups[p.who, p.command, p.how, p.what].append(p)
     for n, group in enumerate(groups.values()):
         yield from group[n % min(every, len(group))::every]
 
@@ -350,20 +369,21 @@ def die(build, points, lanes, verbose):
 def table(results):
     rows = collections.defaultdict(collections.Counter)
     for point, died, faults, status, *_ in results:
-        row = rows[point.command, point.how]
+        row = rows[point.who, point.command, point.how]
         row.update({"tried": 1, "died": died, "faults": bool(faults), status or "unanswered": 1})
     columns = ["tried", "died", "done", "failed", "unanswered", "faults"]
-    print(" " * 20 + "".join(f"{c:>11}" for c in columns))
-    for (command, how), row in sorted(rows.items()):
-        print(f"{command:10} {how:8} " + "".join(f"{row[c]:11}" for c in columns))
+    print(" " * 33 + "".join(f"{c:>11}" for c in columns))
+    for (who, command, how), row in sorted(rows.items()):
+        print(f"{who:12} {command:10} {how:8} " + "".join(f"{row[c]:11}" for c in columns))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("build", nargs="?", default=os.environ.get("BUILDDIR", "build"))
     parser.add_argument("--every", type=int, default=6, help="every N-th death of each kind; 1: all")
-    parser.add_argument("--lanes", type=int, default=3, help="so many cabinets side by side")
+    parser.add_argument("--lanes", type=int, default=4, help="so many cabinets side by side")
     parser.add_argument("--only", choices=COMMANDS)
+    parser.add_argument("--who", choices=[DAEMON, WORKER], help="only this one dies")
     parser.add_argument("--verbose", action="store_true")
     o = parser.parse_args()
     o.build = os.path.abspath(o.build)
@@ -371,11 +391,13 @@ def main():
         print("skipped: inboxshim.so is not built")
         sys.exit(77)
     start = time.monotonic()
-    lists = survey(o.build, [o.only] if o.only else COMMANDS)
-    everything = [p for command, rows in lists.items() for p in points_of(command, rows)]
-    points = list(sample(everything, o.every))
-    for command, rows in lists.items():
-        print(f"{command}: " + ", ".join(f"{n} {k}" for k, n in collections.Counter(f"{call} {file}" for _, call, file, _ in rows).items()))
+    lists = survey(o.build, [o.who] if o.who else [DAEMON, WORKER], [o.only] if o.only else COMMANDS)
+    everything = [p for (who, command), rows in lists.items() for p in points_of(who, command, rows)]
+    # The worker has less that a death could spoil.
+    points = [p for who, every in ((DAEMON, o.every), (WORKER, 2 * o.every if o.every > 1 else 1))
+              for p in sample([p for p in everything if p.who == who], every)]
+    for (who, command), rows in lists.items():
+        print(f"{who}, {command}: " + ", ".join(f"{n} {k}" for k, n in collections.Counter(f"{call} {file}" for _, call, file, _ in rows).items()))
     print(f"{len(everything)} deaths, {len(points)} of them are tried now", flush=True)
     results = list(die(o.build, points, o.lanes, o.verbose))
     table(results)
