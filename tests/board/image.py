@@ -32,7 +32,7 @@ MASKED = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", 
           "getty@tty1.service", "getty-static.service", "serial-getty@ttyS0.service", "serial-getty@ttyAMA0.service", "console-getty.service",
           "systemd-hwdb-update.service", "systemd-pstore.service", "systemd-firstboot.service", "systemd-update-utmp.service",
           "systemd-update-utmp-runlevel.service", "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "dev-hugepages.mount", "dev-mqueue.mount",
-          "modprobe@drm.service", "modprobe@efi_pstore.service", "systemd-binfmt.service", "systemd-timesyncd.service"]
+          "modprobe@drm.service", "modprobe@fuse.service", "modprobe@loop.service", "modprobe@dm_mod.service", "modprobe@efi_pstore.service", "systemd-binfmt.service", "systemd-timesyncd.service"]
 
 ARCHES = {
     "amd64": {"kernel": "amd64", "make": [], "cc": "gcc", "karch": "x86"},
@@ -370,7 +370,7 @@ def image(arch, debs, size="900M"):
             for trash in ("var/cache/apt", "var/lib/apt/lists"):
                 shutil.rmtree(root / trash)
                 (root / trash / "partial").mkdir(parents=True)
-            run(["mke2fs", "-q", "-t", "ext4", "-d", root, "-L", "board", "-E", "lazy_itable_init=0,lazy_journal_init=0", draft / "root.ext4", size], log)
+            run(["mke2fs", "-q", "-t", "ext4", "-d", root, "-L", "board", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0", draft / "root.ext4", size], log)
             shutil.rmtree(root)
             for name in ("vmlinuz", "initrd"):
                 os.link(boot / name, draft / name)

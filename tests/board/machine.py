@@ -128,7 +128,7 @@ class Machine:
         self.serial, self.memory, self.world_line = list(serial), memory, world
         self.process = self.boot_id = None
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.disk = self.directory / "root.qcow2"
+        self.disk, self.data = self.directory / "root.qcow2", self.directory / "data.qcow2"
         self.console = self.directory / "console.log"
         self.boots = 0
         self.numbers = itertools.count(1)
@@ -140,8 +140,12 @@ class Machine:
     # --- power
 
     def new_disk(self, base=None):
-        """An empty overlay over the image, or a copy of another machine's disk, snapshots included."""
+        """An empty overlay over the image, or a copy of another machine's disk, snapshots included; beside it an unused data disk."""
         self.disk.unlink(missing_ok=True)
+        if base:
+            shutil.copyfile(pathlib.Path(base).with_name("data.qcow2"), self.data)
+        else:
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(self.data), "64M"], check=True)
         if base:
             shutil.copyfile(base, self.disk)
         else:
@@ -153,6 +157,7 @@ class Machine:
         command = [a["program"], *a["machine"], "-accel", "tcg", "-m", str(self.memory), "-nodefaults", "-no-user-config", "-display", "none",
                    "-no-reboot", "-kernel", str(self.image / "vmlinuz"), "-initrd", str(self.image / "initrd"), "-append", append,
                    "-drive", f"file={self.disk},format=qcow2,if=none,id=root,cache=writeback,discard=ignore", "-device", "virtio-blk-pci,drive=root",
+                   "-drive", f"file={self.data},format=qcow2,if=none,id=data,cache=writeback", "-device", "virtio-blk-pci,drive=data",
                    "-device", "virtio-serial-pci", "-chardev", f"file,id=console,path={self.console},append=on", "-serial", "chardev:console",
                    "-qmp", f"unix:{self.directory}/qmp,server=on,wait=off"]
         for name in ("agent", "world"):

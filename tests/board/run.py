@@ -40,9 +40,9 @@ def host_packages(arch):
     if not missing:
         return
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    command = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "install", "--no-install-recommends",
-               *missing]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120"]
+    for command in (["update"], ["install", "--no-install-recommends", *missing]):
+        done = subprocess.run([*apt, *command], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise image.Unavailable(f"the virtual board needs packages that could not be installed ({' '.join(missing)}): {reason}")
@@ -104,6 +104,7 @@ def prepare_ready(runner, setup, story):
     board.machine.cut()
     setup.ready = str(runner.out / "ready.qcow2")
     shutil.copyfile(board.machine.disk, setup.ready)
+    shutil.copyfile(board.machine.data, runner.out / "data.qcow2")
     runner.boots += board.boot_seconds
     runner.save(board, story[-1], None)
     return True
@@ -130,6 +131,7 @@ def arguments():
     parser.add_argument("--debs", help="directory with the packages; else they are built from the tree")
     parser.add_argument("--previous", help="directory with packages of an older commit, to upgrade from")
     parser.add_argument("--out", help="where journals, ledgers and verdicts go; else a directory in the cache")
+    parser.add_argument("--again", action="store_true", help="start from the installed cabinet of the run before; for working on scenarios")
     parser.add_argument("--jobs", type=int, default=2, help="machines at once (2)")
     parser.add_argument("--cycles", type=int, help="power cuts")
     parser.add_argument("--seed", type=int, help="of the moments of the cuts; else chosen and told")
@@ -152,17 +154,21 @@ def main():
             return 77
         print(f"image: {made.name} ({time.monotonic() - start:.0f} s)", flush=True)
         out = pathlib.Path(args.out or image.cache_directory() / f"run-{args.arch}")
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir(parents=True)
+        again = [p for p in (out / "ready.qcow2", out / "data.qcow2") if args.again and p.exists()]
+        for path in out.glob("*") if out.exists() else []:
+            if path not in again:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        out.mkdir(parents=True, exist_ok=True)
         seed = args.seed if args.seed is not None else int(time.time())
-        setup = types.SimpleNamespace(image=made, arch=args.arch, debs=debs, locksim=locksim(folder, scratch), ready=None, seed=seed,
+        setup = types.SimpleNamespace(image=made, arch=args.arch, debs=debs, locksim=locksim(folder, scratch), seed=seed,
+                                      ready=again and str(again[0]),
                                       cycles=args.cycles or (50 if args.long else 5), long=args.long,
                                       previous=packages_in(args.previous, args.arch) if args.previous else None)
         runner = scenario.Runner(setup, out, args.jobs)
         wanted = chosen(args)
         stories = scenario.stories(wanted)
         install = [s for s in scenario.SCENARIOS if s.name in ("test_install", "test_configure")]
-        if prepare_ready(runner, setup, install):
+        if again or prepare_ready(runner, setup, install):
             runner.run([s for s in stories if s[0] not in install])
         else:
             for s in wanted:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tells the kernel of the virtual board that its clock is synchronised, as a time service does once it believes its servers. */
+/* Tells the kernel of the virtual board that its clock is synchronised, as a time service does once it
+ * believes its servers. */
 
 #include <stdio.h>
 #include <sys/timex.h>
