@@ -20,11 +20,15 @@ static void pop(Worker *w, Waiting *q) {
         free(p);
 }
 
+void waiting_forget_events(Worker *w) {
+        while (w->patient.first)
+                pop(w, &w->patient);
+}
+
 void waiting_forget(Worker *w) {
         while (w->prompt.first)
                 pop(w, &w->prompt);
-        while (w->patient.first)
-                pop(w, &w->patient);
+        waiting_forget_events(w);
 }
 
 bool waiting_any(const Worker *w) {

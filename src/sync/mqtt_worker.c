@@ -80,6 +80,9 @@ static bool take_message(Worker *w, const MqttWireMessage *m) {
                 worker_tell(w, &pong, NULL, NULL, 0);
                 return true;
         case MQTT_WIRE_STOP:
+                /* Events are in the ledger; what the daemon does not hear acknowledged any more it would send
+                 * again. */
+                waiting_forget_events(w);
                 w->stopping = true;
                 w->stop_until = worker_now() + FLUSH;
                 return true;

@@ -73,8 +73,8 @@ typedef struct Worker {
         unsigned keepalive_sec;                   /* the broker's word counts */
         unsigned receive_maximum;
         int subscribe_mid, states_mid; /* commands; what other cabinets are */
-        uint64_t subscribe_until; /* USEC_INFINITY: not awaited */
-        UnderWay *under_way;      /* [window] */
+        uint64_t subscribe_until;      /* USEC_INFINITY: not awaited */
+        UnderWay *under_way;           /* [window] */
         size_t n_under_way;
         Waiting prompt, patient; /* the latter when nothing of the former waits */
         size_t n_waiting_bytes;
@@ -129,6 +129,7 @@ void callbacks_set(struct mosquitto *mosq);
 void waiting_add(Worker *w, const MqttWireReader *packet, bool patient);
 void waiting_publish(Worker *w); /* as many as the window takes */
 void waiting_forget(Worker *w);
+void waiting_forget_events(Worker *w); /* but not what was to go before them */
 bool waiting_any(const Worker *w);
 
 /* mqtt_backoff.c: how long to wait after the n-th (0, 1, …) failure in a row. */

@@ -426,14 +426,20 @@ class Window(Case):
         self.assertTrue(all(worker.wait(ACKED, lambda m: m.token == t and m.a == worker.generation) for t in range(1, 6)))
         self.assertEqual([1, 2, 3, 1, 2, 3, 4, 5], self.numbers(puppet))
 
-    def test_stop_sends_first_what_waits(self):
-        broker = self.broker()
-        worker = self.connected(broker.port, window=3)
-        backend = self.backend(broker.port, TOPIC + "event/#")
+    def test_stop_sends_answers_and_leaves_events_that_wait_to_the_next(self):
+        puppet = self.puppet()
+        worker = self.connected(puppet.port, window=2)
         self.events(worker, range(1, 201))
+        self.assertTrue(puppet.wait(lambda: len(puppet.published) == 2))
+        worker.publish(1000, payload=b"1000")
         worker.send(STOP)
+        self.assertTrue(worker.answers_ping())
+        puppet.ack(puppet.published[0][0])
+        self.assertTrue(puppet.wait(lambda: len(puppet.published) == 3))
+        for packet_id, _, _ in puppet.published[1:]:
+            puppet.ack(packet_id)
         self.assertEqual(0, worker.process.wait(10))
-        self.assertEqual([b"%d" % i for i in range(1, 201)], [backend.messages.get(timeout=10).payload for _ in range(200)])
+        self.assertEqual([1, 2, 1000], self.numbers(puppet))
 
     def test_packet_of_other_things_too_is_nonsense(self):
         for mixture in (lambda w: w.publication(1, flags=PATIENT) + pack(PING), lambda w: pack(PING) + pack(PING),
