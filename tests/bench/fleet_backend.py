@@ -21,6 +21,7 @@ class Ear:
         self.out = open(path, "w", encoding="utf-8", buffering=1)
         self.filters = filters
         self.client = paho.Client(client_id=name, protocol=paho.MQTTv5)
+        self.client.username_pw_set("backend")
         self.client.on_message = self.on_message
         self.client.on_connect = lambda c, u, f, r, p: c.subscribe([(t, 1) for t in filters])
         self.client.on_subscribe = lambda *_: print("subscribed", flush=True)

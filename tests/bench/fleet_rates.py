@@ -181,6 +181,7 @@ class Day:
         self.cabinet = Cabinet(args.build, "cabinet-60.conf", {"Mqtt": settings | {"Port": str(self.tap.port)},
                                                                "Session": {"ReopenGrace": "0"},
                                                                "Reminders": {"QuietFrom": "00:00", "QuietUntil": "00:00"}})
+        self.stored = 0.0
         self.measured = collections.defaultdict(Measured)
         self.events = collections.defaultdict(collections.Counter)
 
@@ -223,10 +224,10 @@ class Day:
 
     def reminder(self):
         """Of a parcel that lies there: the thresholds are shorter for a moment, which is two commands and two events more."""
-        types = {e["type"] for e in self.backend.events()}
-        self.backend.command("set-thresholds", {"reminder": 3, "recall": 6})
-        wait(lambda: {"org.lockerd.parcel.reminder", "org.lockerd.parcel.recall-requested"} <= {e["type"] for e in self.backend.events()} - types,
-             "reminder and recall request")
+        waited = int(time.monotonic() - self.stored)
+        self.backend.command("set-thresholds", {"reminder": waited + 3, "recall": waited + 6})
+        wanted = {"org.lockerd.parcel.reminder", "org.lockerd.parcel.recall-requested"}
+        wait(lambda: wanted <= {e["type"] for e in self.backend.events()}, "reminder and recall request")
         self.backend.command("set-thresholds", {"reminder": 86400, "recall": 259200})
 
     def thresholds(self):
@@ -265,6 +266,7 @@ class Day:
             self.act("opening by an operator", self.operator_opens)
             self.act("slot disabled and enabled", self.disable_and_enable)
         self.deposit(None)
+        self.stored = time.monotonic()
         self.act("thresholds", self.thresholds)
         self.act("reminder and recall request", self.reminder)
 
@@ -288,7 +290,7 @@ def measure(args):
     day = Day(args)
     try:
         day.start()
-        day.run(1 if args.short else 3)
+        day.run(1 if args.short else 2)
         plain = day.pings(4.2 * KEEPALIVE)
     finally:
         day.close()

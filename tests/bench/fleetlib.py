@@ -15,7 +15,7 @@ import time
 from benchlib import now
 
 from backendlib import EXAMPLES  # noqa: E402, I100 (benchlib has made the path)
-from mqtt_link import ACKED, DOWN, LINK, MESSAGE, PATIENT, RETAIN, SETUP, UP, Worker, unpack
+from mqtt_link import ACKED, DOWN, LINK, MESSAGE, PATIENT, RETAIN, SETUP, Worker, unpack
 
 EVENT_TYPE = "application/cloudevents+json; charset=UTF-8"
 STATE_TOKEN = 1 << 63
@@ -110,7 +110,7 @@ class SimCabinet(Worker):
 
     def take_link(self, m):
         self.generation, was = m.token, self.up
-        self.up = m.a == UP
+        self.up = m.a != DOWN
         if self.up and not was:
             self.ups.append(now())
         if m.a == DOWN:
@@ -285,6 +285,8 @@ def judge(rows, cabinets):
         waiting = {n for n, _ in c.outbox}
         missing = [n for n in range(1, c.sequence + 1) if n not in heard[c.number] and n not in waiting]
         result["lost"] += len(missing)
+        if missing:
+            print(f"{c.number}: events {missing[:10]} are missing; acknowledged up to {c.acknowledged}, recorded {c.sequence}")
         result["broker"] += sum(n <= c.acknowledged for n in missing)
         result["recorded"] += c.sequence
         result["waiting"] += len(waiting)
