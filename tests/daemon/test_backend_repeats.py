@@ -75,6 +75,56 @@ class Ids(Repeats):
         self.assertEqual(self.pulses(), 2, "one try and one retry")
 
 
+class Early(Repeats):
+    """Commands that are there before the boards are: the daemon waits up to ten seconds for their sensors, and stores them meanwhile."""
+
+    def start_blind(self):
+        """Starts the daemon with a board that does not answer yet, and the commands waiting at the broker."""
+        self.cabinet.stop_daemon()
+        self.sim.do("board A silent")
+        self.opens, self.announces = self.command_of("early-open"), json.dumps(
+            self.backend.body("announce", {"size": "S", "waybill": "EARLY"}, id="early-announce", expires=300)).encode()
+        self.backend.publish("open", self.opens, b"open")
+        self.backend.publish("announce", self.announces, b"announce")
+        self.cabinet.start_daemon(ready=False)
+        wait(lambda: {"early-open", "early-announce"} <= set(self.stored_answers()), "both in the inbox")
+        self.assertEqual(set(self.stored_answers().values()), {0})
+
+    def begun(self):
+        with contextlib.closing(sqlite3.connect(f"file:{self.cabinet.ledger}?mode=ro", uri=True)) as db:
+            return db.execute("SELECT sum(begun) FROM inbox").fetchone()[0]
+
+    def test_they_wait_are_not_answered_twice_and_are_carried_out_once(self):
+        """Requirement: F5"""
+        self.start_blind()
+        self.refused(self.backend.command("snapshot", id="early-open"), "IdReused")
+        for _ in range(2):
+            self.backend.publish("open", self.opens, b"repeat")
+        self.assertEqual((self.begun(), self.backend.answers(b"repeat"), self.pulses()), (0, [], 0))
+        # A kill changes nothing: they are in the ledger.
+        self.cabinet.kill_daemon()
+        self.cabinet.start_daemon(ready=False)
+        self.sim.do("board A normal")
+        opened, announced = self.answer(b"open"), self.answer(b"announce")
+        self.assertEqual((opened["status"], announced["status"]), ("done", "done"), (opened, announced))
+        self.assertEqual(self.backend.ask("open", self.opens), opened)
+        self.assertEqual(self.backend.ask("announce", self.announces), announced)
+        self.assertEqual(self.pulses(), 1)
+        self.assertEqual([p["Waybill"] for p in self.admin.parcels().values()], ["EARLY"])
+        self.assertEqual([len(self.backend.answers(c)) for c in (b"open", b"announce")], [1, 1])
+
+    def test_board_that_never_comes_is_said(self):
+        """Requirement: F4, F5"""
+        self.start_blind()
+        opened, announced = self.answer(b"open", 30), self.answer(b"announce", 30)
+        self.assertEqual(announced["status"], "done", "that needs no board")
+        self.assertEqual((opened["status"], opened["error"]), ("failed", "BoardOffline"), opened)
+        self.sim.do("board A normal")
+        wait(lambda: self.admin.slot(self.SLOT)["BoardOnline"], "the board")
+        self.assertEqual(self.backend.ask("open", self.opens), opened, "an answer is an answer")
+        self.assertEqual(self.pulses(), 0)
+
+
 class Stops(Repeats):
     def test_stopped_while_a_door_is_waited_for(self):
         """Requirement: F5"""

@@ -270,6 +270,24 @@ class Traffic(Case):
         backend.publish(TOPIC + "command/c", b"x", "y" * 1025, b"z" * 257)
         self.assertEqual([TOPIC + "command/c", "", ""], worker.wait(TOO_LARGE).texts)
 
+    def test_command_behind_an_acknowledgement_is_not_held_back(self):
+        """A broker that gathers small messages waits for the kernel's acknowledgement of the last one, which would take 40 ms."""
+        broker = self.broker()
+        worker = self.subscribed(broker)
+        sender = self.backend(broker.port).client
+        sender.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        delays = []
+        for i in range(40):
+            worker.publish(i + 1)
+            self.assertEqual(i + 1, worker.wait(ACKED).token)
+            time.sleep(0.005)
+            begin = time.monotonic()
+            sender.publish(TOPIC + "command/open", b"now")
+            self.assertIsNotNone(worker.wait(MESSAGE))
+            delays.append(time.monotonic() - begin)
+        # A new connection is acknowledged at once for a while; and the machine may have other things to do.
+        self.assertLess(sorted(delays[20:])[5], 0.02)
+
     def test_retained_command_is_not_taken(self):
         broker = self.broker()
         self.backend(broker.port).client.publish(TOPIC + "command/open", b"old", 1, retain=True).wait_for_publish(10)
