@@ -3,10 +3,9 @@
 
 #include <errno.h>
 
-#define TO(state)     (1U << (state))
-#define CONFIRMED_MAX 2 /* pulses that the board has confirmed: the first and one retry */
-#define PULSES_MAX    3 /* in all */
-#define OPENINGS      (DOOR_OPENED | DOOR_FORCED_OPEN)
+#define TO(state)  (1U << (state))
+#define PULSES_MAX 2 /* the first and one retry */
+#define OPENINGS   (DOOR_OPENED | DOOR_FORCED_OPEN)
 
 /* What the sensors say when they are taken together. */
 typedef enum Reading {
@@ -168,14 +167,14 @@ bool door_command(Door *d, bool force) {
          */
         if (d->state != DOOR_RELEASING) {
                 d->state = DOOR_RELEASING;
-                d->attempt = d->confirmed = 0;
+                d->attempt = 0;
                 d->release_until = USEC_INFINITY;
         }
         d->pulses_due++;
         return true;
 }
 
-void door_pulsed(Door *d, bool confirmed, uint64_t now_boot) {
+void door_pulsed(Door *d, uint64_t now_boot) {
         uint64_t until = later(now_boot, d->times.release_usec);
 
         if (d->pulses_due > 0)
@@ -190,7 +189,6 @@ void door_pulsed(Door *d, bool confirmed, uint64_t now_boot) {
 
         Reading reading = door_reading(d);
         d->attempt++;
-        d->confirmed += confirmed;
         /* A latch that is not home has nothing left to release: due at once. */
         d->window_end = reading == READING_OPEN || reading == READING_UNLATCHED ? now_boot : until;
         d->release_until = d->window_end;
@@ -336,7 +334,7 @@ static unsigned window_over_unseen(Door *d, uint64_t now) {
 }
 
 static unsigned window_over_locked(Door *d) {
-        if (d->confirmed >= CONFIRMED_MAX || d->attempt >= PULSES_MAX)
+        if (d->attempt >= PULSES_MAX)
                 return become_jammed(d);
         d->release_until = USEC_INFINITY;
         /* Another pulse may be on its way already: a second command's. */

@@ -32,9 +32,6 @@
  * read it, the outcome is LOST, it is not pulsed blindly, and an opening that is seen later is the command's.
  * A door whose sensors were lost before the command does not wait.
  *
- * Pulses. Two that the board has confirmed, the first and one retry; a pulse that was never confirmed may
- * never have reached the board, so that one more may follow, three in all.
- *
  * Found again. FOUND comes alone: what happened unseen is not reported as if it had been seen; look at the
  * state. A door found open is open when a command was on its way or it had been open before, forced when it
  * was, and left_open when nothing was known before (the daemon has just started: nobody knows since when or
@@ -98,7 +95,7 @@ typedef struct Door {
         uint64_t release_until;      /* boot µs; in releasing once the pulse was given, else USEC_INFINITY */
         uint64_t window_end;         /* boot µs: release_until without the wait for a look */
         uint64_t left_open_at;       /* boot µs; else USEC_INFINITY */
-        unsigned attempt, confirmed; /* pulses of this command so far, and those the board has confirmed */
+        unsigned attempt;            /* pulses of this command so far */
         DoorTimes times;
         /* The machine's own memory. */
         bool known;             /* the sensors have answered at least once */
@@ -112,10 +109,10 @@ void door_init(Door *d, bool has_contact, bool has_latch, DoorTimes times);
 /* A command is about to be given. Returns false (and changes nothing) unless the state is locked, jammed,
  * closing or unknown. `force` (safety release, operator) is accepted in every state. */
 bool door_command(Door *d, bool force);
-/* The pulse was given (the board's answer came: `confirmed`, or its deadline passed without one): the release
- * window starts. Called once for each command and once for each WANTS_RETRY that was followed, also when the
- * release has been seen already. */
-void door_pulsed(Door *d, bool confirmed, uint64_t now_boot);
+/* The pulse was given (board's answer came, or its deadline passed without one): the release window starts.
+ * Called once for each command and once for each WANTS_RETRY that was followed, also when the release has
+ * been seen already. */
+void door_pulsed(Door *d, uint64_t now_boot);
 /* The command was never sent (expired, board refused it): back to what the sensors say. When it was the retry
  * that could not be sent (or is not wanted), the first pulse did happen: FAILED_TO_OPEN. */
 unsigned door_command_failed(Door *d);

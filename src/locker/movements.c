@@ -124,8 +124,10 @@ static void settle(Movement *m, const char *outcome, const char *event, int prio
         }
         (void)locker_commit(l);
         if (priority)
-                log_message(priority, LOCKERD_MESSAGE_DOOR_JAMMED, NULL, "Slot %s: %s",
-                            l->cabinet->slots[k->slot].label, outcome);
+                log_message(priority, LOCKERD_MESSAGE_DOOR_JAMMED, NULL, "Slot %s: %s%s",
+                            l->cabinet->slots[k->slot].label, outcome,
+                            m->pulsed && !m->confirmed ? "; its board confirmed no pulse: look at the line"
+                                                       : "");
 }
 
 static void finish(Movement *m, int result) {
@@ -251,7 +253,7 @@ static void late_result(Locker *l, uint64_t command, LockResult result, uint64_t
         if (lock < 0)
                 return;
         if (result == LOCK_RESULT_PULSED || result == LOCK_RESULT_UNCERTAIN)
-                door_pulsed(&l->doors[lock], result == LOCK_RESULT_PULSED, at_boot);
+                door_pulsed(&l->doors[lock], at_boot);
         else
                 (void)door_command_failed(&l->doors[lock]);
 }
@@ -268,8 +270,9 @@ void movements_result(void *userdata, uint64_t command, LockResult result, uint6
         case LOCK_RESULT_PULSED:
         case LOCK_RESULT_UNCERTAIN: /* it may have been energised: only the sensors can tell */
                 m->pulsed = true;
+                m->confirmed = m->confirmed || result == LOCK_RESULT_PULSED;
                 if (m->action == LOCK_ACTION_UNLOCK)
-                        door_pulsed(&l->doors[m->lock], result == LOCK_RESULT_PULSED, at_boot);
+                        door_pulsed(&l->doors[m->lock], at_boot);
                 else
                         m->secure_until = at_boot + l->cabinet->locks[m->lock].release_ms * USEC_PER_MSEC;
                 break;

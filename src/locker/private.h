@@ -27,6 +27,7 @@ struct Movement {
         uint64_t expires;
         bool urgent, started;
         bool pulsed;           /* a command of it has reached the board, or may have */
+        bool confirmed;        /* the board has said so */
         bool insist;           /* pulse even though the sensors say open: the person says it is stuck */
         uint64_t secure_until; /* secure: by then the latch must be home; boot µs */
         uint64_t

@@ -64,7 +64,7 @@ SLOTS = [
 POSITIONS = [("P1/1-4", "G2:3-6", "Door=G2:3-6"), ("P2/1-4", "G6:1-4", "Door=G6:1-4\nLatch=G6:5-8")]
 # late and dribble last less than the late window after the response timeout, which is what the daemon promises to see through.
 WINDOW = 1_000_000 + 100_000 + 500_000  # late window, response timeout, two rounds
-PATIENCE = 30_000_000                   # an answer's bound for each movement: expiry, window and look of three pulses, and the board's deadlines
+PATIENCE = 21_000_000                   # an answer's bound for each movement: expiry, window and look of both pulses, and the board's deadlines
 COURIERS = 6
 FILES = []
 SETTINGS = {"Session": {"IdleTimeout": "60s", "DoorOpenTimeout": "3s", "ReopenGrace": "1s", "AnswerTimeout": "2s", "MaxSessions": "32"},

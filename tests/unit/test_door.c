@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
-typedef enum Input { COMMAND, FORCE, REFUSED, PULSED, UNCONFIRMED, NOT_SENT, FACTS, SEEN, TICK } Input;
+typedef enum Input { COMMAND, FORCE, REFUSED, PULSED, NOT_SENT, FACTS, SEEN, TICK } Input;
 
 typedef struct Step {
         Input input;
@@ -42,10 +42,7 @@ static unsigned apply(Door *d, const Step *s) {
                 return 0;
         }
         case PULSED:
-                door_pulsed(d, true, now);
-                return 0;
-        case UNCONFIRMED:
-                door_pulsed(d, false, now);
+                door_pulsed(d, now);
                 return 0;
         case NOT_SENT:
                 return door_command_failed(d);
@@ -264,36 +261,6 @@ static void test_door_that_nobody_could_see_is_unknown_not_failed_and_not_forced
         };
         WALK_CONTACT(steps);
         WALK_CONTACT(locked);
-}
-
-/* The board never confirmed a pulse: it may not have got it. */
-static void test_door_unconfirmed_pulses_are_given_once_more(void **state) {
-        static const Step none[] = {
-                {FACTS, 0, Y, U, DOOR_FOUND, DOOR_LOCKED},
-                {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
-                {UNCONFIRMED, 0, 0, 0, 0, DOOR_RELEASING},
-                {SEEN, 3000, Y, U, DOOR_WANTS_RETRY, DOOR_RELEASING},
-                {UNCONFIRMED, 3000, 0, 0, 0, DOOR_RELEASING},
-                {SEEN, 6000, Y, U, DOOR_WANTS_RETRY, DOOR_RELEASING},
-                {UNCONFIRMED, 6000, 0, 0, 0, DOOR_RELEASING},
-                {SEEN, 9000, Y, U, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
-        };
-        static const Step one[] = {
-                {FACTS, 0, Y, U, DOOR_FOUND, DOOR_LOCKED},
-                {COMMAND, 0, 0, 0, 0, DOOR_RELEASING},
-                {PULSED, 0, 0, 0, 0, DOOR_RELEASING},
-                {SEEN, 3000, Y, U, DOOR_WANTS_RETRY, DOOR_RELEASING},
-                {UNCONFIRMED, 3000, 0, 0, 0, DOOR_RELEASING},
-                {SEEN, 6000, Y, U, DOOR_WANTS_RETRY, DOOR_RELEASING},
-                {PULSED, 6000, 0, 0, 0, DOOR_RELEASING},
-                {SEEN, 9000, Y, U, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
-                {COMMAND, 20000, 0, 0, 0, DOOR_RELEASING}, /* counted anew */
-                {UNCONFIRMED, 20000, 0, 0, 0, DOOR_RELEASING},
-                {SEEN, 23000, Y, U, DOOR_WANTS_RETRY, DOOR_RELEASING},
-                {FACTS, 23100, N, U, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
-        };
-        WALK_CONTACT(none);
-        WALK_CONTACT(one);
 }
 
 static void test_door_release_between_window_and_retry_is_released(void **state) {
@@ -747,7 +714,7 @@ static void test_door_next_deadline_is_the_moment_of_the_next_change(void **stat
         assert_true(door_next_deadline(&d) == USEC_INFINITY);
         assert_true(door_command(&d, false));
         assert_true(door_next_deadline(&d) == USEC_INFINITY);
-        door_pulsed(&d, true, 1000);
+        door_pulsed(&d, 1000);
         assert_int_equal(door_next_deadline(&d), 1000 + times.release_usec);
         door_facts(&d, TRI_NO, TRI_UNKNOWN, 2000);
         assert_int_equal(door_next_deadline(&d), 2000 + times.open_max_usec);
@@ -784,7 +751,6 @@ int main(void) {
                 cmocka_unit_test(test_door_is_called_failed_only_after_a_look),
                 cmocka_unit_test(test_door_opening_while_the_look_is_awaited_is_released),
                 cmocka_unit_test(test_door_that_nobody_could_see_is_unknown_not_failed_and_not_forced),
-                cmocka_unit_test(test_door_unconfirmed_pulses_are_given_once_more),
                 cmocka_unit_test(test_door_release_between_window_and_retry_is_released),
                 cmocka_unit_test(test_door_pulse_told_very_late_still_counts),
                 cmocka_unit_test(test_door_release_after_the_deadline_before_the_tick_is_released),
