@@ -32,7 +32,7 @@ except ImportError:
 
 MQTT = TREE / "schema" / "mqtt"
 EXAMPLES = MQTT / "examples"
-Message = collections.namedtuple("Message", "topic payload properties retain")
+Message = collections.namedtuple("Message", "topic payload properties retain dup", defaults=[False])
 
 
 class Judge:
@@ -162,7 +162,7 @@ class Backend:
         self._in = queue.Queue()
         self.subscribed = False
         self.client = paho.Client(client_id=name, protocol=paho.MQTTv5)
-        self.client.on_message = lambda c, u, m: self._in.put(Message(m.topic, m.payload, m.properties, m.retain))
+        self.client.on_message = lambda c, u, m: self._in.put(Message(m.topic, m.payload, m.properties, m.retain, m.dup))
         self.client.on_connect = lambda c, u, f, r, p: c.subscribe(f"lockerd/v1/{cabinet}/#", qos=1)
         self.client.on_subscribe = self._on_subscribe
         properties = Properties(PacketTypes.CONNECT)
