@@ -219,8 +219,12 @@ static void check_state(Session *s) {
                 return;
         _cleanup_free_ char *state = session_text(s, "State");
         bool idle = !state || streq(state, "ended") || streq(state, "authenticated");
+        /* The prompt that says how it ended was sent before this answer, and may have been overtaken by it
+         * here. */
+        while (idle && !s->settled && !s->over && sd_bus_process(s->ctl->bus, NULL) > 0)
+                ;
         if (!s->settled) {
-                s->over = idle;
+                s->over |= idle;
                 return; /* as "not finished", which is how every session begins */
         }
         if (!idle) {
