@@ -46,7 +46,7 @@ typedef struct Settings {
         char *cabinet_path;     /* Cabinet= */
         char *ledger_path;      /* Ledger= */
         char *board_directory;  /* BoardDirectory= */
-        char *worker_directory; /* WorkerDirectory=: lockerd-line, lockerd-hash, lockerd-mqtt */
+        char *worker_directory; /* WorkerDirectory=: lockerd-line, lockerd-gpio, … */
         char *key_path;         /* KeyFile=: used when no systemd credential "lockerd.key" is given */
         uint64_t minimum_free; /* MinimumFree=: bytes on the ledger's file system below which deposits stop */
         /* [Bus] */

@@ -52,6 +52,26 @@ static void as_board(const char *data, size_t size) {
         config_report_clear(&report);
 }
 
+/* The channel exists, and where channels are GPIO lines, something is connected to it. */
+static void check_ref(const GpioRef *ref, bool gpio, unsigned channel, unsigned n) {
+        if (channel >= n || (gpio && !ref[channel].name && !ref[channel].chip))
+                abort();
+}
+
+static void check_output(const Cabinet *c, int board, unsigned channel) {
+        const Board *b = &c->boards[board];
+
+        check_ref(b->outputs, c->lines[b->line].kind == LINE_GPIO, channel, cabinet_board_outputs(c, board));
+}
+
+static void check_input(const Cabinet *c, const InputRef *ref) {
+        if (ref->board < 0)
+                return;
+        const Board *b = &c->boards[ref->board];
+        check_ref(b->inputs, c->lines[b->line].kind == LINE_GPIO, ref->channel,
+                  cabinet_board_inputs(c, ref->board));
+}
+
 /* What every reader of a Cabinet relies on. */
 static void check_cabinet(const Cabinet *c) {
         if (c->n_slots < 1 || c->n_positions < c->n_slots)
@@ -61,14 +81,20 @@ static void check_cabinet(const Cabinet *c) {
                 if (s->lock < 0 || s->lock >= c->n_locks || s->n_positions < 1 || s->size < 0 ||
                     s->size >= c->n_sizes || s->first_position + s->n_positions > c->n_positions)
                         abort();
+                if (s->lamp.board >= 0)
+                        check_output(c, s->lamp.board, s->lamp.channel);
+                check_input(c, &s->release);
         }
         for (int i = 0; i < c->n_locks; i++) {
                 const Lock *l = &c->locks[i];
                 if (l->board < 0 || l->board >= c->n_boards || (l->contact.board < 0 && l->latch.board < 0))
                         abort();
                 const BoardProfile *p = &c->profiles[c->boards[l->board].profile];
-                if (l->coil >= p->outputs || l->pulse_ms < p->min_pulse_ms || l->pulse_ms > p->max_pulse_ms)
+                if (l->pulse_ms < p->min_pulse_ms || l->pulse_ms > p->max_pulse_ms)
                         abort();
+                check_output(c, l->board, l->coil);
+                check_input(c, &l->contact);
+                check_input(c, &l->latch);
         }
 }
 
