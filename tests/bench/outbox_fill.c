@@ -28,8 +28,9 @@ static int record_one(Ledger *l, unsigned i, const Now *now) {
                 subject = text_printf("parcel:%u", parcel);
                 data = text_printf("{\"parcel\":%u,\"state\":\"%s\",\"slot\":\"%02u\",\"position\":1,"
                                    "\"size\":\"M\",\"courier\":\"4711\","
-                                   "\"expires\":1795508130000000,\"waybill\":\"JD%08u\"}",
-                                   parcel, state, i % 12 + 1, i);
+                                   "\"expires\":1795508130000000,\"waybill\":\"JD%08u\"%s}",
+                                   parcel, state, i % 12 + 1, i,
+                                   i % 10 == 9 ? ",\"cabinet\":\"C-0012\",\"place\":{}" : "");
         }
         if (i % 10 == 9)
                 secret = text_printf("{\"code\":\"%06u\",\"courier\":\"4711\"}", i % 1000000);

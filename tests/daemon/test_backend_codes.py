@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the backend hears of codes and people: enough for the courier and the recipient, and nothing that is nobody's business."""
+import calendar
+import glob
+import json
+import time
+
+from backendlib import BackendTest
+from daemonlib import main
+from dbusclient import wait
+from people import Scenario
+
+PLACE = {"name": "House 7, north entrance", "address": "7 Example Lane, 00000 Example Town", "latitude": 52.52, "longitude": 13.405}
+
+
+class Told(BackendTest, Scenario):
+    settings = {"Session": {"ReopenGrace": "0"}}
+
+    def deposit(self, size="S", **arguments):
+        """A courier's deposit by way of the backend, up to the shut door → the answer's result."""
+        if "4711" not in {p[2] for p in self.admin.people()}:
+            self.admin.enrol_courier("4711", "2580")
+        answer = self.backend.command("deposit", {"courier": "4711", "size": size, **arguments}, signed=True)
+        self.assertEqual(answer["status"], "done", answer)
+        put = answer["result"]
+        self.sim.wait(put["slot"], door="open", coil=False)
+        self.sim.do(f"put {put['slot']}", f"close {put['slot']}")
+        self.admin.wait_parcel(put["parcel"], "stored")
+        return put
+
+    def told(self, type, parcel=None):
+        return [e for e in self.backend.events() if e["type"] == f"org.lockerd.{type}" and parcel in (None, e["data"].get("parcel"))]
+
+    def issued(self, parcel, n=1):
+        """The n-th code of a parcel, as the backend hears of it."""
+        return wait(lambda: (self.told("code.issued", parcel) + [None] * n)[n - 1], f"code {n} of parcel {parcel}")
+
+
+class Couriers(Told):
+    def test_code_comes_with_the_cabinet_and_its_place(self):
+        """Requirement: D2"""
+        put = self.deposit(recipient="Erika Mustermann", phone="+49 171 5559876", waybill="JD1")
+        event = self.issued(put["parcel"])
+        data = event["data"]
+        self.assertEqual((data["cabinet"], data["place"]), (self.number, PLACE))
+        self.assertEqual(data["secret"], {"code": put["code"], "courier": "4711"})
+        self.assertEqual((data["slot"], data["position"], data["waybill"], data["expires"]), (put["slot"], put["position"], "JD1", put["expires"]))
+        self.assertGreater(data["expires"] / 1e6, time.time() + 71 * 3600)
+        # At the terminal it is the same, and the code is one that opens.
+        there = self.store(phone="+49 171 5559876")
+        event = self.issued(there.receipt["parcel"])
+        self.assertEqual((event["data"]["place"], event["data"]["secret"]["code"]), (PLACE, there.receipt["code"]))
+        self.collect(put["code"])
+        self.collect(event["data"]["secret"]["code"])
+
+    def test_announced_parcel_is_known_by_its_number_until_it_is_gone(self):
+        """Requirement: E1"""
+        announced = self.backend.command("announce", {"size": "M", "recipient": "Erika Mustermann", "phone": "+49 171 5559876", "waybill": "JD2"})
+        parcel = announced["result"]["parcel"]
+        begin = time.time()
+        put = self.deposit(size="M", parcel=parcel)
+        self.assertEqual(put["parcel"], parcel)
+        stored = wait(lambda: self.told("parcel.stored", parcel), "the deposit told")[0]
+        self.assertTrue(begin - 1 <= seconds(stored["time"]) <= time.time() + 1, "the time of the deposit")
+        self.assertEqual(stored["data"]["waybill"], "JD2")
+        self.collect(put["code"])
+        wait(lambda: self.told("parcel.collected", parcel), "the pickup told")
+        states = [e["type"].removeprefix("org.lockerd.parcel.") for e in self.backend.events() if e["subject"] == f"parcel:{parcel}" and ".parcel." in e["type"]]
+        self.assertEqual(states, ["announced", "depositing", "stored", "collecting", "collected"])
+        self.assertEqual({e["data"]["waybill"] for e in self.backend.events() if e["subject"] == f"parcel:{parcel}" and "waybill" in e["data"]}, {"JD2"})
+
+
+def seconds(rfc3339):
+    whole, _, fraction = rfc3339.removesuffix("Z").partition(".")
+    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{fraction or 0}")
+
+
+class Guesses(Told):
+    settings = {"Session": {"ReopenGrace": "0", "IdleTimeout": "1min"}, "Lockout": {"Duration": "2s"}}
+
+    def test_new_code_after_the_wait_reaches_the_courier_also_when_the_broker_was_away(self):
+        """Requirement: D4, D2, B4"""
+        put, other = self.store(), self.store()
+        number = put.receipt["parcel"]
+        self.issued(number)
+        self.wait_drained()
+        self.broker.leave()
+        wait(lambda: self.admin.health()["backend"][0] == "degraded", "the broker away")
+        session = self.client.start_session("recipient")
+        for _ in range(3):
+            self.assertRefused("WrongCode", session.authenticate_code, "000000", slot=put.slot)
+        session.end()
+        self.wait_event("lockout.ended")
+        self.assertEqual(len(self.told("code.issued", number)), 1)
+        self.broker.start()
+        event = self.issued(number, 2)
+        self.assertTrue(event["offline"])
+        self.assertEqual(event["data"]["secret"]["courier"], "4711")
+        self.assertEqual(event["data"]["place"], PLACE)
+        self.assertNotEqual(event["data"]["secret"]["code"], put.receipt["code"])
+        locked = self.told("lockout.locked")
+        self.assertTrue(locked and int(locked[0]["sequence"]) < int(event["sequence"]))
+        self.assertEqual(self.told("code.issued", other.receipt["parcel"])[1:], [], "others keep theirs")
+        wait(lambda: not self.admin.lockouts(), "the end of the wait")
+        self.assertRefused("WrongCode", self.recipient, put.receipt["code"])
+        self.collect(event["data"]["secret"]["code"])
+
+
+class Enrolled(Told):
+    PHONE, PASSWORD = "+49 171 5559876", "correct horse battery"
+
+    def enrol(self):
+        answer = self.backend.command("enrol", {"kind": "recipient", "name": "Erika Mustermann", "phone": self.PHONE,
+                                                "password": self.PASSWORD, "consent": True}, signed=True)
+        self.assertEqual(answer["status"], "done", answer)
+
+    def collect_by_password(self, parcel):
+        session = self.client.start_session("recipient")
+        session.authenticate_password(self.PHONE, self.PASSWORD)
+        self.assertEqual([p.rsplit("/", 1)[1] for p in session.parcels], [str(parcel)])
+        place = session.collect()
+        self.take(place)
+        session.accept()
+        self.shut(place)
+        session.wait_prompt("collected")
+        session.end()
+
+
+class Everybody(Enrolled):
+    settings = {"Session": {"ReopenGrace": "0"}, "Codes": {"Everybody": "yes"}}
+
+    def test_enrolled_one_gets_a_code_too_and_either_opens(self):
+        """Requirement: C5, D2"""
+        self.enrol()
+        one, two = self.deposit(phone=self.PHONE), self.deposit(phone=self.PHONE)
+        for put in (one, two):
+            self.assertEqual(self.issued(put["parcel"])["data"]["secret"]["code"], put["code"])
+        self.collect(one["code"])
+        self.collect_by_password(two["parcel"])
+        # Who is not enrolled: a code, as always.
+        self.collect(self.deposit(phone="+49 30 1234567")["code"])
+
+    def test_code_of_an_enrolled_one_is_void_after_the_password_was_used(self):
+        """Requirement: C5, C3"""
+        self.enrol()
+        put = self.deposit(phone=self.PHONE)
+        self.collect_by_password(put["parcel"])
+        self.assertRefused("WrongCode", self.recipient, put["code"])
+
+
+class OnlyStrangers(Enrolled):
+    def test_enrolled_one_gets_none_and_nobody_hears_of_one(self):
+        """Requirement: C5, C4"""
+        self.enrol()
+        put, stranger = self.deposit(phone=self.PHONE), self.deposit(phone="+49 30 1234567")
+        self.assertNotIn("code", put)
+        self.issued(stranger["parcel"])
+        wait(lambda: self.told("parcel.stored", put["parcel"]), "the deposit told")
+        self.wait_drained()
+        self.assertEqual(self.told("code.issued", put["parcel"]), [])
+        self.collect_by_password(put["parcel"])
+
+
+class Discreet(Told):
+    def test_nothing_of_what_commands_carry_is_told_logged_or_left_in_the_file(self):
+        """Requirement: F9"""
+        who = {"recipient": "Erika Mustermann", "phone": "+49 171 5559876"}
+        announced = self.backend.command("announce", {"size": "S", **who})["result"]["parcel"]
+        put = self.deposit(parcel=announced)
+        code = self.backend.command("new-code", {"parcel": announced, "reason": "lost"}, signed=True)["result"]["code"]
+        self.backend.command("enrol", {"kind": "courier", "number": "8", "name": "Zacharias Zaplatil", "pin": "739164825013"}, signed=True)
+        self.backend.command("enrol", {"kind": "recipient", "name": "Quirin Quast", "phone": "+49 160 4443322", "password": "open sesame, please",
+                                       "consent": True}, signed=True)
+        self.backend.command("enrol", {"kind": "courier", "number": "9", "name": "Zacharias Zaplatil", "pin": "1"}, signed=True)
+        self.collect(code)
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        secrets = ["Mustermann", "Erika", "5559876", "Zaplatil", "739164825013", "Quast", "4443322", "sesame"]
+        said = [m for m in self.backend.receive() if "/command/" not in m.topic]
+        for message in said:
+            text = message.payload.decode()
+            for secret in secrets:
+                self.assertNotIn(secret, text, message.topic)
+            allowed = message.topic.endswith(("/reply", "/event/code.issued"))
+            for secret in (code, put["code"]):
+                self.assertFalse(secret in text and not allowed, message.topic)
+        self.assertGreater(len(said), 15)
+        for secret in [*secrets, code, put["code"]]:
+            self.assertNotIn(secret, self.cabinet.log())
+        files = glob.glob(self.cabinet.ledger + "*")
+        self.assertTrue(files)
+        for path in files:
+            with open(path, "rb") as f:
+                content = f.read()
+            for secret in [*secrets, code, put["code"]]:
+                self.assertNotIn(secret.encode(), content, path)
+        self.assertIn("parcel", json.dumps([m.payload.decode() for m in said]), "the look itself works")
+        self.cabinet.start_daemon()
+        self.wait_online()
+
+
+main()
