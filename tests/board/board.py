@@ -151,7 +151,9 @@ class Board:
         return [e for e in found if kind in (None, e["type"])]
 
     def health(self):
-        return {h["component"]: h for h in self.ctl("status")["cabinet"]["health"]}
+        """component → state and sentence; nothing while the daemon is not there."""
+        result = self.run("lockerctl --json status", check=None)
+        return {h["component"]: h for h in result.json()["cabinet"]["health"]} if result.status == 0 else {}
 
     def wait_ready(self, slots=None, timeout=90):
         """Until every board answers and every sensor has spoken."""
@@ -199,8 +201,9 @@ class Board:
     def begin_collect(self, parcel, words="--accept"):
         return self.machine.start(f"lockerctl --json collect --code {parcel.code} {words} </dev/null")
 
-    def opened(self, command, timeout=60):
-        return command.wait_for(lambda c: next((o for o in c.objects() if o.get("event") == "opened"), None), "the opening", timeout)
+    def opened(self, command, timeout=60, event="opened"):
+        """Waits until lockerctl says that a door is open; None when the power went first."""
+        return command.wait_for(lambda c: next((o for o in c.objects() if o.get("event") == event), None), "the opening", timeout)
 
     def collect(self, parcel, words="--accept"):
         command = self.begin_collect(parcel, words)

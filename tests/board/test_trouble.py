@@ -8,6 +8,7 @@ from scenario import scenario
 from test_power import Errand, Judge
 
 WRONG = "222222"
+YEAR = 365 * 86400
 
 
 def component(board, name):
@@ -31,10 +32,10 @@ def test_boot_with_a_missing_board(board):
     assert "error" in refused.out, refused.out
     parcel = board.deposit("M")
     assert board.collect(parcel) == parcel.id
-    told = board.journal("-x -u lockerd -b")
+    told = board.out("journalctl --no-pager -x -u lockerd -b", timeout=60)
     assert "Board R: Board R does not answer" in told, told
-    explained = told[told.index("Board R: Board R does not answer"):]
-    assert "Subject:" in explained[:400] and "lockerctl" in explained, "the journal explains what it means and what to do"
+    explained = told[told.index("Board R: Board R does not answer"):][:1500]
+    assert "Subject: A lock board does not answer" in explained and "What to do:" in explained, explained
     board.sim.do("board R normal")
     board.wait_ready()
     parcel = board.deposit("S")
@@ -49,11 +50,12 @@ def test_restart_under_load(board):
     Requirement: F1, F2
     """
     judge = Judge(board, random.Random(board.setup.seed))
-    board.run("for n in 1 2 3; do setsid sh -c 'exec -a hog sh -c \"while :; do :; done\"' >/dev/null 2>&1 & done")
+    hog = board.machine.start("while :; do :; done")
     try:
         for _ in range(3):
             errands = judge.errands()
-            time.sleep(judge.rng.uniform(0.3, 4))
+            wait(lambda: any(e.told for e in errands), "somebody stands at an open door", 60, 0.01)
+            time.sleep(judge.rng.uniform(0, 2))
             board.run("systemctl stop lockerd")
             for errand in errands:
                 errand.thread.join(120)
@@ -62,7 +64,7 @@ def test_restart_under_load(board):
             board.run("systemctl start lockerd")
             judge.after_boot(errands, openings, strict=False)
     finally:
-        board.run("pkill -f 'while :; do :; done'", check=None)
+        hog.kill()
     for parcel in judge.inside:
         assert board.collect(parcel) == parcel.id
     assert not board.hands.items
@@ -75,10 +77,10 @@ def test_hung_worker_is_replaced(board):
 
     Requirement: F4
     """
-    old = board.out("pgrep -f /lockerd-line")
+    old = board.out("pgrep -x lockerd-line")
     board.run(f"kill -STOP {old}")
     parcel = board.deposit("M")
-    wait(lambda: board.out("pgrep -f /lockerd-line", check=None) not in ("", old), "another worker", 60, 0.5)
+    wait(lambda: board.out("pgrep -x lockerd-line", check=None) not in ("", old), "another worker", 60, 0.5)
     board.wait_ready()
     assert "hangs; it is replaced" in board.journal(), board.journal()
     other = board.deposit("S")
@@ -129,15 +131,16 @@ def test_clock_wrong_by_years_at_boot(board):
 
     Requirement: D4, B3
     """
+    # systemd lets no clock begin before the year it was built: years before that are shown from a later today.
+    now = 1930000000
+    correct_clock(board, now)
     parcel, other = board.deposit("S"), board.deposit("M")
-    now = int(board.out("date +%s"))
     left = lock_out(board)
     assert 1700 < left <= 1800, left
     board.machine.power_off()
     board.power_on(rtc="2001-02-03T04:05:06")
     board.wait_ready()
-    year = int(board.out("date +%Y"))
-    assert year < 2026, f"the clock says {year}"
+    assert int(board.out("date +%s")) < now - 3 * YEAR, f"the clock says {board.out('date')}"
     [lockout] = board.ctl("lockout list")
     assert left - 400 < lockout["locked_seconds"] <= left, f"{left} s before the power went, now {lockout}"
     board.run(f"lockerctl --json collect --code {parcel.code} --accept </dev/null", check=6)
@@ -149,7 +152,7 @@ def test_clock_wrong_by_years_at_boot(board):
     assert board.collect(parcel) == parcel.id
     # And the other way round: a clock that runs ahead by years.
     board.machine.power_off()
-    board.power_on(rtc="2033-02-03T04:05:06")
+    board.power_on(rtc="2038-02-03T04:05:06")
     board.wait_ready()
     kinds = [e["type"] for e in board.events()]
     assert not [k for k in kinds if k.startswith(("parcel.reminder", "parcel.recall"))], "nobody is reminded by a clock that is not believed"
@@ -179,17 +182,18 @@ def test_disk_full(board):
 
 
 @scenario()
-def test_file_system_turns_read_only(board):
-    """After an error of the disk nothing can be written: nothing opens, it is said, and a restart on a repaired disk has lost nothing."""
+def test_start_on_a_file_system_that_turned_read_only(board):
+    """After an error of the disk the kernel writes nothing more: the daemon does not start, says why, and nothing opens; repaired, nothing is lost."""
     parcel = board.deposit("S")
+    board.run("systemctl stop lockerd && sync")
+    board.run("echo u >/proc/sysrq-trigger")
+    wait(lambda: board.run("grep -q '^/dev/vda / ext4 ro' /proc/mounts", check=None).status == 0, "the root is read-only", 30)
     openings = board.hands.openings()
-    board.run("sync; echo u >/proc/sysrq-trigger; for n in 1 2 3 4 5 6 7 8 9; do grep -q '/dev/vda / ext4 ro' /proc/mounts && break; sleep 1; done")
-    refused = board.run(f"lockerctl --json collect --code {parcel.code} --accept </dev/null", check=None)
-    assert refused.status not in (0, None), refused.out
-    refused = board.run(f"lockerctl --json deposit --courier {COURIER} --size M --exact --stdin", check=None, stdin=PIN + "\n")
-    assert refused.status not in (0, None), refused.out
-    assert board.hands.openings() == openings, "nothing opens that cannot be written down"
-    wait(lambda: component(board, "ledger")["state"] == "failed", "status says that the ledger cannot be written", 30, 0.5)
+    board.run("systemctl start lockerd", check=None, timeout=120)
+    board.run("lockerctl --json status", check=1)
+    assert "ead-only" in board.journal("-b -u lockerd"), board.journal("-b -u lockerd")
+    assert board.hands.openings() == openings
+    board.assert_calm()
     board.cut()
     board.power_on()
     board.wait_ready()
