@@ -271,7 +271,7 @@ def judge(rows, cabinets):
     the outbox. broker: of those, what the broker had acknowledged. twice: heard again, with the same id. wrong: the same number with
     another id. disorder: first hearings that came after a later number."""
     heard = collections.defaultdict(dict)
-    result = collections.Counter(heard=len(rows), lost=0, broker=0, twice=0, wrong=0, disorder=0)
+    result = collections.Counter(heard=len(rows), lost=0, broker=0, twice=0, wrong=0, disorder=0, missing=[])
     last = collections.Counter()
     for _, cabinet, sequence, ident in sorted(rows):
         n = int(sequence)
@@ -285,8 +285,7 @@ def judge(rows, cabinets):
         waiting = {n for n, _ in c.outbox}
         missing = [n for n in range(1, c.sequence + 1) if n not in heard[c.number] and n not in waiting]
         result["lost"] += len(missing)
-        if missing:
-            print(f"{c.number}: events {missing[:10]} are missing; acknowledged up to {c.acknowledged}, recorded {c.sequence}")
+        result["missing"] += [f"{c.number}, event {n}, {'acknowledged' if n <= c.acknowledged else 'under way'}" for n in missing]
         result["broker"] += sum(n <= c.acknowledged for n in missing)
         result["recorded"] += c.sequence
         result["waiting"] += len(waiting)
