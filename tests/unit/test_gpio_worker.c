@@ -265,7 +265,7 @@ typedef struct Chips {
 } Chips;
 
 static void name_line(FakeChip *c, unsigned line, const char *name) {
-        snprintf(c->lines[line].name, GPIO_NAME, "%s", name);
+        snprintf(c->lines[line].name, GPIO_NAME, "%.*s", GPIO_NAME - 1, name);
 }
 
 /* DOOR1 and DOOR2 are closed: low under a pull-up. */
