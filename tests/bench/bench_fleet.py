@@ -327,8 +327,8 @@ def main():
         fleet_rates.measure(args)
         return
     if args.short:
-        args.cabinets, args.daemons, args.steady, args.away, args.commands, args.compare = 50, 1, 4, 1, 10, 20
-        args.rate, args.backoff_min = 0.5, 0.5
+        args.cabinets, args.daemons, args.steady, args.away, args.commands, args.compare = 50, 1, 3, 1, 10, 20
+        args.rate, args.backoff_min = 0.5, 0.4
     storm(args)
     sums(args)
 

@@ -42,7 +42,7 @@ class SimCabinet(Worker):
         self.sequence = self.acknowledged = self.sent = 0
         self.out_of_turn, self.outbox = set(), collections.deque()
         self.commands = []
-        self.silent = False
+        self.told = 0  # events that waited, by the last state
         topic = f"lockerd/v1/{number}/"
         will = json.dumps({"cabinet": number, "presence": "offline"}, separators=(",", ":"))
         super().__init__(program, port, client_id=f"lockerd-{number}", will_topic=topic + "state", will=will, subscriptions=[
@@ -71,7 +71,8 @@ class SimCabinet(Worker):
     # --- what lockerd does
 
     def state(self):
-        state = STATE | {"cabinet": self.number, "lastevent": self.sequence, "outbox": self.sequence - self.acknowledged}
+        self.told = self.sequence - self.acknowledged
+        state = STATE | {"cabinet": self.number, "lastevent": self.sequence, "outbox": self.told}
         self.publish(STATE_TOKEN, f"lockerd/v1/{self.number}/state", json.dumps(state, separators=(",", ":")).encode(), flags=RETAIN)
 
     def happen(self):
@@ -104,6 +105,8 @@ class SimCabinet(Worker):
                 self.acknowledged += 1
                 self.out_of_turn.remove(self.acknowledged)
                 self.outbox.popleft()
+            if self.told and not self.outbox:
+                self.state()
             self.drain()
         elif m.type == MESSAGE and "/command/" in m.texts[0]:
             self.commands.append(m.texts[0])
