@@ -9,8 +9,8 @@ import pathlib
 import shutil
 import subprocess
 
-from machine import Broken, Failed, Machine
-from world import GPIO_SLOTS, MODBUS_SLOTS, GpioWorld, Hands, LockSim, cabinet_text, wait
+from machine import ARCHES, Broken, Failed, Machine
+from world import GPIO_SLOTS, MODBUS_SLOTS, GpioWorld, Hands, LockSim, Wire, cabinet_text, wait
 
 __all__ = ["Board", "Broken", "Failed", "GPIO_SLOTS", "MODBUS_SLOTS", "Parcel", "cabinet_text", "wait"]
 
@@ -47,7 +47,8 @@ class Board:
         self.sim = LockSim(str(draft), setup.locksim)
         self.gpio = GpioWorld()
         self.hands = Hands(self.sim, self.gpio)
-        self.machine = Machine(setup.image, self.directory, setup.arch, serial=[self.sim.line_path("right")], world=self.gpio.line)
+        self.wire = Wire(self.directory / "wire", self.sim.line_path("right"))
+        self.machine = Machine(setup.image, self.directory, setup.arch, serial=[self.wire.path], world=self.gpio.line)
         self.gpio.machine = self.machine
         self.boot_seconds = []
         self.parcels = []
@@ -83,6 +84,7 @@ class Board:
         if keep:
             self.bring_back(keep)
         self.machine.cut()
+        self.wire.close()
         self.sim.stop(check=False)
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -119,7 +121,7 @@ class Board:
     def configure(self, settings=SETTINGS):
         """The cabinet with both kinds of locks; an older package may not know GPIO lines."""
         gpio = self.run("test -e /usr/libexec/lockerd/lockerd-gpio", check=None).status == 0
-        self.machine.write("/etc/lockerd/cabinet.conf", cabinet_text(gpio=gpio))
+        self.machine.write("/etc/lockerd/cabinet.conf", cabinet_text(gpio, ARCHES[self.setup.arch]["serial"]))
         self.machine.write("/etc/lockerd/lockerd.conf.d/50-board.conf", settings)
 
     def start(self):

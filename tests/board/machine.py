@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The virtual board itself: QEMU, its disk, its power, and a way to run commands in it.
 
-    machine = Machine(image, directory, serial=["/dev/pts/7"])
+    machine = Machine(image, directory, serial=["/run/wire"])
     machine.power_on()
     machine.run("systemctl start lockerd")
     machine.cut()           # SIGKILL to QEMU: what was not flushed is gone
@@ -25,9 +25,10 @@ import time
 FRAME = struct.Struct("<III")
 BOOT_TIMEOUT = 180  # on a busy machine; an idle one needs ten seconds
 
+# serial: what the guest calls the first line.
 ARCHES = {
-    "amd64": {"program": "qemu-system-x86_64", "machine": ["-M", "pc", "-cpu", "max", "-smp", "1"], "console": "ttyS0", "bus": "pci"},
-    "arm64": {"program": "qemu-system-aarch64", "machine": ["-M", "virt", "-cpu", "cortex-a72", "-smp", "2"], "console": "ttyAMA0", "bus": "pci"},
+    "amd64": {"program": "qemu-system-x86_64", "machine": ["-M", "pc", "-cpu", "max", "-smp", "1"], "console": "ttyS0", "serial": "/dev/ttyS1"},
+    "arm64": {"program": "qemu-system-aarch64", "machine": ["-M", "virt", "-cpu", "cortex-a72", "-smp", "2"], "console": "ttyAMA0", "serial": "/dev/ttyS0"},
 }
 COMMAND_LINE = ("root=/dev/vda cryptomgr.notests random.trust_cpu=on quiet loglevel=4 systemd.show_status=no panic=0 "
                 "mitigations=off audit=0 net.ifnames=0 tsc=reliable")
@@ -123,7 +124,7 @@ class Command:
 
 class Machine:
     def __init__(self, image, directory, arch="amd64", serial=(), memory=512, world=None):
-        """serial: ttys of this machine that become the guest's serial lines. world: called with each line of the port board.world."""
+        """serial: sockets that the guest's serial lines lead to. world: called with each line of the port board.world."""
         self.image, self.directory, self.arch = pathlib.Path(image), pathlib.Path(directory), arch
         self.serial, self.memory, self.world_line = list(serial), memory, world
         self.process = self.boot_id = None
@@ -163,8 +164,8 @@ class Machine:
         for name in ("agent", "world"):
             command += ["-chardev", f"socket,id={name},path={self.directory}/{name},server=on,wait=off",
                         "-device", f"virtserialport,chardev={name},name=board.{name}"]
-        for number, tty in enumerate(self.serial):
-            command += ["-chardev", f"serial,id=line{number},path={tty}"]
+        for number, path in enumerate(self.serial):
+            command += ["-chardev", f"socket,id=line{number},path={path}"]
             command += ["-device", f"isa-serial,chardev=line{number}"] if self.arch == "amd64" and number < 3 else \
                        ["-device", f"pci-serial,chardev=line{number}"]
         if rtc:

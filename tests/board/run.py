@@ -91,7 +91,7 @@ def make_image(args, debs):
     done = subprocess.run(["sudo", "-n", f"LOCKERD_BOARD_CACHE={cache}", sys.executable, str(HERE / "image.py"), args.arch, *debs], capture_output=True,
                           text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
-        raise image.Unavailable(f"making the image needs root: {(done.stdout + done.stderr).strip().splitlines()[-1:]}")
+        raise image.Unavailable((done.stdout + done.stderr).strip() or "making the image needs root")
     return pathlib.Path(done.stdout.split()[0])
 
 
@@ -129,6 +129,7 @@ def arguments():
     parser.add_argument("--long", action="store_true", help="all scenarios, and fifty power cuts instead of five")
     parser.add_argument("--arch", choices=sorted(image.ARCHES), default="amd64", help="the board's architecture (amd64)")
     parser.add_argument("--debs", help="directory with the packages; else they are built from the tree")
+    parser.add_argument("--outside", help="directory with the locksim package for this machine, when --debs has none")
     parser.add_argument("--previous", help="directory with packages of an older commit, to upgrade from")
     parser.add_argument("--out", help="where journals, ledgers and verdicts go; else a directory in the cache")
     parser.add_argument("--again", action="store_true", help="start from the installed cabinet of the run before; for working on scenarios")
@@ -150,7 +151,8 @@ def main():
             debs = packages_in(folder, args.arch)
             made = make_image(args, debs)
         except image.Unavailable as problem:
-            print(f"the virtual board is not here: {problem}")
+            first, *rest = str(problem).splitlines()
+            print("\n".join([*rest, f"the virtual board is not here: {first}"]))
             return 77
         print(f"image: {made.name} ({time.monotonic() - start:.0f} s)", flush=True)
         out = pathlib.Path(args.out or image.cache_directory() / f"run-{args.arch}")
@@ -160,7 +162,7 @@ def main():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         out.mkdir(parents=True, exist_ok=True)
         seed = args.seed if args.seed is not None else int(time.time())
-        setup = types.SimpleNamespace(image=made, arch=args.arch, debs=debs, locksim=locksim(folder, scratch), seed=seed,
+        setup = types.SimpleNamespace(image=made, arch=args.arch, debs=debs, locksim=locksim(args.outside or folder, scratch), seed=seed,
                                       ready=again and str(again[0]),
                                       cycles=args.cycles or (50 if args.long else 5), long=args.long,
                                       previous=packages_in(args.previous, args.arch) if args.previous else None)

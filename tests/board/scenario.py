@@ -81,6 +81,7 @@ class Runner:
         self.verdicts = []
         self.lock = threading.Lock()
         self.boots = []
+        self.machines = 0
 
     def say(self, verdict):
         with self.lock:
@@ -147,7 +148,11 @@ class Runner:
         return None
 
     def board(self, s):
-        board = Board(self.setup, self.out / "machines" / s.name)
+        # Short: sockets lie there, and their paths must be.
+        with self.lock:
+            self.machines += 1
+            directory = self.out / "m" / str(self.machines)
+        board = Board(self.setup, directory)
         try:
             if s.start == "ready":
                 board.boot(base=self.setup.ready, snapshot=SNAPSHOT)

@@ -223,7 +223,7 @@ def empty(board, judge):
 def test_power_cuts(board):
     """Five cuts (fifty in the long run) in the middle of deposits and collections over both kinds of locks.
 
-    Requirement: F1, F2, F5, F6
+    Requirement: F1, F2, F6
     """
     judge = Judge(board, random.Random(board.setup.seed))
     for size in "SM":

@@ -129,7 +129,7 @@ def correct_clock(board, now):
 def test_clock_wrong_by_years_at_boot(board):
     """The battery of the clock is empty; later the network corrects it. Lockouts are neither shortened nor prolonged, codes stay good.
 
-    Requirement: D4, B3
+    Requirement: D4
     """
     # systemd lets no clock begin before the year it was built: years before that are shown from a later today.
     now = 1930000000

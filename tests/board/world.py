@@ -5,16 +5,20 @@ The Modbus boards are locksim's, outside, on ptys that are the guest's serial li
 journal comes out as it happens, so that the doors of the next boot stand as those of the last. Both worlds count what a careful master never does.
 """
 import json
+import os
 import pathlib
 import queue
+import select
+import socket
 import sys
+import termios
 import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "daemon"))
 from lockersim import LockSim, SimError  # noqa: E402  (found by the path above)
 
-__all__ = ["GPIO_SLOTS", "MODBUS_SLOTS", "GpioWorld", "Hands", "LockSim", "SimError", "cabinet_text", "wait"]
+__all__ = ["GPIO_SLOTS", "MODBUS_SLOTS", "GpioWorld", "Hands", "LockSim", "SimError", "Wire", "cabinet_text", "wait"]
 
 GPIO_SLOTS = [f"0{n}" for n in range(1, 7)]
 MODBUS_SLOTS = [f"{n}" for n in range(11, 19)]
@@ -103,9 +107,9 @@ Door=R:1-8
 """
 
 
-def cabinet_text(gpio=True, modbus="/dev/ttyS1"):
+def cabinet_text(gpio, modbus):
     # A second is much on a wire; an emulated processor needs it now and then.
-    return HEAD + (GPIO if gpio else "") + (MODBUS.format(device=modbus, patience="500ms") if modbus else "")
+    return HEAD + (GPIO if gpio else "") + MODBUS.format(device=modbus, patience="500ms")
 
 
 def wait(predicate, what, timeout=30, pause=0.1):
@@ -194,6 +198,63 @@ class GpioWorld:
 
     def objections(self):
         return list(self.found)
+
+
+class Wire:
+    """The cable between the guest's UART and a line of locksim.
+
+    An emulated UART lets go of its bytes one by one, with a busy machine's pauses in between, where a real one has sent them from its FIFO without a gap. A gap ends a
+    Modbus frame. So the cable gathers a request, whose length its function tells, and sends it as one; what is no request goes through after a while as it is.
+    """
+
+    LENGTH = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8}
+    PATIENCE = 0.3
+
+    def __init__(self, path, line):
+        self.path, self.line = str(path), line
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.bind(self.path)
+        self.server.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                guest, _ = self.server.accept()
+            except OSError:
+                return
+            # Open while the computer is on: locksim watches what is left on when its master is gone.
+            tty = os.open(self.line, os.O_RDWR | os.O_NOCTTY)
+            try:
+                settings = termios.tcgetattr(tty)
+                settings[:4] = [0, 0, termios.CS8 | termios.CREAD | termios.CLOCAL, 0]
+                settings[4:6] = [termios.B9600, termios.B9600]
+                termios.tcsetattr(tty, termios.TCSANOW, settings)
+                self._carry(guest, tty)
+            except OSError:
+                pass
+            finally:
+                guest.close()
+                os.close(tty)
+
+    def _carry(self, guest, tty):
+        request = b""
+        while True:
+            ready, _, _ = select.select([guest, tty], [], [], self.PATIENCE)
+            if tty in ready:
+                guest.sendall(os.read(tty, 512))
+            if guest in ready:
+                data = guest.recv(512)
+                if not data:
+                    return
+                request += data
+            if request and (guest not in ready or len(request) >= (self.LENGTH.get(request[1], 1) if len(request) > 1 else 2)):
+                if guest in ready or tty not in ready:
+                    os.write(tty, request)
+                    request = b""
+
+    def close(self):
+        self.server.close()
 
 
 class Hands:
