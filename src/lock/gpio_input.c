@@ -35,6 +35,15 @@ int input_start(Bank *bank) {
         return r;
 }
 
+static void move(Input *in, uint64_t rest, bool level, uint64_t at) {
+        if (!in->moving)
+                in->since = at;
+        in->moving = true;
+        in->next = level;
+        in->moved_at = at;
+        in->rest_at = MIN(at + rest, in->since + MAX(STORM_MAX, rest));
+}
+
 static void take_edge(GpioWorker *w, GpioBoard *b, Channel *c, bool level, uint64_t at) {
         uint64_t rest = debounce(b, c->bank);
         Input *in = &c->input;
@@ -46,12 +55,7 @@ static void take_edge(GpioWorker *w, GpioBoard *b, Channel *c, bool level, uint6
         /* It had come to rest before this edge, only nobody has looked. */
         if (in->moving && in->rest_at <= at)
                 believe(w, b, c, in->next, in->moved_at);
-        if (!in->moving)
-                in->since = at;
-        in->moving = true;
-        in->next = level;
-        in->moved_at = at;
-        in->rest_at = MIN(at + rest, in->since + MAX(STORM_MAX, rest));
+        move(in, rest, level, at);
 }
 
 /* A line that moves needs no telling until it may have come to rest. */
@@ -106,7 +110,7 @@ static int come_to_rest(GpioWorker *w, GpioBoard *b, Channel *c, uint64_t now) {
         if (level == in->next || stormy)
                 believe(w, b, c, level, level == in->next ? in->moved_at : now);
         else
-                take_edge(w, b, c, level, now);
+                move(in, debounce(b, bank), level, now); /* it has moved unseen */
         return 0;
 }
 

@@ -393,6 +393,8 @@ static void happen(void) {
 int worker_poll(struct pollfd *fds, unsigned n, uint64_t until) {
         fake.n_polls++;
         hear();
+        if (until > fake.now && until != USEC_INFINITY)
+                until += fake.late;
         for (;;) {
                 int ready = 0;
                 happen();

@@ -57,6 +57,7 @@ typedef struct Fake {
         unsigned n_changes;
         FakeHeard heard[4096];
         unsigned n_heard;
+        uint64_t late; /* so late does the worker wake from waiting for a time */
         unsigned n_polls, n_requests;
         uint64_t guard;
 } Fake;

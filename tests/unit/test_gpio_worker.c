@@ -513,7 +513,7 @@ static void test_input_that_never_rests_starves_nobody(void **state) {
         const uint64_t at = START + 50 * MS;
 
         say_plan(&plain);
-        bounce(c.soc, 1, at, 5000, MS, false);
+        bounce(c.soc, 1, at, 5000, 700, false);
         fake_at(at + 1000 * MS, do_command, (void *)7, 0, 300);
         fake_at(at + 2000 * MS, fake_level, c.soc, 2, 1);
         run_until(at + 7000 * MS);
@@ -527,7 +527,8 @@ static void test_input_that_never_rests_starves_nobody(void **state) {
                 }
         assert_true(told);
         /* The chattering line itself now and then at most, and as it is in the end: closed. */
-        assert_in_range(n_heard(WIRE_INPUTS), 2, 20);
+        if (!kernel_debounces)
+                assert_in_range(n_heard(WIRE_INPUTS), 4, 12);
         assert_true(input_at(n_heard(WIRE_INPUTS) - 1, 0));
         if (!kernel_debounces)
                 assert_in_range(fake.n_polls, 1, 4000);
@@ -546,7 +547,23 @@ static void test_input_edges_lost_are_made_good(void **state) {
         run_until(at + 8000 * MS);
         assert_false(input_at(1, 0));
         assert_in_range(heard(WIRE_INPUTS, 1)->at, at, at + 1011 * MS);
-        assert_false(input_at(n_heard(WIRE_INPUTS) - 1, 4));
+        for (unsigned i = 0; heard(WIRE_INPUTS, i); i++)
+                assert_false(input_at(i, 4));
+}
+
+static void test_input_read_late_is_judged_by_the_time_of_its_edges(void **state) {
+        Chips c = make_chips();
+        const uint64_t at = START + 50 * MS;
+
+        fake.late = 30 * MS;
+        say_plan(&plain);
+        fake_at(at, fake_level, c.soc, 1, 1);
+        fake_at(at + 20 * MS, fake_level, c.soc, 1, 0);
+        run_until(at + 900 * MS);
+        assert_int_equal(n_heard(WIRE_INPUTS), 3);
+        assert_false(input_at(1, 0));
+        assert_true(input_at(2, 0));
+        assert_int_equal(heard(WIRE_INPUTS, 1)->message.inputs.at, at + (kernel_debounces ? 10 * MS : 0));
 }
 
 static void test_input_more_edges_than_the_kernel_keeps(void **state) {
@@ -838,7 +855,7 @@ static void test_output_whose_setting_fails_is_tried_again(void **state) {
         run_until(at + 4000 * MS);
         check_span(c.soc, 10, at, at + 400 * MS);
         check_result(8, LOCK_RESULT_UNCERTAIN);
-        assert_non_null(heard_about(WIRE_OVER, 8));
+        assert_in_range(heard_about(WIRE_OVER, 8)->at, at + 2000 * MS, at + 2100 * MS);
         assert_false(c.soc->lines[11].level);
         assert_int_equal(last_state()->health, BOARD_ONLINE);
 }
@@ -922,6 +939,7 @@ int main(void) {
                 BOTH(test_input_that_never_rests_starves_nobody),
                 BOTH(test_input_edges_lost_are_made_good),
                 BOTH(test_input_more_edges_than_the_kernel_keeps),
+                BOTH(test_input_read_late_is_judged_by_the_time_of_its_edges),
                 BOTH(test_input_without_interrupts_is_read_in_the_round),
                 BOTH(test_look_tells_values_that_have_not_changed),
                 BOTH(test_line_held_by_another_is_named_and_taken_when_free),
