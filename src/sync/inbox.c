@@ -152,8 +152,9 @@ void inbox_done(Sync *s) {
 
         for (Running *r = s->running; r; r = next) {
                 next = r->next;
-                if (r->answer) {
-                        (void)save(r);
+                if (r->answer || r->waiting) {
+                        if (r->answer)
+                                (void)save(r);
                         running_free(r);
                 } else {
                         r->sync = NULL; /* inbox_answer() is still to come, from the locker's end */
@@ -275,7 +276,30 @@ static bool is_same(const InboxRow *row, const Command *c) {
         return same;
 }
 
-static void resume(Sync *s, const InboxRow *row, const char *response_topic, const char *correlation);
+static Running *running_of_row(Sync *s, const InboxRow *row, const char *response_topic,
+                               const char *correlation) {
+        Command c = {0};
+        int e = unpack(row, &c);
+        Running *r = e < 0 ? NULL : running_new(s, &c, response_topic, correlation);
+
+        command_done(&c);
+        if (!r) {
+                log_error_errno(e < 0 ? e : -ENOMEM, "Cannot go on with the stored command %s", row->id);
+                return NULL;
+        }
+        r->stored = true;
+        r->row.begun = row->begun;
+        return r;
+}
+
+static void go_on(Running *r) {
+        r->waiting = false;
+        if (r->row.begun)
+                inbox_answer(r, LOCKER_E_OUTCOME_UNKNOWN,
+                             "A restart interrupted this command; look at the events for what it did.", NULL);
+        else
+                execute(r);
+}
 
 static void repeat_running(Sync *s, Running *r, const MqttMessage *m) {
         if (r->answer) {
@@ -289,14 +313,22 @@ static void repeat_running(Sync *s, Running *r, const MqttMessage *m) {
         free(r->row.correlation);
         r->row.response_topic = topic;
         r->row.correlation = correlation;
+        if (r->waiting && s->resumed) /* the ledger could not be read when it was its turn */
+                go_on(r);
 }
 
 static void repeat_stored(Sync *s, const InboxRow *row, const MqttMessage *m) {
-        if (row->answer)
+        if (row->answer) {
                 send_answer(s, m->response_topic, m->correlation, row->answer);
-        else if (s->resumed) /* given up when there was no memory or no disk for it */
-                resume(s, row, m->response_topic, m->correlation);
-        /* else: it is among those that are carried out when the boards are known */
+                return;
+        }
+        Running *r = running_of_row(s, row, m->response_topic, m->correlation);
+        if (!r)
+                return;
+        if (s->resumed) /* it was given up when there was no memory or no disk for it */
+                go_on(r);
+        else
+                r->waiting = true;
 }
 
 /* True: it was here before, or nobody can say whether it was; it is dealt with. */
@@ -346,10 +378,12 @@ static void take(Sync *s, Command *c, const MqttMessage *m) {
         }
         /* The boards are still being looked for: it is carried out together with the other stored ones. */
         int e = ledger_inbox_store(s->ledger, &r->row);
-        if (e < 0) {
-                log_error_errno(e, "Cannot store a command of the backend");
-                refuse(s, m, r->row.id, r->row.name, refusal_of(e), NULL);
+        if (e >= 0) {
+                r->stored = r->waiting = true;
+                return;
         }
+        log_error_errno(e, "Cannot store a command of the backend");
+        refuse(s, m, r->row.id, r->row.name, refusal_of(e), NULL);
         running_free(r);
 }
 
@@ -396,33 +430,20 @@ static int collect_left(void *userdata, const InboxRow *row) {
         return copy->command ? 0 : -ENOMEM;
 }
 
-static void resume(Sync *s, const InboxRow *row, const char *response_topic, const char *correlation) {
-        Command c = {0};
-        int r = unpack(row, &c);
-        Running *running = r < 0 ? NULL : running_new(s, &c, response_topic, correlation);
-
-        command_done(&c);
-        if (!running) {
-                log_error_errno(r < 0 ? r : -ENOMEM, "Cannot go on with the stored command %s", row->id);
-                return;
-        }
-        running->stored = true;
-        running->row.begun = row->begun;
-        if (row->begun)
-                inbox_answer(running, LOCKER_E_OUTCOME_UNKNOWN,
-                             "A restart interrupted this command; look at the events for what it did.", NULL);
-        else
-                execute(running);
-}
-
 void inbox_recover(Sync *s) {
         Left left = {0};
         int r = ledger_inbox_each_open(s->ledger, collect_left, &left);
 
         for (size_t i = 0; i < left.n; i++) {
                 InboxRow *row = &left.rows[i];
-                if (r >= 0 && !find(s, row->id))
-                        resume(s, row, row->response_topic, row->correlation);
+                Running *running = find(s, row->id);
+                if (r >= 0 && !running) {
+                        running = running_of_row(s, row, row->response_topic, row->correlation);
+                        if (running)
+                                running->waiting = true;
+                }
+                if (r >= 0 && running && running->waiting)
+                        go_on(running);
                 inbox_row_done(row);
         }
         free(left.rows);

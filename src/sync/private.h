@@ -96,6 +96,7 @@ struct Running {
         char actor[80];
         unsigned callers; /* CALLER_BACKEND, CALLER_SIGNED */
         bool stored;      /* as received; row.begun: as begun */
+        bool waiting;     /* for the boards to be known */
         char *answer;     /* which the ledger has not taken yet */
         bool complained;
 };
