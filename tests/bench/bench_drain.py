@@ -26,7 +26,8 @@ WINDOW = 20  # as in lockerd.conf
 class Bench:
     def __init__(self, args):
         self.args = args
-        self.events = 5000 if args.short else args.events
+        self.events = 10000 if args.short else args.events
+        self.behind = 100000 if args.short else args.behind
         self.keys = tempfile.mkdtemp(prefix="keys-")
         self.broker = backendlib.Broker(extra="max_queued_messages 0\n")
         self.key = backendlib.SigningKey(self.keys)
@@ -175,7 +176,7 @@ class People:
         if busy:
             terminal.close()
             self.bench.broker.leave()
-            self.bench.fill(self.bench.args.behind)
+            self.bench.fill(self.bench.behind)
             lowest, last = self.bench.outbox()
             first = lowest()
             cabinet.start_daemon()
