@@ -197,6 +197,19 @@ void connect_finish(Worker *w) {
         close(steal_fd(&w->done_fd));
 }
 
+/* A broker that does not want this client says so and hangs up; when our first words cross that, the kernel
+ * throws away what it said. */
+static bool tls_broken_off(const Worker *w, int result) {
+        return w->setup->tls && w->phase != PHASE_UP && !*w->complaint && result == MOSQ_ERR_ERRNO &&
+               (w->connect_errno == EPROTO || w->connect_errno == ECONNRESET || w->connect_errno == EPIPE);
+}
+
+static const char *doubtful_key(const MqttSetup *s) {
+        return s->psk_file    ? "does it know PskIdentity= and PskFile=?"
+               : s->cert_file ? "does it accept the certificate of CertFile=?"
+                              : "does it ask for a certificate (CertFile=)?";
+}
+
 void connect_explain(Worker *w, int result, char ret[SENTENCE_MAX]) {
         SSL *ssl = w->mosq ? mosquitto_ssl_get(w->mosq) : NULL;
         /* A session by a key has no certificate to judge. */
@@ -206,9 +219,14 @@ void connect_explain(Worker *w, int result, char ret[SENTENCE_MAX]) {
         /* Said already, with the line that told of it. */
         if (verdict != X509_V_OK && strstr(w->complaint, X509_verify_cert_error_string(verdict)))
                 verdict = X509_V_OK;
+        char broken_off[120];
         if (w->reason_code)
                 why = mosquitto_reason_string((int)w->reason_code);
-        else if (*w->complaint)
+        else if (tls_broken_off(w, result)) {
+                snprintf(broken_off, sizeof(broken_off), "TLS: the broker breaks off (%.30s); %s",
+                         strerror(w->connect_errno), doubtful_key(w->setup));
+                why = broken_off;
+        } else if (*w->complaint)
                 why = w->complaint;
         else if (result == MOSQ_ERR_EAI)
                 why = gai_strerror(w->connect_errno);
