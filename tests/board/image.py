@@ -93,7 +93,9 @@ class Apt:
                              if kind == "Packages" and origin == "Debian" and release.startswith(suite) and component == "main"})
         if not self.lines:
             raise Unavailable(f"apt here knows no Debian mirror with {suite} (is apt-get update missing?)")
-        self.options = [line for line in output(["apt-config", "dump", "Acquire"]).splitlines() if '""' not in line]
+        # How this machine reaches its mirrors: proxies, time-outs, what is checked.
+        self.options = [line for line in output(["apt-config", "dump", "Acquire"]).splitlines()
+                        if re.match(r"Acquire::(http|https|Check|Retries|ForceIPv|Proxy)", line) and '""' not in line]
         self.root = directory / "apt"
         for folder in ("etc/apt.conf.d", "etc/preferences.d", "etc/trusted.gpg.d", "state/lists/partial", "cache/archives/partial"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)

@@ -95,6 +95,13 @@ def make_image(args, debs):
     return pathlib.Path(done.stdout.split()[0])
 
 
+def prune(days=14):
+    """Images that nobody has used for two weeks leave the cache."""
+    for path in image.cache_directory().glob("*-*-*"):
+        if path.is_dir() and path.name.startswith(("kernel-", "image-")) and time.time() - path.stat().st_mtime > days * 86400:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def prepare_ready(runner, setup, story):
     """Runs the installation and keeps its machine as the snapshot that the other scenarios start from."""
     board = runner.story(story, keep_board=True)
@@ -150,6 +157,7 @@ def main():
             folder = pathlib.Path(args.debs) if args.debs else build_packages(scratch)
             debs = packages_in(folder, args.arch)
             made = make_image(args, debs)
+            prune()
         except image.Unavailable as problem:
             first, *rest = str(problem).splitlines()
             print("\n".join([*rest, f"the virtual board is not here: {first}"]))
