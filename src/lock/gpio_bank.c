@@ -215,7 +215,7 @@ static void cannot_take(const GpioBoard *b, const Place *places, unsigned n, con
 }
 
 /* Inputs first with edges; a line without an interrupt (many port expanders) is read in the round instead. */
-static int request(const GpioBoard *b, Bank *bank, GpioChip *chip, GpioBankOptions *o) {
+static int request(GpioBoard *b, Bank *bank, GpioChip *chip, GpioBankOptions *o) {
         int r = gpio_bank_request(chip, bank->offsets, bank->n, o, &bank->gpio);
 
         bank->edges = o->edges;
@@ -227,8 +227,10 @@ static int request(const GpioBoard *b, Bank *bank, GpioChip *chip, GpioBankOptio
         if (again < 0)
                 return r;
         bank->edges = false;
-        log_notice("Board %s: %s tells no edges (%s); it is read every few milliseconds", b->setup.name,
-                   bank->chip, strerror(-r));
+        if (!b->edges_missed)
+                log_notice("Board %s: %s tells no edges (%s); it is read every few milliseconds",
+                           b->setup.name, bank->chip, strerror(-r));
+        b->edges_missed = true;
         return 0;
 }
 
