@@ -97,7 +97,7 @@ class Board:
                 self.run("journalctl --no-pager -o short-precise >/run/journal.txt; rm -rf /run/l; mkdir /run/l; cp /var/lib/lockerd/ledger.db* /run/l/; "
                          "tar -C /run -cf /run/back.tar journal.txt l", check=None, timeout=60)
                 self.machine.get("/run/back.tar", target / "back.tar")
-                subprocess.run(["tar", "-x", "-C", target, "-f", target / "back.tar"], check=False)
+                subprocess.run(["tar", "-x", "--warning=no-timestamp", "-C", target, "-f", target / "back.tar"], check=False)
                 (target / "back.tar").unlink(missing_ok=True)
             except (Broken, Failed) as problem:
                 (target / "not-brought-back").write_text(str(problem))

@@ -181,7 +181,7 @@ def test_disk_full(board):
     board.assert_calm()
 
 
-@scenario()
+@scenario(long=True)
 def test_start_on_a_file_system_that_turned_read_only(board):
     """After an error of the disk the kernel writes nothing more: the daemon does not start, says why, and nothing opens; repaired, nothing is lost."""
     parcel = board.deposit("S")
