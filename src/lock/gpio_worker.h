@@ -56,6 +56,7 @@ typedef struct GpioBoard {
 
         BoardHealth health; /* as last told */
         bool look;          /* its values were asked for */
+        bool edges_missed;  /* said that some lines tell none */
         char sentence[WIRE_SENTENCE];
         uint64_t due, poll_due; /* next probe or check; next reading of inputs that tell no edges */
         uint64_t backoff;
