@@ -32,7 +32,7 @@ import uuid
 
 import daemonlib
 from backendlib import Backend, Broker, Judge, SigningKey, jsonschema
-from daemonlib import Cabinet, Client
+from daemonlib import Cabinet
 from dbusclient import parcel_id, wait
 
 COMMANDS = ["announce", "new-code", "open", "replay"]
@@ -187,8 +187,8 @@ class Lane:
         """→ (died, faults, answer, seconds until it): the command of the death that is prepared; `then`: the next one, which the successor will
         die of."""
         wait(self.quiet, "an empty outbox", 10)
-        before, payload, seen = self.facts(), self.payload(point.command), len(self.ear.answers)
-        given, known = self.id, list(self.ear.events)
+        before, payload = self.facts(), self.payload(point.command)
+        given = self.id
         self.backend.publish(point.command, payload, self.correlation)
         end, answered = time.monotonic() + 10, None
         while not self.died(point) and time.monotonic() < end and (not answered or time.monotonic() < answered + AFTERMATH):
