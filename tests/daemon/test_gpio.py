@@ -16,7 +16,7 @@ NAMES = ([f"LOCK-{n:02}" for n in range(1, 7)] + [f"LAMP-{n:02}" for n in range(
 DOORS = {"LOCK-01": "DOOR-01", "LOCK-02": "DOOR-02", "LOCK-03": "DOOR-03", "LOCK-04": "DOOR-04", "LOCK-05": "LATCH-05",
          "LOCK-06": "LATCH-06"}
 LOCKS = list(DOORS)
-SLACK = 0.15  # of a loaded machine
+SLACK = 0.3  # of a loaded machine; what the worker owes to the microsecond: tests/unit/test_gpio_worker.c
 
 
 class Gpio(Scenario):
@@ -208,7 +208,7 @@ class Trouble(Gpio):
         self.wait_off("LOCK-01")
         at, level, heir = self.bench.changes("LOCK-01")[-1]
         self.assertNotEqual(heir, victim)
-        self.assertLess(at - killed, 0.1 + SLACK)
+        self.assertLess(at - killed, 0.6, "long before the end that the pulse would have had")
         print(f"a killed worker's lock was off after {(at - killed) * 1000:.0f} ms")
         wait(lambda: self.health("board:G")[0] == "ok", "the board back")
         self.close("LOCK-01")
