@@ -37,8 +37,8 @@ typedef struct Unit {
         uint64_t due;       /* boot µs of the next turn */
         bool again;         /* ahead of the round */
         unsigned step, tries;
-        unsigned misses;  /* since the last good answer: a silence counts more than a garbled answer */
-        uint64_t good_at; /* boot µs of that */
+        unsigned misses, silences; /* since the last good answer; a silence is a miss, too */
+        uint64_t good_at;          /* boot µs of that */
         uint64_t backoff;
         Doubts doubts;
 

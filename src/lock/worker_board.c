@@ -9,10 +9,13 @@
 #define BACKOFF_OFF_OWED (500 * USEC_PER_MSEC)
 #define DISTRUST_FIRST   (5 * USEC_PER_SEC)
 #define DISTRUST_MAX     (60 * USEC_PER_SEC)
-/* A board that says nothing is given up sooner than one on a noisy line, and none for a short burst. */
-#define MISS_SILENT 3
-#define MISSES_MAX  (3 * MISS_SILENT)
-#define NOISE_MAX   USEC_PER_SEC
+/* A board that says nothing is given up sooner than one on a noisy line, and none for a short burst; but what
+ * it said last is not believed for long when nothing good comes any more. */
+#define SILENCES_MAX 3
+#define MISSES_MAX   9
+#define MISSES_LONG  3
+#define NOISE_SHORT  USEC_PER_SEC
+#define NOISE_LONG   (2 * USEC_PER_SEC)
 
 bool unit_input_request(const Unit *u, Request *ret) {
         const WireProfile *p = u->profile;
@@ -79,7 +82,7 @@ void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits
                 x->outcome = EXCHANGE_DAMAGED;
         switch (x->outcome) {
         case EXCHANGE_GOOD:
-                u->misses = 0;
+                u->misses = u->silences = 0;
                 u->good_at = x->at;
                 w->suspicious -= w->suspicious > 0;
                 return;
@@ -101,14 +104,19 @@ void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits
                 break;
         }
         u->candidate_known = false;
-        u->misses += x->outcome == EXCHANGE_DAMAGED ? 1 : MISS_SILENT;
+        u->misses++;
+        u->silences += x->outcome != EXCHANGE_DAMAGED;
         w->suspicious = 8 * w->n_units;
         if (x->sent && !x->answered)
                 doubts_add(&u->doubts, q, x->at, x->at + worker_late_window(w));
 }
 
 bool unit_is_gone(const Unit *u) {
-        return u->misses >= MISSES_MAX && worker_now() >= u->good_at + NOISE_MAX;
+        uint64_t now = worker_now();
+
+        return ((u->silences >= SILENCES_MAX || u->misses >= MISSES_MAX) &&
+                now >= u->good_at + NOISE_SHORT) ||
+               (u->misses >= MISSES_LONG && now >= u->good_at + NOISE_LONG);
 }
 
 bool unit_must_wait(Unit *u, const Request *q, uint64_t now) {

@@ -41,7 +41,7 @@ static void next_phase(Worker *w, Unit *u) {
         if (u->phase != PHASE_ONLINE)
                 return;
         u->backoff = 0;
-        u->misses = 0;
+        u->misses = u->silences = 0;
         u->spaced = false;
         unit_report(w, u, BOARD_ONLINE, "Board %s works", u->name);
 }
