@@ -44,7 +44,7 @@ def test_deposit_and_collect_over_gpio(board):
     assert moved == {int(parcel.slot)}, f"lines of slots {moved} moved, not only those of {parcel.slot}"
     coils = [j["on"] for j in board.gpio.journal if j["event"] == "coil"]
     assert coils == [True, False, True, False], coils
-    held = board.out("gpioinfo gpiochip0 | grep -c '\"LOCK-.*output'")
+    held = board.out("gpioinfo | grep -c '\"LOCK-.*output'")
     assert held == "6", f"{held} lock lines are held by the daemon's worker"
     board.assert_calm()
 
