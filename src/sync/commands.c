@@ -15,7 +15,7 @@ typedef struct CommandKind {
 } CommandKind;
 
 static void answer(Running *r, int result) {
-        inbox_answer(r, result, NULL, NULL);
+        command_answer(r, result, NULL, NULL);
 }
 
 /* Sets the mark for the transaction of the use case that follows. */
@@ -60,7 +60,7 @@ static void run_announce(Running *r, const json_t *a) {
         else
                 e = end(r, locker_announce(begin(r), &q, argument_boolean(a, "reserve", false), r->actor,
                                            &parcel));
-        inbox_answer(r, e, NULL, e ? NULL : json_pack("{s:I}", "parcel", (json_int_t)parcel));
+        command_answer(r, e, NULL, e ? NULL : json_pack("{s:I}", "parcel", (json_int_t)parcel));
 }
 
 static void run_release(Running *r, const json_t *a) {
@@ -83,10 +83,10 @@ static void run_new_code(Running *r, const json_t *a) {
         int e = end(r, locker_new_code(begin(r), argument_number(a, "parcel", 0), r->actor,
                                        argument_text(a, "reason"), code));
 
-        inbox_answer(r, e, NULL,
-                     e ? NULL
-                       : json_pack("{s:I, s:s}", "parcel", (json_int_t)argument_number(a, "parcel", 0),
-                                   "code", code));
+        command_answer(r, e, NULL,
+                       e ? NULL
+                         : json_pack("{s:I, s:s}", "parcel", (json_int_t)argument_number(a, "parcel", 0),
+                                     "code", code));
         explicit_bzero(code, sizeof(code));
 }
 
@@ -102,7 +102,7 @@ static void run_service(Running *r, const json_t *a) {
 }
 
 static void opened(void *userdata, const LockerAnswer *a) {
-        inbox_answer(userdata, a->result, a->detail, NULL);
+        command_answer(userdata, a->result, a->detail, NULL);
 }
 
 static void run_open(Running *r, const json_t *a) {
@@ -119,8 +119,8 @@ static void run_open(Running *r, const json_t *a) {
 }
 
 static void enrolled(void *userdata, const LockerAnswer *a) {
-        inbox_answer(userdata, a->result, a->detail,
-                     a->result ? NULL : json_pack("{s:I}", "person", (json_int_t)a->person));
+        command_answer(userdata, a->result, a->detail,
+                       a->result ? NULL : json_pack("{s:I}", "person", (json_int_t)a->person));
 }
 
 static void run_enrol(Running *r, const json_t *a) {
@@ -160,7 +160,7 @@ static void acted(void *userdata, const LockerAnswer *a) {
                 json_object_set_new(result, "code", json_string(a->receipt.code));
         if (result && a->receipt.expires_usec)
                 json_object_set_new(result, "expires", json_integer((json_int_t)a->receipt.expires_usec));
-        inbox_answer(r, a->result, a->detail, result);
+        command_answer(r, a->result, a->detail, result);
         Session *session = s ? locker_session(s->locker, acting->session) : NULL;
         if (session)
                 locker_end_session(s->locker, session, "ended");
@@ -247,10 +247,10 @@ static void run_replay(Running *r, const json_t *a) {
         to = MIN(to, MIN(last, r->sync->drain.acknowledged));
         if (!e && from <= to)
                 drain_replay(r->sync, from, to);
-        inbox_answer(r, e, NULL,
-                     e ? NULL
-                       : json_pack("{s:I, s:I, s:I}", "from", (json_int_t)from, "to", (json_int_t)to, "last",
-                                   (json_int_t)last));
+        command_answer(r, e, NULL,
+                       e ? NULL
+                         : json_pack("{s:I, s:I, s:I}", "from", (json_int_t)from, "to", (json_int_t)to,
+                                     "last", (json_int_t)last));
 }
 
 static int recommend(Running *r, const json_t *a, json_t **ret) {
@@ -279,7 +279,7 @@ static void run_recommend(Running *r, const json_t *a) {
         json_t *result = NULL;
         int e = recommend(r, a, &result);
 
-        inbox_answer(r, e, NULL, result);
+        command_answer(r, e, NULL, result);
 }
 
 static const CommandKind kinds[] = {
@@ -322,7 +322,7 @@ void command_run(Running *r) {
         int e = arguments_check(r->command.name, r->command.arguments, detail);
 
         if (e) {
-                inbox_answer(r, e, detail, NULL);
+                command_answer(r, e, detail, NULL);
                 return;
         }
         find(r->command.name)->run(r, r->command.arguments);

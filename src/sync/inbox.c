@@ -1,58 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands of the backend: stored, executed, answered (design rule 8); stored at the latest in the
  * transaction that makes it happen. A repeat gets the stored answer, an expired one is refused, and one that
- * a restart interrupted is not tried again but answered as what it is: unknown. An answer that the ledger
- * does not take (a full disk) is kept in memory and tried again. */
+ * a restart interrupted is not tried again but answered as what it is: unknown. */
 #include "sync/private.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-#define SAVE_EVERY_USEC (5 * USEC_PER_SEC)
-#define UNSAVED_MAX     256 /* answers that the ledger did not take: of a cabinet with a full disk */
-
 static int64_t wall(void) {
         return clock_now().wall_usec;
-}
-
-static void unlink_running(Running *r) {
-        for (Running **p = &r->sync->running; *p; p = &(*p)->next)
-                if (*p == r) {
-                        *p = r->next;
-                        break;
-                }
-}
-
-static void running_free(Running *r) {
-        if (r->sync) {
-                locker_unset_command(r->sync->locker, &r->row);
-                unlink_running(r);
-        }
-        command_done(&r->command);
-        text_erase_free(r->row.command);
-        free(r->row.response_topic);
-        free(r->row.correlation);
-        text_erase_free(r->answer);
-        free(r);
-}
-
-static Running *find(const Sync *s, const char *id) {
-        for (Running *r = s->running; r; r = r->next)
-                if (streq(r->row.id, id))
-                        return r;
-        return NULL;
-}
-
-static void send_answer(Sync *s, const char *response_topic, const char *correlation, const char *answer) {
-        char topic[TOPIC_MAX];
-
-        snprintf(topic, sizeof(topic), "lockerd/v1/%s/reply", s->cabinet);
-        int r = mqtt_client_publish(s->client, TOKEN_NOBODY,
-                                    response_topic && *response_topic ? response_topic : topic, answer,
-                                    strlen(answer), false, CODEC_JSON_TYPE, correlation);
-        /* Lost answers are asked for again, with the same id. */
-        if (r < 0 && r != -ENOTCONN && r != -EAGAIN)
-                log_error_errno(r, "Cannot answer a command of the backend");
 }
 
 /* For messages that never become a command: nothing is stored, everything is answered. */
@@ -63,104 +19,7 @@ static void refuse(Sync *s, const MqttMessage *m, const char *id, const char *na
         log_notice("A command (%s) of the backend is refused: %s", name,
                    detail && *detail ? detail : refusal_sentence(refusal));
         if (codec_answer(id, name, refusal, detail, NULL, &answer) >= 0)
-                send_answer(s, m->response_topic, m->correlation, answer);
-}
-
-static Refusal refusal_of(int result) {
-        return result == -ENOSPC ? LOCKER_E_STORAGE_FULL : result < 0 ? LOCKER_E_INTERNAL : (Refusal)result;
-}
-
-/* --- answers, and what becomes of those that the ledger does not take --- */
-
-/* True: whoever repeats the command is answered from the ledger from now on. */
-static bool save(Running *r) {
-        int e = ledger_inbox_answer(r->sync->ledger, &r->row, r->answer);
-
-        if (e < 0 && e != -EEXIST && !r->complained)
-                log_error_errno(e, "Cannot store the answer to command %s (%s); trying again", r->row.id,
-                                r->row.name);
-        r->complained = true;
-        return e >= 0 || e == -EEXIST;
-}
-
-/* The answers that wait longest are the ones given up: what is in the ledger of their commands says at the
- * next repeat that they were begun. */
-static void bound_unsaved(Sync *s) {
-        Running *oldest = NULL;
-        size_t n = 0;
-
-        for (Running *r = s->running; r; r = r->next)
-                if (r->answer) {
-                        oldest = r; /* the list begins with the newest */
-                        n++;
-                }
-        if (n > UNSAVED_MAX)
-                running_free(oldest);
-}
-
-void inbox_save(Sync *s) {
-        Running *next;
-
-        s->save_at = USEC_INFINITY;
-        for (Running *r = s->running; r; r = next) {
-                next = r->next;
-                if (!r->answer)
-                        continue;
-                if (save(r))
-                        running_free(r);
-                else
-                        s->save_at = clock_now().boot_usec + SAVE_EVERY_USEC;
-        }
-}
-
-static void save_later(Running *r) {
-        Sync *s = r->sync;
-
-        s->save_at = MIN(s->save_at, clock_now().boot_usec + SAVE_EVERY_USEC);
-        bound_unsaved(s);
-        sync_wake(s);
-}
-
-void inbox_answer(Running *r, int result, const char *detail, json_t *object) {
-        Sync *s = r->sync;
-        Refusal refusal = refusal_of(result);
-
-        if (!s) { /* the daemon is leaving; the next start says what became of it */
-                json_erase(object);
-                running_free(r);
-                return;
-        }
-        locker_unset_command(s->locker, &r->row);
-        if (result < 0)
-                log_error_errno(result, "A command (%s) of the backend failed", r->row.name);
-        int e = codec_answer(r->row.id, r->row.name, refusal, detail, object, &r->answer);
-        if (e < 0) {
-                log_error_errno(e, "Cannot make the answer to command %s (%s)", r->row.id, r->row.name);
-                running_free(r);
-                return;
-        }
-        bool saved = save(r);
-        send_answer(s, r->row.response_topic, r->row.correlation, r->answer);
-        if (saved)
-                running_free(r);
-        else
-                save_later(r);
-}
-
-void inbox_done(Sync *s) {
-        Running *next;
-
-        for (Running *r = s->running; r; r = next) {
-                next = r->next;
-                if (r->answer || r->waiting) {
-                        if (r->answer)
-                                (void)save(r);
-                        running_free(r);
-                } else {
-                        r->sync = NULL; /* inbox_answer() is still to come, from the locker's end */
-                }
-        }
-        s->running = NULL;
+                answer_send(s, m->response_topic, m->correlation, answer);
 }
 
 /* --- execution --- */
@@ -169,15 +28,15 @@ static void judge_and_run(Running *r) {
         Act act;
 
         if (r->row.expires <= wall()) {
-                inbox_answer(r, LOCKER_E_EXPIRED, NULL, NULL);
+                command_answer(r, LOCKER_E_EXPIRED, NULL, NULL);
                 return;
         }
         if (command_act(r->row.name, &act) < 0) {
-                inbox_answer(r, LOCKER_E_UNKNOWN_COMMAND, NULL, NULL);
+                command_answer(r, LOCKER_E_UNKNOWN_COMMAND, NULL, NULL);
                 return;
         }
         if (access_of_caller(act, r->callers)) {
-                inbox_answer(
+                command_answer(
                         r, access_callers(act) & CALLER_SIGNED ? LOCKER_E_NOT_SIGNED : LOCKER_E_ACCESS_DENIED,
                         NULL, NULL);
                 return;
@@ -194,7 +53,7 @@ static void execute(Running *r) {
 
         snprintf(id, sizeof(id), "%s", r->row.id);
         judge_and_run(r);
-        r = find(s, id);
+        r = running_find(s, id);
         if (!r || r->answer || r->row.begun || r->stored)
                 return;
         int e = ledger_inbox_store(s->ledger, &r->row);
@@ -295,16 +154,17 @@ static Running *running_of_row(Sync *s, const InboxRow *row, const char *respons
 static void go_on(Running *r) {
         r->waiting = false;
         if (r->row.begun)
-                inbox_answer(r, LOCKER_E_OUTCOME_UNKNOWN,
-                             "A restart interrupted this command; look at the events for what it did.", NULL);
+                command_answer(r, LOCKER_E_OUTCOME_UNKNOWN,
+                               "A restart interrupted this command; look at the events for what it did.",
+                               NULL);
         else
                 execute(r);
 }
 
 static void repeat_running(Sync *s, Running *r, const MqttMessage *m) {
         if (r->answer) {
-                send_answer(s, m->response_topic, m->correlation, r->answer);
-                inbox_save(s);
+                answer_send(s, m->response_topic, m->correlation, r->answer);
+                answers_save(s);
                 return;
         }
         /* Its answer will come, and goes to who asked last. */
@@ -319,7 +179,7 @@ static void repeat_running(Sync *s, Running *r, const MqttMessage *m) {
 
 static void repeat_stored(Sync *s, const InboxRow *row, const MqttMessage *m) {
         if (row->answer) {
-                send_answer(s, m->response_topic, m->correlation, row->answer);
+                answer_send(s, m->response_topic, m->correlation, row->answer);
                 return;
         }
         Running *r = running_of_row(s, row, m->response_topic, m->correlation);
@@ -333,7 +193,7 @@ static void repeat_stored(Sync *s, const InboxRow *row, const MqttMessage *m) {
 
 /* True: it was here before, or nobody can say whether it was; it is dealt with. */
 static bool repeated(Sync *s, const MqttMessage *m, const Command *c) {
-        Running *running = find(s, c->id);
+        Running *running = running_find(s, c->id);
         InboxRow row = {0};
 
         if (!running) {
@@ -342,7 +202,7 @@ static bool repeated(Sync *s, const MqttMessage *m, const Command *c) {
                         return false;
                 if (r < 0) {
                         log_error_errno(r, "Cannot look whether command %s was here before", c->id);
-                        refuse(s, m, c->id, c->name, refusal_of(r), NULL);
+                        refuse(s, m, c->id, c->name, answer_refusal(r), NULL);
                         return true;
                 }
         }
@@ -383,7 +243,7 @@ static void take(Sync *s, Command *c, const MqttMessage *m) {
                 return;
         }
         log_error_errno(e, "Cannot store a command of the backend");
-        refuse(s, m, r->row.id, r->row.name, refusal_of(e), NULL);
+        refuse(s, m, r->row.id, r->row.name, answer_refusal(e), NULL);
         running_free(r);
 }
 
@@ -401,7 +261,7 @@ void inbox_message(Sync *s, const MqttMessage *m) {
         }
         int r = codec_command(s->cabinet, name, m->payload, m->n_payload, s->ring, &c, detail);
         if (r)
-                refuse(s, m, c.id, name, refusal_of(r), detail);
+                refuse(s, m, c.id, name, answer_refusal(r), detail);
         else if (!repeated(s, m, &c))
                 take(s, &c, m);
         command_done(&c);
@@ -436,7 +296,7 @@ void inbox_recover(Sync *s) {
 
         for (size_t i = 0; i < left.n; i++) {
                 InboxRow *row = &left.rows[i];
-                Running *running = find(s, row->id);
+                Running *running = running_find(s, row->id);
                 if (r >= 0 && !running) {
                         running = running_of_row(s, row, row->response_topic, row->correlation);
                         if (running)

@@ -82,12 +82,18 @@ int keys_load(Sync *s);
 void inbox_message(Sync *s, const MqttMessage *m);
 void inbox_recover(Sync *s);
 void inbox_forget(Sync *s);
-void inbox_save(Sync *s); /* answers that could not be stored */
-void inbox_done(Sync *s);
-/* Exactly once per running command. result is stolen. */
-void inbox_answer(Running *r, int refusal_or_errno, const char *detail, json_t *result);
 
-/* What a command does (commands.c). Answers now or later through inbox_answer(). */
+/* out: answers (answers.c) */
+void answer_send(Sync *s, const char *response_topic, const char *correlation, const char *answer);
+Refusal answer_refusal(int refusal_or_errno);
+/* Exactly once per running command. result is stolen. */
+void command_answer(Running *r, int refusal_or_errno, const char *detail, json_t *result);
+void answers_save(Sync *s); /* those that could not be stored */
+void answers_done(Sync *s);
+Running *running_find(const Sync *s, const char *id); /* NULL: there is none */
+void running_free(Running *r);
+
+/* What a command does (commands.c). Answers now or later through command_answer(). */
 struct Running {
         Running *next;
         Sync *sync; /* NULL: it is gone, the answer interests nobody */

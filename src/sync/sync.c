@@ -51,7 +51,7 @@ static void work(Sync *s) {
                 state_publish(s);
         }
         if (now >= s->save_at)
-                inbox_save(s);
+                answers_save(s);
         if (now >= s->forget_at) {
                 s->forget_at = now + FORGET_EVERY_USEC;
                 inbox_forget(s);
@@ -215,7 +215,7 @@ Sync *sync_free(Sync *s) {
         sd_event_source_unref(s->timer);
         sd_event_source_unref(s->defer);
         sd_event_unref(s->event);
-        inbox_done(s);
+        answers_done(s);
         neighbours_free(s->neighbours);
         key_ring_free(s->ring);
         free(s);
