@@ -363,7 +363,8 @@ def image(arch, debs, size="900M"):
             (draft / "sources").write_text("".join(line + "\n" for line in apt.lines))
             settings = [f"--aptopt={line.rstrip(';')}" for line in apt.options]
             trash = ["man", "locale", "info", "doc-base", "lintian", "bash-completion", "zoneinfo/right", "zoneinfo/posix"]
-            run(["mmdebstrap", "--mode=root", "--variant=minbase", f"--arch={arch}", f"--include={','.join(packages)}", *settings,
+            # What it mounts there is its own: if it dies, nothing of this machine can be removed together with the draft.
+            run(["unshare", "--mount-proc", "--pid", "--fork", "--kill-child", "mmdebstrap", "--mode=root", "--variant=minbase", f"--arch={arch}", f"--include={','.join(packages)}", *settings,
                  *[f"--dpkgopt=path-exclude=/usr/share/{t}/*" for t in trash], "--aptopt=Apt::Install-Recommends false",
                  "--skip=cleanup/reproducible,cleanup/apt/lists", codename(), root, draft / "sources"], log)
             shutil.copytree(boot / "lib/modules", root / "lib/modules", dirs_exist_ok=True)
