@@ -3,6 +3,7 @@
 #include "ledger/sql.h"
 
 #include <errno.h>
+#include <sys/statvfs.h>
 
 #define WORTH_A_CHECKPOINT 200  /* pages */
 #define FORCED_CHECKPOINT  1024 /* pages: 4 MB */
@@ -52,9 +53,20 @@ Ledger *ledger_free(Ledger *l) {
         return NULL;
 }
 
+/* After an error of the disk the kernel makes a file system read-only, and SQLite does not notice: it writes
+ * over pages of a log that is there already, and fsync() finds nothing to do. What is committed then is gone
+ * with the power. */
+bool ledger_is_read_only(const Ledger *l) {
+        struct statvfs v;
+
+        return statvfs(l->path, &v) == 0 && v.f_flag & ST_RDONLY;
+}
+
 int ledger_begin(Ledger *l) {
         if (l->in_transaction)
                 return -EINVAL;
+        if (ledger_is_read_only(l))
+                return -EROFS;
         _cleanup_query_ Query q = {0};
         int r = query_begin(&q, l, SQL_BEGIN);
         if (r >= 0)
@@ -71,6 +83,8 @@ static int commit(Ledger *l) {
 
         if (!l->in_transaction)
                 return -EINVAL;
+        if (ledger_is_read_only(l))
+                return -EROFS;
         int r = query_begin(&q, l, SQL_COMMIT);
         return r < 0 ? r : query_run(&q);
 }
@@ -83,7 +97,7 @@ int ledger_commit(Ledger *l) {
                 return r;
         }
         l->in_transaction = false;
-        return 0;
+        return ledger_is_read_only(l) ? -EROFS : 0; /* since when, nobody knows */
 }
 
 void ledger_rollback(Ledger *l) {

@@ -53,8 +53,10 @@ unsigned ledger_schema_version(void); /* what this lockerd writes */
 Vault *ledger_vault(Ledger *l);
 const char *ledger_path(const Ledger *l);
 
-int ledger_begin(Ledger *l); /* -EINVAL: one is open already */
-/* One sync of the disk. On failure nothing of the transaction stays and no transaction is open. */
+bool ledger_is_read_only(const Ledger *l); /* its file system is: nothing can be committed */
+int ledger_begin(Ledger *l);               /* -EINVAL: one is open already; -EROFS: see above */
+/* One sync of the disk. On failure nothing of the transaction stays and no transaction is open; except when
+ * the file system became read-only meanwhile (-EROFS): then it stays until the power goes. */
 int ledger_commit(Ledger *l);
 void ledger_rollback(Ledger *l); /* does nothing outside a transaction */
 /* Moves the WAL into the file; for idle moments. After something personal was erased it also empties the WAL.

@@ -64,6 +64,12 @@ void storage_check(Locker *l, const Now *now) {
         bool low;
 
         l->storage_at = now->boot_usec + CHECK_EVERY_USEC;
+        if (ledger_is_read_only(l->ledger) && !l->ledger_failing) {
+                l->ledger_failing = true; /* until something can be recorded again */
+                log_error("The ledger's file system has become read-only, which the kernel does when a disk "
+                          "fails: nothing opens until it can be written again. See dmesg.");
+                notify_health(l);
+        }
         if (free_bytes(l, &available) < 0)
                 return;
         low = available < l->settings->minimum_free;

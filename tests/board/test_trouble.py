@@ -181,13 +181,39 @@ def test_disk_full(board):
     board.assert_calm()
 
 
+def turn_read_only(board):
+    """As the kernel does after an error of the disk."""
+    board.run("sync; echo u >/proc/sysrq-trigger")
+    wait(lambda: board.run("grep -q '^/dev/vda / ext4 ro' /proc/mounts", check=None).status == 0, "the root is read-only", 30)
+
+
+@scenario(long=True)
+def test_file_system_turns_read_only_under_the_daemon(board):
+    """SQLite does not notice, and its commits would be gone with the power: nothing opens, status says why; repaired, nothing is lost.
+
+    Requirement: F4, F1
+    """
+    parcel = board.deposit("S")
+    turn_read_only(board)
+    openings = board.hands.openings()
+    assert board.begin_collect(parcel).wait(60).status == 10
+    assert board.begin_deposit("S").wait(60).status == 10
+    wait(lambda: component(board, "ledger")["state"] == "failed", "status says that the ledger has failed", 30, 0.5)
+    assert board.hands.openings() == openings
+    board.assert_calm()
+    board.cut()
+    board.power_on()
+    board.wait_ready()
+    assert board.state_of(parcel) == "stored"
+    assert board.collect(parcel) == parcel.id
+
+
 @scenario(long=True)
 def test_start_on_a_file_system_that_turned_read_only(board):
     """After an error of the disk the kernel writes nothing more: the daemon does not start, says why, and nothing opens; repaired, nothing is lost."""
     parcel = board.deposit("S")
-    board.run("systemctl stop lockerd && sync")
-    board.run("echo u >/proc/sysrq-trigger")
-    wait(lambda: board.run("grep -q '^/dev/vda / ext4 ro' /proc/mounts", check=None).status == 0, "the root is read-only", 30)
+    board.run("systemctl stop lockerd")
+    turn_read_only(board)
     openings = board.hands.openings()
     board.run("systemctl start lockerd", check=None, timeout=120)
     board.run("lockerctl --json status", check=1)

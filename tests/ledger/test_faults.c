@@ -8,7 +8,23 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
+
+/* The linker puts this one in front of libc's (see meson.build): the kernel does not make a file system
+ * read-only that has files open for writing, except when its disk fails. */
+static unsigned read_only_after; /* calls; 0: never */
+int __real_statvfs64(const char *path, struct statvfs *ret);
+int __wrap_statvfs64(const char *path, struct statvfs *ret);
+int __wrap_statvfs64(const char *path, struct statvfs *ret) {
+        int r = __real_statvfs64(path, ret);
+
+        if (r == 0 && read_only_after > 0 && --read_only_after == 0) {
+                ret->f_flag |= ST_RDONLY;
+                read_only_after = 1; /* and stays so */
+        }
+        return r;
+}
 
 static void heal(void) {
         fault = (Fault){0};
@@ -265,11 +281,35 @@ static void test_disk_full_on_small_file_system_fails_whole_and_reads_on(void **
         assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* At every point at which it may happen: what has been committed before stays, and nothing is taken for
+ * committed after it. */
+static void test_file_system_turns_read_only(void **state) {
+        Place *p = *state;
+
+        assert_int_equal(deposit(p->ledger, "1", 1, "AAAAAA"), 1);
+        for (unsigned n = 1; n <= 3; n++) {
+                int64_t before = number(p->ledger, "SELECT count(*) FROM parcel");
+                read_only_after = n;
+                assert_int_equal(deposit(p->ledger, "2", n, "BBBBBB"), -EROFS);
+                assert_true(ledger_is_read_only(p->ledger));
+                assert_true(sqlite3_get_autocommit(p->ledger->db));
+                /* Before or in the commit: nothing of it; behind it: nobody relies on it. */
+                int64_t after = number(p->ledger, "SELECT count(*) FROM parcel");
+                assert_int_equal(after, before + (n == 3));
+                assert_int_equal(deposit(p->ledger, "3", n, "CCCCCC"), -EROFS);
+                read_only_after = 0;
+                assert_false(ledger_is_read_only(p->ledger));
+        }
+        assert_true(deposit(p->ledger, "3", 1, "CCCCCC") > 0);
+        assert_survives_power_cut(p);
+}
+
 #define TEST(name)     cmocka_unit_test_setup_teardown(name, setup_ledger, teardown)
 #define TEST_NEW(name) cmocka_unit_test_setup_teardown(name, setup_directory, teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
+                TEST(test_file_system_turns_read_only),
                 TEST(test_commit_costs_one_sync),
                 TEST(test_fault_at_every_write_and_sync_leaves_ledger_consistent),
                 TEST_NEW(test_fault_while_opening_new_ledger_next_opening_is_good),
