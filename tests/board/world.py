@@ -129,6 +129,7 @@ class GpioWorld:
     def __init__(self):
         self.machine = None
         self.lock = threading.Lock()
+        self.talking = threading.Lock()  # two people shut two doors: each waits for an answer of their own
         self.answers = queue.Queue()
         self.journal = []
         self.open = {n: False for n in range(1, 7)}
@@ -172,13 +173,18 @@ class GpioWorld:
         return f"board.open={doors}" if doors else ""
 
     def cmd(self, text):
-        while not self.answers.empty():
-            self.answers.get()
-        self.machine.world.sendall(text.encode() + b"\n")
-        try:
-            return self.answers.get(timeout=20)
-        except queue.Empty:
-            raise SimError(f"the doors in the guest do not answer to {text!r}") from None
+        with self.talking:
+            while not self.answers.empty():
+                self.answers.get()
+            self.machine.world.sendall(text.encode() + b"\n")
+            end = time.monotonic() + 20
+            while time.monotonic() < end:
+                try:
+                    return self.answers.get(timeout=0.2)
+                except queue.Empty:
+                    if not self.machine.on:
+                        raise ConnectionError(f"the power went before the answer to {text!r}") from None
+        raise SimError(f"the doors in the guest do not answer to {text!r}")
 
     def do(self, text):
         answer = self.cmd(text)
