@@ -33,9 +33,13 @@ struct Supervisor {
         uint64_t pause;
 };
 
-static void forget(Supervisor *s) {
+static void stop_listening(Supervisor *s) {
         s->on_socket = sd_event_source_disable_unref(s->on_socket);
         s->on_exit = sd_event_source_disable_unref(s->on_exit);
+}
+
+static void forget(Supervisor *s) {
+        stop_listening(s);
         child_forget(&s->child);
 }
 
@@ -201,8 +205,7 @@ bool supervisor_join(Supervisor *s, uint64_t until) {
 }
 
 void supervisor_kill(Supervisor *s) {
-        s->on_socket = sd_event_source_disable_unref(s->on_socket);
-        s->on_exit = sd_event_source_disable_unref(s->on_exit);
+        stop_listening(s);
         child_kill(&s->child);
 }
 

@@ -96,6 +96,10 @@ bool door_is_shut(const Door *d) {
         return d->state == DOOR_LOCKED;
 }
 
+bool door_is_open(const Door *d) {
+        return d->state == DOOR_OPEN || d->state == DOOR_LEFT_OPEN || d->state == DOOR_FORCED;
+}
+
 /* What an open door is called follows from what has been reported of it. */
 static DoorState open_state(const Door *d) {
         return d->reported & DOOR_FORCED_OPEN     ? DOOR_FORCED

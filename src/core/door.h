@@ -126,4 +126,5 @@ unsigned door_seen(Door *d, Tri closed, Tri locked, uint64_t at_boot);
 unsigned door_tick(Door *d, uint64_t now_boot);
 uint64_t door_next_deadline(const Door *d); /* boot µs or USEC_INFINITY; may lie in the past: tick now */
 bool door_is_shut(const Door *d);           /* locked: nobody can reach in. Not jammed: it may let go late. */
+bool door_is_open(const Door *d);           /* seen to be, by command or by force */
 bool door_may_become(DoorState from, DoorState to); /* the table of edges; staying is not an edge */

@@ -13,7 +13,7 @@
 #define ERRORS_MAX     3 /* of a bank in a row; a port expander on a bus may stumble */
 
 bool board_is_online(const GpioBoard *b) {
-        return b->health == BOARD_ONLINE || b->health == BOARD_STUCK;
+        return board_health_is_online(b->health);
 }
 
 static void tell(GpioWorker *w, GpioBoard *b, BoardHealth health, bool all_off, const char *sentence) {

@@ -5,14 +5,7 @@
 #include <errno.h>
 
 void worker_send(GpioWorker *w, WireType type, void *message) {
-        int r = wire_send(w->socket, type, message);
-
-        if (r >= 0 || w->leaving)
-                return;
-        /* A daemon that has not read hundreds of messages is as good as dead; somebody must switch off. */
-        if (r != -EPIPE)
-                log_error_errno(r, "Line %s: cannot tell the daemon", w->line.name);
-        w->leaving = true;
+        worker_end_send(&w->end, w->line.name, type, message);
 }
 
 static bool start(GpioWorker *w) {
@@ -53,7 +46,8 @@ static bool take_setup(GpioWorker *w, const WireMessage *m) {
         }
 }
 
-static bool take_message(GpioWorker *w, const WireMessage *m) {
+static bool take_message(void *userdata, const WireMessage *m) {
+        GpioWorker *w = userdata;
         GpioBoard *b;
 
         switch (m->header.type) {
@@ -84,22 +78,13 @@ static bool take_message(GpioWorker *w, const WireMessage *m) {
 }
 
 static void receive_messages(GpioWorker *w) {
-        WireMessage m;
-        int r;
-
-        while (!w->leaving && (r = wire_receive(w->socket, &m)) != 0) {
-                if (r > 0 && take_message(w, &m))
-                        continue;
-                if (r != -EPIPE)
-                        log_error_errno(r < 0 ? r : -EPROTO, "Line %s: message not understood", w->line.name);
-                w->leaving = true;
-        }
+        worker_end_receive(&w->end, w->line.name, take_message, w);
 }
 
 static unsigned collect_fds(GpioWorker *w) {
         unsigned n = 1;
 
-        w->fds[0] = (struct pollfd){.fd = w->socket, .events = POLLIN};
+        w->fds[0] = (struct pollfd){.fd = w->end.socket, .events = POLLIN};
         for (unsigned i = 0; i < w->n_boards; i++)
                 for (unsigned k = 0; k < w->boards[i].n_banks; k++) {
                         const Bank *bank = w->boards[i].banks[k];
@@ -144,21 +129,21 @@ static uint64_t next_due(const GpioWorker *w) {
 
 static void turn(GpioWorker *w) {
         output_step(w, worker_now());
-        for (unsigned i = 0; i < w->n_boards && !w->leaving; i++)
+        for (unsigned i = 0; i < w->n_boards && !w->end.leaving; i++)
                 board_step(w, &w->boards[i], worker_now());
-        if (w->leaving)
+        if (w->end.leaving)
                 return;
 
         unsigned n = collect_fds(w);
         int r = worker_poll(w->fds, n, next_due(w));
         if (r < 0 && r != -EINTR) {
-                w->leaving = true;
+                w->end.leaving = true;
                 return;
         }
         output_step(w, worker_now());
         if (r > 0 && w->fds[0].revents)
                 receive_messages(w);
-        for (unsigned i = 0; r > 0 && i < w->n_boards && !w->leaving; i++)
+        for (unsigned i = 0; r > 0 && i < w->n_boards && !w->end.leaving; i++)
                 read_board(w, &w->boards[i]);
 }
 
@@ -166,14 +151,14 @@ int worker_run(GpioWorker *w) {
         WireId hello = {0};
 
         worker_send(w, WIRE_HELLO, &hello);
-        while (!w->started && !w->leaving) {
-                struct pollfd fd = {.fd = w->socket, .events = POLLIN};
+        while (!w->started && !w->end.leaving) {
+                struct pollfd fd = {.fd = w->end.socket, .events = POLLIN};
                 int r = worker_poll(&fd, 1, USEC_INFINITY);
                 if (r < 0 && r != -EINTR)
                         return r;
                 receive_messages(w);
         }
-        while (!w->leaving)
+        while (!w->end.leaving)
                 turn(w);
         output_leave(w);
         return 0;

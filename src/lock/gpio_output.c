@@ -137,7 +137,8 @@ static bool can_pulse(const GpioWorker *w, GpioBoard *b, const WireCommand *m, u
         if (!b || m->coil >= b->setup.outputs || !m->pulse_ms || m->expires <= now)
                 return false;
         const Channel *c = &b->outputs[m->coil];
-        return c->wanted && c->bank && !is_lamp(c) && !c->output.off_at && board_is_online(b) && !w->leaving;
+        return c->wanted && c->bank && !is_lamp(c) && !c->output.off_at && board_is_online(b) &&
+               !w->end.leaving;
 }
 
 void output_command(GpioWorker *w, const WireCommand *m) {

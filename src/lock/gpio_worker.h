@@ -8,8 +8,7 @@
 #include "base/log.h"
 #include "lock/gpio.h"
 #include "lock/types.h"
-#include "lock/wire.h"
-#include <poll.h>
+#include "lock/worker_end.h"
 
 typedef struct Bank Bank;
 
@@ -64,8 +63,8 @@ typedef struct GpioBoard {
 } GpioBoard;
 
 typedef struct GpioWorker {
-        int socket;
-        bool started, leaving;
+        WorkerEnd end;
+        bool started;
         WireLine line;
         WireProfile *profiles;
         GpioBoard *boards;
@@ -73,10 +72,8 @@ typedef struct GpioWorker {
         struct pollfd *fds;
 } GpioWorker;
 
-/* gpio_main.c, or a test: the clock, waiting, and a last resort. */
-uint64_t worker_now(void);
-int worker_poll(struct pollfd *fds, unsigned n, uint64_t until);
-/* Ends this process at that time, whatever it is doing, so that the kernel takes the lines back; 0: not. */
+/* gpio_main.c, or a test: the last resort. Ends this process at that time, whatever it is doing, so that the
+ * kernel takes the lines back; 0: not. */
 void worker_guard(uint64_t at);
 
 /* gpio_loop.c */

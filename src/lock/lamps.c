@@ -11,17 +11,13 @@ static void send_lamp(Locks *l, int slot) {
         (void)line_client_send(l->lines[l->cabinet->boards[lamp->board].line], WIRE_OUTPUT, &m);
 }
 
-static bool is_online(const Locks *l, int board) {
-        return l->boards[board].health == BOARD_ONLINE || l->boards[board].health == BOARD_STUCK;
-}
-
 void locks_lamp(Locks *l, int slot, bool on) {
         int board = l->cabinet->slots[slot].lamp.board;
 
         if (board < 0 || l->lamps[slot] == on)
                 return;
         l->lamps[slot] = on;
-        if (is_online(l, board))
+        if (board_health_is_online(l->boards[board].health))
                 send_lamp(l, slot);
 }
 

@@ -25,13 +25,13 @@ static void tell_fact(void *userdata, const Fact *fact, bool more) {
 static void set_board(Locks *l, int board, BoardHealth health, bool all_off, const char *sentence) {
         BoardState *b = &l->boards[board];
         uint64_t t = now();
-        bool was_online = b->health == BOARD_ONLINE || b->health == BOARD_STUCK;
+        bool was_online = board_health_is_online(b->health);
 
         b->health = health;
         b->all_off = all_off;
         if (all_off)
                 commands_board_is_off(l, board, t);
-        if (health != BOARD_ONLINE && health != BOARD_STUCK) {
+        if (!board_health_is_online(health)) {
                 b->seen_at = 0;
                 facts_lost(l->facts, board, t, tell_fact, l);
         } else if (!was_online)

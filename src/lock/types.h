@@ -3,6 +3,8 @@
  * stay small; the values travel in wire.h messages. */
 #pragma once
 
+#include <stdbool.h>
+
 /* What became of a command. About the wire only: what the door did is told by facts. */
 typedef enum LockResult {
         LOCK_RESULT_PULSED,    /* the board confirmed it */
@@ -19,3 +21,8 @@ typedef enum BoardHealth {
         BOARD_WRONG,    /* is not what the configuration says. No unlocks. */
         BOARD_STUCK,    /* a coil stays on */
 } BoardHealth;
+
+/* It answers and is the right one: its inputs count, its locks can be moved. */
+static inline bool board_health_is_online(BoardHealth h) {
+        return h == BOARD_ONLINE || h == BOARD_STUCK;
+}

@@ -9,7 +9,7 @@
 #include "lock/doubt.h"
 #include "lock/exchange.h"
 #include "lock/types.h"
-#include "lock/wire.h"
+#include "lock/worker_end.h"
 
 #define COMMANDS_MAX 64
 
@@ -60,9 +60,8 @@ typedef struct Unit {
 } Unit;
 
 typedef struct Worker {
-        int socket;
+        WorkerEnd end;
         uint64_t hold_until; /* a command is on its way: nothing that can wait is begun */
-        bool leaving;        /* the daemon is gone or wants us gone */
         bool started;
         WireLine line;
         WireProfile *profiles;
@@ -91,7 +90,6 @@ void worker_report_line(Worker *w, bool working, unsigned patience_ms, const cha
         _printf_(4, 5);
 void worker_send(Worker *w, WireType type, void *message);
 uint64_t worker_jitter(Worker *w, uint64_t usec); /* ± a quarter */
-uint64_t worker_now(void);
 
 /* worker_board.c */
 bool unit_input_request(const Unit *u, Request *ret);

@@ -113,7 +113,7 @@ void command_off(Worker *w, Unit *u) {
         if (!port_is_open(&w->port)) {
                 /* Before leaving, and on TCP where a lost answer costs the connection, nobody else reopens in
                  * time. */
-                if (!w->leaving && w->line.kind != LINE_TCP)
+                if (!w->end.leaving && w->line.kind != LINE_TCP)
                         return;
                 if (port_open(&w->port, &w->line) < 0) {
                         (void)worker_wait(w, -1, worker_now() + REOPEN_OFF);
@@ -188,7 +188,7 @@ static void finish_own_pulse(Worker *w, Unit *u, const WireCommand *c, const Exc
                 return;
         }
         send_result(w, c->id, result, 0);
-        while (!w->leaving && worker_now() < off_at)
+        while (!w->end.leaving && worker_now() < off_at)
                 if (worker_wait(w, -1, off_at) < 0)
                         break;
         for (unsigned i = 0; i < OFF_TRIES && u->off_pending; i++)

@@ -4,12 +4,8 @@
 #include "lock/worker.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/prctl.h>
-#include <time.h>
 
 #define REOPEN_FIRST (250 * USEC_PER_MSEC)
 #define REOPEN_MAX   (8 * USEC_PER_SEC)
@@ -18,19 +14,8 @@
 #define BOARDS_MAX   247
 #define PROFILES_MAX 247
 
-uint64_t worker_now(void) {
-        return clock_now().boot_usec;
-}
-
 void worker_send(Worker *w, WireType type, void *message) {
-        int r = wire_send(w->socket, type, message);
-
-        if (r >= 0 || w->leaving)
-                return;
-        /* A daemon that has not read hundreds of messages is as good as dead; somebody must switch off. */
-        if (r != -EPIPE)
-                log_error_errno(r, "Line %s: cannot tell the daemon", w->line.name);
-        w->leaving = true;
+        worker_end_send(&w->end, w->line.name, type, message);
 }
 
 void worker_report_line(Worker *w, bool working, unsigned patience_ms, const char *format, ...) {
@@ -102,7 +87,9 @@ static void answer_ping(Worker *w, const WireId *ping) {
         worker_send(w, WIRE_PONG, &pong);
 }
 
-static bool take_message(Worker *w, const WireMessage *m) {
+static bool take_message(void *userdata, const WireMessage *m) {
+        Worker *w = userdata;
+
         switch (m->header.type) {
         case WIRE_LINE:
                 return !w->started && take_line(w, &m->line);
@@ -136,16 +123,7 @@ static bool take_message(Worker *w, const WireMessage *m) {
 }
 
 static void receive_messages(Worker *w) {
-        WireMessage m;
-        int r;
-
-        while (!w->leaving && (r = wire_receive(w->socket, &m)) != 0) {
-                if (r > 0 && take_message(w, &m))
-                        continue;
-                if (r != -EPIPE)
-                        log_error_errno(r < 0 ? r : -EPROTO, "Line %s: message not understood", w->line.name);
-                w->leaving = true;
-        }
+        worker_end_receive(&w->end, w->line.name, take_message, w);
 }
 
 /* Without a descriptor it also returns when something came from the daemon. */
@@ -153,14 +131,12 @@ int worker_wait(void *userdata, int fd, uint64_t until) {
         Worker *w = userdata;
 
         for (;;) {
-                struct pollfd fds[] = {{.fd = w->leaving ? -1 : w->socket, .events = POLLIN},
+                struct pollfd fds[] = {{.fd = w->end.leaving ? -1 : w->end.socket, .events = POLLIN},
                                        {.fd = fd, .events = POLLIN}};
-                uint64_t now = worker_now(), left = until > now ? until - now : 0;
-                struct timespec ts = {(time_t)(left / USEC_PER_SEC), (long)(left % USEC_PER_SEC * 1000)};
-                int r = ppoll(fds, ARRAY_SIZE(fds), until == USEC_INFINITY ? NULL : &ts, NULL);
+                int r = worker_poll(fds, ARRAY_SIZE(fds), until);
 
-                if (r < 0 && errno != EINTR)
-                        return -errno;
+                if (r < 0 && r != -EINTR)
+                        return r;
                 if (r > 0 && fds[1].revents)
                         return 1;
                 if (r > 0 && fds[0].revents) {
@@ -272,14 +248,14 @@ static int run(Worker *w) {
         WireId hello = {0};
 
         worker_send(w, WIRE_HELLO, &hello);
-        while (!w->started && !w->leaving)
+        while (!w->started && !w->end.leaving)
                 if (worker_wait(w, -1, USEC_INFINITY) < 0)
                         return -EIO;
-        while (!w->leaving) {
+        while (!w->end.leaving) {
                 /* Also between turns that never wait: exchanges that end with an answer look at the line
                  * only. */
                 receive_messages(w);
-                if (!w->leaving)
+                if (!w->end.leaving)
                         turn(w);
         }
         if (!port_is_open(&w->port) && w->started)
@@ -291,17 +267,9 @@ static int run(Worker *w) {
 }
 
 int main(int argc, char *argv[]) {
-        Worker w = {.socket = WIRE_FD, .port.fd = -1, .random = worker_now()};
+        Worker w = {.end.socket = WIRE_FD, .port.fd = -1, .random = worker_now()};
 
-        log_open();
-        /* The end comes as end of file, after which there is still something to switch off: a stopping
-         * service manager's signal to the whole group must not prevent that. */
-        (void)signal(SIGTERM, SIG_IGN);
-        (void)signal(SIGINT, SIG_IGN);
-        (void)signal(SIGHUP, SIG_IGN);
-        (void)signal(SIGPIPE, SIG_IGN);
-        (void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
-
+        worker_prepare();
         int r = run(&w);
         free(w.units);
         free(w.profiles);

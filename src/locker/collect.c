@@ -96,8 +96,8 @@ static int begin_collect(Locker *l, Session *s, uint64_t wanted) {
          * about. */
         if (!slot_is_clear(l, slot, s))
                 return LOCKER_E_SLOT_BUSY;
-        DoorState door = l->doors[l->cabinet->slots[slot].lock].state;
-        if (door == DOOR_OPEN || door == DOOR_LEFT_OPEN || door == DOOR_FORCED || door == DOOR_CLOSING)
+        const Door *door = &l->doors[l->cabinet->slots[slot].lock];
+        if (door_is_open(door) || door->state == DOOR_CLOSING)
                 return LOCKER_E_SLOT_BUSY;
 
         r = locker_begin(l);

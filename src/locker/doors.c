@@ -162,8 +162,7 @@ void safety_tick(Locker *l, const Now *now) {
                         continue;
                 const char *why = safety_reason(l, slot);
                 l->safety_at[slot] = why ? now->boot_usec + SAFETY_REPEAT_USEC : USEC_INFINITY;
-                const Door *d = &l->doors[l->cabinet->slots[slot].lock];
-                if (why && d->state != DOOR_OPEN && d->state != DOOR_LEFT_OPEN && d->state != DOOR_FORCED)
+                if (why && !door_is_open(&l->doors[l->cabinet->slots[slot].lock]))
                         safety_release(l, slot, why);
         }
 }

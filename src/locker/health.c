@@ -22,7 +22,7 @@ static const struct {
 };
 
 bool locker_board_online(const Locker *l, int board) {
-        return l->boards[board] == BOARD_ONLINE || l->boards[board] == BOARD_STUCK;
+        return board_health_is_online(l->boards[board]);
 }
 
 void health_board(void *userdata, int board, BoardHealth health, const char *sentence) {

@@ -68,13 +68,6 @@ static void open_door_done(Movement *m, int result) {
                 open_inner(o);
 }
 
-/* Only what is seen to be open needs no pulse; what nobody can see (unknown, jammed) does. */
-static bool is_open(const Locker *l, int lock) {
-        DoorState state = l->doors[lock].state;
-
-        return state == DOOR_OPEN || state == DOOR_LEFT_OPEN || state == DOOR_FORCED;
-}
-
 static int intend_operator(OperatorOpen *o, int slot, unsigned position, const char *actor,
                            const char *reason) {
         Locker *l = o->locker;
@@ -83,10 +76,11 @@ static int intend_operator(OperatorOpen *o, int slot, unsigned position, const c
         char subject[SUBJECT_MAX];
         int r = 0;
 
-        if (!is_open(l, k->lock))
+        /* Only what is seen to be open needs no pulse; what nobody can see (unknown, jammed) does. */
+        if (!door_is_open(&l->doors[k->lock]))
                 r = movement_intend(l, k->lock, LOCK_ACTION_UNLOCK, NULL, 0, "operator", actor, reason,
                                     &o->door);
-        if (r >= 0 && inner >= 0 && !is_open(l, inner))
+        if (r >= 0 && inner >= 0 && !door_is_open(&l->doors[inner]))
                 r = movement_intend(l, inner, LOCK_ACTION_UNLOCK, NULL, 0, "operator", actor, reason,
                                     &o->inner);
         if (r < 0)

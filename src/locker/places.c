@@ -51,10 +51,6 @@ Tri position_occupied(const Locker *l, int position) {
         return locks_fact(l->locks, FACT_PRESENCE, position);
 }
 
-static bool usable(const Locker *l, int board) {
-        return l->boards[board] == BOARD_ONLINE || l->boards[board] == BOARD_STUCK;
-}
-
 typedef struct Gather {
         Locker *locker;
         PositionFacts *facts;
@@ -99,8 +95,8 @@ static void gather_sensors(Locker *l, const Session *own, int position, Position
 
         /* What a session keeps for reopening is not kept from itself. */
         f->held = (l->holder[p->slot] && l->holder[p->slot] != own) || !locker_slot_shut(l, p->slot);
-        f->board_online =
-                usable(l, door->board) && (p->lock < 0 || usable(l, l->cabinet->locks[p->lock].board));
+        f->board_online = locker_board_online(l, door->board) &&
+                          (p->lock < 0 || locker_board_online(l, l->cabinet->locks[p->lock].board));
         f->inner_unlocked = !lock_is_shut(l, p->lock);
         f->has_presence = p->presence.board >= 0;
         f->occupied = position_occupied(l, position);

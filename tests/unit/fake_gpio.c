@@ -418,7 +418,7 @@ int worker_poll(struct pollfd *fds, unsigned n, uint64_t until) {
 void fake_run(uint64_t killed_at) {
         static GpioWorker w;
 
-        w = (GpioWorker){.socket = fake.worker};
+        w = (GpioWorker){.end.socket = fake.worker};
         kill_at = killed_at;
         if (setjmp(killed) == 0) {
                 (void)worker_run(&w);
