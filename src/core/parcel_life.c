@@ -36,8 +36,9 @@ static const ParcelRow rows[PARCEL_STATE_MAX] = {
         [PARCEL_STORED] =
                 {
                         .name = "stored",
+                        /* Depositing again: its courier opens once more within the grace time. */
                         .next = TO(PARCEL_COLLECTING) | TO(PARCEL_RECALLED) | TO(PARCEL_RETURNED) |
-                                TO(PARCEL_UNVERIFIED),
+                                TO(PARCEL_UNVERIFIED) | TO(PARCEL_DEPOSITING),
                         .holds_position = true,
                         .collectable = true,
                         .may_be_inside = true,

@@ -39,26 +39,6 @@ static int write_collect(Session *s, ParcelRow *p) {
         return r;
 }
 
-static void take_note(Session *s, ParcelState state, int result) {
-        Locker *l = s->locker;
-        _cleanup_parcel_ ParcelRow p = {0};
-        int r = ledger_parcel_get(l->ledger, s->parcel, &p);
-
-        if (r >= 0)
-                r = locker_begin(l);
-        if (r >= 0) {
-                p.state = state;
-                r = ledger_parcel_update(l->ledger, &p);
-                if (r >= 0)
-                        r = locker_record_parcel(l, s->actor, refusal_name(result), &p, NULL);
-                r = locker_end(l, r);
-        }
-        if (r < 0)
-                log_error_errno(r, "Cannot record that parcel %llu was not collected",
-                                (unsigned long long)s->parcel);
-        notify_parcel(l, s->parcel);
-}
-
 static void collect_opened(Session *s, int result) {
         if (!result) {
                 session_set_state(s, SESSION_OPEN);
@@ -69,7 +49,9 @@ static void collect_opened(Session *s, int result) {
         }
         /* The door never opened: it is still inside and the code still good. The door open but the lid stuck:
          * likewise. */
-        take_note(s, result == LOCKER_E_OUTCOME_UNKNOWN ? PARCEL_UNVERIFIED : PARCEL_STORED, result);
+        (void)parcel_owe(s->locker, s->parcel,
+                         result == LOCKER_E_OUTCOME_UNKNOWN ? PARCEL_UNVERIFIED : PARCEL_STORED, s->actor,
+                         refusal_name(result));
         s->step = STEP_NONE;
         s->settled = true;
         session_answer(s, result, NULL);
@@ -143,6 +125,7 @@ static int choose(Session *s, Act act, Step step, Choice choice) {
                 return LOCKER_E_WRONG_STATE;
         s->choice = choice;
         s->waiting = WAITING_NO;
+        s->out_of_time = false;
         s->answer_at = USEC_INFINITY;
         session_shut(s);
         return 0;
@@ -179,6 +162,45 @@ static void reopened(Session *s, int result) {
         session_shut(s);
 }
 
+/* Within the grace time the courier is still at it: the parcel is being deposited again, may be moved or
+ * cancelled, and is judged anew when the door is shut. In the transaction of the intent. */
+static int resume_deposit(Session *s) {
+        Locker *l = s->locker;
+        _cleanup_parcel_ ParcelRow p = {0};
+        int r = ledger_parcel_get(l->ledger, s->parcel, &p);
+
+        if (r < 0)
+                return r == -ENOENT ? LOCKER_E_GRACE_OVER : r;
+        if (p.state != PARCEL_STORED)
+                return LOCKER_E_GRACE_OVER; /* recalled, or somebody collects it */
+        p.state = PARCEL_DEPOSITING;
+        r = ledger_parcel_update(l->ledger, &p);
+        return r < 0 ? r : locker_record_parcel(l, s->actor, "reopen", &p, NULL);
+}
+
+static void deposit_resumed(Session *s) {
+        s->step = STEP_DEPOSIT;
+        s->choice = CHOICE_NONE;
+        s->settled = s->deposited = s->out_of_time = false;
+        s->grace_until = USEC_INFINITY;
+        notify_parcel(s->locker, s->parcel);
+}
+
+/* The same without the door: the courier has the item in hand and wants another place for it. */
+int session_resume_deposit(Session *s) {
+        Locker *l = s->locker;
+
+        if (!s->deposited || s->slot < 0 || l->now().boot_usec >= s->grace_until ||
+            position_occupied(l, s->position) == TRI_YES)
+                return LOCKER_E_WRONG_STATE;
+        int r = locker_begin(l);
+        if (!r)
+                r = locker_end(l, resume_deposit(s));
+        if (!r)
+                deposit_resumed(s);
+        return r;
+}
+
 /* The same place once more: while its step waits for something, or within the grace time after it. */
 void locker_reopen(Locker *l, Session *s, LockerReply reply, void *userdata) {
         Now now = l->now();
@@ -186,14 +208,16 @@ void locker_reopen(Locker *l, Session *s, LockerReply reply, void *userdata) {
 
         if (!r && s->slot < 0)
                 r = s->settled ? LOCKER_E_GRACE_OVER : LOCKER_E_WRONG_STATE;
-        if (!r && !locker_slot_shut(l, s->slot))
+        if (!r && !slot_is_closed(l, s->slot))
                 r = LOCKER_E_WRONG_STATE;
         if (!r && s->settled && now.boot_usec >= s->grace_until)
                 r = LOCKER_E_GRACE_OVER;
         if (!r)
                 r = locker_begin(l);
         if (!r) {
-                r = opening_intend(s, "reopen", false);
+                r = s->deposited ? resume_deposit(s) : 0;
+                if (!r)
+                        r = opening_intend(s, "reopen", false);
                 r = locker_end(l, r);
                 if (r < 0)
                         opening_drop(s);
@@ -202,7 +226,10 @@ void locker_reopen(Locker *l, Session *s, LockerReply reply, void *userdata) {
                 reply_refusal(reply, userdata, r, NULL);
                 return;
         }
+        if (s->deposited)
+                deposit_resumed(s);
         s->waiting = WAITING_NO;
+        s->out_of_time = false;
         s->answer_at = USEC_INFINITY;
         s->reply = reply;
         s->reply_userdata = userdata;

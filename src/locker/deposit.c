@@ -124,31 +124,14 @@ static void give_up(Session *s, int result) {
         s->choice = CHOICE_CANCEL;
         session_answer(s, result, NULL);
         session_set_state(s, SESSION_OPEN);
-        if (locker_slot_shut(l, s->slot) || l->doors[l->cabinet->slots[s->slot].lock].state == DOOR_UNKNOWN ||
-            l->doors[l->cabinet->slots[s->slot].lock].state == DOOR_JAMMED) {
-                _cleanup_parcel_ ParcelRow p = {0};
-                Now now = l->now();
-                int r = ledger_parcel_get(l->ledger, s->parcel, &p);
-                if (r >= 0)
-                        r = locker_begin(l);
-                if (r >= 0) {
-                        /* A door whose sensors are gone may be open after all. */
-                        p.state = result == LOCKER_E_OUTCOME_UNKNOWN ? PARCEL_UNVERIFIED : PARCEL_CANCELLED;
-                        p.ended = parcel_is_final(p.state) ? locker_wall(l, &now) : 0;
-                        r = ledger_parcel_update(l->ledger, &p);
-                        if (r >= 0)
-                                r = locker_record_parcel(l, s->actor, refusal_name(result), &p, NULL);
-                        r = locker_end(l, r);
-                }
-                if (r < 0) {
-                        log_error_errno(r, "Cannot record a cancelled deposit");
-                        s->retry_at = now.boot_usec + 5 * USEC_PER_SEC;
-                        return;
-                }
-                notify_parcel(l, s->parcel);
-                session_settled(s, "cancelled", "The deposit was cancelled.");
-                session_drop_slot(s);
-        }
+        if (!slot_is_over(l, s->slot))
+                return; /* judged when it is shut */
+        /* A door whose sensors are gone may be open after all. */
+        (void)parcel_owe(l, s->parcel,
+                         result == LOCKER_E_OUTCOME_UNKNOWN ? PARCEL_UNVERIFIED : PARCEL_CANCELLED, s->actor,
+                         refusal_name(result));
+        session_settled(s, "cancelled", "The deposit was cancelled.");
+        session_drop_slot(s);
 }
 
 static void deposit_opened(Session *s, int result) {
@@ -202,7 +185,9 @@ static int fill_parcel(Session *s, const DepositRequest *q, ParcelRow *p) {
                 r = ledger_parcel_get(l->ledger, q->parcel, p);
                 if (r == -ENOENT)
                         return LOCKER_E_UNKNOWN_PARCEL;
-                if (r >= 0 && !parcel_may_become(p->state, PARCEL_DEPOSITING))
+                /* Not by the life cycle's table: what is stored may be deposited again only by whoever has
+                 * just put it in (session_resume_deposit()). */
+                if (r >= 0 && p->state != PARCEL_ANNOUNCED && p->state != PARCEL_RESERVED)
                         return LOCKER_E_WRONG_STATE;
         } else {
                 p->created = wall;
@@ -290,6 +275,8 @@ static void other_place(Locker *l, Session *s, const char *why, bool larger, con
         FitRequest before = s->fit;
         int r = session_expect(s, ACT_DEPOSIT);
 
+        if (!r && s->settled)
+                r = session_resume_deposit(s);
         if (!r && (s->step != STEP_DEPOSIT || s->slot < 0 || s->choice == CHOICE_CANCEL))
                 r = LOCKER_E_WRONG_STATE;
         if (r) {
@@ -307,6 +294,7 @@ static void other_place(Locker *l, Session *s, const char *why, bool larger, con
         if (r) {
                 s->fit = before;
                 session_answer(s, r, NULL);
+                session_shut(s); /* it stays where it is */
         }
 }
 
@@ -346,9 +334,10 @@ void locker_does_not_open(Locker *l, Session *s, LockerReply reply, void *userda
         if (!r) {
                 r = opening_intend(s, "does-not-open", true);
                 r = locker_end(l, r);
+                if (r < 0)
+                        opening_drop(s);
         }
         if (r) {
-                opening_drop(s);
                 reply_refusal(reply, userdata, r, NULL);
                 return;
         }

@@ -90,6 +90,8 @@ void doors_happened(Locker *l, int lock, unsigned happened) {
                 session_shut(s);
         else if (happened & (DOOR_CLOSED | DOOR_FOUND))
                 settle_orphans(l, slot);
+        if (happened & DOOR_FAILED_TO_OPEN)
+                notify_health(l);
         notify_slot(l, slot);
 }
 
@@ -177,15 +179,27 @@ static void safety_fact(Locker *l, const Fact *fact) {
         safety_tick(l, &now);
 }
 
+/* A latch that lets go after all, when whoever asked for it has been told that it does not. */
+static void opened_late(Locker *l, int lock, DoorState before) {
+        int slot = l->cabinet->locks[lock].slot;
+
+        if (before == DOOR_JAMMED && l->doors[lock].state != DOOR_JAMMED)
+                notify_health(l);
+        if (before == DOOR_JAMMED && door_is_open(&l->doors[lock]) && !l->moving[lock] && !l->holder[slot])
+                slot_exposed(l, lock, "opened late");
+}
+
 /* Contact and latch of one lock come next to each other: both at once, so that a door that opens is not first
  * a door that is unlocked. */
 static bool look_at(Locker *l, int lock, uint64_t at) {
         Tri closed = locks_fact(l->locks, FACT_CONTACT, lock),
             locked = locks_fact(l->locks, FACT_LATCH, lock);
+        DoorState before = l->doors[lock].state;
         unsigned happened = door_facts(&l->doors[lock], closed, locked, at);
 
         if (happened)
                 doors_happened(l, lock, happened);
+        opened_late(l, lock, before);
         return happened != 0;
 }
 

@@ -107,7 +107,7 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         const Cabinet *c = l->cabinet;
         Now now = l->now();
         size_t n = 0;
-        Health *all = calloc((size_t)(5 + c->n_lines + c->n_boards), sizeof(*all));
+        Health *all = calloc((size_t)(5 + c->n_lines + c->n_boards + c->n_locks), sizeof(*all));
 
         if (!all)
                 return -ENOMEM;
@@ -126,6 +126,13 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         for (int i = 0; i < c->n_boards; i++)
                 say(&all[n++], "board", c->boards[i].name, board_words[l->boards[i]].state,
                     l->board_sentences[i]);
+        for (int i = 0; i < c->n_locks; i++)
+                if (l->doors[i].state == DOOR_JAMMED)
+                        say(&all[n++], "slot", c->slots[c->locks[i].slot].label, "degraded",
+                            c->locks[i].position < 0
+                                    ? "Its door did not open when told to: look at lock and wires, then open "
+                                      "it."
+                                    : "A lid inside did not open when told to: look at lock and wires.");
         *ret = all;
         *ret_n = n;
         return 0;

@@ -49,6 +49,7 @@ int locker_new(Locker **ret, const LockerOptions *o) {
                       .identity = o->identity,
                       .now = o->now,
                       .recover_at = USEC_INFINITY,
+                      .owed_at = USEC_INFINITY,
                       .lockouts_at = USEC_INFINITY,
                       .checkpoint_at = USEC_INFINITY};
         memcpy(l->boot_id, o->boot_id, sizeof(l->boot_id));
@@ -98,6 +99,7 @@ Locker *locker_free(Locker *l) {
                 movement_free(m);
         }
         locker_rollback(l);
+        owed_forget(l);
         free(l->doors);
         free(l->moving);
         free(l->safety_at);
@@ -151,6 +153,7 @@ void locker_tick(Locker *l) {
         doors_tick(l, &now);
         safety_tick(l, &now);
         sessions_tick(l, &now);
+        owed_tick(l, &now);
         lockouts_tick(l, &now);
         if (now.boot_usec >= l->storage_at)
                 storage_check(l, &now);
@@ -162,7 +165,7 @@ void locker_tick(Locker *l) {
 uint64_t locker_next_deadline(const Locker *l) {
         uint64_t next = MIN(movements_next_deadline(l), doors_next_deadline(l));
 
-        next = MIN(next, sessions_next_deadline(l));
+        next = MIN(next, MIN(sessions_next_deadline(l), owed_next_deadline(l)));
         next = MIN(next, MIN(l->lockouts_at, l->storage_at));
         next = MIN(next, MIN(l->clock_at, reminders_next_deadline(l)));
         next = MIN(next, l->checkpoint_at);

@@ -45,6 +45,18 @@ bool locker_slot_shut(const Locker *l, int slot) {
         return lock_is_shut(l, l->cabinet->slots[slot].lock);
 }
 
+bool slot_is_closed(const Locker *l, int slot) {
+        int lock = l->cabinet->slots[slot].lock;
+
+        return locker_slot_shut(l, slot) || (l->doors[lock].state == DOOR_JAMMED && !l->moving[lock]);
+}
+
+bool slot_is_over(const Locker *l, int slot) {
+        int lock = l->cabinet->slots[slot].lock;
+
+        return slot_is_closed(l, slot) || (l->doors[lock].state == DOOR_UNKNOWN && !l->moving[lock]);
+}
+
 Tri position_occupied(const Locker *l, int position) {
         if (l->cabinet->positions[position].presence.board < 0 || !l->locks)
                 return TRI_UNKNOWN;

@@ -15,6 +15,7 @@
 
 typedef struct Movement Movement;
 typedef struct Enrolling Enrolling;
+typedef struct Owed Owed;
 typedef void (*MovementDone)(Movement *m, int result);
 
 /* One lock being moved: from the intent in the ledger to the outcome. At most one a lock. */
@@ -76,6 +77,10 @@ struct Session {
         int slot, position; /* indices; -1: none */
         bool settled;       /* the step is over; the place is kept for reopening until grace_until */
         bool reopened;      /* open again within the grace time: nothing to settle on shutting */
+        bool deposited;     /* settled, and what was stored is this courier's: reopening takes the deposit up
+                               again */
+        bool out_of_time;   /* nobody answered: what is judged now is final, also when the ledger has to be
+                               asked again */
         FitRequest fit;
         uint8_t *tried; /* [n_positions], deposits */
         Placement *queue;
@@ -124,6 +129,8 @@ struct Locker {
         bool *lines; /* [n_lines] working */
         char (*line_sentences)[160];
         Session *sessions;
+        Owed *owed;           /* changes of parcels that the ledger could not take yet */
+        uint64_t owed_at;     /* boot µs: try again; USEC_INFINITY */
         Enrolling *enrolling; /* waiting for their secrets to be hashed */
         uint64_t next_command;
 
@@ -233,11 +240,15 @@ void reply_refusal(LockerReply reply, void *userdata, int result, const char *de
 void session_set_state(Session *s, SessionState state);
 void session_prompt(Session *s, const char *what, const char *sentence);
 void session_take_slot(Session *s, int slot, int position);
+bool slot_is_closed(const Locker *l, int slot); /* shut, or told to open and did not, and no lock is moving */
+bool slot_is_over(const Locker *l,
+                  int slot);        /* nothing more is to be expected of its door: closed, or lost */
 void session_drop_slot(Session *s); /* the place at hand is no longer this session's, as soon as it is shut */
 bool slot_is_clear(Locker *l, int slot, const Session *s);
 void session_settled(Session *s, const char *what, const char *sentence);
 void session_shut(Session *s); /* doors changed: settle what can be settled (settle.c) */
 void session_answer_timeout(Session *s);
+int session_resume_deposit(Session *s); /* collect.c: WRONG_STATE unless within its grace time */
 void session_unlink(Session *s);
 void sessions_tick(Locker *l, const Now *now);
 uint64_t sessions_next_deadline(const Locker *l);
@@ -270,6 +281,15 @@ int locker_recover_begin(Locker *l);
 void locker_recover(Locker *l);
 void settle_orphans(Locker *l, int slot); /* -1: all */
 void slot_exposed(Locker *l, int lock, const char *why);
+
+/* --- what the ledger could not take (owed.c) --- */
+/* The parcel becomes this as soon as the ledger takes it; 0 when it has, else it is kept and tried again.
+ * why: for the ledger, static; NULL. */
+int parcel_owe(Locker *l, uint64_t parcel, ParcelState state, const char *actor, const char *why);
+bool parcel_is_owed(const Locker *l, uint64_t parcel);
+void owed_tick(Locker *l, const Now *now);
+uint64_t owed_next_deadline(const Locker *l);
+void owed_forget(Locker *l);
 
 /* --- people (people.c) --- */
 void people_give_up(Locker *l);

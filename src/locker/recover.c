@@ -124,7 +124,7 @@ static int settle_orphan(Locker *l, uint64_t id, int only_slot) {
         int slot = -1, position;
         int r = ledger_parcel_get(l->ledger, id, &p);
 
-        if (r < 0 || has_session(l, id))
+        if (r < 0 || has_session(l, id) || parcel_is_owed(l, id))
                 return r == -ENOENT ? 0 : r;
         if (parcel_place(l, &p, &slot, &position) >= 0) {
                 if (only_slot >= 0 && slot != only_slot)

@@ -178,19 +178,21 @@ void session_take_slot(Session *s, int slot, int position) {
         s->slot = slot;
         s->position = position;
         s->locker->holder[slot] = s;
-        s->settled = s->reopened = false;
+        s->settled = s->reopened = s->deposited = s->out_of_time = false;
         s->waiting = WAITING_NO;
-        s->answer_at = s->grace_until = USEC_INFINITY;
+        s->answer_at = s->grace_until = s->retry_at = USEC_INFINITY;
 }
 
 void session_drop_slot(Session *s) {
         int slot = s->slot;
 
         s->slot = s->position = -1;
+        s->deposited = false;
         s->grace_until = USEC_INFINITY;
         /* An open door stays this session's until it is shut, even when the session has turned to another
-         * slot. */
-        if (slot >= 0 && s->locker->holder[slot] == s && locker_slot_shut(s->locker, slot))
+         * slot. One that did not open, or that nobody can see any more, is nobody's: it can be tried again.
+         */
+        if (slot >= 0 && s->locker->holder[slot] == s && slot_is_over(s->locker, slot))
                 slot_released(s->locker, slot);
 }
 
@@ -203,7 +205,7 @@ bool slot_is_clear(Locker *l, int slot, const Session *s) {
                 return false;
         if (!holder || holder == s)
                 return true;
-        if (!holder->settled || holder->opened || holder->slot != slot || !locker_slot_shut(l, slot))
+        if (!holder->settled || holder->opened || holder->slot != slot || !slot_is_closed(l, slot))
                 return false;
         session_drop_slot(holder);
         return true;

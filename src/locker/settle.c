@@ -18,6 +18,7 @@ static void wait_for(Session *s, Waiting waiting, const char *what, const char *
         if (s->waiting == waiting)
                 return;
         s->waiting = waiting;
+        s->out_of_time = false;
         /* Nobody is there any more to choose; but a sensor on another line may still say what was before the
          * door was shut. */
         s->answer_at = now.boot_usec + (s->gone && waiting == WAITING_FOR_CHOICE ? SENSORS_LAG_USEC
@@ -89,12 +90,14 @@ static void end_step(Session *s, ParcelState state) {
                 {PARCEL_REJECTED, "rejected", "The item is locked in again and goes back with the courier."},
                 {PARCEL_UNVERIFIED, "unverified", "The operator has been asked to look into this slot."},
         };
+        bool deposited = s->step == STEP_DEPOSIT && state == PARCEL_STORED;
 
         if (!end_parcel(s, state))
                 return;
         for (size_t i = 0; i < ARRAY_SIZE(words); i++)
                 if (words[i].state == state)
                         session_settled(s, words[i].what, words[i].sentence);
+        s->deposited = deposited;
         /* What was given back stays locked in until a courier comes: no reopening, the ledger would not know
          * of it. */
         if (state == PARCEL_REJECTED)
@@ -282,18 +285,51 @@ static void settle(Session *s, bool final) {
         }
 }
 
+/* A door that nobody can see, and nobody is there to ask. */
+static void give_up_unseen(Session *s) {
+        end_step(s, PARCEL_UNVERIFIED);
+        if (s->settled)
+                session_drop_slot(s);
+}
+
 static void drop_leftovers(Session *s) {
         Locker *l = s->locker;
 
         for (int i = 0; i < l->cabinet->n_slots; i++)
-                if (l->holder[i] == s && i != s->slot && locker_slot_shut(l, i))
+                if (l->holder[i] == s && i != s->slot && slot_is_over(l, i))
                         slot_released(l, i);
+}
+
+/* The door has been opened again (by force, by an operator, by a safety input) while something was waited
+ * for: what is waited for then is that it is shut, and all of it is asked anew. */
+static void open_again(Session *s) {
+        if (s->settled || s->waiting == WAITING_NO || s->waiting == WAITING_FOR_SECURE)
+                return;
+        s->waiting = WAITING_NO;
+        s->out_of_time = false;
+        s->answer_at = USEC_INFINITY;
+        session_set_state(s, SESSION_OPEN);
+}
+
+/* Nobody is there any more, and nobody can see the door: an end that does not wait for the board's return. */
+static void wait_for_sight(Session *s) {
+        if (s->gone && !s->settled && s->step != STEP_NONE && s->answer_at == USEC_INFINITY)
+                s->answer_at = s->locker->now().boot_usec + s->locker->settings->answer_usec;
 }
 
 void session_shut(Session *s) {
         drop_leftovers(s);
-        if (s->slot < 0 || s->opened || !locker_slot_shut(s->locker, s->slot))
+        if (s->slot < 0 || s->opened)
                 return;
+        if (!slot_is_closed(s->locker, s->slot)) {
+                if (!slot_is_over(s->locker, s->slot))
+                        open_again(s);
+                else if (s->settled && s->gone)
+                        session_drop_slot(s);
+                else
+                        wait_for_sight(s);
+                return;
+        }
         if (s->settled) {
                 if (s->reopened) {
                         s->reopened = false;
@@ -304,10 +340,15 @@ void session_shut(Session *s) {
                         session_drop_slot(s);
                 return;
         }
-        settle(s, false);
+        settle(s, s->out_of_time);
 }
 
 void session_answer_timeout(Session *s) {
-        if (s->slot >= 0 && !s->opened && !s->settled && locker_slot_shut(s->locker, s->slot))
+        if (s->slot < 0 || s->opened || s->settled)
+                return;
+        s->out_of_time = true;
+        if (slot_is_closed(s->locker, s->slot))
                 settle(s, true);
+        else if (s->gone && slot_is_over(s->locker, s->slot))
+                give_up_unseen(s);
 }
