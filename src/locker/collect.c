@@ -59,9 +59,10 @@ static void collect_opened(Session *s, int result) {
         session_drop_slot(s);
 }
 
-static int begin_collect(Locker *l, Session *s, uint64_t wanted) {
+static int begin_collect(Locker *l, Session *s, uint64_t wanted, char detail[LOCKER_DETAIL_MAX]) {
         _cleanup_parcel_ ParcelRow p = {0};
         uint64_t id;
+        unsigned neighbour;
         int slot, position;
         int r = choose_parcel(l, s, wanted, &id);
 
@@ -79,8 +80,18 @@ static int begin_collect(Locker *l, Session *s, uint64_t wanted) {
         if (!slot_is_clear(l, slot, s))
                 return LOCKER_E_SLOT_BUSY;
         const Door *door = &l->doors[l->cabinet->slots[slot].lock];
-        if (door_is_open(door) || door->state == DOOR_CLOSING)
+        if (door_is_open(door) || door->state == DOOR_CLOSING) {
+                snprintf(detail, LOCKER_DETAIL_MAX,
+                         "The door of slot %s is reported open. If it is shut, please call the operator.",
+                         p.slot);
                 return LOCKER_E_SLOT_BUSY;
+        }
+        if (lid_holds_back(l, slot, position, &neighbour)) {
+                snprintf(detail, LOCKER_DETAIL_MAX,
+                         "The lid of position %u beside it is not locked. Please call the operator.",
+                         neighbour);
+                return LOCKER_E_SLOT_BUSY;
+        }
 
         r = locker_begin(l);
         if (r < 0)
@@ -100,14 +111,15 @@ static int begin_collect(Locker *l, Session *s, uint64_t wanted) {
 }
 
 void locker_collect(Locker *l, Session *s, uint64_t parcel, LockerReply reply, void *userdata) {
+        char detail[LOCKER_DETAIL_MAX] = "";
         int r = session_expect(s, ACT_COLLECT);
 
         if (!r && s->step != STEP_NONE)
                 r = LOCKER_E_WRONG_STATE;
         if (!r)
-                r = begin_collect(l, s, parcel);
+                r = begin_collect(l, s, parcel, detail);
         if (r) {
-                reply_refusal(reply, userdata, r, NULL);
+                reply_refusal(reply, userdata, r, detail);
                 return;
         }
         s->reply = reply;
@@ -206,6 +218,8 @@ void locker_reopen(Locker *l, Session *s, LockerReply reply, void *userdata) {
         Now now = l->now();
         int r = session_expect(s, ACT_REOPEN);
 
+        if (!r && s->inner)
+                r = LOCKER_E_BUSY; /* its lid is being locked */
         if (!r && s->slot < 0)
                 r = s->settled ? LOCKER_E_GRACE_OVER : LOCKER_E_WRONG_STATE;
         if (!r && !slot_is_closed(l, s->slot))

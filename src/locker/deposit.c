@@ -275,6 +275,8 @@ static void other_place(Locker *l, Session *s, const char *why, bool larger, con
         FitRequest before = s->fit;
         int r = session_expect(s, ACT_DEPOSIT);
 
+        if (!r && s->inner)
+                r = LOCKER_E_BUSY; /* its lid is being locked */
         if (!r && s->settled)
                 r = session_resume_deposit(s);
         if (!r && (s->step != STEP_DEPOSIT || s->slot < 0 || s->choice == CHOICE_CANCEL))
@@ -327,6 +329,8 @@ static void pulsed_again(Session *s, int result) {
 void locker_does_not_open(Locker *l, Session *s, LockerReply reply, void *userdata) {
         int r = session_expect(s, ACT_REOPEN);
 
+        if (!r && s->inner)
+                r = LOCKER_E_BUSY; /* its lid is being locked */
         if (!r && (s->slot < 0 || (s->step == STEP_NONE && !s->reopened)))
                 r = LOCKER_E_WRONG_STATE;
         if (!r)

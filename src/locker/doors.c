@@ -88,8 +88,10 @@ void doors_happened(Locker *l, int lock, unsigned happened) {
                 session_prompt(s, "door-open", "The door has been open for a long time. Please close it.");
         if (s)
                 session_shut(s);
-        else if (happened & (DOOR_CLOSED | DOOR_FOUND))
+        else if (happened & (DOOR_CLOSED | DOOR_FOUND)) {
+                secure_lids(l, slot);
                 settle_orphans(l, slot);
+        }
         if (happened & DOOR_FAILED_TO_OPEN)
                 notify_health(l);
         notify_slot(l, slot);

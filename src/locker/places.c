@@ -106,7 +106,8 @@ static void gather_sensors(Locker *l, const Session *own, int position, Position
         const Lock *door = &l->cabinet->locks[l->cabinet->slots[p->slot].lock];
 
         /* What a session keeps for reopening is not kept from itself. */
-        f->held = (l->holder[p->slot] && l->holder[p->slot] != own) || !locker_slot_shut(l, p->slot);
+        f->held = (l->holder[p->slot] && l->holder[p->slot] != own) || !locker_slot_shut(l, p->slot) ||
+                  lid_holds_back(l, p->slot, position, NULL);
         f->board_online = locker_board_online(l, door->board) &&
                           (p->lock < 0 || locker_board_online(l, l->cabinet->locks[p->lock].board));
         f->inner_unlocked = !lock_is_shut(l, p->lock);

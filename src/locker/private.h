@@ -282,6 +282,16 @@ void locker_recover(Locker *l);
 void settle_orphans(Locker *l, int slot); /* -1: all */
 void slot_exposed(Locker *l, int lock, const char *why);
 
+/* --- lids behind a shut door (securing.c) --- */
+bool lid_can_be_secured(const Locker *l, int lock);
+/* s, ret: may be NULL. */
+int lid_secure(Locker *l, int lock, Session *s, uint64_t parcel, MovementDone done, void *userdata,
+               Movement **ret);
+void secure_lids(Locker *l, int slot); /* those that are not part of an errand */
+/* The lid of another position with something in it stands open: whoever opens the door could reach it. */
+bool lid_holds_back(Locker *l, int slot, int own_position, unsigned *ret_number);
+int lid_out_of_service(Locker *l, int position, const char *actor);
+
 /* --- what the ledger could not take (owed.c) --- */
 /* The parcel becomes this as soon as the ledger takes it; 0 when it has, else it is kept and tried again.
  * why: for the ledger, static; NULL. */

@@ -73,7 +73,8 @@ static int settle_movements(Locker *l) {
         return r;
 }
 
-/* What the sensors say that an interrupted step came to; PARCEL_STATE_MAX: wait, its door is open. */
+/* What the sensors say that an interrupted step came to; PARCEL_STATE_MAX: wait, its door is open or its
+ * lid is being locked. */
 static ParcelState judge(Locker *l, const ParcelRow *p, int slot, int position) {
         int inner = l->cabinet->positions[position].lock;
         const Door *door = &l->doors[l->cabinet->slots[slot].lock];
@@ -81,7 +82,7 @@ static ParcelState judge(Locker *l, const ParcelRow *p, int slot, int position) 
 
         if (door->state == DOOR_UNKNOWN)
                 return PARCEL_UNVERIFIED;
-        if (!locker_slot_shut(l, slot))
+        if (!locker_slot_shut(l, slot) || (inner >= 0 && l->moving[inner]))
                 return PARCEL_STATE_MAX;
         if (occupied == TRI_UNKNOWN || !lock_is_shut(l, inner))
                 return PARCEL_UNVERIFIED;
@@ -207,6 +208,8 @@ void locker_recover(Locker *l) {
                 return;
         }
         l->recovered = true;
+        for (int i = 0; i < l->cabinet->n_slots; i++)
+                secure_lids(l, i);
         settle_orphans(l, -1);
 }
 

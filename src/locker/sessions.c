@@ -132,7 +132,7 @@ void session_unlink(Session *s) {
 static bool needed(const Session *s) {
         const Locker *l = s->locker;
 
-        if (s->opened || (s->step != STEP_NONE && !s->settled))
+        if (s->opened || s->inner || (s->step != STEP_NONE && !s->settled))
                 return true;
         for (int i = 0; i < l->cabinet->n_slots; i++)
                 if (l->holder[i] == s)
@@ -169,6 +169,7 @@ void locker_end_session(Locker *l, Session *s, const char *how) {
 
 void slot_released(Locker *l, int slot) {
         l->holder[slot] = NULL;
+        secure_lids(l, slot);
         notify_slot(l, slot);
 }
 
@@ -196,12 +197,23 @@ void session_drop_slot(Session *s) {
                 slot_released(s->locker, slot);
 }
 
+static bool slot_is_moving(const Locker *l, int slot) {
+        const Slot *k = &l->cabinet->slots[slot];
+
+        for (int i = 0; i < k->n_positions; i++) {
+                int lock = l->cabinet->positions[k->first_position + i].lock;
+                if (lock >= 0 && l->moving[lock])
+                        return true;
+        }
+        return l->moving[k->lock];
+}
+
 /* May `s` (NULL: an operator) open this slot now? A place that is only kept for reopening, shut and settled,
  * gives way to somebody who has a parcel there; an open one never does (A6). */
 bool slot_is_clear(Locker *l, int slot, const Session *s) {
         Session *holder = l->holder[slot];
 
-        if (l->moving[l->cabinet->slots[slot].lock])
+        if (slot_is_moving(l, slot))
                 return false;
         if (!holder || holder == s)
                 return true;

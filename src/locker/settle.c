@@ -21,8 +21,7 @@ static void wait_for(Session *s, Waiting waiting, const char *what, const char *
         s->out_of_time = false;
         /* Nobody is there any more to choose; but a sensor on another line may still say what was before the
          * door was shut. */
-        s->answer_at = now.boot_usec + (s->gone && waiting == WAITING_FOR_CHOICE ? SENSORS_LAG_USEC
-                                                                                 : l->settings->answer_usec);
+        s->answer_at = now.boot_usec + (s->gone ? SENSORS_LAG_USEC : l->settings->answer_usec);
         session_set_state(s, SESSION_CLOSING);
         session_prompt(s, what, sentence);
 }
@@ -122,28 +121,11 @@ static bool secure_lid(Session *s, int lock) {
 
         if (s->inner)
                 return true;
-        if (l->cabinet->locks[lock].kind != LOCK_MOTOR || s->waiting == WAITING_FOR_LID || l->moving[lock] ||
-            (l->doors[lock].has_contact && l->doors[lock].closed != TRI_YES))
+        if (s->waiting == WAITING_FOR_LID || !lid_can_be_secured(l, lock) ||
+            lid_secure(l, lock, s, s->parcel, secured, s, &s->inner) < 0)
                 return false;
-        if (locker_begin(l) < 0)
-                return false;
-        int r = movement_intend(l, lock, LOCK_ACTION_SECURE, s, s->parcel, "secure", s->actor, NULL,
-                                &s->inner);
-        if (r < 0) {
-                locker_rollback(l);
-                return false;
-        }
-        if (locker_commit(l) < 0) {
-                s->inner = movement_free(s->inner);
-                return false;
-        }
         s->waiting = WAITING_FOR_SECURE;
         session_set_state(s, SESSION_CLOSING);
-        if (movement_start(s->inner, secured, s) < 0) {
-                movement_withdraw(steal_ptr(s->inner));
-                s->waiting = WAITING_NO;
-                return false;
-        }
         return true;
 }
 
@@ -153,7 +135,9 @@ typedef enum Lid { LID_SHUT, LID_WAITING, LID_GIVEN_UP } Lid;
 static Lid settle_lid(Session *s, bool final) {
         int lock = s->locker->cabinet->positions[s->position].lock;
 
-        if (lock_is_shut(s->locker, lock))
+        /* One that was told to open and did not is as shut as it was. */
+        if (lock_is_shut(s->locker, lock) ||
+            (s->locker->doors[lock].state == DOOR_JAMMED && !s->locker->moving[lock]))
                 return LID_SHUT;
         if (secure_lid(s, lock))
                 return LID_WAITING;
@@ -164,6 +148,13 @@ static Lid settle_lid(Session *s, bool final) {
         return LID_WAITING;
 }
 
+/* Nobody shuts the lid any more. What is behind it is unverified, unless a sensor says that there is nothing.
+ */
+static void end_with_open_lid(Session *s, ParcelState if_empty) {
+        (void)lid_out_of_service(s->locker, s->position, s->actor);
+        end_step(s, position_occupied(s->locker, s->position) == TRI_NO ? if_empty : PARCEL_UNVERIFIED);
+}
+
 static void settle_deposit(Session *s, bool final) {
         Lid lid = settle_lid(s, final);
         Tri occupied = position_occupied(s->locker, s->position);
@@ -171,7 +162,7 @@ static void settle_deposit(Session *s, bool final) {
         if (lid == LID_WAITING)
                 return;
         if (lid == LID_GIVEN_UP) {
-                end_step(s, PARCEL_UNVERIFIED);
+                end_with_open_lid(s, PARCEL_UNVERIFIED);
         } else if (s->choice == CHOICE_CANCEL) {
                 if (occupied != TRI_YES)
                         end_step(s, PARCEL_CANCELLED);
@@ -202,11 +193,7 @@ static void settle_accept(Session *s, bool final) {
 }
 
 static void settle_reject(Session *s, bool final) {
-        Lid lid = settle_lid(s, final);
-
-        if (lid == LID_WAITING)
-                return;
-        if (lid == LID_SHUT && position_occupied(s->locker, s->position) != TRI_NO)
+        if (position_occupied(s->locker, s->position) != TRI_NO)
                 end_step(s, PARCEL_REJECTED);
         else if (final)
                 end_step(s, PARCEL_UNVERIFIED);
@@ -223,9 +210,7 @@ static void settle_unanswered(Session *s, bool final) {
                 return;
         }
         if (occupied == TRI_YES)
-                end_step(s, lock_is_shut(s->locker, s->locker->cabinet->positions[s->position].lock)
-                                    ? PARCEL_STORED
-                                    : PARCEL_UNVERIFIED);
+                end_step(s, PARCEL_STORED);
         else if (occupied == TRI_NO || s->locker->settings->unanswered_is_collected)
                 end_step(s, PARCEL_COLLECTED);
         else
@@ -233,11 +218,15 @@ static void settle_unanswered(Session *s, bool final) {
 }
 
 static void settle_collect(Session *s, bool final) {
-        int lock = s->locker->cabinet->positions[s->position].lock;
-
-        /* A motor lock does not shut by itself, whatever the person decides. */
-        if (!lock_is_shut(s->locker, lock) && s->waiting == WAITING_NO && secure_lid(s, lock))
+        switch (settle_lid(s, final)) {
+        case LID_WAITING:
                 return;
+        case LID_GIVEN_UP:
+                end_with_open_lid(s, s->choice == CHOICE_REJECT ? PARCEL_UNVERIFIED : PARCEL_COLLECTED);
+                return;
+        case LID_SHUT:
+                break;
+        }
         switch (s->choice) {
         case CHOICE_ACCEPT:
                 settle_accept(s, final);
@@ -253,17 +242,28 @@ static void settle_collect(Session *s, bool final) {
 }
 
 static void settle_take_back(Session *s, bool final) {
-        bool left_inside = position_occupied(s->locker, s->position) == TRI_YES;
+        Lid lid = settle_lid(s, final);
+        Tri occupied = position_occupied(s->locker, s->position);
+        ParcelState state = PARCEL_RETURNED;
 
-        if (left_inside && !final) {
+        if (lid == LID_WAITING)
+                return;
+        if (occupied == TRI_YES && !final) {
                 wait_for(s, WAITING_FOR_ITEM, "still-inside",
                          "The item is still inside. Please open again and take it out.");
                 return;
         }
-        if (!left_inside && !end_parcel(s, PARCEL_RETURNED))
+        if (lid == LID_GIVEN_UP) {
+                (void)lid_out_of_service(s->locker, s->position, s->actor);
+                state = occupied == TRI_NO ? PARCEL_RETURNED : PARCEL_UNVERIFIED;
+        }
+        bool stays = lid == LID_SHUT && occupied == TRI_YES;
+        if (!stays && !end_parcel(s, state))
                 return;
-        if (left_inside)
+        if (stays)
                 session_prompt(s, "left-inside", "The item was not taken and stays locked in.");
+        else if (state == PARCEL_UNVERIFIED)
+                session_prompt(s, "unverified", "The operator has been asked to look into this slot.");
         else
                 session_prompt(s, "returned", "Thank you.");
         (void)take_back_next(s);
@@ -303,7 +303,7 @@ static void drop_leftovers(Session *s) {
 /* The door has been opened again (by force, by an operator, by a safety input) while something was waited
  * for: what is waited for then is that it is shut, and all of it is asked anew. */
 static void open_again(Session *s) {
-        if (s->settled || s->waiting == WAITING_NO || s->waiting == WAITING_FOR_SECURE)
+        if (s->waiting == WAITING_NO || s->waiting == WAITING_FOR_SECURE)
                 return;
         s->waiting = WAITING_NO;
         s->out_of_time = false;
@@ -330,8 +330,15 @@ void session_shut(Session *s) {
                         wait_for_sight(s);
                 return;
         }
+        secure_lids(s->locker, s->slot);
         if (s->settled) {
                 if (s->reopened) {
+                        Lid lid = settle_lid(s, s->out_of_time || s->gone);
+                        if (lid == LID_WAITING)
+                                return;
+                        if (lid == LID_GIVEN_UP)
+                                (void)lid_out_of_service(s->locker, s->position, s->actor);
+                        s->waiting = WAITING_NO;
                         s->reopened = false;
                         s->grace_until = s->locker->now().boot_usec + s->locker->settings->reopen_grace_usec;
                         session_set_state(s, SESSION_AUTHENTICATED);
@@ -344,10 +351,12 @@ void session_shut(Session *s) {
 }
 
 void session_answer_timeout(Session *s) {
-        if (s->slot < 0 || s->opened || s->settled)
+        if (s->slot < 0 || s->opened)
                 return;
         s->out_of_time = true;
-        if (slot_is_closed(s->locker, s->slot))
+        if (s->settled)
+                session_shut(s); /* reopened, and its lid is still open */
+        else if (slot_is_closed(s->locker, s->slot))
                 settle(s, true);
         else if (s->gone && slot_is_over(s->locker, s->slot))
                 give_up_unseen(s);

@@ -70,7 +70,10 @@ static int open_one(Session *s, const Placement *place) {
          * for the next time. */
         if (!boards_answer(l, place))
                 return LOCKER_E_BOARD_OFFLINE;
-        if (!may_open(l, s, place->slot) || ledger_parcel_get(l->ledger, place->parcel, &p) < 0 ||
+        if (!may_open(l, s, place->slot) ||
+            lid_holds_back(l, place->slot,
+                           l->cabinet->slots[place->slot].first_position + (int)place->position - 1, NULL) ||
+            ledger_parcel_get(l->ledger, place->parcel, &p) < 0 ||
             !(p.state == PARCEL_REJECTED || p.state == PARCEL_RECALLED || locker_expired(l, &p)))
                 return LOCKER_E_SLOT_BUSY;
         int r = locker_begin(l);

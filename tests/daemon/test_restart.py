@@ -218,13 +218,20 @@ class WithSensors(Restarts):
 
         session = self.courier()
         waits = session.deposit(size="M")
-        self.assertNotEqual(waits.position, lid.position)
+        self.assertNotEqual(waits.slot, lid.slot, "nobody is let in beside an open lid")
         self.put(waits)
         with self.down():
             pass
         self.assertEqual(self.admin.parcel(waits.parcel)["State"], "depositing")
         self.shut(waits)
         self.admin.wait_parcel(waits.parcel, "stored")
+        # Beside the open lid the neighbour is held back until somebody has looked.
+        self.assertEqual(put.slot, lid.slot)
+        self.assertRefused("SlotBusy", self.recipient(put.receipt["code"]).collect)
+        self.admin.open_slot(lid.slot, lid.position)
+        self.reach(lid)
+        self.shut(lid)
+        self.admin.wait_slot(lid.slot, Door="locked", InUse=False)
         self.collect(put.receipt["code"])
 
     def test_killed_in_a_pickup(self):

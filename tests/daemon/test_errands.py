@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errands that go wrong in the middle: doors that jam, disks that fill up, doors that are forced, second thoughts. Every
+request is answered, every hold ends, and the parcel is what physically happened."""
+import re
+
+from daemonlib import main, wait
+from people import Scenario
+from small_disk import SmallDisk, needs_mount
+
+
+class JammedDoors(Scenario):
+    settings = {"Session": {"ReopenGrace": "0", "AnswerTimeout": "1s"}}
+
+    def test_jammed_door_after_the_session_ended_everybody_may_try_again(self):
+        """Requirement: F1, F3, F4, A6"""
+        put = self.store()
+        self.sim.do(f"jam {put.slot}")
+        session = self.recipient(put.receipt["code"])
+        self.assertRefused("DidNotOpen", session.collect)
+        session.end()
+        self.admin.wait_slot(put.slot, InUse=False, Door="jammed")
+        state, sentence = self.admin.health()[f"slot:{put.slot}"]
+        self.assertEqual(state, "degraded")
+        self.assertIn("did not open", sentence)
+        # The operator, the recipient and (once it is recalled) a courier are told what the door does, not that it is busy.
+        self.assertRefused("DidNotOpen", self.admin.open_slot, put.slot)
+        session = self.recipient(put.receipt["code"])
+        self.assertRefused("DidNotOpen", session.collect)
+        session.end()
+        other = self.store()
+        self.assertNotEqual(other.slot, put.slot, "a jammed door is not offered")
+        self.admin.recall(put.parcel)
+        courier = self.courier()
+        self.assertRefused("DidNotOpen", courier.take_back)
+        self.sim.do(f"unjam {put.slot}")
+        courier.take_back()
+        self.take(put)
+        self.shut(put)
+        courier.wait_prompt("returned")
+        self.assertEqual(self.gone(put.parcel)["state"], "returned")
+        self.assertNotIn(f"slot:{put.slot}", self.admin.health())
+
+    def test_jammed_door_that_is_mended_opens_for_its_recipient(self):
+        """Requirement: F1, F3"""
+        put = self.store()
+        self.sim.do(f"jam {put.slot}")
+        session = self.recipient(put.receipt["code"])
+        self.assertRefused("DidNotOpen", session.collect)
+        session.end()
+        self.sim.do(f"unjam {put.slot}")
+        self.collect(put.receipt["code"])
+        self.assertEqual(self.gone(put.parcel)["state"], "collected")
+
+    def test_does_not_open_while_collect_is_pending_is_refused_and_harms_nothing(self):
+        """Requirement: F1, F3"""
+        put = self.store()
+        self.sim.do(f"jam {put.slot}")
+        session = self.recipient(put.receipt["code"])
+        pending = session.begin("Collect", "o", "/")
+        for member in ("DoesNotOpen", "Reopen"):
+            self.assertRefused("Busy", session.call, member)
+        with self.assertRaises(Exception) as refused:
+            pending.result()
+        self.assertEqual(refused.exception.short, "DidNotOpen")
+        session.end()
+        self.admin.wait_slot(put.slot, InUse=False)
+        self.sim.do(f"unjam {put.slot}")
+        self.collect(put.receipt["code"])
+
+    def test_door_forced_while_an_answer_is_awaited_settles_when_it_is_shut(self):
+        """Requirement: D5, F1"""
+        for ended in (False, True):
+            with self.subTest(ended=ended):
+                put = self.store()
+                session = self.recipient(put.receipt["code"])
+                place = session.collect()
+                self.take(place)
+                self.shut(place)
+                session.wait_prompt("choose")
+                self.sim.do(f"force {put.slot}")
+                # Soon after its pulse an opening still counts as the command's.
+                wait(lambda: self.admin.slot(put.slot)["Door"] in ("forced", "open"), "the open door")
+                if ended:
+                    session.end()
+                # The answer time passes while the door is open.
+                since = self.now_us()
+                wait(lambda: self.now_us() > since + 1500000, "the answer time")
+                self.assertEqual(self.admin.parcel(put.parcel)["State"], "collecting")
+                self.sim.do(f"close {put.slot}")
+                self.assertEqual(self.gone(put.parcel)["state"], "collected")
+                self.admin.wait_slot(put.slot, InUse=False, Door="locked")
+
+
+class SecondThoughts(Scenario):
+    """Within the grace time of a deposit, on a plain slot with and without a presence sensor."""
+    settings = {"Session": {"ReopenGrace": "30s", "AnswerTimeout": "1s"}}
+
+    def deposit_nothing(self, **request):
+        session = self.courier()
+        put = session.deposit(size="S", **request)
+        self.reach(put)
+        return session, put
+
+    def test_reopened_deposit_may_be_cancelled(self):
+        """Requirement: F2, F3"""
+        session, put = self.deposit_nothing()
+        self.sim.do(f"put {put.slot}")
+        self.shut(put)
+        session.wait_prompt("stored")
+        session.reopen()
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "depositing")
+        session.cancel()
+        self.take(put)
+        self.shut(put)
+        session.wait_prompt("cancelled")
+        self.assertEqual(self.gone(put.parcel)["state"], "cancelled")
+        self.assertEqual(self.states_of(put.parcel), ["depositing", "stored", "depositing", "cancelled"])
+        refused = self.client.start_session("recipient")
+        self.assertRefused("WrongCode", refused.authenticate_code, put.receipt["code"])
+
+    def test_reopened_deposit_that_is_shut_again_is_stored_with_the_same_code(self):
+        """Requirement: F3"""
+        session, put = self.deposit_nothing()
+        self.sim.do(f"put {put.slot}")
+        self.shut(put)
+        session.wait_prompt("stored")
+        stored = self.admin.parcel(put.parcel)["Stored"]
+        session.reopen()
+        self.reach(put)
+        self.shut(put)
+        wait(lambda: self.admin.parcel(put.parcel)["State"] == "stored", "stored again")
+        self.assertEqual(self.admin.parcel(put.parcel)["Stored"], stored)
+        session.end()
+        self.collect(put.receipt["code"])
+
+    def test_reopened_deposit_moves_to_another_place(self):
+        """Requirement: F2, F3"""
+        session, put = self.deposit_nothing()
+        self.sim.do(f"put {put.slot}")
+        self.shut(put)
+        session.wait_prompt("stored")
+        session.reopen()
+        self.take(put)
+        moved = session.too_small()
+        self.assertNotEqual(moved.slot, put.slot)
+        self.shut(put)
+        self.put(moved)
+        self.shut(moved)
+        wait(lambda: self.admin.parcel(put.parcel)["State"] == "stored", "stored in the other place")
+        session.end()
+        place = self.collect(put.receipt["code"])
+        self.assertEqual(place.slot, moved.slot)
+
+    def test_stored_parcel_cannot_be_deposited_by_somebody_else(self):
+        """Requirement: F2"""
+        put = self.store()
+        session = self.courier()
+        self.assertRefused("WrongState", session.deposit, parcel=put.receipt["parcel"], size="S")
+
+
+class Lids(Scenario):
+    """P4 is shared, its positions have motor locks and presence sensors; P1's are latches."""
+    cabinet_file = "cabinet-60.conf"
+    settings = {"Session": {"ReopenGrace": "30s", "AnswerTimeout": "1s"}}
+
+    edit = staticmethod(lambda text: re.sub(r"(\[Slot 4[19]-\d+\]\n)Size=M", r"\1Size=S", text))
+
+    def stored_in(self, slot):
+        for label in {"P1", "P2", "P3", "P4"} - {slot}:
+            self.admin.disable(label)
+        session = self.courier()
+        put = session.deposit(size="M")
+        self.assertEqual(put.slot, slot)
+        self.put_in(session, put)
+        return session, put
+
+    def latch(self, put):
+        return self.sim.place(f"{put.slot}/{put.position}")["latch"]
+
+    def locked_in(self, put):
+        self.sim.wait(f"{put.slot}/{put.position}", latch="locked")
+        self.admin.wait_slot(put.slot, InUse=False, Door="locked")
+
+    def test_item_taken_out_again_is_not_stored(self):
+        """Requirement: F1, F2"""
+        session, put = self.stored_in("P1")
+        session.reopen()
+        self.take(put)
+        self.shut(put)
+        session.wait_prompt("put-in")
+        self.assertEqual(self.gone(put.parcel)["state"], "cancelled")
+
+    def test_motor_lid_is_locked_after_reopening_and_after_the_operator(self):
+        """Requirement: A3, A4"""
+        session, put = self.stored_in("P4")
+        place = session.reopen()
+        self.reach(place)
+        self.shut(place)
+        self.sim.wait(f"{put.slot}/{put.position}", latch="locked")
+        wait(lambda: self.admin.parcel(put.parcel)["State"] == "stored", "stored again")
+        session.end()
+        self.locked_in(put)
+        self.admin.open_slot("P4", put.position)
+        self.reach(put)
+        self.shut(put)
+        self.locked_in(put)
+
+    def test_motor_lid_is_locked_after_a_take_back(self):
+        """Requirement: A3, F11"""
+        session, put = self.stored_in("P4")
+        session.end()
+        self.admin.recall(put.parcel)
+        session = self.courier()
+        session.take_back()
+        self.take(put)
+        self.shut(put)
+        session.wait_prompt("returned")
+        session.end()
+        self.locked_in(put)
+        self.assertEqual(self.admin.position("P4", put.position)[4], "free")
+
+    def test_motor_lid_is_locked_after_not_empty(self):
+        """Requirement: A3, F2"""
+        for label in ("P1", "P2", "P3"):
+            self.admin.disable(label)
+        session = self.courier()
+        put = session.deposit(size="M")
+        self.reach(put)
+        moved = session.not_empty()
+        self.assertNotEqual(moved.slot, put.slot)
+        self.shut(put)
+        self.put_in(session, moved)
+        self.sim.wait(f"{put.slot}/{put.position}", latch="locked")
+
+    def test_motor_lid_is_locked_after_a_kill_in_a_deposit(self):
+        """Requirement: A3, F1"""
+        for label in ("P1", "P2", "P3"):
+            self.admin.disable(label)
+        session = self.courier()
+        put = session.deposit(size="M")
+        self.put(put)
+        self.cabinet.kill_daemon()
+        self.shut(put)
+        self.cabinet.start_daemon()
+        self.client, self.admin = self.cabinet.client(), self.cabinet.client()
+        self.sim.wait(f"{put.slot}/{put.position}", latch="locked")
+        self.admin.wait_parcel(put.parcel, "stored")
+
+    def test_session_that_ends_while_a_lid_is_open_leaves_a_daemon_that_lives(self):
+        """Requirement: A3, F1, F4"""
+        session, put = self.stored_in("P4")
+        session.end()
+        session = self.recipient(put.receipt["code"])
+        place = session.collect()
+        self.take(place)
+        session.accept()
+        self.shut(place, lid=False)
+        session.end()
+        self.assertEqual(self.gone(put.parcel)["state"], "collected", "a sensor says that it is empty")
+        self.assertEqual(self.admin.position("P4", put.position)[1], "quarantined", "its lid is open")
+        self.assertIsNone(self.cabinet.daemon.poll())
+        self.admin.wait_slot("P4", InUse=False)
+
+    def test_lid_left_open_in_a_take_back_is_noticed(self):
+        """Requirement: A4, F11"""
+        session, put = self.stored_in("P1")
+        session.end()
+        neighbour = self.store(size="M")
+        self.assertEqual(neighbour.slot, "P1")
+        self.admin.recall(put.parcel)
+        session = self.courier()
+        session.take_back()
+        self.reach(put)
+        self.shut(put, lid=False)
+        prompt = session.wait_prompt("close-lid")
+        self.assertEqual((prompt.slot, prompt.position), ("P1", put.position))
+        # Nobody comes back to it: the neighbour must not be able to reach it.
+        session.end()
+        self.admin.wait_parcel(put.parcel, "unverified")
+        other = self.recipient(neighbour.receipt["code"])
+        error = self.assertRefused("SlotBusy", other.collect)
+        self.assertIn(f"position {put.position}", error.message)
+        # The operator looks, shuts the lid, and says what was there.
+        self.admin.open_slot("P1", put.position)
+        self.reach(put)
+        self.shut(put)
+        self.admin.wait_slot("P1", Door="locked", InUse=False)
+        other.collect()
+
+
+@needs_mount
+class FullDisk(SmallDisk, Scenario):
+    def setUp(self):
+        self.mount_disk()
+        self.settings = {"Daemon": self.daemon_settings(), "Session": {"ReopenGrace": "0", "AnswerTimeout": "1s"}}
+        super().setUp()
+
+    def test_full_at_the_answer_time_is_settled_when_there_is_room(self):
+        """Requirement: F1, F4"""
+        put = self.store()
+        session = self.recipient(put.receipt["code"])
+        place = session.collect()
+        self.take(place)
+        self.use_up()
+        self.shut(place)
+        session.wait_prompt("choose")
+        self.cabinet.wait_log("trying again")
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "collecting")
+        self.make_room()
+        self.assertEqual(self.gone(put.parcel)["state"], "collected")
+
+    def test_full_while_a_door_does_not_open_the_code_is_good_again_when_there_is_room(self):
+        """Requirement: F1, F3, F4"""
+        put = self.store()
+        self.sim.do(f"jam {put.slot}")
+        session = self.recipient(put.receipt["code"])
+        pending = session.begin("Collect", "o", "/")
+        self.admin.wait_slot(put.slot, Door="releasing")
+        self.use_up()
+        with self.assertRaises(Exception) as refused:
+            pending.result()
+        self.assertEqual(refused.exception.short, "DidNotOpen")
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "collecting", "the ledger has not been told yet")
+        session.end()
+        self.make_room()
+        self.admin.wait_parcel(put.parcel, "stored", timeout=15)
+        self.sim.do(f"unjam {put.slot}")
+        self.collect(put.receipt["code"])
+
+
+main()
