@@ -197,10 +197,11 @@ static bool end_pulse(GpioWorker *w, GpioBoard *b, Channel *c, uint64_t now) {
         bool was_on = c->output.on;
 
         c->output.on = false;
-        if (was_on)
-                guard(w);
         c->output.off_at = now + OFF_AGAIN;
         int r = output_apply(bank);
+        /* Not sooner: a call that hangs is what the guard is for. */
+        if (was_on)
+                guard(w);
         if (r >= 0)
                 r = output_look(b, bank);
         if (r < 0)

@@ -90,23 +90,17 @@ static int accept_code(Locker *l, Session *s, const CodeClaim *claim, const Parc
         return 0;
 }
 
-static int check_code(Locker *l, Session *s, const Evidence *e, char detail[LOCKER_DETAIL_MAX]) {
+static int check_normalised(Locker *l, Session *s, const Evidence *e, const char *code,
+                            char detail[LOCKER_DETAIL_MAX]) {
         _cleanup_parcel_ ParcelRow p = {0};
-        char code[CODE_LENGTH + 1];
         CodeClaim claim;
 
-        if (!e->code || code_normalise(l->settings->code_alphabet, e->code, code) < 0) {
-                snprintf(detail, LOCKER_DETAIL_MAX, "A code has %d %s.", CODE_LENGTH,
-                         l->settings->code_alphabet == CODE_DIGITS ? "digits" : "letters and digits");
-                return LOCKER_E_INVALID_ARGUMENT;
-        }
         int r = read_claim(l, s, e, &claim);
         for (size_t i = 0; !r && i < claim.n; i++)
                 r = lockout_check(l, claim.subjects[i], detail);
         if (r)
                 return r;
         r = find_by_code(l, e, code, &p);
-        explicit_bzero(code, sizeof(code));
         if (r == -ENOENT) {
                 r = lockout_wrong(l, s->actor, "code.wrong", claim.subjects, claim.n, detail);
                 return r < 0 ? r : LOCKER_E_WRONG_CODE;
@@ -118,6 +112,19 @@ static int check_code(Locker *l, Session *s, const Evidence *e, char detail[LOCK
         if (!parcel_is_collectable(p.state))
                 return LOCKER_E_WRONG_STATE;
         return accept_code(l, s, &claim, &p);
+}
+
+static int check_code(Locker *l, Session *s, const Evidence *e, char detail[LOCKER_DETAIL_MAX]) {
+        char code[CODE_LENGTH + 1];
+        int r = LOCKER_E_INVALID_ARGUMENT;
+
+        if (e->code && code_normalise(l->settings->code_alphabet, e->code, code) >= 0)
+                r = check_normalised(l, s, e, code, detail);
+        else
+                snprintf(detail, LOCKER_DETAIL_MAX, "A code has %d %s.", CODE_LENGTH,
+                         l->settings->code_alphabet == CODE_DIGITS ? "digits" : "letters and digits");
+        explicit_bzero(code, sizeof(code));
+        return r;
 }
 
 /* --- PINs and passwords --- */

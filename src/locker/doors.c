@@ -11,6 +11,8 @@
 /* While an alarm input or inside release is active, an unopened door is pulsed again this often. */
 #define SAFETY_REPEAT_USEC  (5 * USEC_PER_SEC)
 #define SAFETY_EXPIRES_USEC (30 * USEC_PER_SEC)
+#define SAFETY_BUSY_USEC    (250 * USEC_PER_MSEC) /* its door is being moved: look again */
+#define SAFETY_PULSES       3                     /* after the input is quiet again */
 
 static const struct {
         DoorHappened bit;
@@ -160,15 +162,38 @@ static const char *safety_reason(const Locker *l, int slot) {
         return NULL;
 }
 
-void safety_tick(Locker *l, const Now *now) {
-        for (int slot = 0; slot < l->cabinet->n_slots; slot++) {
-                if (now->boot_usec < l->safety_at[slot])
-                        continue;
-                const char *why = safety_reason(l, slot);
-                l->safety_at[slot] = why ? now->boot_usec + SAFETY_REPEAT_USEC : USEC_INFINITY;
-                if (why && !door_is_open(&l->doors[l->cabinet->slots[slot].lock]))
-                        safety_release(l, slot, why);
+/* A button that was pressed for a moment while its door was being moved is not forgotten: the request stands
+ * until the door is open, or has had its pulses. */
+static void safety_look(Locker *l, int slot, const Now *now) {
+        int lock = l->cabinet->slots[slot].lock;
+        const char *active = safety_reason(l, slot);
+
+        if (active) {
+                l->safety_why[slot] = active;
+                l->safety_left[slot] = SAFETY_PULSES;
         }
+        if (door_is_open(&l->doors[lock]))
+                l->safety_left[slot] = 0;
+        if (!active && !l->safety_left[slot]) {
+                l->safety_at[slot] = USEC_INFINITY;
+                return;
+        }
+        l->safety_at[slot] = now->boot_usec + SAFETY_REPEAT_USEC;
+        if (!l->safety_left[slot])
+                return;
+        if (l->moving[lock]) {
+                l->safety_at[slot] = now->boot_usec + SAFETY_BUSY_USEC;
+                return;
+        }
+        if (!active)
+                l->safety_left[slot]--;
+        safety_release(l, slot, l->safety_why[slot]);
+}
+
+void safety_tick(Locker *l, const Now *now) {
+        for (int slot = 0; slot < l->cabinet->n_slots; slot++)
+                if (now->boot_usec >= l->safety_at[slot])
+                        safety_look(l, slot, now);
 }
 
 static void safety_fact(Locker *l, const Fact *fact) {

@@ -26,14 +26,17 @@ static int allocate(Locker *l) {
         l->doors = calloc((size_t)c->n_locks + 1, sizeof(*l->doors));
         l->moving = calloc((size_t)c->n_locks + 1, sizeof(*l->moving));
         l->safety_at = calloc((size_t)c->n_slots + 1, sizeof(*l->safety_at));
+        l->safety_why = calloc((size_t)c->n_slots + 1, sizeof(*l->safety_why));
+        l->safety_left = calloc((size_t)c->n_slots + 1, sizeof(*l->safety_left));
         l->holder = calloc((size_t)c->n_slots + 1, sizeof(*l->holder));
         l->slots_by_label = calloc((size_t)c->n_slots + 1, sizeof(*l->slots_by_label));
         l->boards = calloc((size_t)c->n_boards + 1, sizeof(*l->boards));
         l->board_sentences = calloc((size_t)c->n_boards + 1, sizeof(*l->board_sentences));
         l->lines = calloc((size_t)c->n_lines + 1, sizeof(*l->lines));
         l->line_sentences = calloc((size_t)c->n_lines + 1, sizeof(*l->line_sentences));
-        return l->doors && l->moving && l->safety_at && l->holder && l->slots_by_label && l->boards &&
-                               l->board_sentences && l->lines && l->line_sentences
+        return l->doors && l->moving && l->safety_at && l->safety_why && l->safety_left && l->holder &&
+                               l->slots_by_label && l->boards && l->board_sentences && l->lines &&
+                               l->line_sentences
                        ? 0
                        : -ENOMEM;
 }
@@ -103,6 +106,8 @@ Locker *locker_free(Locker *l) {
         free(l->doors);
         free(l->moving);
         free(l->safety_at);
+        free(l->safety_why);
+        free(l->safety_left);
         free(l->holder);
         free(l->slots_by_label);
         free(l->boards);

@@ -73,7 +73,7 @@ int lockout_wrong(Locker *l, const char *actor, const char *type, const char *co
                         most = MAX(most, row.lockout.failures);
         }
         if (r >= 0)
-                r = locker_record(l, actor, NULL, type, n ? subjects[0] : "cabinet", NULL, NULL);
+                r = locker_record(l, actor, NULL, type, n ? subjects[0] : "cabinet", json_object(), NULL);
         if (r < 0) {
                 locker_rollback(l);
                 return r;
@@ -186,7 +186,8 @@ static int end_wait(Locker *l, LockoutRow *row) {
         lockout_reset(&row->lockout);
         r = ledger_lockout_put(l->ledger, row);
         if (r >= 0)
-                r = locker_record(l, NULL, "the wait is over", "lockout.ended", row->subject, NULL, NULL);
+                r = locker_record(l, NULL, "the wait is over", "lockout.ended", row->subject, json_object(),
+                                  NULL);
         if (r >= 0)
                 r = renew_codes(l, row->subject);
         if (r < 0) {
@@ -256,7 +257,7 @@ static int lift(Locker *l, LockoutRow *row, const char *actor, const char *reaso
         lockout_reset(&row->lockout);
         int r = ledger_lockout_put(l->ledger, row);
         if (r >= 0)
-                r = locker_record(l, actor, reason, "lockout.lifted", row->subject, NULL, NULL);
+                r = locker_record(l, actor, reason, "lockout.lifted", row->subject, json_object(), NULL);
         return r;
 }
 

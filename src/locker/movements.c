@@ -235,7 +235,7 @@ static void not_moved(Movement *m, const char *outcome) {
                 settle(m, "unknown", happened & DOOR_LOST ? NULL : "door.unknown", LOG_WARNING);
                 finish(m, LOCKER_E_OUTCOME_UNKNOWN);
         } else {
-                settle(m, outcome, "door.failed-to-open", LOG_WARNING);
+                settle(m, outcome, unlock ? "door.failed-to-open" : "door.failed-to-lock", LOG_WARNING);
                 finish(m, !online         ? LOCKER_E_BOARD_OFFLINE
                           : inner_lock(m) ? LOCKER_E_POSITION_DID_NOT_OPEN
                                           : LOCKER_E_DID_NOT_OPEN);

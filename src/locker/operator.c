@@ -31,15 +31,51 @@ typedef struct OperatorOpen {
         LockerReply reply;
         void *userdata;
         Placement place;
+        bool reported_open; /* the sensors said so before the pulse: a broken wire, or it really was */
+        char *actor, *reason;
 } OperatorOpen;
+
+static OperatorOpen *operator_open_free(OperatorOpen *o) {
+        if (!o)
+                return NULL;
+        free(o->actor);
+        free(o->reason);
+        free(o);
+        return NULL;
+}
+
+/* An opening is reported when there was one; the intent, with who and why, has been in the ledger before. */
+static void record_opened(const OperatorOpen *o) {
+        Locker *l = o->locker;
+        const char *label = l->cabinet->slots[o->place.slot].label;
+        char subject[SUBJECT_MAX];
+        int r = locker_begin(l);
+
+        if (!r) {
+                json_t *data =
+                        json_pack("{s:s, s:i, s:s*}", "slot", label, "position", (int)o->place.position,
+                                  "reported", o->reported_open ? "open" : NULL);
+                subject_place(l, o->place.slot, o->place.position, subject);
+                r = locker_end(l,
+                               locker_record(l, o->actor, o->reason, "operator.opened", subject, data, NULL));
+        }
+        if (r < 0)
+                log_error_errno(r, "Cannot record that an operator opened slot %s", label);
+        log_message(LOG_NOTICE, LOCKERD_MESSAGE_OPERATOR_OPEN,
+                    (const char *const[]){"LOCKERD_SLOT", label, "LOCKERD_ACTOR", o->actor, NULL},
+                    "Slot %s was opened by %s: %s%s", label, o->actor, o->reason,
+                    o->reported_open ? " (it was reported open already)" : "");
+}
 
 static void open_over(OperatorOpen *o, int result) {
         LockerAnswer answer = {.result = result, .place = o->place};
 
         if (o->inner && !o->inner->started)
                 movement_withdraw(o->inner);
+        if (!result)
+                record_opened(o);
         o->reply(o->userdata, &answer);
-        free(o);
+        operator_open_free(o);
 }
 
 static void open_inner_done(Movement *m, int result) {
@@ -68,28 +104,27 @@ static void open_door_done(Movement *m, int result) {
                 open_inner(o);
 }
 
-static int intend_operator(OperatorOpen *o, int slot, unsigned position, const char *actor,
-                           const char *reason) {
+/* What is asked for is pulsed whatever the sensors say: their wire may be broken, and an operator stands
+ * there. On the way to a position the door is pulsed unless it is seen to be open. */
+static int intend_one(OperatorOpen *o, int lock, bool insist, Movement **ret) {
+        Locker *l = o->locker;
+        bool is_open = door_is_open(&l->doors[lock]);
+
+        if (is_open && !insist)
+                return 0;
+        int r = movement_intend(l, lock, LOCK_ACTION_UNLOCK, NULL, 0, "operator", o->actor, o->reason, ret);
+        if (r >= 0 && is_open)
+                o->reported_open = (*ret)->insist = true;
+        return r;
+}
+
+static int intend_operator(OperatorOpen *o, int slot, unsigned position) {
         Locker *l = o->locker;
         const Slot *k = &l->cabinet->slots[slot];
         int inner = position ? l->cabinet->positions[k->first_position + (int)position - 1].lock : -1;
-        char subject[SUBJECT_MAX];
-        int r = 0;
+        int r = intend_one(o, k->lock, inner < 0, &o->door);
 
-        /* Only what is seen to be open needs no pulse; what nobody can see (unknown, jammed) does. */
-        if (!door_is_open(&l->doors[k->lock]))
-                r = movement_intend(l, k->lock, LOCK_ACTION_UNLOCK, NULL, 0, "operator", actor, reason,
-                                    &o->door);
-        if (r >= 0 && inner >= 0 && !door_is_open(&l->doors[inner]))
-                r = movement_intend(l, inner, LOCK_ACTION_UNLOCK, NULL, 0, "operator", actor, reason,
-                                    &o->inner);
-        if (r < 0)
-                return r;
-        if (!o->door && !o->inner)
-                return LOCKER_E_WRONG_STATE;
-        subject_place(l, slot, position, subject);
-        return locker_record(l, actor, reason, "operator.opened", subject, data_place(l, slot, position),
-                             NULL);
+        return r >= 0 && inner >= 0 ? intend_one(o, inner, true, &o->inner) : r;
 }
 
 void locker_open_slot(Locker *l, int slot, unsigned position, const char *actor, const char *reason,
@@ -112,23 +147,20 @@ void locker_open_slot(Locker *l, int slot, unsigned position, const char *actor,
                 *o = (OperatorOpen){.locker = l,
                                     .reply = reply,
                                     .userdata = userdata,
+                                    .actor = strdup(actor),
+                                    .reason = strdup(reason),
                                     .place = {.slot = slot, .position = position}};
-                r = locker_end(l, intend_operator(o, slot, position, actor, reason));
+                r = locker_end(l, o->actor && o->reason ? intend_operator(o, slot, position) : -ENOMEM);
                 if (r) {
                         movement_free(o->door);
                         movement_free(o->inner);
                 }
         }
         if (r) {
-                free(o);
-                reply_refusal(reply, userdata, r,
-                              r == LOCKER_E_WRONG_STATE ? "The door is open already." : NULL);
+                operator_open_free(o);
+                reply_refusal(reply, userdata, r, NULL);
                 return;
         }
-        log_message(LOG_NOTICE, LOCKERD_MESSAGE_OPERATOR_OPEN,
-                    (const char *const[]){"LOCKERD_SLOT", l->cabinet->slots[slot].label, "LOCKERD_ACTOR",
-                                          actor, NULL},
-                    "Slot %s is opened by %s: %s", l->cabinet->slots[slot].label, actor, reason);
         if (!o->door) {
                 open_inner(o);
         } else if (movement_start(o->door, open_door_done, o) < 0) {
@@ -333,8 +365,10 @@ int locker_new_code(Locker *l, uint64_t parcel, const char *actor, const char *r
         if (!r)
                 memcpy(ret_code, code, sizeof(code));
         explicit_bzero(code, sizeof(code));
-        if (!r)
+        if (!r) {
+                sessions_by_code_end(l, parcel);
                 tell_parcel(l, parcel);
+        }
         return r;
 }
 
@@ -357,7 +391,10 @@ int locker_revoke_code(Locker *l, uint64_t parcel, const char *actor, const char
         snprintf(subject, sizeof(subject), "parcel:%llu", (unsigned long long)parcel);
         if (r >= 0)
                 r = locker_record(l, actor, reason, "code.revoked", subject, data_parcel(&p), NULL);
-        return locker_end(l, r);
+        r = locker_end(l, r);
+        if (!r)
+                sessions_by_code_end(l, parcel);
+        return r;
 }
 
 int locker_announce(Locker *l, const DepositRequest *q, bool reserve, const char *actor,

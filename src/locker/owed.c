@@ -78,10 +78,14 @@ void owed_tick(Locker *l, const Now *now) {
         if (now->boot_usec < l->owed_at)
                 return;
         l->owed_at = USEC_INFINITY;
+        if (l->orphans_owed) {
+                l->orphans_owed = false;
+                settle_orphans(l, -1);
+        }
         for (Owed **o = &l->owed; *o;) {
                 Owed *this = *o;
                 if (write_owed(l, this) < 0) {
-                        l->owed_at = now->boot_usec + RETRY_USEC;
+                        l->owed_at = MIN(l->owed_at, now->boot_usec + RETRY_USEC);
                         o = &this->next;
                         continue;
                 }

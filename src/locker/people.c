@@ -217,8 +217,45 @@ void locker_enrol(Locker *l, const Enrolment *e, const char *actor, LockerReply 
         }
 }
 
+typedef struct WaitingParcels {
+        uint64_t *ids;
+        size_t n;
+} WaitingParcels;
+
+static int collect_waiting(void *userdata, const ParcelRow *p) {
+        WaitingParcels *w = userdata;
+
+        if (!parcel_is_collectable(p->state) && p->state != PARCEL_DEPOSITING)
+                return 0;
+        uint64_t *grown = reallocarray(w->ids, w->n + 1, sizeof(*grown));
+        if (!grown)
+                return -ENOMEM;
+        w->ids = grown;
+        w->ids[w->n++] = p->id;
+        return 0;
+}
+
+/* C4: who is not enrolled any more gets a pickup code for what waits here. */
+static int codes_instead(Locker *l, const WaitingParcels *w, const char *actor) {
+        char code[CODE_LENGTH + 1];
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < w->n; i++) {
+                _cleanup_parcel_ ParcelRow p = {0};
+                r = ledger_code_exists(l->ledger, w->ids[i]);
+                if (r)
+                        continue;
+                r = ledger_parcel_get(l->ledger, w->ids[i], &p);
+                if (r >= 0)
+                        r = code_issue(l, &p, actor, "its recipient is not enrolled any more", code);
+        }
+        explicit_bzero(code, sizeof(code));
+        return r;
+}
+
 int locker_revoke(Locker *l, uint64_t person, const char *actor, const char *reason) {
         Now now = l->now();
+        WaitingParcels waiting = {0};
         char subject[SUBJECT_MAX];
 
         if (!reason || !*reason)
@@ -226,10 +263,15 @@ int locker_revoke(Locker *l, uint64_t person, const char *actor, const char *rea
         int r = locker_begin(l);
         if (r < 0)
                 return r;
-        r = ledger_person_revoke(l->ledger, person, locker_wall(l, &now));
+        r = ledger_parcel_each_of_person(l->ledger, person, collect_waiting, &waiting);
+        if (r >= 0)
+                r = ledger_person_revoke(l->ledger, person, locker_wall(l, &now));
         snprintf(subject, sizeof(subject), "person:%llu", (unsigned long long)person);
         if (r >= 0)
-                r = locker_record(l, actor, reason, "person.revoked", subject, NULL, NULL);
+                r = locker_record(l, actor, reason, "person.revoked", subject, json_object(), NULL);
+        if (r >= 0)
+                r = codes_instead(l, &waiting, actor);
+        free(waiting.ids);
         if (r < 0) {
                 locker_rollback(l);
                 return r == -ENOENT ? LOCKER_E_UNKNOWN_PERSON : r;

@@ -119,17 +119,21 @@ struct Locker {
                 void *userdata;
         } listeners[LISTENERS_MAX];
 
-        Door *doors;         /* [n_locks] */
-        Movement **moving;   /* [n_locks] */
-        uint64_t *safety_at; /* [n_slots]: next safety pulse while the input is active; USEC_INFINITY */
-        Session **holder;    /* [n_slots]: whose open slot it is */
-        int *slots_by_label; /* indices, sorted by label */
-        BoardHealth *boards; /* [n_boards] */
+        Door *doors;             /* [n_locks] */
+        Movement **moving;       /* [n_locks] */
+        uint64_t *safety_at;     /* [n_slots]: when to look at the safety inputs again; USEC_INFINITY */
+        const char **safety_why; /* [n_slots]: a request that has not been met yet, although its input may be
+                                    quiet again */
+        unsigned *safety_left;   /* [n_slots]: how many pulses it has left then */
+        Session **holder;        /* [n_slots]: whose open slot it is */
+        int *slots_by_label;     /* indices, sorted by label */
+        BoardHealth *boards;     /* [n_boards] */
         char (*board_sentences)[160];
         bool *lines; /* [n_lines] working */
         char (*line_sentences)[160];
         Session *sessions;
         Owed *owed;           /* changes of parcels that the ledger could not take yet */
+        bool orphans_owed;    /* interrupted steps could not be settled */
         uint64_t owed_at;     /* boot µs: try again; USEC_INFINITY */
         Enrolling *enrolling; /* waiting for their secrets to be hashed */
         uint64_t next_command;
@@ -169,7 +173,7 @@ int locker_commit(Locker *l);
 /* Commits when r is 0, else rolls back; returns what came of it. */
 int locker_end(Locker *l, int r);
 void locker_rollback(Locker *l);
-/* Steals `data`. actor NULL: "lockerd". */
+/* Steals `data`; NULL is what json_pack() says when there is no memory: -ENOMEM. actor NULL: "lockerd". */
 int locker_record(Locker *l, const char *actor, const char *reason, const char *type, const char *subject,
                   json_t *data, const char *secret);
 /* "slot:12" or "slot:P1/3" (number 0: the door). */
@@ -250,6 +254,7 @@ void session_shut(Session *s); /* doors changed: settle what can be settled (set
 void session_answer_timeout(Session *s);
 int session_resume_deposit(Session *s); /* collect.c: WRONG_STATE unless within its grace time */
 void session_unlink(Session *s);
+void sessions_by_code_end(Locker *l, uint64_t parcel); /* the code that opened them is not valid any more */
 void sessions_tick(Locker *l, const Now *now);
 uint64_t sessions_next_deadline(const Locker *l);
 int take_back_next(Session *s);

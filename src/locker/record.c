@@ -118,7 +118,7 @@ int64_t locker_wall(const Locker *l, const Now *now) {
 
 int locker_record(Locker *l, const char *actor, const char *reason, const char *type, const char *subject,
                   json_t *data, const char *secret) {
-        _cleanup_free_ char *json = data ? json_dumps(data, JSON_COMPACT | JSON_SORT_KEYS) : strdup("{}");
+        _cleanup_free_ char *json = data ? json_dumps(data, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
         Now now = l->now();
         EventRow row;
 

@@ -8,7 +8,8 @@
 #include <errno.h>
 
 /* Boards and sensors that have not answered by then are treated as silent. */
-#define RECOVER_WAIT_USEC (10 * USEC_PER_SEC)
+#define RECOVER_WAIT_USEC  (10 * USEC_PER_SEC)
+#define ORPHANS_RETRY_USEC (5 * USEC_PER_SEC)
 
 typedef struct Open {
         uint64_t id, parcel;
@@ -160,8 +161,11 @@ void settle_orphans(Locker *l, int slot) {
                           : ledger_parcel_each(l->ledger, collect_orphan, &all);
         for (size_t i = 0; r >= 0 && i < all.n; i++)
                 r = settle_orphan(l, all.rows[i].id, slot);
-        if (r < 0)
-                log_error_errno(r, "Cannot settle an interrupted step");
+        if (r < 0) {
+                log_error_errno(r, "Cannot settle an interrupted step; trying again");
+                l->owed_at = MIN(l->owed_at, l->now().boot_usec + ORPHANS_RETRY_USEC);
+                l->orphans_owed = true;
+        }
         free(all.rows);
 }
 

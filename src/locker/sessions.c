@@ -167,6 +167,15 @@ void locker_end_session(Locker *l, Session *s, const char *how) {
         /* It is freed by the next tick: whoever called may be in the middle of this very session. */
 }
 
+void sessions_by_code_end(Locker *l, uint64_t parcel) {
+        for (Session *s = l->sessions, *next; s; s = next) {
+                next = s->next;
+                /* Who is in the middle of it brings it to its end. */
+                if (s->code_parcel == parcel && !s->gone && s->step == STEP_NONE && !s->opened && !s->reply)
+                        locker_end_session(l, s, "code revoked");
+        }
+}
+
 void slot_released(Locker *l, int slot) {
         l->holder[slot] = NULL;
         secure_lids(l, slot);

@@ -4,6 +4,7 @@ request is answered, every hold ends, and the parcel is what physically happened
 import re
 
 from daemonlib import main, wait
+from dbusclient import SLOT, slot_path
 from people import Scenario
 from small_disk import SmallDisk, needs_mount
 
@@ -89,6 +90,60 @@ class JammedDoors(Scenario):
                 self.sim.do(f"close {put.slot}")
                 self.assertEqual(self.gone(put.parcel)["state"], "collected")
                 self.admin.wait_slot(put.slot, InUse=False, Door="locked")
+
+
+    def test_operator_opened_is_said_of_doors_that_opened(self):
+        """Requirement: F1, F8"""
+        self.sim.do("jam 03")
+        mark = self.last_event()
+        self.assertRefused("DidNotOpen", self.admin.open_slot, "03")
+        self.assertIn("door.failed-to-open", self.event_types(mark))
+        self.assertNotIn("operator.opened", self.event_types(mark))
+        self.sim.do("unjam 03")
+        self.admin.open_slot("03")
+        event = self.wait_event("operator.opened", after=mark, slot="03")
+        self.assertNotIn("reported", event.data)
+
+
+    def test_inside_release_pressed_for_a_moment_while_the_door_is_being_moved_opens_it(self):
+        """Requirement: F12"""
+        self.sim.do("jam 12")
+        pending = self.admin.begin(slot_path("12"), SLOT, "Open", "us", 0, "inspection")
+        self.sim.wait("12", coil=True)
+        self.sim.do("release 12 on")
+        since = self.now_us()
+        wait(lambda: self.now_us() > since + 600000, "the input's debounce")
+        self.sim.do("release 12 off")
+        with self.assertRaises(Exception) as refused:
+            pending.result()
+        self.assertEqual(refused.exception.short, "DidNotOpen")
+        self.sim.do("unjam 12")
+        self.sim.wait("12", door="open")
+        self.wait_event("safety.released", slot="12")
+
+
+class Rights(Scenario):
+    """What somebody has proved counts as long as it is true."""
+    settings = {"Session": {"ReopenGrace": "0"}}
+
+    def test_replaced_code_ends_the_session_that_it_opened(self):
+        """Requirement: C3"""
+        put = self.store()
+        session = self.recipient(put.receipt["code"])
+        code = self.admin.new_code(put.parcel)
+        wait(lambda: not session.exists, "the end of the session")
+        self.collect(code)
+
+    def test_revoked_recipient_gets_a_code_for_what_waits(self):
+        """Requirement: C4, C6"""
+        person = self.admin.enrol_recipient("+49 170 5550001", password="correct horse")
+        put = self.store(phone="+49 170 5550001")
+        self.assertNotIn("code", put.receipt)
+        mark = self.last_event()
+        self.admin.revoke(person)
+        event = self.wait_event("code.issued", after=mark, parcel=put.receipt["parcel"])
+        self.assertNotIn("code", event.data)
+        self.collect(self.admin.new_code(put.parcel))
 
 
 class SecondThoughts(Scenario):
