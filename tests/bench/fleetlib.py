@@ -94,7 +94,8 @@ class SimCabinet(Worker):
             if n > self.sent:
                 packet += self.publication(n, f"lockerd/v1/{self.number}/event/parcel.stored", payload, EVENT_TYPE, flags=PATIENT)
                 self.sent = n
-        self.sock.send(packet)
+        if packet:
+            self.sock.send(packet)
 
     def take(self, m):
         if m.type == LINK:
