@@ -208,5 +208,5 @@ bool locker_slot_in_use(const Locker *l, int slot) {
 bool locker_expired(const Locker *l, const ParcelRow *p) {
         Now now = l->now();
 
-        return p->state == PARCEL_STORED && p->expires && locker_wall(l, &now) > p->expires;
+        return parcel_is_collectable(p->state) && p->expires && locker_wall(l, &now) > p->expires;
 }

@@ -253,8 +253,15 @@ static int write_reconcile(Locker *l, int slot, unsigned position, bool found_pa
         if (r >= 0) {
                 if (found_parcel && p.state != PARCEL_UNVERIFIED)
                         return LOCKER_E_WRONG_STATE;
-                if (found_parcel)
+                if (found_parcel) {
+                        Now now = l->now();
                         p.state = PARCEL_STORED;
+                        /* It was never seen to be stored: from now on it is, and waits as long as any other. */
+                        if (!p.stored) {
+                                p.stored = locker_wall(l, &now);
+                                p.expires = p.stored + (int64_t)l->settings->code_valid_usec;
+                        }
+                }
                 r = found_parcel ? 0 : end_found_empty(l, &p);
                 if (!r)
                         r = ledger_parcel_update(l->ledger, &p);

@@ -244,6 +244,25 @@ class ShortCodes(Scenario):
         self.collect(fresh)
 
 
+    def test_code_of_an_unverified_parcel_expires_and_a_courier_takes_it_back(self):
+        """Requirement: C3, F11"""
+        put = self.store()
+        wait(lambda: self.admin.parcel(put.parcel)["Expired"], "the end of the code's validity", 6)
+        self.sim.do(f"force {put.slot}")
+        self.admin.wait_parcel(put.parcel, "unverified")
+        self.push(put.slot)
+        self.admin.wait_slot(put.slot, Door="locked")
+        self.assertTrue(self.admin.parcel(put.parcel)["Expired"])
+        self.assertRefused("CodeExpired", self.recipient, put.receipt["code"])
+        courier = self.courier()
+        self.assertEqual(courier.parcels, [put.parcel])
+        courier.take_back()
+        self.take(put)
+        self.shut(put)
+        courier.wait_prompt("returned")
+        self.assertEqual(self.gone(put.parcel)["state"], "returned")
+
+
 class Passwords(Scenario):
     settings = {"Session": {"ReopenGrace": "0"}}
 

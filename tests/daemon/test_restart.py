@@ -232,6 +232,11 @@ class WithSensors(Restarts):
         self.reach(lid)
         self.shut(lid)
         self.admin.wait_slot(lid.slot, Door="locked", InUse=False)
+        self.admin.reconcile(lid.slot, lid.position, "parcel")
+        found = self.admin.parcel(lid.parcel)
+        self.assertEqual(found["State"], "stored")
+        self.assertGreater(found["Stored"], 0, "it counts from when it was found")
+        self.assertGreater(found["Expires"], found["Stored"])
         self.collect(put.receipt["code"])
 
     def test_killed_in_a_pickup(self):
