@@ -55,6 +55,7 @@ static void record_opened(const OperatorOpen *o) {
                 json_t *data =
                         json_pack("{s:s, s:i, s:s*}", "slot", label, "position", (int)o->place.position,
                                   "reported", o->reported_open ? "open" : NULL);
+                data = data_by(data, o->actor, o->reason);
                 subject_place(l, o->place.slot, o->place.position, subject);
                 r = locker_end(l,
                                locker_record(l, o->actor, o->reason, "operator.opened", subject, data, NULL));
@@ -186,7 +187,7 @@ static int write_service(Locker *l, int slot, unsigned position, bool in_service
                 return r;
         subject_place(l, slot, position, subject);
         return locker_record(l, actor, reason, in_service ? "slot.enabled" : "slot.disabled", subject,
-                             data_place(l, slot, position), NULL);
+                             data_by(data_place(l, slot, position), actor, reason), NULL);
 }
 
 int locker_set_service(Locker *l, int slot, unsigned position, bool in_service, const char *actor,
@@ -256,7 +257,8 @@ static int write_reconcile(Locker *l, int slot, unsigned position, bool found_pa
                 if (found_parcel) {
                         Now now = l->now();
                         p.state = PARCEL_STORED;
-                        /* It was never seen to be stored: from now on it is, and waits as long as any other. */
+                        /* It was never seen to be stored: from now on it is, and waits as long as any other.
+                         */
                         if (!p.stored) {
                                 p.stored = locker_wall(l, &now);
                                 p.expires = p.stored + (int64_t)l->settings->code_valid_usec;
@@ -280,8 +282,9 @@ static int write_reconcile(Locker *l, int slot, unsigned position, bool found_pa
         }
         subject_place(l, slot, position, subject);
         return locker_record(l, actor, reason, "slot.reconciled", subject,
-                             json_pack("{s:s, s:i, s:s}", "slot", label, "position", (int)position, "found",
-                                       found_parcel ? "parcel" : "empty"),
+                             data_by(json_pack("{s:s, s:i, s:s}", "slot", label, "position", (int)position,
+                                               "found", found_parcel ? "parcel" : "empty"),
+                                     actor, reason),
                              NULL);
 }
 

@@ -179,6 +179,9 @@ int locker_record(Locker *l, const char *actor, const char *reason, const char *
 /* "slot:12" or "slot:P1/3" (number 0: the door). */
 void subject_place(const Locker *l, int slot, unsigned number, char ret[SUBJECT_MAX]);
 json_t *data_place(const Locker *l, int slot, unsigned number);
+/* What an operator does says who and why also where events are read. Steals `data`, which may be NULL, as its
+ * result. */
+json_t *data_by(json_t *data, const char *actor, const char *reason);
 json_t *data_parcel(const ParcelRow *p);
 int locker_record_parcel(Locker *l, const char *actor, const char *reason, const ParcelRow *p,
                          const char *secret);

@@ -163,6 +163,14 @@ json_t *data_place(const Locker *l, int slot, unsigned number) {
         return json_pack("{s:s, s:i}", "slot", l->cabinet->slots[slot].label, "position", (int)number);
 }
 
+json_t *data_by(json_t *data, const char *actor, const char *reason) {
+        if (data && !json_object_set_new(data, "actor", json_string(actor)) &&
+            !json_object_set_new(data, "reason", json_string(reason)))
+                return data;
+        json_decref(data);
+        return NULL;
+}
+
 json_t *data_parcel(const ParcelRow *p) {
         _cleanup_free_ char *name = p->recipient ? mask_name(p->recipient) : NULL;
         _cleanup_free_ char *phone = p->phone ? mask_phone(p->phone) : NULL;

@@ -60,6 +60,10 @@ class Operators(Ledgers):
             actor, why = self.audit(type)
             self.assertEqual(why, reason, type)
             actors.add(actor)
+            if type.startswith(("operator.", "slot.")):
+                # … and whoever reads events hears it, without the audit.
+                [event] = self.admin.events(type=type)
+                self.assertEqual((event.data["actor"], event.data["reason"]), (actor, reason))
         [actor] = actors
         self.assertTrue(actor.startswith("operator:"), actor)
         self.assertNotEqual(actor, "lockerd")
