@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The message ids under which lockerd writes to the journal. data/lockerd.catalog explains each of them to a
- * technician; tests/catalog.py keeps the two lists equal. An id is made once (systemd-id128 new) and never
+/* The message ids under which lockerd writes to the journal. systemd/lockerd.catalog explains each of them to a
+ * technician; tests/house/catalog.py keeps the two lists equal. An id is made once (systemd-id128 new) and never
  * given to something else. */
 #pragma once
 

@@ -467,7 +467,7 @@ class TestWithoutDaemon(Test):
         self.assertEqual(names, core)
 
     def test_completion_offers_every_verb_and_survives_without_daemon(self):
-        script = f"""source {ROOT}/data/completion/lockerctl
+        script = f"""source {ROOT}/src/ctl/lockerctl.bash
             lockerctl() {{ {LOCKERCTL} "$@"; }}
             COMP_WORDS=(lockerctl '') COMP_CWORD=1; _lockerctl; echo "${{COMPREPLY[*]}}"
             COMP_WORDS=(lockerctl open '') COMP_CWORD=2; _lockerctl; echo "[${{COMPREPLY[*]}}]" """
@@ -481,7 +481,7 @@ class TestWithoutDaemon(Test):
 class TestCompletion(Test):
     def complete(self, *words):
         quoted = " ".join(f"'{w}'" for w in words)
-        script = f"""source {ROOT}/data/completion/lockerctl
+        script = f"""source {ROOT}/src/ctl/lockerctl.bash
             lockerctl() {{ {LOCKERCTL} "$@"; }}
             COMP_WORDS=({quoted}) COMP_CWORD={len(words) - 1}; _lockerctl; echo "${{COMPREPLY[*]}}" """
         return subprocess.run(["bash", "-c", script], capture_output=True, text=True,

@@ -121,7 +121,7 @@ def scan(root):
 
 def page(table):
     lines = ["# Requirements and the tests that show them", "",
-             "Written by `tests/requirements.py --write` from the tags in the tests; `./check` fails when it is stale.", "",
+             "Written by `tests/house/requirements.py --write` from the tags in the tests; `./check` fails when it is stale.", "",
              "| no. | about | shown by |", "|---|---|---|"]
     for number, about in KNOWN.items():
         tests = "<br>".join(f"`{t}`" for t in table.get(number, [])) or "not yet"
@@ -132,7 +132,7 @@ def page(table):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="write the table instead of checking it")
-    parser.add_argument("--root", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."),
+    parser.add_argument("--root", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."),
                         help="the project, default: where this script lies")
     args = parser.parse_args()
     target = os.path.join(args.root, "tests", "requirements.md")
@@ -150,7 +150,7 @@ def main():
         except FileNotFoundError:
             have = ""
         if have != want:
-            problems.append("tests/requirements.md is stale: run tests/requirements.py --write")
+            problems.append("tests/requirements.md is stale: run tests/house/requirements.py --write")
         shown = {t for tests in table.values() for t in tests}
         problems += [f"tests/requirements.md names {t}, which does not exist or no longer says so"
                      for t in re.findall(r"`([^`]+)`", "".join(l for l in have.splitlines() if re.match(r"\| [A-F]\d", l)))

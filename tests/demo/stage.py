@@ -18,7 +18,7 @@ import time
 import dbus
 import paho.mqtt.client as mqtt
 
-ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 NAME = "org.lockerd.Locker1"
 CABINET = "/org/lockerd/Locker1"
 

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 # Folder → folders it may include. Every folder may include itself and include/lockerd.
 ARROWS = {
@@ -26,7 +26,7 @@ ARROWS = {
 }
 # Made by meson at the top of the build directory.
 GENERATED = {"build-config.h"}
-# The core is pure: of the system it may use what computes. (tests/core-symbols.sh looks at the symbols.)
+# The core is pure: of the system it may use what computes. (tests/house/core-symbols.sh looks at the symbols.)
 CORE_SYSTEM = {"assert.h", "ctype.h", "errno.h", "inttypes.h", "limits.h", "math.h", "stdarg.h", "stdbool.h", "stddef.h",
                "stdint.h", "stdio.h", "stdlib.h", "string.h", "strings.h"}
 # Libraries with one home each: include prefix → folders.
@@ -68,7 +68,7 @@ def main():
         if not os.path.isdir(os.path.join(source, folder)):
             continue
         if folder not in ARROWS:
-            problems.append(f"src/{folder}: no row in the table of tests/arrows.py")
+            problems.append(f"src/{folder}: no row in the table of tests/house/arrows.py")
             continue
         for where, _, names in os.walk(os.path.join(source, folder)):
             for name in sorted(n for n in names if n.endswith((".c", ".h"))):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 
 def read(*path):
@@ -20,13 +20,13 @@ def read(*path):
 def main():
     problems = []
     ids = dict(re.findall(r'#define\s+LOCKERD_MESSAGE_(\w+)\s+"([0-9a-f]{32})"', read("src", "base", "message-ids.h")))
-    catalog = read("data", "lockerd.catalog")
+    catalog = read("systemd", "lockerd.catalog")
     entries = re.findall(r"^# (\w+)\n-- ([0-9a-f]{32})\nSubject: .+\nDefined-By: lockerd\n", catalog, re.M)
     problems += [f"{n}: two names for one id" for n in ids if list(ids.values()).count(ids[n]) > 1]
-    problems += [f"{n}: not explained in data/lockerd.catalog" for n in ids if (n, ids[n]) not in entries]
+    problems += [f"{n}: not explained in systemd/lockerd.catalog" for n in ids if (n, ids[n]) not in entries]
     problems += [f"{n} {i}: explained, but not in src/base/message-ids.h" for n, i in entries if ids.get(n) != i]
     if len(re.findall(r"^-- ", catalog, re.M)) != len(entries):
-        problems.append("data/lockerd.catalog: an entry without name, subject or origin")
+        problems.append("systemd/lockerd.catalog: an entry without name, subject or origin")
 
     used = set()
     for folder, _, names in os.walk(os.path.join(ROOT, "src")):
@@ -40,7 +40,7 @@ def main():
         vendor = os.path.join(root, "usr", "lib", "systemd", "catalog")
         os.makedirs(vendor)
         os.makedirs(os.path.join(root, "var", "lib", "systemd", "catalog"))
-        shutil.copy(os.path.join(ROOT, "data", "lockerd.catalog"), vendor)
+        shutil.copy(os.path.join(ROOT, "systemd", "lockerd.catalog"), vendor)
         made = subprocess.run(["journalctl", "--root", root, "--update-catalog"], capture_output=True, text=True, check=False)
         listed = subprocess.run(["journalctl", "--root", root, "--list-catalog"], capture_output=True, text=True, check=False)
         if made.returncode or made.stderr.strip():
