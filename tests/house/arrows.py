@@ -1,8 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks that each folder of src/ includes only what the table below allows: the arrows of the architecture."""
+"""Checks the arrows of the architecture: each folder of src/ uses only what the table below allows.
+
+Includes are always checked. With a build directory the symbols are checked too: what the objects of a folder leave undefined and
+another folder defines must come from a folder that the table allows, or be a declared exception. (A header that passes on the
+declarations of another folder would hide such a use from a check of the includes.)
+"""
+import argparse
 import os
 import re
+import subprocess
 import sys
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
@@ -38,6 +45,15 @@ HOMES = {
     "systemd/sd-bus": {"bus", "ctl", "daemon"},
     "ini.h": {"config", "sim"},
 }
+# Symbols that a folder uses against the table: (user, owner) → (reason, symbols). One that is no longer used is reported.
+EXCEPTIONS = {
+    ("bus", "ledger"): (
+        "reading what is stored needs no use case: these calls change nothing, and locker.h hands out the Ledger for them",
+        {"ledger_audit_head", "ledger_backup_begin", "ledger_backup_end", "ledger_backup_step", "ledger_event_each",
+         "ledger_lockout_each", "ledger_outbox_length", "ledger_parcel_get", "ledger_parcel_history", "ledger_path",
+         "ledger_person_each", "ledger_place_each", "ledger_service_get", "parcel_row_done", "person_kind_to_string",
+         "service_row_done", "service_to_string"}),
+}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 
 
@@ -61,9 +77,10 @@ def complaints(folder, path, text):
             yield f'{path}: "{name}" is neither in its folder nor below src/'
 
 
-def main():
+def check_includes(root):
+    """→ (number of files, [problem])"""
     problems, files = [], 0
-    source = os.path.join(ROOT, "src")
+    source = os.path.join(root, "src")
     for folder in sorted(os.listdir(source)):
         if not os.path.isdir(os.path.join(source, folder)):
             continue
@@ -76,9 +93,75 @@ def main():
                 with open(path, encoding="utf-8") as f:
                     problems += complaints(folder, path, f.read())
                 files += 1
+    return files, problems
+
+
+def read_symbols(objects):
+    """→ ({symbol defined}, {symbol left undefined: [object]})"""
+    defined, undefined = set(), {}
+    listed = subprocess.run(["nm", "-g", "-A", *objects], capture_output=True, text=True, check=True).stdout
+    for line in listed.splitlines():
+        path, _, rest = line.rpartition(":")
+        *_, kind, symbol = rest.split()
+        if kind in "Uwv":
+            undefined.setdefault(symbol, []).append(os.path.basename(path))
+        else:
+            defined.add(symbol)
+    return defined, {symbol: where for symbol, where in undefined.items() if symbol not in defined}
+
+
+def check_symbols(build, arrows, exceptions):
+    """→ (number of objects, number of symbols that cross a folder's wall, [problem])"""
+    problems, count, crossing, found = [], 0, 0, {}
+    source = os.path.join(build, "src")
+    for folder in sorted(arrows):
+        objects = [os.path.join(where, name) for where, _, names in os.walk(os.path.join(source, folder))
+                   for name in sorted(names) if name.endswith(".o")]
+        if objects:
+            found[folder] = read_symbols(objects)
+            count += len(objects)
+        elif os.path.isdir(os.path.join(source, folder)):
+            problems.append(f"{source}/{folder}: nothing is built")
+    owners = {}
+    for folder, (defined, _) in found.items():
+        for symbol in defined:
+            owners.setdefault(symbol, set()).add(folder)
+    used = set()
+    for folder, (_, undefined) in found.items():
+        for symbol, where in sorted(undefined.items()):
+            of = owners.get(symbol)
+            if not of:
+                continue
+            crossing += 1
+            excepted = {(folder, owner, symbol) for owner in of if symbol in exceptions.get((folder, owner), ("", ()))[1]}
+            used |= excepted
+            if not excepted and not of & arrows[folder]:
+                problems.append(f"{', '.join(where)}: {folder} may not use {symbol} of {' or '.join(sorted(of))}")
+    problems += [f"{symbol}: declared as an exception for {folder}, but {folder} does not use it"
+                 for (folder, owner), (_, symbols) in exceptions.items() for symbol in sorted(symbols)
+                 if (folder, owner, symbol) not in used]
+    return count, crossing, problems
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("build", nargs="?", help="a build directory, complete: checks the symbols as well")
+    args = parser.parse_args()
+
+    files, problems = check_includes(ROOT)
+    summary = f"{files} files"
+    if args.build:
+        try:
+            count, crossing, more = check_symbols(args.build, ARROWS, EXCEPTIONS)
+        except (OSError, subprocess.CalledProcessError) as error:
+            sys.exit(f"arrows.py: {error}")
+        if not count:
+            more.append(f"{args.build}: no objects below src/")
+        problems += more
+        summary += f", {crossing} symbols between the folders of {count} objects"
     for problem in problems:
         print(problem)
-    print(f"{files} files, {len(problems)} wrong includes")
+    print(f"{summary}, {len(problems)} problems")
     return 1 if problems else 0
 
 
