@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sync/mqtt_worker.h"
+#include "mqtt/worker.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -21,7 +21,7 @@
 #define COMPLAIN(w, ...) (snprintf((w)->complaint, SENTENCE_MAX, __VA_ARGS__), -1)
 
 /* One line of text. */
-static int read_secret(Worker *w, const char *key, const char *path, char **ret) {
+static int read_secret(MqttWorker *w, const char *key, const char *path, char **ret) {
         _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
         _cleanup_erase_ char *secret = calloc(1, SECRET_MAX + 1);
         ssize_t n;
@@ -40,7 +40,7 @@ static int read_secret(Worker *w, const char *key, const char *path, char **ret)
         return 0;
 }
 
-static int check_readable(Worker *w, const char *key, const char *path) {
+static int check_readable(MqttWorker *w, const char *key, const char *path) {
         _cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
 
         return path && fd < 0 ? COMPLAIN(w, "%s=%s cannot be read: %s", key, path, strerror(errno)) : 0;
@@ -51,7 +51,7 @@ static int no_passphrase(char *buffer, int size, int rwflag, void *userdata) {
         return 0;
 }
 
-static int prepare_password(Worker *w) {
+static int prepare_password(MqttWorker *w) {
         const MqttSetup *s = w->setup;
         _cleanup_erase_ char *password = NULL;
 
@@ -66,7 +66,7 @@ static int prepare_password(Worker *w) {
 
 static unsigned give_psk(SSL *ssl, const char *hint, char *identity, unsigned n_identity, unsigned char *psk,
                          unsigned n_psk) {
-        Worker *w = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+        MqttWorker *w = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 
         if (strlen(w->setup->psk_identity) >= n_identity || w->n_psk > n_psk)
                 return 0;
@@ -77,7 +77,7 @@ static unsigned give_psk(SSL *ssl, const char *hint, char *identity, unsigned n_
 
 /* Not by mosquitto_tls_psk_set(): with that the library would accept any certificate from a broker that
  * leaves the key aside. Here no certificate is good, because nobody is trusted. */
-static int prepare_psk(Worker *w) {
+static int prepare_psk(MqttWorker *w) {
         _cleanup_erase_ char *hex = NULL;
         SSL_CTX *ctx;
         int r;
@@ -104,7 +104,7 @@ static int prepare_psk(Worker *w) {
         return r == MOSQ_ERR_SUCCESS ? 0 : COMPLAIN(w, "The key cannot be used: %s", mosquitto_strerror(r));
 }
 
-static int prepare_tls(Worker *w) {
+static int prepare_tls(MqttWorker *w) {
         const MqttSetup *s = w->setup;
         int r;
 
@@ -120,7 +120,7 @@ static int prepare_tls(Worker *w) {
         return r == MOSQ_ERR_SUCCESS ? 0 : COMPLAIN(w, "TLS cannot be set up: %s", mosquitto_strerror(r));
 }
 
-static int prepare_will(Worker *w) {
+static int prepare_will(MqttWorker *w) {
         const MqttSetup *s = w->setup;
         mosquitto_property *properties = NULL;
         int r;
@@ -137,7 +137,7 @@ static int prepare_will(Worker *w) {
         return COMPLAIN(w, "The will cannot be set: %s", mosquitto_strerror(r));
 }
 
-int connect_prepare(Worker *w) {
+int connect_prepare(MqttWorker *w) {
         /* clean start: false */
         w->mosq = mosquitto_new(w->setup->client_id, false, w);
         if (!w->mosq)
@@ -153,7 +153,7 @@ int connect_prepare(Worker *w) {
 }
 
 static void *connect_thread(void *userdata) {
-        Worker *w = userdata;
+        MqttWorker *w = userdata;
         const MqttSetup *s = w->setup;
         mosquitto_property *p = NULL;
         int r;
@@ -173,7 +173,7 @@ static void *connect_thread(void *userdata) {
         return NULL;
 }
 
-int connect_start(Worker *w) {
+int connect_start(MqttWorker *w) {
         pthread_attr_t attributes;
         int r;
 
@@ -192,14 +192,14 @@ int connect_start(Worker *w) {
         return COMPLAIN(w, "No thread: %s", strerror(r));
 }
 
-void connect_finish(Worker *w) {
+void connect_finish(MqttWorker *w) {
         (void)pthread_join(w->thread, NULL);
         close(steal_fd(&w->done_fd));
 }
 
 /* A broker that does not want this client says so and hangs up; when our first words cross that, the kernel
  * throws away what it said. */
-static bool tls_broken_off(const Worker *w, int result) {
+static bool tls_broken_off(const MqttWorker *w, int result) {
         return w->setup->tls && w->phase != PHASE_UP && !*w->complaint && result == MOSQ_ERR_ERRNO &&
                (w->connect_errno == EPROTO || w->connect_errno == ECONNRESET || w->connect_errno == EPIPE);
 }
@@ -210,7 +210,7 @@ static const char *doubtful_key(const MqttSetup *s) {
                               : "does it ask for a certificate (CertFile=)?";
 }
 
-void connect_explain(Worker *w, int result, char ret[SENTENCE_MAX]) {
+void connect_explain(MqttWorker *w, int result, char ret[SENTENCE_MAX]) {
         SSL *ssl = w->mosq ? mosquitto_ssl_get(w->mosq) : NULL;
         /* A session by a key has no certificate to judge. */
         long verdict = ssl && !w->setup->psk_file ? SSL_get_verify_result(ssl) : X509_V_OK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sync/event_text.h"
-#include "sync/rfc3339.h"
+#include "message/event_text.h"
+#include "message/rfc3339.h"
 
 #include <errno.h>
 
@@ -120,7 +120,7 @@ static char *put_number(char *to, uint64_t number, unsigned width) {
         return to;
 }
 
-static char *put_head(char *to, const char *cabinet, const EventRow *e) {
+static char *put_head(char *to, const char *cabinet, const EventMessage *e) {
         to = put_text(to, "{\"specversion\":\"1.0\",\"id\":\"");
         to = put_text(to, cabinet);
         to = put_text(to, "/");
@@ -133,12 +133,12 @@ static char *put_head(char *to, const char *cabinet, const EventRow *e) {
         return put_text(to, e->subject);
 }
 
-int event_text(const char *cabinet, const EventRow *e, bool offline, const char *secret, char **ret) {
+int event_text(const char *cabinet, const EventMessage *e, char **ret) {
         Piece data, hidden = {0};
         char time[RFC3339_MAX];
 
         if (!plain(cabinet) || !plain(e->type) || !plain(e->subject) || !plain_object(e->data, &data) ||
-            (secret && !plain_object(secret, &hidden)))
+            (e->secret && !plain_object(e->secret, &hidden)))
                 return 0;
         rfc3339_format(e->wall_usec, time);
         char *text = malloc(FRAME + 2 * strlen(cabinet) + strlen(e->type) + strlen(e->subject) + data.n +
@@ -151,9 +151,9 @@ int event_text(const char *cabinet, const EventRow *e, bool offline, const char 
         to = put_text(to, "\",\"datacontenttype\":\"application/json\",\"sequence\":\"");
         to = put_number(to, e->sequence, SEQUENCE_DIGITS);
         to = put_text(to, e->synced ? "\",\"clocksynced\":true" : "\",\"clocksynced\":false");
-        to = put_text(to, offline ? ",\"offline\":true,\"data\":{" : ",\"offline\":false,\"data\":{");
+        to = put_text(to, e->offline ? ",\"offline\":true,\"data\":{" : ",\"offline\":false,\"data\":{");
         to = put(to, data);
-        if (secret) {
+        if (e->secret) {
                 to = put_text(to, data.n ? ",\"secret\":{" : "\"secret\":{");
                 to = put(to, hidden);
                 to = put_text(to, "}");

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "base/macros.h"
-#include "sync/strict_json.h"
+#include "message/strict_json.h"
 #include <stdbool.h>
 
 #define KEY_ID_MAX 63 /* characters: letters, digits, '.', '_', '-', not beginning with '.' */
@@ -18,7 +18,7 @@ DEFINE_CLEANUP(KeyRing *, key_ring_free);
 /* 0; -EINVAL with a complaint: not one Ed25519 public key in PEM, or the id is not one; -EEXIST: the id is
  * taken; -ENOMEM. */
 int key_ring_add(KeyRing *ring, const char *id, const void *pem, size_t n,
-                 char ret_complaint[SYNC_DETAIL_MAX]);
+                 char ret_complaint[MESSAGE_DETAIL_MAX]);
 size_t key_ring_size(const KeyRing *ring); /* NULL: 0 */
 /* "backend-2026, backend-2027"; ends with "…" when there is no room for all. */
 void key_ring_ids(const KeyRing *ring, char *ret, size_t room);
@@ -45,4 +45,5 @@ void jws_done(Jws *jws); /* erases */
 /* Made of base64url characters and two dots: cannot be JSON. */
 bool jws_is_compact(const void *text, size_t n);
 /* 0, LOCKER_E_BAD_SIGNATURE with a detail for people, -ENOMEM, -EIO. ring may be NULL. */
-int jws_verify(const KeyRing *ring, const void *text, size_t n, Jws *ret, char ret_detail[SYNC_DETAIL_MAX]);
+int jws_verify(const KeyRing *ring, const void *text, size_t n, Jws *ret,
+               char ret_detail[MESSAGE_DETAIL_MAX]);

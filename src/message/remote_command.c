@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the cabinet is told: a command of the backend, plain or signed, read strictly. */
-#include "sync/codec.h"
-#include "sync/rfc3339.h"
+#include "message/remote_command.h"
+#include "message/rfc3339.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
-static _printf_(3, 4) int refuse(char ret_detail[SYNC_DETAIL_MAX], Refusal refusal, const char *format, ...) {
+static _printf_(3, 4) int refuse(char ret_detail[MESSAGE_DETAIL_MAX], Refusal refusal, const char *format,
+                                 ...) {
         va_list ap;
 
         va_start(ap, format);
-        (void)vsnprintf(ret_detail, SYNC_DETAIL_MAX, format, ap);
+        (void)vsnprintf(ret_detail, MESSAGE_DETAIL_MAX, format, ap);
         va_end(ap);
         return (int)refusal;
 }
 
-void command_done(Command *c) {
+void remote_command_done(RemoteCommand *c) {
         json_erase(c->arguments);
-        *c = (Command){0};
+        *c = (RemoteCommand){0};
 }
 
 /* Text without NUL inside; NULL when it is not one. */
@@ -40,14 +40,14 @@ static bool name_is_fine(const char *name) {
         return n >= 1 && n <= COMMAND_NAME_MAX && name[n] == '\0';
 }
 
-static void take_id(const json_t *command, Command *ret) {
+static void take_id(const json_t *command, RemoteCommand *ret) {
         const char *id = text_of(command, "id");
 
         if (id && id_is_fine(id))
                 snprintf(ret->id, sizeof(ret->id), "%s", id);
 }
 
-static int check_keys(const json_t *command, char ret_detail[SYNC_DETAIL_MAX]) {
+static int check_keys(const json_t *command, char ret_detail[MESSAGE_DETAIL_MAX]) {
         static const char *const known[] = {"id", "expires", "cabinet", "name", "arguments"};
         const char *key;
         json_t *value;
@@ -68,7 +68,7 @@ static int check_keys(const json_t *command, char ret_detail[SYNC_DETAIL_MAX]) {
         return 0;
 }
 
-static int read_expiry(const json_t *command, Command *ret, char ret_detail[SYNC_DETAIL_MAX]) {
+static int read_expiry(const json_t *command, RemoteCommand *ret, char ret_detail[MESSAGE_DETAIL_MAX]) {
         const char *text = text_of(command, "expires");
         int r = text ? rfc3339_parse(text, &ret->expires_usec) : -EINVAL;
 
@@ -84,7 +84,7 @@ static int read_expiry(const json_t *command, Command *ret, char ret_detail[SYNC
 /* In a signed command the address is part of what is signed, so that it cannot be played to another cabinet
  * or as another command. */
 static int check_address(const json_t *command, const char *key, const char *expected, bool is_signed,
-                         char ret_detail[SYNC_DETAIL_MAX]) {
+                         char ret_detail[MESSAGE_DETAIL_MAX]) {
         const json_t *value = json_object_get(command, key);
         const char *text = text_of(command, key);
 
@@ -99,8 +99,8 @@ static int check_address(const json_t *command, const char *key, const char *exp
                       "The command's \"%s\" is not the one that it was sent to.", key);
 }
 
-static int read_object(const char *cabinet, const json_t *command, Command *ret,
-                       char ret_detail[SYNC_DETAIL_MAX]) {
+static int read_object(const char *cabinet, const json_t *command, RemoteCommand *ret,
+                       char ret_detail[MESSAGE_DETAIL_MAX]) {
         json_t *arguments = json_object_get(command, "arguments");
 
         int r = check_keys(command, ret_detail);
@@ -121,8 +121,8 @@ static int read_object(const char *cabinet, const json_t *command, Command *ret,
         return ret->arguments ? 0 : -ENOMEM;
 }
 
-static int read_plain(const char *cabinet, const void *text, size_t n, Command *ret,
-                      char ret_detail[SYNC_DETAIL_MAX]) {
+static int read_plain(const char *cabinet, const void *text, size_t n, RemoteCommand *ret,
+                      char ret_detail[MESSAGE_DETAIL_MAX]) {
         json_t *command = NULL;
 
         int r = strict_json_object("The command", text, n, &command, ret_detail);
@@ -136,11 +136,11 @@ static int read_plain(const char *cabinet, const void *text, size_t n, Command *
         return r;
 }
 
-static int read_signed(const char *cabinet, const void *text, size_t n, const KeyRing *ring, Command *ret,
-                       char ret_detail[SYNC_DETAIL_MAX]) {
+static int read_signed(const char *cabinet, const void *text, size_t n, const KeyRing *ring,
+                       RemoteCommand *ret, char ret_detail[MESSAGE_DETAIL_MAX]) {
         _cleanup_(jws_done) Jws jws = {0};
         _cleanup_json_ json_t *unverified = NULL;
-        char ignored[SYNC_DETAIL_MAX];
+        char ignored[MESSAGE_DETAIL_MAX];
 
         int r = jws_verify(ring, text, n, &jws, ret_detail);
         if (r == 0) {
@@ -156,11 +156,11 @@ static int read_signed(const char *cabinet, const void *text, size_t n, const Ke
         return r;
 }
 
-int codec_command(const char *cabinet, const char *name, const void *payload, size_t n, const KeyRing *ring,
-                  Command *ret, char ret_detail[SYNC_DETAIL_MAX]) {
+int remote_command_parse(const char *cabinet, const char *name, const void *payload, size_t n,
+                         const KeyRing *ring, RemoteCommand *ret, char ret_detail[MESSAGE_DETAIL_MAX]) {
         int r;
 
-        *ret = (Command){0};
+        *ret = (RemoteCommand){0};
         ret_detail[0] = '\0';
         if (!name_is_fine(name))
                 return refuse(ret_detail, LOCKER_E_UNKNOWN_COMMAND, "%s",

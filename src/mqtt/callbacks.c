@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What libmosquitto tells. It holds its locks meanwhile, so nothing here may call back into it beyond reading
  * properties. */
-#include "sync/mqtt_worker.h"
+#include "mqtt/worker.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 static void on_connect(struct mosquitto *mosq, void *userdata, int reason, int flags,
                        const mosquitto_property *properties) {
-        Worker *w = userdata;
+        MqttWorker *w = userdata;
         uint16_t keepalive = (uint16_t)w->setup->keepalive_sec, receive_maximum = UINT16_MAX;
 
         if (reason != 0) {
@@ -34,14 +34,14 @@ static void on_connect(struct mosquitto *mosq, void *userdata, int reason, int f
 
 static void on_disconnect(struct mosquitto *mosq, void *userdata, int reason,
                           const mosquitto_property *properties) {
-        Worker *w = userdata;
+        MqttWorker *w = userdata;
 
         /* Below that it is an error of the library, which its functions return as well. */
         if (reason >= REFUSED)
                 w->reason_code = (unsigned)reason;
 }
 
-static UnderWay *find(Worker *w, int mid) {
+static UnderWay *find(MqttWorker *w, int mid) {
         for (size_t i = 0; i < w->n_under_way; i++)
                 if (w->under_way[i].mid == mid)
                         return &w->under_way[i];
@@ -50,7 +50,7 @@ static UnderWay *find(Worker *w, int mid) {
 
 static void on_publish(struct mosquitto *mosq, void *userdata, int mid, int reason,
                        const mosquitto_property *properties) {
-        Worker *w = userdata;
+        MqttWorker *w = userdata;
         UnderWay *u = find(w, mid);
 
         if (!u)
@@ -70,7 +70,7 @@ static void on_publish(struct mosquitto *mosq, void *userdata, int mid, int reas
 
 static void on_subscribe(struct mosquitto *mosq, void *userdata, int mid, int n, const int *granted,
                          const mosquitto_property *properties) {
-        Worker *w = userdata;
+        MqttWorker *w = userdata;
 
         bool states = mid == w->states_mid;
         const char *first = NULL;
@@ -115,7 +115,7 @@ static bool read_correlation(const mosquitto_property *properties, char ret[2 * 
 
 static void on_message(struct mosquitto *mosq, void *userdata, const struct mosquitto_message *m,
                        const mosquitto_property *properties) {
-        Worker *w = userdata;
+        MqttWorker *w = userdata;
         _cleanup_free_ char *response_topic = NULL;
         char correlation[2 * MQTT_CORRELATION_MAX + 1];
         bool fits = m->payloadlen <= MQTT_PAYLOAD_MAX;
@@ -140,7 +140,7 @@ static void on_message(struct mosquitto *mosq, void *userdata, const struct mosq
 /* Keeps the best sentence: OpenSSL's lines come last and often say less than the library's own. */
 static void on_log(struct mosquitto *mosq, void *userdata, int level, const char *text) {
         static const char openssl[] = "OpenSSL Error", prefix[] = "Error: ";
-        Worker *w = userdata;
+        MqttWorker *w = userdata;
 
         if (!(level & MOSQ_LOG_ERR))
                 return;

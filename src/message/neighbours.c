@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sync/neighbours.h"
+#include "message/neighbours.h"
 #include "base/text.h"
 #include "core/refusal.h"
 
@@ -10,7 +10,7 @@
 #define KINDS_MAX 64
 
 typedef struct Neighbour {
-        char *number, *topic;
+        char *number;
         NearbyCabinet state; /* kinds: fresh memory */
 } Neighbour;
 
@@ -31,10 +31,9 @@ static int add(Neighbours *n, const char *own, const char *number, size_t length
                 free(b.number);
                 return 0;
         }
-        b.topic = text_printf("lockerd/v1/%s/state", b.number);
         b.state = (NearbyCabinet){.number = b.number, .latitude = (double)NAN, .longitude = (double)NAN};
         n->all[n->n++] = b;
-        return b.topic ? 0 : -ENOMEM;
+        return 0;
 }
 
 int neighbours_new(Neighbours **ret, const char *own, const char *community) {
@@ -63,7 +62,6 @@ Neighbours *neighbours_free(Neighbours *n) {
                 return NULL;
         for (size_t i = 0; i < n->n; i++) {
                 free(n->all[i].number);
-                free(n->all[i].topic);
                 free((FreeKind *)(uintptr_t)n->all[i].state.kinds);
         }
         free(n->all);
@@ -75,8 +73,8 @@ size_t neighbours_count(const Neighbours *n) {
         return n->n;
 }
 
-const char *neighbours_topic(const Neighbours *n, size_t i) {
-        return n->all[i].topic;
+const char *neighbours_number(const Neighbours *n, size_t i) {
+        return n->all[i].number;
 }
 
 /* --- their states --- */
@@ -129,33 +127,25 @@ static void forget(Neighbour *b) {
         b->state = (NearbyCabinet){.number = b->number, .latitude = (double)NAN, .longitude = (double)NAN};
 }
 
-static void hear(Neighbour *b, const MqttMessage *m) {
-        json_t *state = m->too_large ? NULL : json_loadb(m->payload, m->n_payload, 0, NULL);
+void neighbours_hear(Neighbours *n, size_t i, const void *payload, size_t n_payload) {
+        Neighbour *b = &n->all[i];
+        json_t *state = payload ? json_loadb(payload, n_payload, 0, NULL) : NULL;
         const char *cabinet = json_string_value(json_object_get(state, "cabinet")),
                    *presence = json_string_value(json_object_get(state, "presence"));
         const json_t *place = json_object_get(state, "place");
         FreeKind *kinds = NULL;
-        size_t n = 0;
+        size_t n_kinds = 0;
 
         forget(b);
         if (cabinet && presence && streq(cabinet, b->number) && streq(presence, "online") &&
-            read_kinds(state, &kinds, &n) >= 0)
+            read_kinds(state, &kinds, &n_kinds) >= 0)
                 b->state = (NearbyCabinet){.number = b->number,
                                            .latitude = degrees(place, "latitude", 90),
                                            .longitude = degrees(place, "longitude", 180),
                                            .fresh = true,
                                            .kinds = kinds,
-                                           .n_kinds = n};
+                                           .n_kinds = n_kinds};
         json_decref(state);
-}
-
-bool neighbours_message(Neighbours *n, const MqttMessage *m) {
-        for (size_t i = 0; i < n->n; i++)
-                if (streq(m->topic, n->all[i].topic)) {
-                        hear(&n->all[i], m);
-                        return true;
-                }
-        return false;
 }
 
 void neighbours_lost(Neighbours *n) {

@@ -6,14 +6,14 @@
 #include <errno.h>
 #include <stdio.h>
 
-void state_topic(const Sync *s, char ret[TOPIC_MAX]) {
-        snprintf(ret, TOPIC_MAX, "lockerd/v1/%s/state", s->cabinet);
+void state_topic(const char *cabinet, char ret[TOPIC_MAX]) {
+        snprintf(ret, TOPIC_MAX, "lockerd/v1/%s/state", cabinet);
 }
 
 char *state_will(const Sync *s) {
         char *will = NULL;
 
-        return codec_will(s->cabinet, &will) < 0 ? NULL : will;
+        return compose_will(s->cabinet, &will) < 0 ? NULL : will;
 }
 
 static int gather_sizes(Sync *s, StateSize **ret) {
@@ -65,20 +65,20 @@ static int make_state(Sync *s, char **ret) {
         _cleanup_free_ StateHealth *rows = NULL;
         char head[AUDIT_HEAD_MAX];
         Now now = clock_now();
-        State state = {.cabinet = c->number,
-                       .name = c->name,
-                       .address = c->address,
-                       .timezone = c->timezone,
-                       .latitude = c->latitude,
-                       .longitude = c->longitude,
-                       .online = true,
-                       .n_sizes = (size_t)c->n_sizes,
-                       .version = LOCKERD_VERSION,
-                       .ledger_schema = ledger_schema_version(),
-                       .audit_head = head,
-                       .clock_synced = now.synced,
-                       .started_usec = s->started_usec,
-                       .now_usec = now.wall_usec};
+        StateMessage state = {.cabinet = c->number,
+                              .name = c->name,
+                              .address = c->address,
+                              .timezone = c->timezone,
+                              .latitude = c->latitude,
+                              .longitude = c->longitude,
+                              .online = true,
+                              .n_sizes = (size_t)c->n_sizes,
+                              .version = LOCKERD_VERSION,
+                              .ledger_schema = ledger_schema_version(),
+                              .audit_head = head,
+                              .clock_synced = now.synced,
+                              .started_usec = s->started_usec,
+                              .now_usec = now.wall_usec};
         int r = gather_sizes(s, &sizes);
 
         if (r >= 0)
@@ -96,7 +96,7 @@ static int make_state(Sync *s, char **ret) {
         state.kinds = kinds;
         state.health = rows;
         state.last_event = strtoull(head, NULL, 10);
-        return codec_state(&state, ret);
+        return compose_state(&state, ret);
 }
 
 void state_publish(Sync *s) {
@@ -105,9 +105,9 @@ void state_publish(Sync *s) {
         int r = make_state(s, &payload);
 
         if (r >= 0) {
-                state_topic(s, topic);
+                state_topic(s->cabinet, topic);
                 r = mqtt_client_publish(s->client, TOKEN_STATE, topic, payload, strlen(payload), true,
-                                        CODEC_JSON_TYPE, NULL);
+                                        COMPOSE_JSON_TYPE, NULL);
         }
         if (r == -EAGAIN || r == -ENOTCONN)
                 s->state_dirty = true; /* the next wake-up tries again */

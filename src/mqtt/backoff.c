@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sync/mqtt_worker.h"
+#include "mqtt/worker.h"
 
 #include <sys/random.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lockerd-mqtt: started by lockerd with its end of the socket pair as descriptor 3. */
-#include "sync/mqtt_worker.h"
+#include "mqtt/worker.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -21,9 +21,9 @@ uint64_t worker_now(void) {
         return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
 }
 
-/* After the daemon did not take something: is it worth trying again? Waiting here means reading no more from
- * the broker: what the daemon does not take stays there and in TCP. */
-static bool wait_for_daemon(Worker *w, int r, uint64_t until) {
+/* After the daemon did not take something: is it worth trying again? MqttQueue here means reading no more
+ * from the broker: what the daemon does not take stays there and in TCP. */
+static bool wait_for_daemon(MqttWorker *w, int r, uint64_t until) {
         struct pollfd fd = {.fd = w->socket, .events = POLLOUT};
         uint64_t now = worker_now();
 
@@ -36,7 +36,7 @@ static bool wait_for_daemon(Worker *w, int r, uint64_t until) {
         return false;
 }
 
-void worker_tell(Worker *w, const MqttWireHeader *header, const char *const texts[], const void *payload,
+void worker_tell(MqttWorker *w, const MqttWireHeader *header, const char *const texts[], const void *payload,
                  size_t n) {
         uint64_t until = worker_now() + DAEMON_PATIENCE;
         int r;
@@ -47,7 +47,7 @@ void worker_tell(Worker *w, const MqttWireHeader *header, const char *const text
                 ;
 }
 
-void worker_tell_acks(Worker *w) {
+void worker_tell_acks(MqttWorker *w) {
         uint64_t until;
         int r;
 
@@ -59,7 +59,7 @@ void worker_tell_acks(Worker *w) {
                 ;
 }
 
-void worker_add_ack(Worker *w, const MqttWireHeader *header) {
+void worker_add_ack(MqttWorker *w, const MqttWireHeader *header) {
         if (!w->acks.n)
                 w->acks_until = worker_now() + ACKS_PATIENCE;
         if (mqtt_wire_add(&w->acks, *header, NULL, NULL, 0) == -ENOBUFS) {
@@ -68,7 +68,7 @@ void worker_add_ack(Worker *w, const MqttWireHeader *header) {
         }
 }
 
-static bool take_message(Worker *w, const MqttWireMessage *m) {
+static bool take_message(MqttWorker *w, const MqttWireMessage *m) {
         MqttWireHeader pong = {.type = MQTT_WIRE_PONG};
 
         switch (m->header.type) {
@@ -82,7 +82,7 @@ static bool take_message(Worker *w, const MqttWireMessage *m) {
         case MQTT_WIRE_STOP:
                 /* Events are in the ledger; what the daemon does not hear acknowledged any more it would send
                  * again. */
-                waiting_forget_events(w);
+                queue_forget_events(w);
                 w->stopping = true;
                 w->stop_until = worker_now() + FLUSH;
                 return true;
@@ -92,7 +92,7 @@ static bool take_message(Worker *w, const MqttWireMessage *m) {
 }
 
 /* Everything in a packet goes the same way, and only publications come several in one. */
-static bool take_packet(Worker *w, const MqttWireReader *packet) {
+static bool take_packet(MqttWorker *w, const MqttWireReader *packet) {
         MqttWireReader reader = *packet;
         MqttWireMessage m;
 
@@ -105,7 +105,7 @@ static bool take_packet(Worker *w, const MqttWireReader *packet) {
         return w->setup;
 }
 
-static void receive_packets(Worker *w) {
+static void receive_packets(MqttWorker *w) {
         MqttWireReader packet;
         int r;
 
@@ -118,7 +118,7 @@ static void receive_packets(Worker *w) {
         }
 }
 
-static uint64_t next_due(const Worker *w) {
+static uint64_t next_due(const MqttWorker *w) {
         uint64_t due = w->setup ? link_next_due(w) : USEC_INFINITY;
 
         if (w->acks.n)
@@ -126,7 +126,7 @@ static uint64_t next_due(const Worker *w) {
         return w->stopping ? MIN(due, w->stop_until) : due;
 }
 
-static void turn(Worker *w) {
+static void turn(MqttWorker *w) {
         bool on_wire = w->phase == PHASE_HANDSHAKE || w->phase == PHASE_UP;
         struct pollfd fds[] = {
                 {.fd = w->socket, .events = POLLIN},
@@ -150,21 +150,21 @@ static void turn(Worker *w) {
         if (fds[2].revents & POLLOUT && w->mosq && mosquitto_socket(w->mosq) == fds[2].fd)
                 link_writable(w);
         /* The broker first: it should not wait for us. */
-        waiting_publish(w);
+        queue_publish(w);
         if (!w->patient.first || w->acks.n >= ACKS_ENOUGH * sizeof(MqttWireHeader) ||
             worker_now() >= w->acks_until)
                 worker_tell_acks(w);
         if (fds[0].revents) {
                 receive_packets(w);
-                waiting_publish(w);
+                queue_publish(w);
         }
         if (w->setup && !w->leaving)
                 link_turn(w);
-        if (w->stopping && ((!w->n_under_way && !waiting_any(w)) || w->stop_until <= worker_now()))
+        if (w->stopping && ((!w->n_under_way && !queue_any(w)) || w->stop_until <= worker_now()))
                 w->leaving = true;
 }
 
-static void run(Worker *w) {
+static void run(MqttWorker *w) {
         MqttWireHeader ready = {.type = MQTT_WIRE_READY};
 
         worker_tell(w, &ready, NULL, NULL, 0);
@@ -175,7 +175,7 @@ static void run(Worker *w) {
 }
 
 int main(int argc, char *argv[]) {
-        Worker w = {.socket = MQTT_WIRE_FD, .done_fd = -1, .buffer = malloc(MQTT_WIRE_MAX)};
+        MqttWorker w = {.socket = MQTT_WIRE_FD, .done_fd = -1, .buffer = malloc(MQTT_WIRE_MAX)};
         struct sockaddr_storage peer;
         socklen_t n = sizeof(peer);
 
@@ -200,7 +200,7 @@ int main(int argc, char *argv[]) {
                 mosquitto_destroy(w.mosq);
         mosquitto_lib_cleanup();
         mqtt_setup_free(w.setup);
-        waiting_forget(&w);
+        queue_forget(&w);
         free(w.under_way);
         free(w.buffer);
         return EXIT_SUCCESS;

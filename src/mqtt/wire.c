@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sync/mqtt_wire.h"
+#include "mqtt/wire.h"
 #include "base/macros.h"
 
 #include <errno.h>

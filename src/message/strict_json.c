@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sync/strict_json.h"
+#include "message/strict_json.h"
 #include "core/refusal.h"
 
 #include <errno.h>
@@ -49,11 +49,11 @@ static const char *complaint(const json_error_t *error) {
 }
 
 int strict_json_object(const char *what, const void *text, size_t n, json_t **ret,
-                       char ret_detail[SYNC_DETAIL_MAX]) {
+                       char ret_detail[MESSAGE_DETAIL_MAX]) {
         json_error_t error = {0};
 
         if (too_deep(text, n)) {
-                snprintf(ret_detail, SYNC_DETAIL_MAX, "%s is nested more than %d levels deep.", what,
+                snprintf(ret_detail, MESSAGE_DETAIL_MAX, "%s is nested more than %d levels deep.", what,
                          STRICT_JSON_DEPTH_MAX);
                 return LOCKER_E_INVALID_ARGUMENT;
         }
@@ -61,13 +61,13 @@ int strict_json_object(const char *what, const void *text, size_t n, json_t **re
         if (!j && json_error_code(&error) == json_error_out_of_memory)
                 return -ENOMEM;
         if (!j) {
-                snprintf(ret_detail, SYNC_DETAIL_MAX, "%s %s (line %d, column %d).", what, complaint(&error),
-                         error.line, error.column);
+                snprintf(ret_detail, MESSAGE_DETAIL_MAX, "%s %s (line %d, column %d).", what,
+                         complaint(&error), error.line, error.column);
                 return LOCKER_E_INVALID_ARGUMENT;
         }
         if (!json_is_object(j)) {
                 json_erase(j);
-                snprintf(ret_detail, SYNC_DETAIL_MAX, "%s must be a JSON object.", what);
+                snprintf(ret_detail, MESSAGE_DETAIL_MAX, "%s must be a JSON object.", what);
                 return LOCKER_E_INVALID_ARGUMENT;
         }
         *ret = j;

@@ -7,12 +7,12 @@
 #include <jansson.h>
 
 #define STRICT_JSON_DEPTH_MAX 16
-#define SYNC_DETAIL_MAX       256
+#define MESSAGE_DETAIL_MAX    256
 
 /* what: "The command", for the sentence. 0, LOCKER_E_INVALID_ARGUMENT with a detail that repeats nothing of
  * the text (it may be a password), or -ENOMEM. */
 int strict_json_object(const char *what, const void *text, size_t n, json_t **ret,
-                       char ret_detail[SYNC_DETAIL_MAX]);
+                       char ret_detail[MESSAGE_DETAIL_MAX]);
 /* A key that may be anything at all, as it may be shown. */
 void strict_json_printable(const char *key, char *ret, size_t room);
 /* The string, also when it was cut in the middle of a character. NULL: out of memory. */

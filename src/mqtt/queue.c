@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Between the daemon, which hands over more than the window takes so that nobody waits for it, and the
  * library, which is given only what may leave: its own queue knows no precedence. */
-#include "sync/mqtt_worker.h"
+#include "mqtt/worker.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-static void pop(Worker *w, Waiting *q) {
+static void pop(MqttWorker *w, MqttQueue *q) {
         Packet *p = q->first;
 
         q->first = p->next;
@@ -20,23 +20,23 @@ static void pop(Worker *w, Waiting *q) {
         free(p);
 }
 
-void waiting_forget_events(Worker *w) {
+void queue_forget_events(MqttWorker *w) {
         while (w->patient.first)
                 pop(w, &w->patient);
 }
 
-void waiting_forget(Worker *w) {
+void queue_forget(MqttWorker *w) {
         while (w->prompt.first)
                 pop(w, &w->prompt);
-        waiting_forget_events(w);
+        queue_forget_events(w);
 }
 
-bool waiting_any(const Worker *w) {
+bool queue_any(const MqttWorker *w) {
         return w->prompt.first || w->patient.first;
 }
 
-void waiting_add(Worker *w, const MqttWireReader *packet, bool patient) {
-        Waiting *q = patient ? &w->patient : &w->prompt;
+void queue_add(MqttWorker *w, const MqttWireReader *packet, bool patient) {
+        MqttQueue *q = patient ? &w->patient : &w->prompt;
         Packet *p = malloc(sizeof(*p) + packet->left);
 
         if (!p) {
@@ -55,7 +55,7 @@ void waiting_add(Worker *w, const MqttWireReader *packet, bool patient) {
 }
 
 /* Many small messages in one segment: what a segment costs both ends is more than what is in it. */
-static void cork(Worker *w, int on) {
+static void cork(MqttWorker *w, int on) {
         int fd = w->mosq ? mosquitto_socket(w->mosq) : -1;
 
         if (fd >= 0)
@@ -63,8 +63,8 @@ static void cork(Worker *w, int on) {
 }
 
 /* Publishing may end the connection, and with it everything that waits: nothing is kept across it. */
-static bool publish_next(Worker *w) {
-        Waiting *q = w->prompt.first ? &w->prompt : &w->patient;
+static bool publish_next(MqttWorker *w) {
+        MqttQueue *q = w->prompt.first ? &w->prompt : &w->patient;
         MqttWireMessage m;
         int r;
 
@@ -83,8 +83,8 @@ static bool publish_next(Worker *w) {
         return true;
 }
 
-void waiting_publish(Worker *w) {
-        if (w->phase != PHASE_UP || !waiting_any(w) || !link_room(w))
+void queue_publish(MqttWorker *w) {
+        if (w->phase != PHASE_UP || !queue_any(w) || !link_room(w))
                 return;
         cork(w, 1);
         while (!w->leaving && w->phase == PHASE_UP && link_room(w) && publish_next(w))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sync/mqtt_worker.h"
+#include "mqtt/worker.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -14,28 +14,28 @@
 #define MISC    USEC_PER_SEC        /* how often the library looks at its keep-alive */
 #define SILENCE (60 * USEC_PER_SEC) /* without any acknowledgement while something is under way */
 
-static void tell_link(Worker *w, MqttLinkState state, const char *sentence) {
+static void tell_link(MqttWorker *w, MqttLinkState state, const char *sentence) {
         MqttWireHeader h = {
                 .type = MQTT_WIRE_LINK, .token = ++w->generation, .a = state, .b = w->receive_maximum};
 
-        waiting_forget(w); /* of an older generation now */
+        queue_forget(w); /* of an older generation now */
         worker_tell(w, &h, &sentence, NULL, 0);
 }
 
-static void wait_for_next(Worker *w) {
+static void wait_for_next(MqttWorker *w) {
         w->phase = PHASE_WAITING;
         w->due = worker_now() + backoff_delay(w->setup, w->attempts);
         if (w->attempts < 64)
                 w->attempts++;
 }
 
-static void forget_connection(Worker *w) {
+static void forget_connection(MqttWorker *w) {
         if (w->mosq)
                 mosquitto_destroy(w->mosq);
         w->mosq = NULL;
         explicit_bzero(w->psk, sizeof(w->psk));
         w->n_under_way = 0;
-        waiting_forget(w);
+        queue_forget(w);
         w->reason_code = 0;
         w->complaint[0] = w->trouble[0] = 0;
         w->got_connack = false;
@@ -43,7 +43,7 @@ static void forget_connection(Worker *w) {
         w->again_at = w->clear_at = w->subscribe_until = USEC_INFINITY;
 }
 
-static void drop(Worker *w, const char *sentence) {
+static void drop(MqttWorker *w, const char *sentence) {
         if (w->phase == PHASE_UP && worker_now() - w->up_since > LASTED)
                 w->attempts = 0;
         forget_connection(w);
@@ -51,14 +51,14 @@ static void drop(Worker *w, const char *sentence) {
         wait_for_next(w);
 }
 
-static void drop_for(Worker *w, int result) {
+static void drop_for(MqttWorker *w, int result) {
         char sentence[SENTENCE_MAX];
 
         connect_explain(w, result, sentence);
         drop(w, sentence);
 }
 
-_printf_(2, 3) static void drop_saying(Worker *w, const char *format, ...) {
+_printf_(2, 3) static void drop_saying(MqttWorker *w, const char *format, ...) {
         char text[SENTENCE_MAX / 2], sentence[SENTENCE_MAX];
         va_list ap;
 
@@ -69,7 +69,7 @@ _printf_(2, 3) static void drop_saying(Worker *w, const char *format, ...) {
         drop(w, sentence);
 }
 
-static void attempt(Worker *w) {
+static void attempt(MqttWorker *w) {
         char sentence[SENTENCE_MAX];
 
         w->slow_reported = false;
@@ -82,7 +82,7 @@ static void attempt(Worker *w) {
         w->due = worker_now() + w->setup->answer_usec;
 }
 
-void link_thread_done(Worker *w) {
+void link_thread_done(MqttWorker *w) {
         connect_finish(w);
         if (w->connect_result != MOSQ_ERR_SUCCESS) {
                 drop_for(w, w->connect_result);
@@ -93,7 +93,7 @@ void link_thread_done(Worker *w) {
         w->due = worker_now() + w->setup->answer_usec;
 }
 
-bool link_start(Worker *w) {
+bool link_start(MqttWorker *w) {
         w->under_way = calloc(w->setup->window, sizeof(*w->under_way));
         if (!w->under_way)
                 return false;
@@ -106,7 +106,7 @@ bool link_start(Worker *w) {
         return true;
 }
 
-void link_is_up(Worker *w) {
+void link_is_up(MqttWorker *w) {
         uint64_t now = worker_now();
         char sentence[SENTENCE_MAX];
 
@@ -118,7 +118,7 @@ void link_is_up(Worker *w) {
         tell_link(w, MQTT_LINK_UP, sentence);
 }
 
-void link_trouble(Worker *w, const char *format, ...) {
+void link_trouble(MqttWorker *w, const char *format, ...) {
         char sentence[SENTENCE_MAX];
         va_list ap;
 
@@ -138,7 +138,7 @@ void link_trouble(Worker *w, const char *format, ...) {
 }
 
 /* After what the library has returned, and whatever its callbacks have set. */
-static bool still_there(Worker *w, int result) {
+static bool still_there(MqttWorker *w, int result) {
         if (result == MOSQ_ERR_SUCCESS && mosquitto_socket(w->mosq) >= 0)
                 return true;
         drop_for(w, result == MOSQ_ERR_SUCCESS ? MOSQ_ERR_CONN_LOST : result);
@@ -151,7 +151,7 @@ bool link_is_state(const char *filter) {
         return last && strcmp(last, "/state") == 0;
 }
 
-static int subscribe_to(Worker *w, bool states, int options, int *ret_mid) {
+static int subscribe_to(MqttWorker *w, bool states, int options, int *ret_mid) {
         _cleanup_free_ char **filters = calloc((size_t)w->setup->n_subscriptions, sizeof(*filters));
         int n = 0;
 
@@ -164,7 +164,7 @@ static int subscribe_to(Worker *w, bool states, int options, int *ret_mid) {
                  : MOSQ_ERR_SUCCESS;
 }
 
-static void subscribe(Worker *w) {
+static void subscribe(MqttWorker *w) {
         int r;
 
         if (!w->setup->n_subscriptions)
@@ -183,13 +183,13 @@ static void subscribe(Worker *w) {
 /* A broker that gathers small messages (Nagle; mosquitto does by default) sends the next one only when the
  * last is acknowledged, which the kernel puts off by 40 ms when there is nothing to send: a command would
  * wait for that behind the acknowledgement of an event. */
-static void acknowledge_at_once(Worker *w) {
+static void acknowledge_at_once(MqttWorker *w) {
         int on = 1;
 
         (void)setsockopt(mosquitto_socket(w->mosq), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
-void link_readable(Worker *w) {
+void link_readable(MqttWorker *w) {
         SSL *ssl;
         int r;
 
@@ -211,7 +211,7 @@ void link_readable(Worker *w) {
         }
 }
 
-void link_writable(Worker *w) {
+void link_writable(MqttWorker *w) {
         int r;
 
         errno = 0;
@@ -222,7 +222,7 @@ void link_writable(Worker *w) {
 }
 
 /* What was refused is tried again: the daemon sends everything once more that was not acknowledged. */
-static void try_again(Worker *w) {
+static void try_again(MqttWorker *w) {
         char sentence[SENTENCE_MAX];
 
         w->again_at = USEC_INFINITY;
@@ -232,7 +232,7 @@ static void try_again(Worker *w) {
         subscribe(w);
 }
 
-static void watch_connection(Worker *w, uint64_t now) {
+static void watch_connection(MqttWorker *w, uint64_t now) {
         if (w->subscribe_until <= now)
                 drop_saying(w, "The broker does not answer a subscription");
         else if (w->keepalive_sec && now - w->heard_at > w->keepalive_sec * USEC_PER_SEC * 3 / 2)
@@ -252,7 +252,7 @@ static void watch_connection(Worker *w, uint64_t now) {
         }
 }
 
-void link_turn(Worker *w) {
+void link_turn(MqttWorker *w) {
         uint64_t now = worker_now();
 
         switch (w->phase) {
@@ -282,7 +282,7 @@ void link_turn(Worker *w) {
         }
 }
 
-uint64_t link_next_due(const Worker *w) {
+uint64_t link_next_due(const MqttWorker *w) {
         switch (w->phase) {
         case PHASE_WAITING:
         case PHASE_HANDSHAKE:
@@ -310,7 +310,7 @@ static int add_properties(const MqttWireMessage *m, mosquitto_property **ret) {
         return r;
 }
 
-static void remember(Worker *w, int mid, const MqttWireMessage *m) {
+static void remember(MqttWorker *w, int mid, const MqttWireMessage *m) {
         if (!w->n_under_way)
                 w->progress_at = worker_now();
         w->under_way[w->n_under_way++] = (UnderWay){
@@ -321,7 +321,7 @@ static void remember(Worker *w, int mid, const MqttWireMessage *m) {
         };
 }
 
-unsigned link_room(const Worker *w) {
+unsigned link_room(const MqttWorker *w) {
         unsigned window = w->setup->window;
 
         if (w->receive_maximum)
@@ -329,17 +329,17 @@ unsigned link_room(const Worker *w) {
         return w->n_under_way < window ? window - (unsigned)w->n_under_way : 0;
 }
 
-void link_take(Worker *w, const MqttWireReader *packet, bool patient) {
+void link_take(MqttWorker *w, const MqttWireReader *packet, bool patient) {
         if (w->phase != PHASE_UP)
                 return; /* it counts as not sent */
         /* The daemon keeps to the limits; what is left of earlier generations counts here, too. */
         if (w->n_waiting_bytes + packet->left > 2 * MQTT_UNDER_WAY_BYTES_MAX)
                 drop_saying(w, "The broker leaves too much unacknowledged");
         else
-                waiting_add(w, packet, patient);
+                queue_add(w, packet, patient);
 }
 
-void link_publish(Worker *w, const MqttWireMessage *m) {
+void link_publish(MqttWorker *w, const MqttWireMessage *m) {
         int qos = m->header.flags & MQTT_FLAG_QOS0 ? 0 : 1, mid = 0, r;
         mosquitto_property *properties = NULL;
 
@@ -365,7 +365,7 @@ void link_publish(Worker *w, const MqttWireMessage *m) {
         }
 }
 
-void link_leave(Worker *w) {
+void link_leave(MqttWorker *w) {
         uint64_t until = worker_now() + 300 * USEC_PER_MSEC;
 
         if (w->phase != PHASE_UP)

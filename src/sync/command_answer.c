@@ -22,7 +22,7 @@ void running_free(Running *r) {
                 locker_unset_command(r->sync->locker, &r->row);
                 unlink_running(r);
         }
-        command_done(&r->command);
+        remote_command_done(&r->command);
         text_erase_free(r->row.command);
         free(r->row.response_topic);
         free(r->row.correlation);
@@ -43,7 +43,7 @@ void answer_send(Sync *s, const char *response_topic, const char *correlation, c
         snprintf(topic, sizeof(topic), "lockerd/v1/%s/reply", s->cabinet);
         int r = mqtt_client_publish(s->client, TOKEN_NOBODY,
                                     response_topic && *response_topic ? response_topic : topic, answer,
-                                    strlen(answer), false, CODEC_JSON_TYPE, correlation);
+                                    strlen(answer), false, COMPOSE_JSON_TYPE, correlation);
         /* Lost answers are asked for again, with the same id. */
         if (r < 0 && r != -ENOTCONN && r != -EAGAIN)
                 log_error_errno(r, "Cannot answer a command of the backend");
@@ -114,7 +114,7 @@ void command_answer(Running *r, int result, const char *detail, json_t *object) 
         locker_unset_command(s->locker, &r->row);
         if (result < 0)
                 log_error_errno(result, "A command (%s) of the backend failed", r->row.name);
-        int e = codec_answer(r->row.id, r->row.name, refusal, detail, object, &r->answer);
+        int e = compose_answer(r->row.id, r->row.name, refusal, detail, object, &r->answer);
         if (e < 0) {
                 log_error_errno(e, "Cannot make the answer to command %s (%s)", r->row.id, r->row.name);
                 running_free(r);

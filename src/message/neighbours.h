@@ -4,7 +4,6 @@
 #pragma once
 
 #include "core/nearest.h"
-#include "sync/mqtt_client.h"
 #include <jansson.h>
 
 #define COMMUNITY_MAX    64 /* cabinets */
@@ -16,12 +15,13 @@ typedef struct Neighbours Neighbours;
 int neighbours_new(Neighbours **ret, const char *own, const char *community);
 Neighbours *neighbours_free(Neighbours *n);
 DEFINE_CLEANUP(Neighbours *, neighbours_free);
-/* What to subscribe to. */
+/* Whose state is wanted. */
 size_t neighbours_count(const Neighbours *n);
-const char *neighbours_topic(const Neighbours *n, size_t i);
+const char *neighbours_number(const Neighbours *n, size_t i);
 
-/* False: not a state of one of them. Whatever cannot be read counts as a cabinet that is not there. */
-bool neighbours_message(Neighbours *n, const MqttMessage *m);
+/* The state of the i-th, as it came; NULL: too long to be one. Whatever cannot be read counts as a cabinet
+ * that is not there. */
+void neighbours_hear(Neighbours *n, size_t i, const void *payload, size_t n_payload);
 /* The link broke: what they say from now on is not heard. */
 void neighbours_lost(Neighbours *n);
 

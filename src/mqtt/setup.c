@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sync/mqtt_setup.h"
+#include "mqtt/setup.h"
 
 #include <errno.h>
 

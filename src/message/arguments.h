@@ -4,7 +4,7 @@
  * test holds the two together. */
 #pragma once
 
-#include "sync/strict_json.h"
+#include "message/strict_json.h"
 #include <stdbool.h>
 
 typedef enum ArgumentType {
@@ -40,7 +40,7 @@ typedef struct CommandRow {
 const CommandRow *command_row(const char *name); /* NULL: unknown */
 const CommandRow *command_rows(size_t *ret_n);
 /* 0, LOCKER_E_UNKNOWN_COMMAND or LOCKER_E_INVALID_ARGUMENT, with a detail. No value is repeated in it. */
-int arguments_check(const char *name, const json_t *arguments, char ret_detail[SYNC_DETAIL_MAX]);
+int arguments_check(const char *name, const json_t *arguments, char ret_detail[MESSAGE_DETAIL_MAX]);
 
 /* Reading what was checked. Absent: NULL, `otherwise`. */
 const char *argument_text(const json_t *arguments, const char *key);

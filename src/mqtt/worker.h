@@ -9,8 +9,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "sync/mqtt_setup.h"
-#include "sync/mqtt_wire.h"
+#include "mqtt/setup.h"
+#include "mqtt/wire.h"
 #include <mosquitto.h>
 #include <pthread.h>
 
@@ -38,11 +38,11 @@ typedef struct Packet {
         char data[];
 } Packet;
 
-typedef struct Waiting {
+typedef struct MqttQueue {
         Packet *first, *last;
-} Waiting;
+} MqttQueue;
 
-typedef struct Worker {
+typedef struct MqttWorker {
         int socket; /* the daemon */
         bool leaving, stopping;
         uint64_t stop_until;
@@ -76,7 +76,7 @@ typedef struct Worker {
         uint64_t subscribe_until;      /* USEC_INFINITY: not awaited */
         UnderWay *under_way;           /* [window] */
         size_t n_under_way;
-        Waiting prompt, patient; /* the latter when nothing of the former waits */
+        MqttQueue prompt, patient; /* the latter when nothing of the former waits */
         size_t n_waiting_bytes;
         MqttWirePacket acks; /* to be told to the daemon, together, */
         uint64_t acks_until; /* at the latest then */
@@ -86,51 +86,51 @@ typedef struct Worker {
         unsigned troubles;
         uint64_t again_at, clear_at; /* USEC_INFINITY: not */
         uint64_t misc_at;
-} Worker;
+} MqttWorker;
 
-/* mqtt_worker.c */
+/* worker.c */
 uint64_t worker_now(void);
 /* Waits until the daemon takes it; a daemon that does not for long is as good as dead, and the worker leaves.
  */
-void worker_tell(Worker *w, const MqttWireHeader *header, const char *const texts[], const void *payload,
+void worker_tell(MqttWorker *w, const MqttWireHeader *header, const char *const texts[], const void *payload,
                  size_t n);
 /* Of many: kept until worker_tell_acks() or anything else is told. */
-void worker_add_ack(Worker *w, const MqttWireHeader *header);
-void worker_tell_acks(Worker *w);
+void worker_add_ack(MqttWorker *w, const MqttWireHeader *header);
+void worker_tell_acks(MqttWorker *w);
 
-/* mqtt_link.c: the life of the connection. */
-bool link_start(Worker *w);
-void link_turn(Worker *w); /* what is due */
-uint64_t link_next_due(const Worker *w);
-void link_readable(Worker *w);
-void link_writable(Worker *w);
-void link_thread_done(Worker *w);
-void link_take(Worker *w, const MqttWireReader *packet, bool patient); /* to be published */
-void link_publish(Worker *w, const MqttWireMessage *m);
-unsigned link_room(const Worker *w); /* how many more the window takes now */
-void link_leave(Worker *w);          /* DISCONNECT, with the will */
+/* link.c: the life of the connection. */
+bool link_start(MqttWorker *w);
+void link_turn(MqttWorker *w); /* what is due */
+uint64_t link_next_due(const MqttWorker *w);
+void link_readable(MqttWorker *w);
+void link_writable(MqttWorker *w);
+void link_thread_done(MqttWorker *w);
+void link_take(MqttWorker *w, const MqttWireReader *packet, bool patient); /* to be published */
+void link_publish(MqttWorker *w, const MqttWireMessage *m);
+unsigned link_room(const MqttWorker *w); /* how many more the window takes now */
+void link_leave(MqttWorker *w);          /* DISCONNECT, with the will */
 /* For callbacks. */
 bool link_is_state(const char *filter); /* of another cabinet, subscribed to apart */
-void link_is_up(Worker *w);
-_printf_(2, 3) void link_trouble(Worker *w, const char *format, ...);
+void link_is_up(MqttWorker *w);
+_printf_(2, 3) void link_trouble(MqttWorker *w, const char *format, ...);
 
-/* mqtt_connect.c: from settings to a mosquitto object, and its connecting. 0, or -1 with the sentence in
+/* connect.c: from settings to a mosquitto object, and its connecting. 0, or -1 with the sentence in
  * `complaint`. */
-int connect_prepare(Worker *w);
-int connect_start(Worker *w);
-void connect_finish(Worker *w); /* joins the thread */
+int connect_prepare(MqttWorker *w);
+int connect_start(MqttWorker *w);
+void connect_finish(MqttWorker *w); /* joins the thread */
 /* What is known about why it did not work. */
-void connect_explain(Worker *w, int result, char ret[SENTENCE_MAX]);
+void connect_explain(MqttWorker *w, int result, char ret[SENTENCE_MAX]);
 
-/* mqtt_callbacks.c */
+/* callbacks.c */
 void callbacks_set(struct mosquitto *mosq);
 
-/* mqtt_waiting.c: what waits for the window. */
-void waiting_add(Worker *w, const MqttWireReader *packet, bool patient);
-void waiting_publish(Worker *w); /* as many as the window takes */
-void waiting_forget(Worker *w);
-void waiting_forget_events(Worker *w); /* but not what was to go before them */
-bool waiting_any(const Worker *w);
+/* queue.c: what waits for the window. */
+void queue_add(MqttWorker *w, const MqttWireReader *packet, bool patient);
+void queue_publish(MqttWorker *w); /* as many as the window takes */
+void queue_forget(MqttWorker *w);
+void queue_forget_events(MqttWorker *w); /* but not what was to go before them */
+bool queue_any(const MqttWorker *w);
 
-/* mqtt_backoff.c: how long to wait after the n-th (0, 1, …) failure in a row. */
+/* backoff.c: how long to wait after the n-th (0, 1, …) failure in a row. */
 uint64_t backoff_delay(const MqttSetup *s, unsigned n);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sync/codec.h"
+#include "message/compose.h"
+#include "message/remote_command.h"
 #include "signer.h"
-#include "sync/rfc3339.h"
+#include "message/rfc3339.h"
 
 #include <errno.h>
 #include <math.h>
@@ -13,8 +14,8 @@
 #define HEADER  "{\"alg\":\"EdDSA\",\"kid\":\"backend\"}"
 #define EXPIRES "\"expires\":\"2026-11-21T08:15:30Z\""
 
-static int read_command(const char *payload, size_t n, Command *ret, char detail[SYNC_DETAIL_MAX]) {
-        int r = codec_command("C-1", "open", payload, n, NULL, ret, detail);
+static int read_command(const char *payload, size_t n, RemoteCommand *ret, char detail[MESSAGE_DETAIL_MAX]) {
+        int r = remote_command_parse("C-1", "open", payload, n, NULL, ret, detail);
 
         assert_int_equal(r != 0, detail[0] != '\0');
         assert_int_equal(r == 0, ret->arguments != NULL);
@@ -97,8 +98,8 @@ static void test_command_plain_is_read(void **state) {
         static const char payload[] =
                 " {\"id\":\"a.B-1_2\"," EXPIRES ",\"cabinet\":\"C-1\",\"name\":\"open\","
                 "\"arguments\":{\"slot\":\"12\"}}\n";
-        char detail[SYNC_DETAIL_MAX];
-        _cleanup_(command_done) Command c;
+        char detail[MESSAGE_DETAIL_MAX];
+        _cleanup_(remote_command_done) RemoteCommand c;
 
         assert_int_equal(read_command(payload, strlen(payload), &c, detail), 0);
         assert_string_equal(c.id, "a.B-1_2");
@@ -110,8 +111,8 @@ static void test_command_plain_is_read(void **state) {
 
 static void test_command_without_arguments_has_none(void **state) {
         static const char payload[] = "{\"id\":\"1\"," EXPIRES "}";
-        char detail[SYNC_DETAIL_MAX];
-        _cleanup_(command_done) Command c;
+        char detail[MESSAGE_DETAIL_MAX];
+        _cleanup_(remote_command_done) RemoteCommand c;
 
         assert_int_equal(read_command(payload, strlen(payload), &c, detail), 0);
         assert_int_equal(json_object_size(c.arguments), 0);
@@ -164,21 +165,21 @@ static void test_command_that_is_not_understood_is_refused_with_what_can_be_read
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                char detail[SYNC_DETAIL_MAX];
-                Command c;
+                char detail[MESSAGE_DETAIL_MAX];
+                RemoteCommand c;
 
                 int r = read_command(rows[i].payload, strlen(rows[i].payload), &c, detail);
                 if (r != LOCKER_E_INVALID_ARGUMENT || !streq(c.id, rows[i].id) ||
                     !strstr(detail, rows[i].says))
                         fail_msg("%s: %d, \"%s\", %s", rows[i].payload, r, c.id, detail);
-                command_done(&c);
+                remote_command_done(&c);
         }
 }
 
 static void test_command_with_a_nul_behind_it_is_refused(void **state) {
         static const char payload[] = "{\"id\":\"1\"," EXPIRES "}"; /* with its NUL */
-        char detail[SYNC_DETAIL_MAX];
-        Command c;
+        char detail[MESSAGE_DETAIL_MAX];
+        RemoteCommand c;
 
         assert_int_equal(read_command(payload, sizeof(payload), &c, detail), LOCKER_E_INVALID_ARGUMENT);
 }
@@ -194,22 +195,22 @@ static char *nested(unsigned levels) {
 }
 
 static void test_command_nested_too_deep_or_too_long_is_refused(void **state) {
-        char detail[SYNC_DETAIL_MAX];
-        Command c;
+        char detail[MESSAGE_DETAIL_MAX];
+        RemoteCommand c;
         _cleanup_free_ char *fits = nested(14), *deep = nested(15), *deeper = nested(20000);
         _cleanup_free_ char *brackets = text_printf("{\"id\":\"1\"," EXPIRES ",\"arguments\":{\"a\":\"%s\"}}",
                                                     "[[[[[[[[[[[[[[[[[[[[[[\\\"[[[[[[[[");
         _cleanup_free_ char *longest = text_printf("{\"id\":\"1\"," EXPIRES "}%*s", 65536, "");
 
         assert_int_equal(read_command(fits, strlen(fits), &c, detail), 0);
-        command_done(&c);
+        remote_command_done(&c);
         assert_int_equal(read_command(deep, strlen(deep), &c, detail), LOCKER_E_INVALID_ARGUMENT);
         assert_non_null(strstr(detail, "16 levels"));
         assert_int_equal(read_command(deeper, strlen(deeper), &c, detail), LOCKER_E_INVALID_ARGUMENT);
         assert_int_equal(read_command(brackets, strlen(brackets), &c, detail), 0);
-        command_done(&c);
+        remote_command_done(&c);
         assert_int_equal(read_command(longest, 65536, &c, detail), 0);
-        command_done(&c);
+        remote_command_done(&c);
         assert_int_equal(read_command(longest, 65537, &c, detail), LOCKER_E_INVALID_ARGUMENT);
         assert_non_null(strstr(detail, "65536"));
 }
@@ -217,11 +218,11 @@ static void test_command_nested_too_deep_or_too_long_is_refused(void **state) {
 static void test_command_on_a_strange_topic_is_unknown(void **state) {
         static const char *const names[] = {"", "Open", "open/door", "open ",
                                             "a2345678901234567890123456789012x"};
-        char detail[SYNC_DETAIL_MAX];
-        Command c;
+        char detail[MESSAGE_DETAIL_MAX];
+        RemoteCommand c;
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-                assert_int_equal(codec_command("C-1", names[i], "{}", 2, NULL, &c, detail),
+                assert_int_equal(remote_command_parse("C-1", names[i], "{}", 2, NULL, &c, detail),
                                  LOCKER_E_UNKNOWN_COMMAND);
 }
 
@@ -249,15 +250,15 @@ static void test_command_signed_counts_only_for_this_cabinet_and_name(void **sta
         };
         _cleanup_(signer_done) Signer signer = signer_new(RFC8037_SECRET);
         _cleanup_(key_ring_freep) KeyRing *ring = NULL;
-        char detail[SYNC_DETAIL_MAX];
+        char detail[MESSAGE_DETAIL_MAX];
 
         assert_int_equal(key_ring_new(&ring), 0);
         assert_int_equal(key_ring_add(ring, "backend", signer.pem, strlen(signer.pem), detail), 0);
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 _cleanup_free_ char *text = signer_jws(&signer, HEADER, rows[i].payload);
-                _cleanup_(command_done) Command c;
+                _cleanup_(remote_command_done) RemoteCommand c;
 
-                int r = codec_command("C-1", "open", text, strlen(text), ring, &c, detail);
+                int r = remote_command_parse("C-1", "open", text, strlen(text), ring, &c, detail);
                 if (r != rows[i].result || !streq(c.id, rows[i].id))
                         fail_msg("%s: %d, \"%s\", %s", rows[i].payload, r, c.id, detail);
                 assert_int_equal(c.is_signed, r == 0);
@@ -271,45 +272,48 @@ static void test_command_signed_and_tampered_in_every_byte_is_never_taken(void *
         _cleanup_(key_ring_freep) KeyRing *ring = NULL;
         _cleanup_free_ char *text = signer_jws(
                 &signer, HEADER, "{\"cabinet\":\"C-1\",\"name\":\"open\",\"id\":\"1\"," EXPIRES "}");
-        char detail[SYNC_DETAIL_MAX];
+        char detail[MESSAGE_DETAIL_MAX];
         size_t n = strlen(text);
-        Command c;
+        RemoteCommand c;
 
         assert_int_equal(key_ring_new(&ring), 0);
         assert_int_equal(key_ring_add(ring, "backend", signer.pem, strlen(signer.pem), detail), 0);
         for (size_t i = 0; i < n; i++)
                 for (unsigned bit = 0; bit < 8; bit++) {
                         text[i] ^= (char)(1 << bit);
-                        int r = codec_command("C-1", "open", text, n, ring, &c, detail);
+                        int r = remote_command_parse("C-1", "open", text, n, ring, &c, detail);
                         assert_true(r == LOCKER_E_BAD_SIGNATURE || r == LOCKER_E_INVALID_ARGUMENT);
                         assert_null(c.arguments);
                         text[i] ^= (char)(1 << bit);
                 }
         /* Names the command that was tampered with, where it still can be read. */
         text[n - 5] ^= 1;
-        assert_int_equal(codec_command("C-1", "open", text, n, ring, &c, detail), LOCKER_E_BAD_SIGNATURE);
+        assert_int_equal(remote_command_parse("C-1", "open", text, n, ring, &c, detail),
+                         LOCKER_E_BAD_SIGNATURE);
         assert_string_equal(c.id, "1");
 }
 
 /* --- what the cabinet says --- */
 
 static void test_event_is_a_cloudevent(void **state) {
-        const EventRow e = {.sequence = 17,
-                            .wall_usec = INT64_C(1795248930123456),
-                            .type = "parcel.stored",
-                            .subject = "parcel:5",
-                            .data = "{\"parcel\":5}",
-                            .synced = true};
+        EventMessage e = {.sequence = 17,
+                          .wall_usec = INT64_C(1795248930123456),
+                          .type = "parcel.stored",
+                          .subject = "parcel:5",
+                          .data = "{\"parcel\":5}",
+                          .synced = true};
         _cleanup_free_ char *text = NULL, *secret = NULL;
 
-        assert_int_equal(codec_event("C-1", &e, false, NULL, &text), 0);
+        assert_int_equal(compose_event("C-1", &e, &text), 0);
         assert_string_equal(
                 text, "{\"specversion\":\"1.0\",\"id\":\"C-1/17\",\"source\":\"/lockerd/C-1\","
                       "\"type\":\"org.lockerd.parcel.stored\",\"subject\":\"parcel:5\","
                       "\"time\":\"2026-11-21T08:15:30.123456Z\",\"datacontenttype\":\"application/json\","
                       "\"sequence\":\"00000000000000000017\",\"clocksynced\":true,\"offline\":false,"
                       "\"data\":{\"parcel\":5}}");
-        assert_int_equal(codec_event("C-1", &e, true, "{\"code\":\"AB12CD\"}", &secret), 0);
+        e.offline = true;
+        e.secret = "{\"code\":\"AB12CD\"}";
+        assert_int_equal(compose_event("C-1", &e, &secret), 0);
         assert_non_null(
                 strstr(secret, "\"offline\":true,\"data\":{\"parcel\":5,\"secret\":{\"code\":\"AB12CD\"}}"));
 }
@@ -319,10 +323,11 @@ static void test_event_of_broken_data_is_an_error_not_a_message(void **state) {
         char *text = NULL;
 
         for (size_t i = 0; i < ARRAY_SIZE(broken); i++) {
-                EventRow e = {.sequence = 1, .type = "t", .subject = "s", .data = broken[i]};
-                assert_int_equal(codec_event("C-1", &e, false, NULL, &text), -EUCLEAN);
+                EventMessage e = {.sequence = 1, .type = "t", .subject = "s", .data = broken[i]};
+                assert_int_equal(compose_event("C-1", &e, &text), -EUCLEAN);
                 e.data = "{}";
-                assert_int_equal(codec_event("C-1", &e, false, broken[i], &text), -EUCLEAN);
+                e.secret = broken[i];
+                assert_int_equal(compose_event("C-1", &e, &text), -EUCLEAN);
         }
         assert_null(text);
 }
@@ -343,17 +348,20 @@ static void test_event_is_the_same_by_either_way(void **state) {
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
                 for (int offline = 0; offline < 2; offline++) {
-                        EventRow e = {.sequence = i ? UINT64_MAX >> i : 1,
-                                      .wall_usec = INT64_C(1795248930000006) - (int64_t)i,
-                                      .type = "parcel.stored",
-                                      .subject = "parcel:5",
-                                      .data = rows[i].data,
-                                      .synced = offline};
+                        EventMessage e = {.sequence = i ? UINT64_MAX >> i : 1,
+                                          .wall_usec = INT64_C(1795248930000006) - (int64_t)i,
+                                          .type = "parcel.stored",
+                                          .subject = "parcel:5",
+                                          .data = rows[i].data,
+                                          .secret = rows[i].secret,
+                                          .synced = offline,
+                                          .offline = offline};
                         _cleanup_free_ char *text = NULL, *other = NULL;
 
-                        assert_int_equal(codec_event("C-1", &e, offline, rows[i].secret, &text), 0);
+                        assert_int_equal(compose_event("C-1", &e, &text), 0);
                         e.data = rows[i].blank;
-                        assert_int_equal(codec_event("C-1", &e, offline, rows[i].secret_blank, &other), 0);
+                        e.secret = rows[i].secret_blank;
+                        assert_int_equal(compose_event("C-1", &e, &other), 0);
                         assert_string_equal(text, other);
                 }
 }
@@ -385,9 +393,10 @@ static void test_event_of_odd_data_goes_the_long_way(void **state) {
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-                EventRow e = {.sequence = 1, .type = "t", .subject = rows[i].subject, .data = rows[i].data};
+                EventMessage e = {
+                        .sequence = 1, .type = "t", .subject = rows[i].subject, .data = rows[i].data};
                 _cleanup_free_ char *text = NULL;
-                int r = codec_event("C-1", &e, false, NULL, &text);
+                int r = compose_event("C-1", &e, &text);
 
                 assert_int_equal(r, rows[i].part ? 0 : -EUCLEAN);
                 if (rows[i].part)
@@ -419,12 +428,14 @@ static void test_answer_says_done_refused_or_failed(void **state) {
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 _cleanup_free_ char *text = NULL;
-                assert_int_equal(codec_answer("1", "open", rows[i].refusal, rows[i].detail, NULL, &text), 0);
+                assert_int_equal(compose_answer("1", "open", rows[i].refusal, rows[i].detail, NULL, &text),
+                                 0);
                 assert_string_equal(text, rows[i].text);
         }
         _cleanup_free_ char *text = NULL;
         assert_int_equal(
-                codec_answer("1", "announce", REFUSAL_NONE, NULL, json_pack("{s:i}", "parcel", 5), &text), 0);
+                compose_answer("1", "announce", REFUSAL_NONE, NULL, json_pack("{s:i}", "parcel", 5), &text),
+                0);
         assert_string_equal(
                 text, "{\"id\":\"1\",\"name\":\"announce\",\"status\":\"done\",\"result\":{\"parcel\":5}}");
 }
@@ -432,28 +443,28 @@ static void test_answer_says_done_refused_or_failed(void **state) {
 static void test_state_tells_what_is_known_and_leaves_out_what_is_not(void **state) {
         const StateSize sizes[] = {{"S", "Small", 1, 8, 3}, {"L", "", 2, 4, 0}};
         const StateHealth health[] = {{"ledger", "ok", ""}, {"board:A", "failed", "No answer."}};
-        State s = {.cabinet = "C-1",
-                   .name = "Station",
-                   .address = "1 Road",
-                   .timezone = "Europe/Berlin",
-                   .latitude = 52.5,
-                   .longitude = 13.25,
-                   .online = true,
-                   .sizes = sizes,
-                   .n_sizes = ARRAY_SIZE(sizes),
-                   .health = health,
-                   .n_health = ARRAY_SIZE(health),
-                   .version = "0.1.0",
-                   .ledger_schema = 1,
-                   .audit_head = "17:00",
-                   .last_event = 17,
-                   .outbox = 2,
-                   .clock_synced = true,
-                   .started_usec = 0,
-                   .now_usec = INT64_C(1795248930123456)};
+        StateMessage s = {.cabinet = "C-1",
+                          .name = "Station",
+                          .address = "1 Road",
+                          .timezone = "Europe/Berlin",
+                          .latitude = 52.5,
+                          .longitude = 13.25,
+                          .online = true,
+                          .sizes = sizes,
+                          .n_sizes = ARRAY_SIZE(sizes),
+                          .health = health,
+                          .n_health = ARRAY_SIZE(health),
+                          .version = "0.1.0",
+                          .ledger_schema = 1,
+                          .audit_head = "17:00",
+                          .last_event = 17,
+                          .outbox = 2,
+                          .clock_synced = true,
+                          .started_usec = 0,
+                          .now_usec = INT64_C(1795248930123456)};
         _cleanup_free_ char *text = NULL, *bare = NULL, *will = NULL;
 
-        assert_int_equal(codec_state(&s, &text), 0);
+        assert_int_equal(compose_state(&s, &text), 0);
         assert_string_equal(
                 text,
                 "{\"cabinet\":\"C-1\",\"presence\":\"online\",\"time\":\"2026-11-21T08:15:30.123456Z\","
@@ -469,10 +480,10 @@ static void test_state_tells_what_is_known_and_leaves_out_what_is_not(void **sta
         s.address = s.timezone = NULL;
         s.latitude = (double)NAN;
         s.online = false;
-        assert_int_equal(codec_state(&s, &bare), 0);
+        assert_int_equal(compose_state(&s, &bare), 0);
         assert_non_null(strstr(bare, "\"presence\":\"offline\""));
         assert_non_null(strstr(bare, "\"place\":{}"));
-        assert_int_equal(codec_will("C-1", &will), 0);
+        assert_int_equal(compose_will("C-1", &will), 0);
         assert_string_equal(will, "{\"cabinet\":\"C-1\",\"presence\":\"offline\"}");
 }
 

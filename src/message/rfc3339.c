@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sync/rfc3339.h"
+#include "message/rfc3339.h"
 #include "base/clock.h"
 
 #include <errno.h>

@@ -25,7 +25,7 @@
 
 typedef enum MqttWireType {
         /* daemon → worker */
-        MQTT_WIRE_SETUP,   /* body: one JSON object, see mqtt_setup.c */
+        MQTT_WIRE_SETUP,   /* body: one JSON object, see setup.c */
         MQTT_WIRE_PUBLISH, /* token, flags; a: generation; body: topic, content type, correlation data (hex),
                               payload */
         MQTT_WIRE_PING,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sync/arguments.h"
+#include "message/arguments.h"
 #include "core/refusal.h"
 
 #include <errno.h>
@@ -155,11 +155,11 @@ static const char *check_recommend(const json_t *a) {
 
 /* --- one argument --- */
 
-static _printf_(2, 3) int refuse(char ret_detail[SYNC_DETAIL_MAX], const char *format, ...) {
+static _printf_(2, 3) int refuse(char ret_detail[MESSAGE_DETAIL_MAX], const char *format, ...) {
         va_list ap;
 
         va_start(ap, format);
-        (void)vsnprintf(ret_detail, SYNC_DETAIL_MAX, format, ap);
+        (void)vsnprintf(ret_detail, MESSAGE_DETAIL_MAX, format, ap);
         va_end(ap);
         return LOCKER_E_INVALID_ARGUMENT;
 }
@@ -181,7 +181,7 @@ static bool has_control(const char *s) {
         return false;
 }
 
-static int check_text(const ArgumentRow *row, const char *s, char ret_detail[SYNC_DETAIL_MAX]) {
+static int check_text(const ArgumentRow *row, const char *s, char ret_detail[MESSAGE_DETAIL_MAX]) {
         int64_t n = characters(s);
 
         if (n < row->min || n > row->max)
@@ -197,7 +197,7 @@ static int check_text(const ArgumentRow *row, const char *s, char ret_detail[SYN
 }
 
 static int check_span(const ArgumentRow *row, const char *s, const char *span, const char *of,
-                      char ret_detail[SYNC_DETAIL_MAX]) {
+                      char ret_detail[MESSAGE_DETAIL_MAX]) {
         size_t n = strspn(s, span);
 
         if (s[n] || (int64_t)n < row->min || (int64_t)n > row->max)
@@ -206,7 +206,7 @@ static int check_span(const ArgumentRow *row, const char *s, const char *span, c
         return 0;
 }
 
-static int check_phone(const ArgumentRow *row, const char *s, char ret_detail[SYNC_DETAIL_MAX]) {
+static int check_phone(const ArgumentRow *row, const char *s, char ret_detail[MESSAGE_DETAIL_MAX]) {
         int64_t n_digits = 0;
 
         for (const char *c = s; *c; c++)
@@ -220,7 +220,7 @@ static int check_phone(const ArgumentRow *row, const char *s, char ret_detail[SY
         return 0;
 }
 
-static int check_word(const ArgumentRow *row, const char *s, char ret_detail[SYNC_DETAIL_MAX]) {
+static int check_word(const ArgumentRow *row, const char *s, char ret_detail[MESSAGE_DETAIL_MAX]) {
         char words[128] = "";
         size_t n = 0;
 
@@ -232,7 +232,7 @@ static int check_word(const ArgumentRow *row, const char *s, char ret_detail[SYN
         return refuse(ret_detail, "\"%s\" must be one of %s.", row->key, words);
 }
 
-static int check_number(const ArgumentRow *row, const json_t *value, char ret_detail[SYNC_DETAIL_MAX]) {
+static int check_number(const ArgumentRow *row, const json_t *value, char ret_detail[MESSAGE_DETAIL_MAX]) {
         bool degrees = row->type == ARGUMENT_DEGREES;
 
         if (!(degrees ? json_is_number(value) : json_is_integer(value)))
@@ -247,7 +247,7 @@ static int check_number(const ArgumentRow *row, const json_t *value, char ret_de
         return 0;
 }
 
-static int check_string(const ArgumentRow *row, const char *s, char ret_detail[SYNC_DETAIL_MAX]) {
+static int check_string(const ArgumentRow *row, const char *s, char ret_detail[MESSAGE_DETAIL_MAX]) {
         switch (row->type) {
         case ARGUMENT_TEXT:
                 return check_text(row, s, ret_detail);
@@ -267,7 +267,7 @@ static int check_string(const ArgumentRow *row, const char *s, char ret_detail[S
         return 0;
 }
 
-static int check_value(const ArgumentRow *row, const json_t *value, char ret_detail[SYNC_DETAIL_MAX]) {
+static int check_value(const ArgumentRow *row, const json_t *value, char ret_detail[MESSAGE_DETAIL_MAX]) {
         if (row->type == ARGUMENT_NUMBER || row->type == ARGUMENT_DEGREES)
                 return check_number(row, value, ret_detail);
         if (row->type == ARGUMENT_BOOLEAN)
@@ -280,7 +280,7 @@ static int check_value(const ArgumentRow *row, const json_t *value, char ret_det
 
 /* --- all of them --- */
 
-static int unknown_argument(const CommandRow *command, const char *key, char ret_detail[SYNC_DETAIL_MAX]) {
+static int unknown_argument(const CommandRow *command, const char *key, char ret_detail[MESSAGE_DETAIL_MAX]) {
         char shown[41], allowed[160] = "";
         size_t n = 0;
 
@@ -292,13 +292,13 @@ static int unknown_argument(const CommandRow *command, const char *key, char ret
                       n ? allowed : "none");
 }
 
-int arguments_check(const char *name, const json_t *arguments, char ret_detail[SYNC_DETAIL_MAX]) {
+int arguments_check(const char *name, const json_t *arguments, char ret_detail[MESSAGE_DETAIL_MAX]) {
         const CommandRow *command = command_row(name);
         const char *key, *wrong;
         json_t *value;
 
         if (!command) {
-                snprintf(ret_detail, SYNC_DETAIL_MAX, "%s", refusal_sentence(LOCKER_E_UNKNOWN_COMMAND));
+                snprintf(ret_detail, MESSAGE_DETAIL_MAX, "%s", refusal_sentence(LOCKER_E_UNKNOWN_COMMAND));
                 return LOCKER_E_UNKNOWN_COMMAND;
         }
         json_object_foreach((json_t *)arguments, key, value) {

@@ -2,7 +2,7 @@
 /* What each command of the backend does: arguments → one use case → answer. Arguments have been checked
  * against their table before. */
 #include "sync/private.h"
-#include "sync/arguments.h"
+#include "message/arguments.h"
 #include "core/code.h"
 
 #include <errno.h>
@@ -318,7 +318,7 @@ int command_act(const char *name, Act *ret) {
 }
 
 void command_run(Running *r) {
-        char detail[SYNC_DETAIL_MAX] = "";
+        char detail[MESSAGE_DETAIL_MAX] = "";
         int e = arguments_check(r->command.name, r->command.arguments, detail);
 
         if (e) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the cabinet says: events, answers, state. What it is told: command.c. */
-#include "sync/codec.h"
-#include "sync/event_text.h"
-#include "sync/rfc3339.h"
+#include "message/compose.h"
+#include "message/event_text.h"
+#include "message/rfc3339.h"
+#include "message/strict_json.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -54,13 +54,13 @@ static int own_object(const char *text, json_t **ret) {
         return 0;
 }
 
-static int event_data(const EventRow *e, const char *secret, json_t **ret) {
+static int event_data(const EventMessage *e, json_t **ret) {
         _cleanup_json_ json_t *data = NULL;
         json_t *hidden;
 
         int r = own_object(e->data, &data);
-        if (r >= 0 && secret) {
-                r = own_object(secret, &hidden);
+        if (r >= 0 && e->secret) {
+                r = own_object(e->secret, &hidden);
                 if (r >= 0)
                         r = put(data, "secret", hidden);
         }
@@ -71,13 +71,13 @@ static int event_data(const EventRow *e, const char *secret, json_t **ret) {
 }
 
 /* Of whatever words and numbers. */
-static int any_event(const char *cabinet, const EventRow *e, bool offline, const char *secret, char **ret) {
+static int any_event(const char *cabinet, const EventMessage *e, char **ret) {
         _cleanup_json_ json_t *event = json_object(), *data = NULL;
         char id[160], source[160], type[160], sequence[24];
 
         if (!event)
                 return -ENOMEM;
-        int r = event_data(e, secret, &data);
+        int r = event_data(e, &data);
         if (r < 0)
                 return r;
         snprintf(id, sizeof(id), "%s/%" PRIu64, cabinet, e->sequence);
@@ -105,16 +105,16 @@ static int any_event(const char *cabinet, const EventRow *e, bool offline, const
         if (!r)
                 r = put(event, "clocksynced", json_boolean(e->synced));
         if (!r)
-                r = put(event, "offline", json_boolean(offline));
+                r = put(event, "offline", json_boolean(e->offline));
         if (!r)
                 r = put(event, "data", steal_ptr(data));
         return r < 0 ? r : dump(event, ret);
 }
 
-int codec_event(const char *cabinet, const EventRow *e, bool offline, const char *secret, char **ret) {
-        int r = event_text(cabinet, e, offline, secret, ret);
+int compose_event(const char *cabinet, const EventMessage *e, char **ret) {
+        int r = event_text(cabinet, e, ret);
 
-        return r ? MIN(r, 0) : any_event(cabinet, e, offline, secret, ret);
+        return r ? MIN(r, 0) : any_event(cabinet, e, ret);
 }
 
 /* --- answers --- */
@@ -128,8 +128,8 @@ static const char *status(Refusal r) {
         return "refused";
 }
 
-int codec_answer(const char *id, const char *name, Refusal refusal, const char *detail, json_t *result,
-                 char **ret) {
+int compose_answer(const char *id, const char *name, Refusal refusal, const char *detail, json_t *result,
+                   char **ret) {
         _cleanup_json_ json_t *answer = json_object(), *stolen = result;
 
         int r = answer ? put_text(answer, "id", id) : -ENOMEM;
@@ -148,7 +148,7 @@ int codec_answer(const char *id, const char *name, Refusal refusal, const char *
 
 /* --- state --- */
 
-static int put_place(json_t *state, const State *s) {
+static int put_place(json_t *state, const StateMessage *s) {
         json_t *place = json_object();
         int r = put(state, "place", place);
 
@@ -164,7 +164,7 @@ static int put_place(json_t *state, const State *s) {
         return r;
 }
 
-static int put_sizes(json_t *state, const State *s) {
+static int put_sizes(json_t *state, const StateMessage *s) {
         json_t *sizes = json_array();
         int r = put(state, "sizes", sizes);
 
@@ -187,7 +187,7 @@ static int put_sizes(json_t *state, const State *s) {
         return r;
 }
 
-static int put_kinds(json_t *state, const State *s) {
+static int put_kinds(json_t *state, const StateMessage *s) {
         json_t *kinds = json_array();
         int r = put(state, "kinds", kinds);
 
@@ -203,7 +203,7 @@ static int put_kinds(json_t *state, const State *s) {
         return r;
 }
 
-static int put_health(json_t *state, const State *s) {
+static int put_health(json_t *state, const StateMessage *s) {
         json_t *health = json_array();
         int r = put(state, "health", health);
 
@@ -222,7 +222,7 @@ static int put_health(json_t *state, const State *s) {
         return r;
 }
 
-static int put_versions(json_t *state, const State *s) {
+static int put_versions(json_t *state, const StateMessage *s) {
         json_t *versions = json_object();
         int r = put(state, "versions", versions);
 
@@ -237,7 +237,7 @@ static int put_presence(json_t *state, const char *cabinet, bool online) {
         return r ? r : put(state, "presence", json_string(online ? "online" : "offline"));
 }
 
-int codec_state(const State *s, char **ret) {
+int compose_state(const StateMessage *s, char **ret) {
         _cleanup_json_ json_t *state = json_object();
 
         int r = state ? put_presence(state, s->cabinet, s->online) : -ENOMEM;
@@ -268,7 +268,7 @@ int codec_state(const State *s, char **ret) {
         return r < 0 ? r : dump(state, ret);
 }
 
-int codec_will(const char *cabinet, char **ret) {
+int compose_will(const char *cabinet, char **ret) {
         _cleanup_json_ json_t *state = json_object();
 
         int r = state ? put_presence(state, cabinet, false) : -ENOMEM;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sync/jws.h"
+#include "message/jws.h"
 #include "core/refusal.h"
 
 #include <errno.h>
@@ -96,14 +96,14 @@ void jws_done(Jws *jws) {
         *jws = (Jws){0};
 }
 
-static int bad(char ret_detail[SYNC_DETAIL_MAX], const char *sentence) {
-        snprintf(ret_detail, SYNC_DETAIL_MAX, "%s", sentence);
+static int bad(char ret_detail[MESSAGE_DETAIL_MAX], const char *sentence) {
+        snprintf(ret_detail, MESSAGE_DETAIL_MAX, "%s", sentence);
         return LOCKER_E_BAD_SIGNATURE;
 }
 
 /* Nothing in the header chooses anything but the key. In particular not the algorithm: it is checked, not
  * obeyed. */
-static int read_header(const Part *part, char ret_key[KEY_ID_MAX + 1], char ret_detail[SYNC_DETAIL_MAX]) {
+static int read_header(const Part *part, char ret_key[KEY_ID_MAX + 1], char ret_detail[MESSAGE_DETAIL_MAX]) {
         _cleanup_json_ json_t *header = NULL;
         _cleanup_free_ char *bytes = NULL;
         const char *key;
@@ -134,7 +134,8 @@ static int read_header(const Part *part, char ret_key[KEY_ID_MAX + 1], char ret_
         return 0;
 }
 
-int jws_verify(const KeyRing *ring, const void *text, size_t n, Jws *ret, char ret_detail[SYNC_DETAIL_MAX]) {
+int jws_verify(const KeyRing *ring, const void *text, size_t n, Jws *ret,
+               char ret_detail[MESSAGE_DETAIL_MAX]) {
         _cleanup_free_ char *signature = NULL;
         char key[KEY_ID_MAX + 1];
         size_t n_signature;

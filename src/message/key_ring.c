@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/text.h"
 #include "core/refusal.h"
-#include "sync/jws.h"
+#include "message/jws.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -111,23 +111,23 @@ static const char *read_key(const void *pem, size_t n, EVP_PKEY **ret) {
 }
 
 int key_ring_add(KeyRing *ring, const char *id, const void *pem, size_t n,
-                 char ret_complaint[SYNC_DETAIL_MAX]) {
+                 char ret_complaint[MESSAGE_DETAIL_MAX]) {
         _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
         const char *wrong;
 
         if (!id_is_fine(id)) {
-                snprintf(ret_complaint, SYNC_DETAIL_MAX,
+                snprintf(ret_complaint, MESSAGE_DETAIL_MAX,
                          "is not named like a key: at most %d letters, digits, '.', '_' and '-'", KEY_ID_MAX);
                 return -EINVAL;
         }
         if (find(ring, id)) {
-                snprintf(ret_complaint, SYNC_DETAIL_MAX, "has the id of another key");
+                snprintf(ret_complaint, MESSAGE_DETAIL_MAX, "has the id of another key");
                 return -EEXIST;
         }
         wrong = read_key(pem, n, &key);
         ERR_clear_error();
         if (wrong) {
-                snprintf(ret_complaint, SYNC_DETAIL_MAX, "%s", wrong);
+                snprintf(ret_complaint, MESSAGE_DETAIL_MAX, "%s", wrong);
                 return -EINVAL;
         }
         Key *grown = reallocarray(ring->keys, ring->n + 1, sizeof(*grown));
@@ -169,7 +169,7 @@ static char *read_file(int directory, const char *name, size_t *ret_n, const cha
 
 static int load_file(KeyRing *ring, int directory, const char *path, const char *name, KeyComplaint complain,
                      void *userdata) {
-        char id[NAME_MAX + 1], complaint[SYNC_DETAIL_MAX] = "";
+        char id[NAME_MAX + 1], complaint[MESSAGE_DETAIL_MAX] = "";
         const char *wrong = NULL;
         size_t n = 0;
         int r = 0;
