@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "build-config.h"
 #include "bus/bus.h"
+#include "daemon/manager.h"
 #include "locker/locker.h"
 #include "sync/sync.h"
 
@@ -14,7 +15,6 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/wait.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 
 /* The whole ledger is checked this long after the start, when the boards have been found and nobody waits. */
@@ -30,6 +30,7 @@ typedef struct Daemon {
         Locks *locks;
         Bus *bus;
         Sync *sync; /* NULL: no backend is configured */
+        Manager *manager;
 } Daemon;
 
 extern char **environ;
@@ -46,7 +47,7 @@ static void log_audit_head(Daemon *d, const char *when) {
 static void tell_ready(const Daemon *d) {
         const Cabinet *c = locker_cabinet(d->locker);
 
-        (void)sd_notifyf(false, "READY=1\nSTATUS=Serving cabinet %s with %d slots", c->number, c->n_slots);
+        manager_tell(d->manager, "READY=1\nSTATUS=Serving cabinet %s with %d slots", c->number, c->n_slots);
 }
 
 static int read_boot_id(uint8_t ret[16]) {
@@ -244,6 +245,7 @@ static void stop(Daemon *d) {
         if (d->ledger)
                 log_audit_head(d, "stop");
         d->ledger = ledger_free(d->ledger);
+        d->manager = manager_free(d->manager);
         sd_event_unref(d->event);
 }
 
@@ -252,7 +254,7 @@ static void stop(Daemon *d) {
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
         Daemon *d = userdata;
 
-        (void)sd_notify(false, "RELOADING=1\nSTATUS=Loading the signing keys again");
+        manager_tell(d->manager, "RELOADING=1\nSTATUS=Loading the signing keys again");
         if (d->sync)
                 sync_reload(d->sync);
         else
@@ -282,9 +284,7 @@ static int set_up_loop(Daemon *d) {
                 r = sd_event_add_signal(d->event, NULL, SIGINT, NULL, NULL);
         if (r >= 0)
                 r = sd_event_add_signal(d->event, NULL, SIGHUP, on_hangup, d);
-        if (r >= 0)
-                r = sd_event_set_watchdog(d->event, true);
-        return r;
+        return r < 0 ? r : manager_new(&d->manager, d->event);
 }
 
 int daemon_run(const Settings *settings, const Cabinet *cabinet) {
@@ -298,7 +298,7 @@ int daemon_run(const Settings *settings, const Cabinet *cabinet) {
                 log_error_errno(r, "Cannot set up the event loop");
                 goto out;
         }
-        (void)sd_notify(false, "STATUS=Opening the ledger");
+        manager_tell(d.manager, "STATUS=Opening the ledger");
         status = open_ledger(&d, settings);
         if (status)
                 goto out;
@@ -314,7 +314,7 @@ int daemon_run(const Settings *settings, const Cabinet *cabinet) {
         status = r < 0 ? EXIT_FAILURE : r;
         if (r < 0)
                 log_error_errno(r, "The event loop failed");
-        (void)sd_notify(false, "STOPPING=1");
+        manager_tell(d.manager, "STOPPING=1");
         log_message(LOG_NOTICE, LOCKERD_MESSAGE_STOPPED, NULL, "lockerd stops");
 out:
         stop(&d);

@@ -126,17 +126,25 @@ static int queue_event(Handover *h, const EventRow *e, const char *secret, uint6
         Sync *s = h->s;
         _cleanup_erase_ char *payload = NULL;
         char topic[TOPIC_MAX];
-        int r = codec_event(s->cabinet, e, e->sequence <= s->drain.offline_until, secret, &payload);
+        const EventMessage message = {.sequence = e->sequence,
+                                      .wall_usec = e->wall_usec,
+                                      .type = e->type,
+                                      .subject = e->subject,
+                                      .data = e->data,
+                                      .secret = secret,
+                                      .synced = e->synced,
+                                      .offline = e->sequence <= s->drain.offline_until};
+        int r = compose_event(s->cabinet, &message, &payload);
 
         if (r < 0)
                 return r;
         size_t n = strlen(payload);
         snprintf(topic, sizeof(topic), "lockerd/v1/%s/event/%s", s->cabinet, e->type);
-        r = mqtt_client_queue(s->client, token, topic, payload, n, CODEC_EVENT_TYPE);
+        r = mqtt_client_queue(s->client, token, topic, payload, n, COMPOSE_EVENT_TYPE);
         if (r != -ENOBUFS)
                 return r;
         r = hand_over(h);
-        return r < 0 ? r : mqtt_client_queue(s->client, token, topic, payload, n, CODEC_EVENT_TYPE);
+        return r < 0 ? r : mqtt_client_queue(s->client, token, topic, payload, n, COMPOSE_EVENT_TYPE);
 }
 
 /* A gap: what lay there was summarised. As far as the room goes, which is counted in sequence numbers, it

@@ -18,7 +18,7 @@ static void refuse(Sync *s, const MqttMessage *m, const char *id, const char *na
 
         log_notice("A command (%s) of the backend is refused: %s", name,
                    detail && *detail ? detail : refusal_sentence(refusal));
-        if (codec_answer(id, name, refusal, detail, NULL, &answer) >= 0)
+        if (compose_answer(id, name, refusal, detail, NULL, &answer) >= 0)
                 answer_send(s, m->response_topic, m->correlation, answer);
 }
 
@@ -64,7 +64,7 @@ static void execute(Running *r) {
 }
 
 /* The command as it is kept: enough to go on after a restart, and to know a repeat. */
-static char *pack(const Command *c) {
+static char *pack(const RemoteCommand *c) {
         json_t *o = json_pack("{s:O, s:b, s:s}", "arguments", c->arguments, "signed", c->is_signed, "key",
                               c->key);
         char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
@@ -73,13 +73,13 @@ static char *pack(const Command *c) {
         return text;
 }
 
-static int unpack(const InboxRow *row, Command *ret) {
+static int unpack(const InboxRow *row, RemoteCommand *ret) {
         json_t *o = row->command ? json_loads(row->command, 0, NULL) : NULL,
                *arguments = json_object_get(o, "arguments");
         const char *key = json_string_value(json_object_get(o, "key"));
-        Command c = {.expires_usec = row->expires,
-                     .is_signed = json_is_true(json_object_get(o, "signed")),
-                     .arguments = json_incref(arguments)};
+        RemoteCommand c = {.expires_usec = row->expires,
+                           .is_signed = json_is_true(json_object_get(o, "signed")),
+                           .arguments = json_incref(arguments)};
 
         snprintf(c.id, sizeof(c.id), "%s", row->id);
         snprintf(c.name, sizeof(c.name), "%s", row->name);
@@ -96,7 +96,8 @@ static char *copy(const char *text) {
 }
 
 /* Steals the command. */
-static Running *running_new(Sync *s, Command *command, const char *response_topic, const char *correlation) {
+static Running *running_new(Sync *s, RemoteCommand *command, const char *response_topic,
+                            const char *correlation) {
         Running *r = calloc(1, sizeof(*r));
         char *packed = r ? pack(command) : NULL;
 
@@ -114,7 +115,7 @@ static Running *running_new(Sync *s, Command *command, const char *response_topi
                                .command = packed,
                                .response_topic = copy(response_topic),
                                .correlation = copy(correlation)}};
-        *command = (Command){0};
+        *command = (RemoteCommand){0};
         snprintf(r->row.id, sizeof(r->row.id), "%s", r->command.id);
         snprintf(r->row.name, sizeof(r->row.name), "%s", r->command.name);
         snprintf(r->actor, sizeof(r->actor), "backend%s%.30s", r->command.is_signed ? ":" : "",
@@ -126,22 +127,22 @@ static Running *running_new(Sync *s, Command *command, const char *response_topi
 /* --- repeats --- */
 
 /* The expiry may be another one, and the key: whoever asks again some time later signs anew. */
-static bool is_same(const InboxRow *row, const Command *c) {
-        Command stored = {0};
+static bool is_same(const InboxRow *row, const RemoteCommand *c) {
+        RemoteCommand stored = {0};
         bool same = streq(row->name, c->name) && unpack(row, &stored) >= 0 &&
                     stored.is_signed == c->is_signed && json_equal(stored.arguments, c->arguments);
 
-        command_done(&stored);
+        remote_command_done(&stored);
         return same;
 }
 
 static Running *running_of_row(Sync *s, const InboxRow *row, const char *response_topic,
                                const char *correlation) {
-        Command c = {0};
+        RemoteCommand c = {0};
         int e = unpack(row, &c);
         Running *r = e < 0 ? NULL : running_new(s, &c, response_topic, correlation);
 
-        command_done(&c);
+        remote_command_done(&c);
         if (!r) {
                 log_error_errno(e < 0 ? e : -ENOMEM, "Cannot go on with the stored command %s", row->id);
                 return NULL;
@@ -192,7 +193,7 @@ static void repeat_stored(Sync *s, const InboxRow *row, const MqttMessage *m) {
 }
 
 /* True: it was here before, or nobody can say whether it was; it is dealt with. */
-static bool repeated(Sync *s, const MqttMessage *m, const Command *c) {
+static bool repeated(Sync *s, const MqttMessage *m, const RemoteCommand *c) {
         Running *running = running_find(s, c->id);
         InboxRow row = {0};
 
@@ -225,7 +226,7 @@ static const char *command_name(const Sync *s, const char *topic) {
         return n > 0 && !strncmp(topic, prefix, (size_t)n) ? topic + n : NULL;
 }
 
-static void take(Sync *s, Command *c, const MqttMessage *m) {
+static void take(Sync *s, RemoteCommand *c, const MqttMessage *m) {
         Running *r = running_new(s, c, m->response_topic, m->correlation);
 
         if (!r) {
@@ -249,8 +250,8 @@ static void take(Sync *s, Command *c, const MqttMessage *m) {
 
 void inbox_message(Sync *s, const MqttMessage *m) {
         const char *name = command_name(s, m->topic);
-        char detail[SYNC_DETAIL_MAX] = "";
-        Command c = {0};
+        char detail[MESSAGE_DETAIL_MAX] = "";
+        RemoteCommand c = {0};
 
         if (!name)
                 return;
@@ -259,12 +260,12 @@ void inbox_message(Sync *s, const MqttMessage *m) {
                        "The command is too large; 64 KiB are allowed.");
                 return;
         }
-        int r = codec_command(s->cabinet, name, m->payload, m->n_payload, s->ring, &c, detail);
+        int r = remote_command_parse(s->cabinet, name, m->payload, m->n_payload, s->ring, &c, detail);
         if (r)
                 refuse(s, m, c.id, name, answer_refusal(r), detail);
         else if (!repeated(s, m, &c))
                 take(s, &c, m);
-        command_done(&c);
+        remote_command_done(&c);
 }
 
 /* --- after a restart --- */

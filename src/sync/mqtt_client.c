@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/supervisor.h"
 #include "base/text.h"
-#include "sync/mqtt_setup.h"
-#include "sync/mqtt_wire.h"
+#include "mqtt/setup.h"
+#include "mqtt/wire.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the backend's side share. Data flows one way each: out (drain.c, state.c) and in (inbox.c
- * → commands.c → answer). */
+/* What the files of the backend's side share. Data flows one way each: out (drain.c, retained_state.c) and in
+ * (inbox.c → command_run.c → command_answer.c). */
 #pragma once
 
 #include "base/log.h"
 #include "base/text.h"
 #include "core/access.h"
-#include "sync/codec.h"
+#include "ledger/ledger.h"
+#include "message/compose.h"
+#include "message/neighbours.h"
+#include "message/remote_command.h"
 #include "sync/mqtt_client.h"
-#include "sync/neighbours.h"
 #include "sync/sync.h"
 
 #define TOPIC_MAX 256
@@ -70,12 +72,12 @@ void drain_bound(Sync *s);
 void drain_replay(Sync *s, uint64_t from, uint64_t to);
 bool drain_replays(const Sync *s); /* until the last one is acknowledged */
 
-/* out: the retained state (state.c) */
+/* out: the retained state (retained_state.c) */
 void state_publish(Sync *s);
 char *state_will(const Sync *s);
-void state_topic(const Sync *s, char ret[TOPIC_MAX]);
+void state_topic(const char *cabinet, char ret[TOPIC_MAX]);
 
-/* who may sign (keys.c) */
+/* who may sign (signing_keys.c) */
 int keys_load(Sync *s);
 
 /* in: commands (inbox.c) */
@@ -83,7 +85,7 @@ void inbox_message(Sync *s, const MqttMessage *m);
 void inbox_recover(Sync *s);
 void inbox_forget(Sync *s);
 
-/* out: answers (answers.c) */
+/* out: answers (command_answer.c) */
 void answer_send(Sync *s, const char *response_topic, const char *correlation, const char *answer);
 Refusal answer_refusal(int refusal_or_errno);
 /* Exactly once per running command. result is stolen. */
@@ -93,11 +95,11 @@ void answers_done(Sync *s);
 Running *running_find(const Sync *s, const char *id); /* NULL: there is none */
 void running_free(Running *r);
 
-/* What a command does (commands.c). Answers now or later through command_answer(). */
+/* What a command does (command_run.c). Answers now or later through command_answer(). */
 struct Running {
         Running *next;
         Sync *sync; /* NULL: it is gone, the answer interests nobody */
-        Command command;
+        RemoteCommand command;
         InboxRow row; /* as it is stored, or will be; whom to answer */
         char actor[80];
         unsigned callers; /* CALLER_BACKEND, CALLER_SIGNED */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sync/private.h"
-#include "sync/jws.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -96,10 +95,23 @@ static void on_acknowledged(void *userdata, uint64_t token) {
         sync_wake(s);
 }
 
+static bool neighbour_state(Sync *s, const MqttMessage *m) {
+        char topic[TOPIC_MAX];
+
+        for (size_t i = 0; i < neighbours_count(s->neighbours); i++) {
+                state_topic(neighbours_number(s->neighbours, i), topic);
+                if (!streq(m->topic, topic))
+                        continue;
+                neighbours_hear(s->neighbours, i, m->too_large ? NULL : m->payload, m->n_payload);
+                return true;
+        }
+        return false;
+}
+
 static void on_message(void *userdata, const MqttMessage *m) {
         Sync *s = userdata;
 
-        if (!neighbours_message(s->neighbours, m))
+        if (!neighbour_state(s, m))
                 inbox_message(s, m);
 }
 
@@ -138,7 +150,7 @@ static const LockerListener sync_listener = {
 
 static int connect_client(Sync *s) {
         _cleanup_free_ char *will = state_will(s);
-        char topic[TOPIC_MAX], filter[TOPIC_MAX];
+        char topic[TOPIC_MAX], filter[TOPIC_MAX], states[COMMUNITY_MAX][TOPIC_MAX];
         const char *subscriptions[COMMUNITY_MAX + 2] = {filter};
         const MqttOptions options = {.settings = &s->settings->mqtt,
                                      .worker_directory = s->settings->worker_directory,
@@ -149,9 +161,11 @@ static int connect_client(Sync *s) {
 
         if (!will)
                 return -ENOMEM;
-        for (size_t i = 0; i < neighbours_count(s->neighbours); i++)
-                subscriptions[i + 1] = neighbours_topic(s->neighbours, i);
-        state_topic(s, topic);
+        for (size_t i = 0; i < neighbours_count(s->neighbours); i++) {
+                state_topic(neighbours_number(s->neighbours, i), states[i]);
+                subscriptions[i + 1] = states[i];
+        }
+        state_topic(s->cabinet, topic);
         snprintf(filter, sizeof(filter), "lockerd/v1/%s/command/+", s->cabinet);
         return mqtt_client_new(&s->client, s->event, &options, &mqtt_handlers, s);
 }

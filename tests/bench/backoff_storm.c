@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* backoff-storm CABINETS OUTAGE MIN MAX (seconds): how cabinets come back to a broker that all of them lost
  * in the same instant and that takes connections again after OUTAGE seconds, each waiting as lockerd-mqtt
- * waits: the worker's own mqtt_backoff.c. Attempts are taken to fail and to succeed at once. Prints as a line
- * of JSON the most attempts in a second while the broker is away, the most returns in a second, and the
+ * waits: the worker's own src/mqtt/backoff.c. Attempts are taken to fail and to succeed at once. Prints as a
+ * line of JSON the most attempts in a second while the broker is away, the most returns in a second, and the
  * seconds after which half, 99 % and all are back. */
-#include "sync/mqtt_worker.h"
+#include "mqtt/worker.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -14,7 +14,7 @@
 
 #define PER_SECOND 10 /* the busiest second may begin at each tenth of one */
 
-/* For mqtt_backoff.c. */
+/* For src/mqtt/backoff.c. */
 uint64_t worker_now(void) {
         struct timespec ts;
 

@@ -130,7 +130,7 @@ class Fleet:
     """Cabinets and the loop that plays their daemons."""
 
     def __init__(self, build):
-        self.program = os.path.join(build, "src", "sync", "lockerd-mqtt")
+        self.program = os.path.join(build, "src", "mqtt", "lockerd-mqtt")
         self.cabinets, self.by_fd = [], {}
         self.epoll = select.epoll()
         self.schedule = []  # (when, cabinet's index)

@@ -7,8 +7,9 @@
  *   contract answer ID NAME REFUSAL [RESULT]
  *   contract state | contract will */
 #include "core/parcel_life.h"
-#include "sync/arguments.h"
-#include "sync/codec.h"
+#include "message/arguments.h"
+#include "message/compose.h"
+#include "message/remote_command.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -83,10 +84,10 @@ static void complain(void *userdata, const char *line) {
 
 static int read_command(const char *cabinet, const char *name, const void *payload, size_t n,
                         const KeyRing *ring) {
-        _cleanup_(command_done) Command c = {0};
-        char detail[SYNC_DETAIL_MAX] = "";
+        _cleanup_(remote_command_done) RemoteCommand c = {0};
+        char detail[MESSAGE_DETAIL_MAX] = "";
 
-        int r = codec_command(cabinet, name, payload, n, ring, &c, detail);
+        int r = remote_command_parse(cabinet, name, payload, n, ring, &c, detail);
         if (r == 0)
                 r = arguments_check(c.name, c.arguments, detail);
         if (r < 0)
@@ -123,14 +124,15 @@ static int commands(const char *cabinet) {
 }
 
 static int event(int n, char **argv) {
-        EventRow e = {.sequence = strtoull(argv[1], NULL, 10),
-                      .wall_usec = INT64_C(1795248930123456),
-                      .type = argv[2],
-                      .subject = argv[3],
-                      .data = argv[4],
-                      .synced = true};
+        EventMessage e = {.sequence = strtoull(argv[1], NULL, 10),
+                          .wall_usec = INT64_C(1795248930123456),
+                          .type = argv[2],
+                          .subject = argv[3],
+                          .data = argv[4],
+                          .secret = n > 5 ? argv[5] : NULL,
+                          .synced = true};
         char *text = NULL;
-        int r = codec_event(argv[0], &e, false, n > 5 ? argv[5] : NULL, &text);
+        int r = compose_event(argv[0], &e, &text);
 
         return print_text(r, text);
 }
@@ -142,39 +144,39 @@ static int answer(int n, char **argv) {
         while (refusal < REFUSAL_MAX && !streq(refusal_name((Refusal)refusal), argv[2]))
                 refusal++;
         json_t *result = n > 3 ? json_loads(argv[3], 0, NULL) : NULL;
-        int r = codec_answer(argv[0], argv[1], (Refusal)refusal, NULL, result, &text);
+        int r = compose_answer(argv[0], argv[1], (Refusal)refusal, NULL, result, &text);
         return print_text(r, text);
 }
 
 static int state(bool bare) {
         const StateSize sizes[] = {{"S", "Small", 1, 8, 3}, {"L", "", 2, 4, 0}};
         const StateHealth health[] = {{"ledger", "ok", ""}, {"board:A", "failed", "No answer."}};
-        const State s = {.cabinet = "C-0004",
-                         .name = "Station",
-                         .address = bare ? NULL : "1 Station Road",
-                         .timezone = bare ? NULL : "Europe/Berlin",
-                         .latitude = bare ? (double)NAN : 52.5,
-                         .longitude = bare ? (double)NAN : 13.25,
-                         .online = true,
-                         .sizes = sizes,
-                         .n_sizes = ARRAY_SIZE(sizes),
-                         .health = health,
-                         .n_health = ARRAY_SIZE(health),
-                         .version = "0.1.0",
-                         .ledger_schema = 1,
-                         .audit_head = bare ? "0:" : "17:00ff",
-                         .last_event = 17,
-                         .started_usec = 1,
-                         .now_usec = 2};
+        const StateMessage s = {.cabinet = "C-0004",
+                                .name = "Station",
+                                .address = bare ? NULL : "1 Station Road",
+                                .timezone = bare ? NULL : "Europe/Berlin",
+                                .latitude = bare ? (double)NAN : 52.5,
+                                .longitude = bare ? (double)NAN : 13.25,
+                                .online = true,
+                                .sizes = sizes,
+                                .n_sizes = ARRAY_SIZE(sizes),
+                                .health = health,
+                                .n_health = ARRAY_SIZE(health),
+                                .version = "0.1.0",
+                                .ledger_schema = 1,
+                                .audit_head = bare ? "0:" : "17:00ff",
+                                .last_event = 17,
+                                .started_usec = 1,
+                                .now_usec = 2};
         char *text = NULL;
-        int r = codec_state(&s, &text);
+        int r = compose_state(&s, &text);
 
         return print_text(r, text);
 }
 
 static int will(void) {
         char *text = NULL;
-        int r = codec_will("C-0004", &text);
+        int r = compose_will("C-0004", &text);
 
         return print_text(r, text);
 }

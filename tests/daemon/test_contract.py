@@ -201,7 +201,7 @@ class Code(unittest.TestCase):
                 if re.search(r"\bledger_record\(", f.read()):
                     self.assertIn(os.path.basename(os.path.dirname(path)), ("locker", "ledger"), path)
 
-    def test_events_states_and_answers_of_the_codec_fit(self):
+    def test_events_states_and_answers_of_the_cabinet_fit(self):
         for path in examples():
             if "/event." not in path:
                 continue

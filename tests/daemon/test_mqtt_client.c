@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "sync/mqtt_client.h"
-#include "sync/mqtt_wire.h"
+#include "mqtt/wire.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -640,7 +640,7 @@ class Losses(Case):
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    PROGRAM = os.path.join(os.path.abspath(sys.argv.pop(1)), "src", "sync", "lockerd-mqtt")
+    PROGRAM = os.path.join(os.path.abspath(sys.argv.pop(1)), "src", "mqtt", "lockerd-mqtt")
     if not MOSQUITTO:
         sys.exit("mosquitto is not installed; it is among the Build-Depends of debian/control")
     unittest.main(verbosity=2)

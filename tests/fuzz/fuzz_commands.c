@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes as a command of the backend: as they came, as what a backend has signed, and as a JWS header before
  * that. What is taken is held against the table of every command. */
-#include "sync/arguments.h"
-#include "sync/codec.h"
+#include "message/arguments.h"
+#include "message/remote_command.h"
 #include "../unit/signer.h"
 
 #define HEADER "{\"alg\":\"EdDSA\",\"kid\":\"backend\"}"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check_command(const Command *c, int r, const char *detail) {
+static void check_command(const RemoteCommand *c, int r, const char *detail) {
         size_t n;
         const CommandRow *rows = command_rows(&n);
-        char wrong[SYNC_DETAIL_MAX] = "";
+        char wrong[MESSAGE_DETAIL_MAX] = "";
 
         if ((r == 0) != (c->arguments != NULL) || (r > 0) != (*detail != '\0') || r < 0)
                 abort();
@@ -30,25 +30,25 @@ static void check_command(const Command *c, int r, const char *detail) {
 }
 
 static void as_command(const KeyRing *ring, const void *data, size_t size) {
-        char detail[SYNC_DETAIL_MAX];
-        _cleanup_(command_done) Command c;
+        char detail[MESSAGE_DETAIL_MAX];
+        _cleanup_(remote_command_done) RemoteCommand c;
 
-        int r = codec_command("C-1", "open", data, size, ring, &c, detail);
+        int r = remote_command_parse("C-1", "open", data, size, ring, &c, detail);
         check_command(&c, r, detail);
 }
 
 static void as_signed(const KeyRing *ring, const Signer *signer, const char *header, const char *payload) {
         _cleanup_free_ char *jws = signer_jws(signer, header, payload);
-        Command c;
-        char detail[SYNC_DETAIL_MAX];
+        RemoteCommand c;
+        char detail[MESSAGE_DETAIL_MAX];
 
         if (!jws)
                 abort();
-        int r = codec_command("C-1", "open", jws, strlen(jws), ring, &c, detail);
+        int r = remote_command_parse("C-1", "open", jws, strlen(jws), ring, &c, detail);
         if (r == 0 && !c.is_signed)
                 abort();
         check_command(&c, r, detail);
-        command_done(&c);
+        remote_command_done(&c);
 }
 
 typedef struct Backend {
@@ -59,7 +59,7 @@ typedef struct Backend {
 /* Once: reading a key takes a hundred times as long as reading a command. */
 static const Backend *backend(void) {
         static Backend b;
-        char complaint[SYNC_DETAIL_MAX];
+        char complaint[MESSAGE_DETAIL_MAX];
 
         if (b.ring)
                 return &b;

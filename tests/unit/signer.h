@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/text.h"
-#include "sync/jws.h"
+#include "message/jws.h"
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>

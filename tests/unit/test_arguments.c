@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sync/arguments.h"
+#include "message/arguments.h"
 #include "core/refusal.h"
 
 #include <math.h>
@@ -16,7 +16,7 @@ typedef struct Row {
 static void check(const Row *rows, size_t n) {
         for (size_t i = 0; i < n; i++) {
                 _cleanup_json_ json_t *arguments = json_loads(rows[i].arguments, 0, NULL);
-                char detail[SYNC_DETAIL_MAX] = "";
+                char detail[MESSAGE_DETAIL_MAX] = "";
 
                 assert_non_null(arguments);
                 int r = arguments_check(rows[i].command, arguments, detail);
@@ -137,7 +137,7 @@ static void test_arguments_that_do_not_fit_are_refused_precisely(void **state) {
 static void test_arguments_of_an_unknown_command_are_refused_as_that(void **state) {
         static const char *const names[] = {"", "close", "Open", "open ", "opens"};
         _cleanup_json_ json_t *none = json_object();
-        char detail[SYNC_DETAIL_MAX];
+        char detail[MESSAGE_DETAIL_MAX];
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++)
                 assert_int_equal(arguments_check(names[i], none, detail), LOCKER_E_UNKNOWN_COMMAND);
@@ -154,7 +154,7 @@ static void test_arguments_never_repeats_a_value(void **state) {
 
         for (size_t i = 0; i < ARRAY_SIZE(arguments); i++) {
                 _cleanup_json_ json_t *a = json_loads(arguments[i], 0, NULL);
-                char detail[SYNC_DETAIL_MAX] = "";
+                char detail[MESSAGE_DETAIL_MAX] = "";
                 assert_int_equal(arguments_check("enrol", a, detail), LOCKER_E_INVALID_ARGUMENT);
                 assert_null(strstr(detail, "hunter2"));
         }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sync/jws.h"
+#include "message/jws.h"
 #include "core/refusal.h"
 #include "signer.h"
 
@@ -25,7 +25,7 @@ typedef struct Bench {
 
 static int bench_up(void **state) {
         Bench *b = calloc(1, sizeof(*b));
-        char complaint[SYNC_DETAIL_MAX] = "";
+        char complaint[MESSAGE_DETAIL_MAX] = "";
 
         b->signer = signer_new(RFC8037_SECRET);
         b->stranger = signer_new(OTHER);
@@ -46,7 +46,7 @@ static int bench_down(void **state) {
         return 0;
 }
 
-static int verify(const KeyRing *ring, const char *text, size_t n, char detail[SYNC_DETAIL_MAX]) {
+static int verify(const KeyRing *ring, const char *text, size_t n, char detail[MESSAGE_DETAIL_MAX]) {
         Jws jws;
 
         detail[0] = '\0';
@@ -69,7 +69,7 @@ static void test_jws_rfc8037_vector_is_verified(void **state) {
                 "MuM0KAg";
         Bench *b = *state;
         uint8_t signature[64];
-        char detail[SYNC_DETAIL_MAX];
+        char detail[MESSAGE_DETAIL_MAX];
 
         assert_int_equal(text_from_hex(signature_hex, signature, sizeof(signature)), 0);
         assert_int_equal(key_ring_verify(b->ring, "backend", input, strlen(input), signature), 0);
@@ -87,7 +87,7 @@ static void test_jws_rfc8037_vector_is_verified(void **state) {
 
 static void test_jws_signed_is_verified_and_names_its_key(void **state) {
         Bench *b = *state;
-        char detail[SYNC_DETAIL_MAX] = "";
+        char detail[MESSAGE_DETAIL_MAX] = "";
         _cleanup_(jws_done) Jws jws;
         _cleanup_free_ char *text = signer_jws(&b->signer, HEADER, PAYLOAD);
 
@@ -102,7 +102,7 @@ static void test_jws_signed_is_verified_and_names_its_key(void **state) {
 /* Requirement: F5 */
 static void test_jws_tampered_in_every_byte_is_refused(void **state) {
         Bench *b = *state;
-        char detail[SYNC_DETAIL_MAX];
+        char detail[MESSAGE_DETAIL_MAX];
         _cleanup_free_ char *text = signer_jws(&b->signer, HEADER, PAYLOAD);
         size_t n = strlen(text);
 
@@ -121,7 +121,7 @@ static void test_jws_tampered_in_every_byte_is_refused(void **state) {
 
 static void test_jws_cut_or_prolonged_is_refused(void **state) {
         Bench *b = *state;
-        char detail[SYNC_DETAIL_MAX];
+        char detail[MESSAGE_DETAIL_MAX];
         _cleanup_free_ char *text = signer_jws(&b->signer, HEADER, PAYLOAD);
         static const char *const tails[] = {"A", "AA", "AAAA", "=", "==", ".", ".AAAA", "\n", " "};
         size_t n = strlen(text);
@@ -175,7 +175,7 @@ static void test_jws_header_that_asks_for_anything_else_is_refused(void **state)
                 "",
         };
         Bench *b = *state;
-        char detail[SYNC_DETAIL_MAX];
+        char detail[MESSAGE_DETAIL_MAX];
 
         for (size_t i = 0; i < ARRAY_SIZE(headers); i++) {
                 _cleanup_free_ char *text = signer_jws(&b->signer, headers[i], PAYLOAD);
@@ -185,7 +185,7 @@ static void test_jws_header_that_asks_for_anything_else_is_refused(void **state)
 
 static void test_jws_strange_key_or_empty_ring_is_refused_but_payload_can_be_read(void **state) {
         Bench *b = *state;
-        char detail[SYNC_DETAIL_MAX];
+        char detail[MESSAGE_DETAIL_MAX];
         _cleanup_free_ char *text = signer_jws(&b->stranger, HEADER, PAYLOAD);
         _cleanup_(key_ring_freep) KeyRing *empty = NULL;
         const KeyRing *rings[] = {b->ring, NULL, NULL};
@@ -259,7 +259,7 @@ static void test_key_ring_of_a_directory_takes_the_good_and_says_why_not_the_oth
         };
         Bench *b = *state;
         char path[] = "/tmp/lockerd-keys-XXXXXX", ed448[512], rsa[1024], private_key[512],
-             detail[SYNC_DETAIL_MAX];
+             detail[MESSAGE_DETAIL_MAX];
         _cleanup_(directory_remove) char *directory = mkdtemp(path);
         _cleanup_free_ char *two = text_printf("%s%s", b->signer.pem, b->stranger.pem);
         _cleanup_(key_ring_freep) KeyRing *ring = NULL, *again = NULL;
@@ -320,7 +320,7 @@ static void test_key_ring_ids_are_file_names_and_unique(void **state) {
                 "a b", "a\n",
                 "ä",   "0123456789012345678901234567890123456789012345678901234567890123"};
         Bench *b = *state;
-        char complaint[SYNC_DETAIL_MAX];
+        char complaint[MESSAGE_DETAIL_MAX];
 
         for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
                 assert_int_equal(
@@ -345,7 +345,7 @@ static void test_key_ring_ids_are_told_as_far_as_there_is_room(void **state) {
                     {17, "backend, …"},
                     {8, "…"}};
         Bench *b = *state;
-        char complaint[SYNC_DETAIL_MAX], ids[100];
+        char complaint[MESSAGE_DETAIL_MAX], ids[100];
 
         key_ring_ids(NULL, ids, sizeof(ids));
         assert_string_equal(ids, "");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What other cabinets say of themselves, right or wrong, and what is recommended. */
-#include "sync/neighbours.h"
+#include "message/neighbours.h"
 #include "core/refusal.h"
 
 #include <math.h>
@@ -19,11 +19,12 @@ static const NearbyCabinet own = {"C-0012", 52.10, 13.0, true, one_small, 1},
                            own_full = {"C-0012", 52.10, 13.0, true, NULL, 0};
 
 static bool say(Neighbours *n, const char *number, const char *payload) {
-        char topic[128];
-        MqttMessage m = {.topic = topic, .payload = payload, .n_payload = strlen(payload)};
-
-        snprintf(topic, sizeof(topic), "lockerd/v1/%s/state", number);
-        return neighbours_message(n, &m);
+        for (size_t i = 0; i < neighbours_count(n); i++)
+                if (streq(neighbours_number(n, i), number)) {
+                        neighbours_hear(n, i, payload, strlen(payload));
+                        return true;
+                }
+        return false;
 }
 
 /* "number number …" in the order of the answer. */
@@ -54,7 +55,7 @@ static void test_recommendation_is_the_nearest_of_those_that_say_they_have_room(
 
         assert_int_equal(neighbours_new(&n, "C-0012", " C-0013  C-0012 C-0014 C-0013"), 0);
         assert_int_equal(neighbours_count(n), 2);
-        assert_string_equal(neighbours_topic(n, 1), "lockerd/v1/C-0014/state");
+        assert_string_equal(neighbours_number(n, 1), "C-0014");
         order(n, &own, &small_at_52, all);
         assert_string_equal(all, "C-0012"); /* the others have said nothing yet */
         assert_true(say(n, "C-0013", ONLINE("C-0013", SMALL "," AT("52.2", "13.0"))));
@@ -128,8 +129,10 @@ static void test_state_that_makes_no_sense_is_no_cabinet(void **state) {
                 if (*all)
                         fail_msg("%s → %s", odd[i], all);
         }
-        assert_true(
-                neighbours_message(n, &(MqttMessage){.topic = "lockerd/v1/C-0013/state", .too_large = true}));
+        assert_true(say(n, "C-0013", ONLINE("C-0013", SMALL "," AT("52.0", "13.0"))));
+        neighbours_hear(n, 0, NULL, 0); /* too long */
+        order(n, &own_full, &small_at_52, all);
+        assert_string_equal(all, "");
         /* An older one tells its sizes only. */
         assert_true(say(n, "C-0013",
                         ONLINE("C-0013", "\"sizes\":[{\"ordinal\":1,\"free\":1}]," AT("52.0", "13.0"))));

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mqtt/worker.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <mqtt_protocol.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define LASTED  (60 * USEC_PER_SEC) /* a connection that did ends the back-off */
+#define MISC    USEC_PER_SEC        /* how often the library looks at its keep-alive */
+#define SILENCE (60 * USEC_PER_SEC) /* without any acknowledgement while something is under way */
+
+static void tell_link(MqttWorker *w, MqttLinkState state, const char *sentence) {
+        MqttWireHeader h = {
+                .type = MQTT_WIRE_LINK, .token = ++w->generation, .a = state, .b = w->receive_maximum};
+
+        queue_forget(w); /* of an older generation now */
+        worker_tell(w, &h, &sentence, NULL, 0);
+}
+
+static void wait_for_next(MqttWorker *w) {
+        w->phase = PHASE_WAITING;
+        w->due = worker_now() + backoff_delay(w->setup, w->attempts);
+        if (w->attempts < 64)
+                w->attempts++;
+}
+
+static void forget_connection(MqttWorker *w) {
+        if (w->mosq)
+                mosquitto_destroy(w->mosq);
+        w->mosq = NULL;
+        explicit_bzero(w->psk, sizeof(w->psk));
+        w->n_under_way = 0;
+        queue_forget(w);
+        w->reason_code = 0;
+        w->complaint[0] = w->trouble[0] = 0;
+        w->got_connack = false;
+        w->receive_maximum = w->misc_at = 0;
+        w->again_at = w->clear_at = w->subscribe_until = USEC_INFINITY;
+}
+
+static void drop(MqttWorker *w, const char *sentence) {
+        if (w->phase == PHASE_UP && worker_now() - w->up_since > LASTED)
+                w->attempts = 0;
+        forget_connection(w);
+        tell_link(w, MQTT_LINK_DOWN, sentence);
+        wait_for_next(w);
+}
+
+static void drop_for(MqttWorker *w, int result) {
+        char sentence[SENTENCE_MAX];
+
+        connect_explain(w, result, sentence);
+        drop(w, sentence);
+}
+
+_printf_(2, 3) static void drop_saying(MqttWorker *w, const char *format, ...) {
+        char text[SENTENCE_MAX / 2], sentence[SENTENCE_MAX];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(text, sizeof(text), format, ap);
+        va_end(ap);
+        snprintf(sentence, sizeof(sentence), "%.100s:%u: %s", w->setup->host, w->setup->port, text);
+        drop(w, sentence);
+}
+
+static void attempt(MqttWorker *w) {
+        char sentence[SENTENCE_MAX];
+
+        w->slow_reported = false;
+        if (connect_prepare(w) < 0 || connect_start(w) < 0) {
+                snprintf(sentence, sizeof(sentence), "%s", w->complaint);
+                drop(w, sentence);
+                return;
+        }
+        w->phase = PHASE_CONNECTING;
+        w->due = worker_now() + w->setup->answer_usec;
+}
+
+void link_thread_done(MqttWorker *w) {
+        connect_finish(w);
+        if (w->connect_result != MOSQ_ERR_SUCCESS) {
+                drop_for(w, w->connect_result);
+                return;
+        }
+        w->connect_errno = 0;
+        w->phase = PHASE_HANDSHAKE;
+        w->due = worker_now() + w->setup->answer_usec;
+}
+
+bool link_start(MqttWorker *w) {
+        w->under_way = calloc(w->setup->window, sizeof(*w->under_way));
+        if (!w->under_way)
+                return false;
+        w->done_fd = -1;
+        forget_connection(w);
+        w->phase = PHASE_WAITING;
+        /* Also the first time, as widely as after a loss: power comes back to many cabinets at once, and many
+         * get a new version at once. */
+        w->due = worker_now() + backoff_delay(w->setup, 0) - w->setup->backoff_min_usec;
+        return true;
+}
+
+void link_is_up(MqttWorker *w) {
+        uint64_t now = worker_now();
+        char sentence[SENTENCE_MAX];
+
+        w->phase = PHASE_UP;
+        w->complaint[0] = 0;
+        w->up_since = w->heard_at = w->progress_at = now;
+        snprintf(sentence, sizeof(sentence), "Connected to %.200s:%u, %s", w->setup->host, w->setup->port,
+                 w->session_present ? "the session goes on" : "a new session");
+        tell_link(w, MQTT_LINK_UP, sentence);
+}
+
+void link_trouble(MqttWorker *w, const char *format, ...) {
+        char sentence[SENTENCE_MAX];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(sentence, sizeof(sentence), format, ap);
+        va_end(ap);
+        /* Refused again for the same reason: said once. */
+        if (!streq(sentence, w->trouble))
+                log_warning("%s", sentence);
+        snprintf(w->trouble, sizeof(w->trouble), "%s", sentence);
+        w->clear_at = USEC_INFINITY;
+        if (w->again_at != USEC_INFINITY)
+                return;
+        w->again_at = worker_now() + backoff_delay(w->setup, w->troubles);
+        if (w->troubles < 64)
+                w->troubles++;
+}
+
+/* After what the library has returned, and whatever its callbacks have set. */
+static bool still_there(MqttWorker *w, int result) {
+        if (result == MOSQ_ERR_SUCCESS && mosquitto_socket(w->mosq) >= 0)
+                return true;
+        drop_for(w, result == MOSQ_ERR_SUCCESS ? MOSQ_ERR_CONN_LOST : result);
+        return false;
+}
+
+bool link_is_state(const char *filter) {
+        const char *last = strrchr(filter, '/');
+
+        return last && strcmp(last, "/state") == 0;
+}
+
+static int subscribe_to(MqttWorker *w, bool states, int options, int *ret_mid) {
+        _cleanup_free_ char **filters = calloc((size_t)w->setup->n_subscriptions, sizeof(*filters));
+        int n = 0;
+
+        if (!filters)
+                return MOSQ_ERR_NOMEM;
+        for (int i = 0; i < w->setup->n_subscriptions; i++)
+                if (link_is_state(w->setup->subscriptions[i]) == states)
+                        filters[n++] = (char *)(uintptr_t)w->setup->subscriptions[i];
+        return n ? mosquitto_subscribe_multiple(w->mosq, ret_mid, n, filters, 1, options, NULL)
+                 : MOSQ_ERR_SUCCESS;
+}
+
+static void subscribe(MqttWorker *w) {
+        int r;
+
+        if (!w->setup->n_subscriptions)
+                return;
+        /* What other cabinets are is retained. A retained command would be one that somebody gave at some
+         * time: not sent at all. The broker answers in this order, and the last answer is waited for. */
+        r = subscribe_to(w, true, MQTT_SUB_OPT_SEND_RETAIN_ALWAYS, &w->states_mid);
+        if (r == MOSQ_ERR_SUCCESS)
+                r = subscribe_to(w, false, MQTT_SUB_OPT_SEND_RETAIN_NEVER, &w->subscribe_mid);
+        if (r == MOSQ_ERR_SUCCESS)
+                w->subscribe_until = worker_now() + w->setup->answer_usec;
+        else
+                (void)still_there(w, r);
+}
+
+/* A broker that gathers small messages (Nagle; mosquitto does by default) sends the next one only when the
+ * last is acknowledged, which the kernel puts off by 40 ms when there is nothing to send: a command would
+ * wait for that behind the acknowledgement of an event. */
+static void acknowledge_at_once(MqttWorker *w) {
+        int on = 1;
+
+        (void)setsockopt(mosquitto_socket(w->mosq), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
+void link_readable(MqttWorker *w) {
+        SSL *ssl;
+        int r;
+
+        w->heard_at = worker_now();
+        do {
+                errno = 0; /* the library looks at it also after success */
+                r = mosquitto_loop_read(w->mosq, 1);
+                ssl = mosquitto_ssl_get(w->mosq);
+        } while (r == MOSQ_ERR_SUCCESS && !w->leaving && mosquitto_socket(w->mosq) >= 0 && ssl &&
+                 SSL_pending(ssl) > 0);
+        if (r == MOSQ_ERR_ERRNO)
+                w->connect_errno = errno;
+        if (!still_there(w, r))
+                return;
+        acknowledge_at_once(w);
+        if (w->got_connack) {
+                w->got_connack = false;
+                subscribe(w);
+        }
+}
+
+void link_writable(MqttWorker *w) {
+        int r;
+
+        errno = 0;
+        r = mosquitto_loop_write(w->mosq, 1);
+        if (r == MOSQ_ERR_ERRNO)
+                w->connect_errno = errno;
+        (void)still_there(w, r);
+}
+
+/* What was refused is tried again: the daemon sends everything once more that was not acknowledged. */
+static void try_again(MqttWorker *w) {
+        char sentence[SENTENCE_MAX];
+
+        w->again_at = USEC_INFINITY;
+        w->clear_at = worker_now() + w->setup->answer_usec;
+        snprintf(sentence, sizeof(sentence), "%s", w->trouble);
+        tell_link(w, MQTT_LINK_TROUBLE, sentence);
+        subscribe(w);
+}
+
+static void watch_connection(MqttWorker *w, uint64_t now) {
+        if (w->subscribe_until <= now)
+                drop_saying(w, "The broker does not answer a subscription");
+        else if (w->keepalive_sec && now - w->heard_at > w->keepalive_sec * USEC_PER_SEC * 3 / 2)
+                drop_saying(w, "Nothing was heard of the broker for %u seconds", w->keepalive_sec * 3 / 2);
+        else if (w->n_under_way && now - w->progress_at > SILENCE)
+                drop_saying(w, "The broker acknowledges nothing");
+        else if (w->again_at <= now)
+                try_again(w);
+        else if (w->clear_at <= now) {
+                w->clear_at = USEC_INFINITY;
+                w->troubles = 0;
+                w->trouble[0] = 0;
+                link_is_up(w);
+        } else if (w->misc_at <= now) {
+                w->misc_at = now + MISC;
+                (void)still_there(w, mosquitto_loop_misc(w->mosq));
+        }
+}
+
+void link_turn(MqttWorker *w) {
+        uint64_t now = worker_now();
+
+        switch (w->phase) {
+        case PHASE_WAITING:
+                if (w->due <= now && !w->stopping)
+                        attempt(w);
+                return;
+        case PHASE_CONNECTING:
+                if (w->due <= now && !w->slow_reported) {
+                        char sentence[SENTENCE_MAX];
+
+                        /* The thread cannot be stopped; the kernel and the resolver end it in a few minutes.
+                         */
+                        snprintf(sentence, sizeof(sentence), "%.200s:%u: no answer yet", w->setup->host,
+                                 w->setup->port);
+                        tell_link(w, MQTT_LINK_DOWN, sentence);
+                        w->slow_reported = true;
+                }
+                return;
+        case PHASE_HANDSHAKE:
+                if (w->due <= now)
+                        drop_saying(w, "The broker does not answer");
+                return;
+        case PHASE_UP:
+                watch_connection(w, now);
+                return;
+        }
+}
+
+uint64_t link_next_due(const MqttWorker *w) {
+        switch (w->phase) {
+        case PHASE_WAITING:
+        case PHASE_HANDSHAKE:
+                return w->due;
+        case PHASE_CONNECTING:
+                return w->slow_reported ? USEC_INFINITY : w->due;
+        case PHASE_UP:
+                return MIN(w->misc_at, MIN(w->again_at, w->clear_at));
+        }
+        return USEC_INFINITY;
+}
+
+static int add_properties(const MqttWireMessage *m, mosquitto_property **ret) {
+        uint8_t correlation[MQTT_CORRELATION_MAX];
+        size_t n = strlen(m->text[2]) / 2;
+        int r = MOSQ_ERR_SUCCESS;
+
+        if (*m->text[1])
+                r = mosquitto_property_add_string(ret, MQTT_PROP_CONTENT_TYPE, m->text[1]);
+        if (r == MOSQ_ERR_SUCCESS && *m->text[2]) {
+                if (n > sizeof(correlation) || text_from_hex(m->text[2], correlation, n) < 0)
+                        return MOSQ_ERR_INVAL;
+                r = mosquitto_property_add_binary(ret, MQTT_PROP_CORRELATION_DATA, correlation, (uint16_t)n);
+        }
+        return r;
+}
+
+static void remember(MqttWorker *w, int mid, const MqttWireMessage *m) {
+        if (!w->n_under_way)
+                w->progress_at = worker_now();
+        w->under_way[w->n_under_way++] = (UnderWay){
+                .mid = mid,
+                .token = m->header.token,
+                .generation = m->header.a,
+                .n_bytes = m->header.n_payload,
+        };
+}
+
+unsigned link_room(const MqttWorker *w) {
+        unsigned window = w->setup->window;
+
+        if (w->receive_maximum)
+                window = MIN(window, w->receive_maximum);
+        return w->n_under_way < window ? window - (unsigned)w->n_under_way : 0;
+}
+
+void link_take(MqttWorker *w, const MqttWireReader *packet, bool patient) {
+        if (w->phase != PHASE_UP)
+                return; /* it counts as not sent */
+        /* The daemon keeps to the limits; what is left of earlier generations counts here, too. */
+        if (w->n_waiting_bytes + packet->left > 2 * MQTT_UNDER_WAY_BYTES_MAX)
+                drop_saying(w, "The broker leaves too much unacknowledged");
+        else
+                queue_add(w, packet, patient);
+}
+
+void link_publish(MqttWorker *w, const MqttWireMessage *m) {
+        int qos = m->header.flags & MQTT_FLAG_QOS0 ? 0 : 1, mid = 0, r;
+        mosquitto_property *properties = NULL;
+
+        if (m->header.a != w->generation)
+                return; /* it counts as not sent */
+        r = add_properties(m, &properties);
+        if (r == MOSQ_ERR_SUCCESS)
+                r = mosquitto_publish_v5(w->mosq, &mid, m->text[0], (int)m->header.n_payload, m->payload, qos,
+                                         m->header.flags & MQTT_FLAG_RETAIN, properties);
+        mosquitto_property_free_all(&properties);
+        if (r == MOSQ_ERR_SUCCESS && qos)
+                remember(w, mid, m);
+        switch (r) {
+        case MOSQ_ERR_INVAL:
+        case MOSQ_ERR_MALFORMED_UTF8:
+        case MOSQ_ERR_PAYLOAD_SIZE:
+        case MOSQ_ERR_OVERSIZE_PACKET:
+        case MOSQ_ERR_QOS_NOT_SUPPORTED:
+                link_trouble(w, "A message to %.200s cannot be sent: %s", m->text[0], mosquitto_strerror(r));
+                return;
+        default:
+                (void)still_there(w, r);
+        }
+}
+
+void link_leave(MqttWorker *w) {
+        uint64_t until = worker_now() + 300 * USEC_PER_MSEC;
+
+        if (w->phase != PHASE_UP)
+                return;
+        /* With the will: the broker says that we are gone, whoever forgot to. */
+        (void)mosquitto_disconnect_v5(w->mosq, MQTT_RC_DISCONNECT_WITH_WILL_MSG, NULL);
+        while (mosquitto_socket(w->mosq) >= 0 && worker_now() < until &&
+               mosquitto_loop_write(w->mosq, 1) == MOSQ_ERR_SUCCESS)
+                usleep(5000);
+}

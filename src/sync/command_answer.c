@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Answers to commands of the backend: sent, and stored for whoever repeats the command. One that the ledger
+ * does not take (a full disk) is sent all the same, kept in memory and tried again. */
+#include "sync/private.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define SAVE_EVERY_USEC (5 * USEC_PER_SEC)
+#define UNSAVED_MAX     256 /* answers that the ledger did not take: of a cabinet with a full disk */
+
+static void unlink_running(Running *r) {
+        for (Running **p = &r->sync->running; *p; p = &(*p)->next)
+                if (*p == r) {
+                        *p = r->next;
+                        break;
+                }
+}
+
+void running_free(Running *r) {
+        if (r->sync) {
+                locker_unset_command(r->sync->locker, &r->row);
+                unlink_running(r);
+        }
+        remote_command_done(&r->command);
+        text_erase_free(r->row.command);
+        free(r->row.response_topic);
+        free(r->row.correlation);
+        text_erase_free(r->answer);
+        free(r);
+}
+
+Running *running_find(const Sync *s, const char *id) {
+        for (Running *r = s->running; r; r = r->next)
+                if (streq(r->row.id, id))
+                        return r;
+        return NULL;
+}
+
+void answer_send(Sync *s, const char *response_topic, const char *correlation, const char *answer) {
+        char topic[TOPIC_MAX];
+
+        snprintf(topic, sizeof(topic), "lockerd/v1/%s/reply", s->cabinet);
+        int r = mqtt_client_publish(s->client, TOKEN_NOBODY,
+                                    response_topic && *response_topic ? response_topic : topic, answer,
+                                    strlen(answer), false, COMPOSE_JSON_TYPE, correlation);
+        /* Lost answers are asked for again, with the same id. */
+        if (r < 0 && r != -ENOTCONN && r != -EAGAIN)
+                log_error_errno(r, "Cannot answer a command of the backend");
+}
+
+Refusal answer_refusal(int result) {
+        return result == -ENOSPC ? LOCKER_E_STORAGE_FULL : result < 0 ? LOCKER_E_INTERNAL : (Refusal)result;
+}
+
+/* True: whoever repeats the command is answered from the ledger from now on. */
+static bool save(Running *r) {
+        int e = ledger_inbox_answer(r->sync->ledger, &r->row, r->answer);
+
+        if (e < 0 && e != -EEXIST && !r->complained)
+                log_error_errno(e, "Cannot store the answer to command %s (%s); trying again", r->row.id,
+                                r->row.name);
+        r->complained = true;
+        return e >= 0 || e == -EEXIST;
+}
+
+/* The answers that wait longest are the ones given up: what is in the ledger of their commands says at the
+ * next repeat that they were begun. */
+static void bound_unsaved(Sync *s) {
+        Running *oldest = NULL;
+        size_t n = 0;
+
+        for (Running *r = s->running; r; r = r->next)
+                if (r->answer) {
+                        oldest = r; /* the list begins with the newest */
+                        n++;
+                }
+        if (n > UNSAVED_MAX)
+                running_free(oldest);
+}
+
+void answers_save(Sync *s) {
+        Running *next;
+
+        s->save_at = USEC_INFINITY;
+        for (Running *r = s->running; r; r = next) {
+                next = r->next;
+                if (!r->answer)
+                        continue;
+                if (save(r))
+                        running_free(r);
+                else
+                        s->save_at = clock_now().boot_usec + SAVE_EVERY_USEC;
+        }
+}
+
+static void save_later(Running *r) {
+        Sync *s = r->sync;
+
+        s->save_at = MIN(s->save_at, clock_now().boot_usec + SAVE_EVERY_USEC);
+        bound_unsaved(s);
+        sync_wake(s);
+}
+
+void command_answer(Running *r, int result, const char *detail, json_t *object) {
+        Sync *s = r->sync;
+        Refusal refusal = answer_refusal(result);
+
+        if (!s) { /* the daemon is leaving; the next start says what became of it */
+                json_erase(object);
+                running_free(r);
+                return;
+        }
+        locker_unset_command(s->locker, &r->row);
+        if (result < 0)
+                log_error_errno(result, "A command (%s) of the backend failed", r->row.name);
+        int e = compose_answer(r->row.id, r->row.name, refusal, detail, object, &r->answer);
+        if (e < 0) {
+                log_error_errno(e, "Cannot make the answer to command %s (%s)", r->row.id, r->row.name);
+                running_free(r);
+                return;
+        }
+        bool saved = save(r);
+        answer_send(s, r->row.response_topic, r->row.correlation, r->answer);
+        if (saved)
+                running_free(r);
+        else
+                save_later(r);
+}
+
+void answers_done(Sync *s) {
+        Running *next;
+
+        for (Running *r = s->running; r; r = next) {
+                next = r->next;
+                if (r->answer || r->waiting) {
+                        if (r->answer)
+                                (void)save(r);
+                        running_free(r);
+                } else {
+                        r->sync = NULL; /* command_answer() is still to come, from the locker's end */
+                }
+        }
+        s->running = NULL;
+}
