@@ -5,7 +5,7 @@
 
 #include "core/cabinet.h"
 #include "lock/locks.h"
-#include "lock/wire.h"
+#include "lockwire/wire.h"
 
 typedef struct Facts Facts;
 typedef void (*FactsTell)(void *userdata, const Fact *fact, bool more);

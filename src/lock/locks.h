@@ -6,7 +6,7 @@
 
 #include "core/cabinet.h"
 #include "core/door.h"
-#include "lock/types.h"
+#include "lockwire/types.h"
 #include <systemd/sd-event.h>
 
 typedef struct Locks Locks;

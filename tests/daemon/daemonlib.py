@@ -122,7 +122,7 @@ class Cabinet:
     def _write_settings(self, settings):
         workers = os.path.join(self.directory, "workers")
         os.mkdir(workers)
-        programs = {os.path.basename(p): p for p in ("src/lock/lockerd-gpio", "src/lock/lockerd-line", "src/identity/lockerd-hash",
+        programs = {os.path.basename(p): p for p in ("src/gpio/lockerd-gpio", "src/line/lockerd-line", "src/identity/lockerd-hash",
                                                      "src/mqtt/lockerd-mqtt")}
         for name, program in {**programs, **self.workers}.items():
             os.symlink(os.path.join(self.build, program), os.path.join(workers, name))

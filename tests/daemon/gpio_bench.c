@@ -2,7 +2,7 @@
 /* A GPIO chip on the bench: its lines are bytes of a file that a test maps too (gpiobench.py), outputs keep
  * their level when nobody holds them, and every change of one is written into a log. lockerd-gpio is linked
  * with this in place of libgpiod: everything else of it is real, its death by SIGKILL included. */
-#include "lock/gpio.h"
+#include "gpio/kernel.h"
 #include "base/clock.h"
 
 #include <errno.h>

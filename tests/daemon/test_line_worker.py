@@ -987,7 +987,7 @@ if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     directory = sys.argv.pop(1)
-    for candidate in ("src/lock/lockerd-line", "lockerd-line"):
+    for candidate in ("src/line/lockerd-line", "lockerd-line"):
         if os.path.exists(os.path.join(directory, candidate)):
             WORKER = os.path.abspath(os.path.join(directory, candidate))
             break

@@ -4,7 +4,7 @@
  * worker or board takes nothing else down), F5 (stale commands) and F6 (one pulse at a time on a supply, also
  * across lines). */
 #include "base/clock.h"
-#include "lock/frame.h"
+#include "line/frame.h"
 #include "lock/locks.h"
 
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 /* Six bytes of question, one of framing, then what the line says. Whatever is believed must be exactly what a
  * board that understood the question would have said: it is built again from question and payload, and
  * compared. */
-#include "lock/frame.h"
+#include "line/frame.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -20,7 +20,10 @@ ARROWS = {
     "core": {"base"},
     "config": {"base", "core"},
     "ledger": {"base", "core"},
-    "lock": {"base", "core"},
+    "lockwire": {"base"},
+    "line": {"base", "core", "lockwire"},
+    "gpio": {"base", "core", "lockwire"},
+    "lock": {"base", "core", "lockwire"},
     "identity": {"base", "core"},
     "recorder": {"base"},
     "locker": {"base", "core", "ledger", "lock", "identity", "recorder"},
@@ -41,8 +44,8 @@ CORE_SYSTEM = {"assert.h", "ctype.h", "errno.h", "inttypes.h", "limits.h", "math
 # Libraries with one home each: include prefix → folders.
 HOMES = {
     "sqlite3.h": {"ledger"},
-    "modbus": {"lock"},
-    "gpiod.h": {"lock"},
+    "modbus": {"line"},
+    "gpiod.h": {"gpio"},
     "mosquitto.h": {"mqtt"},
     "systemd/sd-bus": {"bus", "ctl", "daemon"},
     "ini.h": {"config", "sim"},

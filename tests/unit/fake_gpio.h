@@ -3,7 +3,7 @@
  * microsecond. Time goes on only while the worker waits; a script says what happens then. */
 #pragma once
 
-#include "lock/gpio_worker.h"
+#include "gpio/worker.h"
 
 #define FAKE_LINES 80
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A million right answers, changed at random: what is accepted in the end is byte for byte a right answer to
  * the question that was asked. */
-#include "lock/frame.h"
+#include "line/frame.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,8 +2,8 @@
 /* F1, F6 at the lowest level: which bytes are the answer to a question, and which answers cannot be told
  * apart. */
 #include "base/macros.h"
-#include "lock/doubt.h"
-#include "lock/frame.h"
+#include "line/doubt.h"
+#include "line/frame.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inputs: a value counts when it has been at rest for the debounce time. Where the kernel sees to that, an
+ * edge is a new value; else it is the beginning of a movement. Whatever edges are lost, values that are read
+ * make good. */
+#include "gpio/worker.h"
+
+#include <errno.h>
+
+#define EDGES_MAX  64
+#define ROUNDS_MAX 16           /* of reading one descriptor: a line that never rests starves nobody */
+#define STORM_MAX  USEC_PER_SEC /* a line that does not come to rest counts as what it is at this interval */
+
+static bool value_of(const Channel *c, bool level) {
+        return level != ((c->line.flags & WIRE_GPIO_LOW) != 0);
+}
+
+static uint64_t debounce(const GpioBoard *b, const Bank *bank) {
+        return gpio_bank_debounces(bank->gpio) ? 0 : b->setup.debounce_ms * USEC_PER_MSEC;
+}
+
+static void believe(GpioWorker *w, GpioBoard *b, Channel *c, bool level, uint64_t at) {
+        c->input.moving = false;
+        if (c->input.level == level)
+                return;
+        c->input.level = level;
+        board_tell_inputs(w, b, at);
+}
+
+int input_start(Bank *bank) {
+        uint64_t levels;
+        int r = gpio_bank_get(bank->gpio, &levels);
+
+        for (unsigned i = 0; r >= 0 && i < bank->n; i++)
+                bank->channels[i]->input = (Input){.level = levels >> i & 1};
+        return r;
+}
+
+static void move(Input *in, uint64_t rest, bool level, uint64_t at) {
+        if (!in->moving)
+                in->since = at;
+        in->moving = true;
+        in->next = level;
+        in->moved_at = at;
+        in->rest_at = MIN(at + rest, in->since + MAX(STORM_MAX, rest));
+}
+
+static void take_edge(GpioWorker *w, GpioBoard *b, Channel *c, bool level, uint64_t at) {
+        uint64_t rest = debounce(b, c->bank);
+        Input *in = &c->input;
+
+        if (!rest) {
+                believe(w, b, c, level, at);
+                return;
+        }
+        /* It had come to rest before this edge, only nobody has looked. */
+        if (in->moving && in->rest_at <= at)
+                believe(w, b, c, in->next, in->moved_at);
+        move(in, rest, level, at);
+}
+
+/* A line that moves needs no telling until it may have come to rest. */
+bool input_wants_fd(const Bank *bank, unsigned nth) {
+        return !bank->channels[nth]->input.moving || gpio_bank_debounces(bank->gpio);
+}
+
+void input_read(GpioWorker *w, GpioBoard *b, Bank *bank, unsigned nth) {
+        GpioEdge edges[EDGES_MAX];
+
+        for (unsigned round = 0; round < ROUNDS_MAX; round++) {
+                int n = gpio_bank_read(bank->gpio, nth, edges, EDGES_MAX);
+                if (n < 0) {
+                        (void)board_bank_failed(w, b, bank, n);
+                        return;
+                }
+                for (int i = 0; i < n; i++)
+                        if (edges[i].line < bank->n)
+                                take_edge(w, b, bank->channels[edges[i].line], edges[i].level, edges[i].at);
+                if (n == 0)
+                        return;
+        }
+}
+
+int input_look(GpioWorker *w, GpioBoard *b, Bank *bank, uint64_t now) {
+        uint64_t levels;
+        int r = gpio_bank_get(bank->gpio, &levels);
+
+        for (unsigned i = 0; r >= 0 && i < bank->n; i++) {
+                Channel *c = bank->channels[i];
+                bool level = levels >> i & 1;
+                if (level != (c->input.moving ? c->input.next : c->input.level))
+                        take_edge(w, b, c, level, now);
+        }
+        return r;
+}
+
+/* The line itself has the last word: an edge may have been lost. */
+static int come_to_rest(GpioWorker *w, GpioBoard *b, Channel *c, uint64_t now) {
+        Bank *bank = c->bank;
+        Input *in = &c->input;
+        uint64_t levels;
+
+        if (bank->edges)
+                input_read(w, b, bank, c->nth);
+        if (!c->bank || !in->moving || in->rest_at > now)
+                return 0;
+        int r = gpio_bank_get(bank->gpio, &levels);
+        if (r < 0)
+                return r;
+        bool level = levels >> c->nth & 1, stormy = in->rest_at >= in->since + STORM_MAX;
+        if (level == in->next || stormy)
+                believe(w, b, c, level, level == in->next ? in->moved_at : now);
+        else
+                move(in, debounce(b, bank), level, now); /* it has moved unseen */
+        return 0;
+}
+
+void input_step(GpioWorker *w, GpioBoard *b, uint64_t now) {
+        for (unsigned i = 0; i < b->setup.inputs; i++) {
+                Channel *c = &b->inputs[i];
+                if (!c->bank || !c->input.moving || c->input.rest_at > now)
+                        continue;
+                int r = come_to_rest(w, b, c, now);
+                if (r < 0 && c->bank && !board_bank_failed(w, b, c->bank, r))
+                        c->input.rest_at = now + debounce(b, c->bank); /* once more, then */
+        }
+}
+
+uint64_t input_next_due(const GpioBoard *b) {
+        uint64_t next = USEC_INFINITY;
+
+        for (unsigned i = 0; i < b->setup.inputs; i++)
+                if (b->inputs[i].bank && b->inputs[i].input.moving)
+                        next = MIN(next, b->inputs[i].input.rest_at);
+        return next;
+}
+
+void board_tell_inputs(GpioWorker *w, GpioBoard *b, uint64_t at) {
+        WireInputs m = {.at = MAX(at, b->told_at), .board = b->setup.board};
+
+        if (!board_is_online(b))
+                return;
+        b->told_at = m.at;
+        for (unsigned i = 0; i < b->setup.inputs; i++) {
+                const Channel *c = &b->inputs[i];
+                if (c->bank && value_of(c, c->input.level))
+                        m.bits[i / 8] |= (uint8_t)(1u << i % 8);
+        }
+        worker_send(w, WIRE_INPUTS, &m);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which answers of one board cannot be believed now. A serial answer carries no number: when one is missing
+ * or damaged, it may still come and would pass for the answer to the next question of the same shape. Pure.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "line/frame.h"
+
+#define DOUBTS_MAX 8
+
+typedef struct Doubts {
+        struct {
+                Request request;
+                uint64_t until; /* boot µs */
+        } entry[DOUBTS_MAX];
+        uint64_t all_until; /* when there are more than fit: everything */
+} Doubts;
+
+void doubts_add(Doubts *d, const Request *q, uint64_t now, uint64_t until);
+/* Boot µs from which an answer to `q` can be believed; not after `now` when it can be already. */
+uint64_t doubts_until(const Doubts *d, const Request *q);
+/* The same for an exception: it does not say which question of its function it refuses. */
+uint64_t doubts_exception_until(const Doubts *d, const Request *q);

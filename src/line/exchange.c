@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "line/exchange.h"
+#include "base/macros.h"
+
+#include <errno.h>
+
+typedef struct Turn {
+        Port *port;
+        const Request *request;
+        ExchangeWait wait;
+        void *userdata;
+        Exchange *x;
+        uint64_t earliest; /* a byte before that cannot belong to the answer */
+        uint64_t deadline;
+        uint8_t bytes[ANSWER_MAX]; /* what has come, the rest of a drained line included as far as there is
+                                      room */
+        size_t n;
+} Turn;
+
+static uint64_t now(void) {
+        return clock_now().boot_usec;
+}
+
+/* Reads away what comes until the line has been silent for the gap. 1: silent, 0: still noisy at `deadline`.
+ */
+static int wait_for_silence(Turn *t, uint64_t deadline) {
+        Port *p = t->port;
+        uint8_t bytes[ANSWER_MAX];
+
+        for (;;) {
+                uint64_t until = p->quiet_from + p->gap;
+                int r = t->wait(t->userdata, p->fd, MIN(until, deadline));
+                if (r < 0)
+                        return r;
+                if (r == 0)
+                        return until <= deadline;
+                int n = port_read(p, bytes, sizeof(bytes));
+                if (n < 0)
+                        return n;
+                p->quiet_from = now();
+                if (p->quiet_from > deadline)
+                        return 0;
+        }
+}
+
+/* All of a serial answer has come, though not as it should be: its head is right and nothing is missing
+ * behind it, or stray bytes are in front of a right one. The board has nothing left to say to this question,
+ * and the next answer of this shape belongs to the next question. */
+static bool is_answered(const Turn *t) {
+        size_t want = request_answer_length(t->port->framing, t->request);
+        Answer a;
+
+        if (t->port->framing != FRAMING_RTU || !want || t->n < want)
+                return false;
+        return answer_check(t->port->framing, t->request, t->bytes, t->n, &a) == ANSWER_DAMAGED ||
+               answer_check(t->port->framing, t->request, t->bytes + t->n - want, want, &a) == ANSWER_GOOD;
+}
+
+/* Nothing of an exchange may be left for the next one. A foreign frame says that ours may still be on its
+ * way. */
+static void drain(Turn *t, bool foreign) {
+        Port *p = t->port;
+        int r = 0;
+
+        while (foreign && (r = t->wait(t->userdata, p->fd, t->deadline)) > 0) {
+                uint8_t bytes[ANSWER_MAX];
+                r = port_read(p, bytes, sizeof(bytes));
+                if (r < 0)
+                        break;
+                size_t kept = MIN((size_t)r, sizeof(t->bytes) - t->n);
+                memcpy(t->bytes + t->n, bytes, kept);
+                t->n += kept;
+                p->quiet_from = now();
+                if (p->quiet_from >= t->deadline)
+                        break;
+        }
+        if (r >= 0)
+                r = wait_for_silence(t, MAX(t->deadline, now() + p->gap));
+        t->x->outcome = r < 0 ? EXCHANGE_BROKEN : EXCHANGE_DAMAGED;
+        t->x->answered = r >= 0 && is_answered(t);
+        t->x->at = now();
+}
+
+/* The gap that has passed since the last byte counts: after a good answer it has been waited for already. */
+static int prepare(Turn *t) {
+        Port *p = t->port;
+        int r = port_flush(p);
+
+        if (r < 0)
+                return r;
+        if (r > 0)
+                p->quiet_from = now();
+        r = wait_for_silence(t, now() + MAX(p->timeout, 2 * p->gap));
+        if (r < 0)
+                return r;
+        return r > 0 ? 0 : -EAGAIN;
+}
+
+static void finish(Turn *t, Verdict v, const Answer *a) {
+        Exchange *x = t->x;
+
+        x->at = t->port->quiet_from;
+        int r = t->wait(t->userdata, t->port->fd, t->port->quiet_from + t->port->gap);
+        if (r > 0)
+                return drain(t, false);
+        if (r < 0) {
+                x->outcome = EXCHANGE_BROKEN;
+                return;
+        }
+        x->in_step = true;
+        if (v == ANSWER_GOOD) {
+                x->outcome = EXCHANGE_GOOD;
+                x->n_data = a->n_data;
+                if (a->n_data)
+                        memcpy(x->data, a->data, a->n_data);
+                return;
+        }
+        x->exception = a->exception;
+        x->outcome = t->port->framing == FRAMING_TCP && (a->exception == MODBUS_GATEWAY_PATH ||
+                                                         a->exception == MODBUS_GATEWAY_BOARD)
+                             ? EXCHANGE_TIMEOUT /* the gateway says that the board is silent */
+                             : EXCHANGE_EXCEPTION;
+}
+
+static void receive(Turn *t) {
+        Port *p = t->port;
+        Answer a;
+
+        for (;;) {
+                int r = t->wait(t->userdata, p->fd, t->deadline);
+                if (r > 0)
+                        r = port_read(p, t->bytes + t->n, sizeof(t->bytes) - t->n);
+                else if (r == 0) {
+                        t->x->outcome = t->n > 0 ? EXCHANGE_DAMAGED : EXCHANGE_TIMEOUT;
+                        t->x->at = now();
+                        return;
+                }
+                if (r < 0) {
+                        t->x->outcome = EXCHANGE_BROKEN;
+                        return;
+                }
+                t->n += (size_t)r;
+                p->quiet_from = now();
+                if (p->quiet_from > t->deadline)
+                        return drain(t, false);
+                if (p->quiet_from < t->earliest) {
+                        t->n = 0; /* says nothing about ours */
+                        return drain(t, true);
+                }
+
+                Verdict v = answer_check(p->framing, t->request, t->bytes, t->n, &a);
+                switch (v) {
+                case ANSWER_GOOD:
+                case ANSWER_EXCEPTION:
+                        return finish(t, v, &a);
+                case ANSWER_FOREIGN:
+                        return drain(t, true);
+                case ANSWER_DAMAGED:
+                        return drain(t, false);
+                case ANSWER_INCOMPLETE:
+                        if (t->n == sizeof(t->bytes))
+                                return drain(t, false);
+                        break;
+                }
+        }
+}
+
+void exchange_run(Port *p, const Request *q, ExchangeLimits limits, ExchangeWait wait, void *userdata,
+                  Exchange *ret) {
+        Turn t = {.port = p, .request = q, .wait = wait, .userdata = userdata, .x = ret};
+        uint64_t on_wire = (REQUEST_SIZE + 2) * p->char_usec;
+        int r;
+
+        *ret = (Exchange){.outcome = EXCHANGE_BROKEN};
+        r = prepare(&t);
+        if (r == -EAGAIN || (r >= 0 && now() >= limits.send_before)) {
+                ret->outcome = EXCHANGE_DAMAGED;
+                ret->at = now();
+                return;
+        }
+        if (r < 0)
+                return;
+
+        ret->sent = true;
+        ret->sent_at = now();
+        /* 5 % for a board whose clock is fast. */
+        t.earliest = p->has_wire ? ret->sent_at + on_wire * 95 / 100 : 0;
+        if (port_send(p, q) < 0)
+                return;
+        t.deadline = now() + on_wire + p->timeout;
+        if (limits.wait_at_most < USEC_INFINITY)
+                t.deadline = MIN(t.deadline, ret->sent_at + limits.wait_at_most);
+        p->quiet_from = now() + on_wire;
+        receive(&t);
+        if (ret->outcome == EXCHANGE_BROKEN)
+                ret->at = now();
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One question and its answer, with everything design rule 6 asks: flush and silence before, a deadline for
+ * the whole answer, silence after. What the outcome means for a board is the worker's business. */
+#pragma once
+
+#include "line/port.h"
+
+typedef enum Outcome {
+        EXCHANGE_GOOD,
+        EXCHANGE_EXCEPTION,
+        EXCHANGE_TIMEOUT, /* nothing came */
+        EXCHANGE_DAMAGED, /* something came that is not believed */
+        EXCHANGE_BROKEN,  /* the device or connection is gone */
+} Outcome;
+
+typedef struct Exchange {
+        Outcome outcome;
+        bool sent;     /* at least a part of the question may have gone out */
+        bool in_step;  /* the connection is still good for the next question (TCP) */
+        bool answered; /* the answer has come, if not a good one: it is not still on its way (serial lines) */
+        uint8_t exception;
+        uint8_t data[ANSWER_MAX];
+        size_t n_data;
+        uint64_t sent_at; /* boot µs at which the question was handed to the device */
+        uint64_t at;      /* boot µs of the answer, or at which the exchange was given up */
+} Exchange;
+
+/* Waits until `fd` is readable (1) or `until` has come (0); meanwhile looks after whatever else the caller
+ * has. */
+typedef int (*ExchangeWait)(void *userdata, int fd, uint64_t until);
+
+typedef struct ExchangeLimits {
+        uint64_t send_before;  /* boot µs from which the question must not go out any more */
+        uint64_t wait_at_most; /* µs after sending at which no answer is waited for, even before the response
+                                  timeout */
+} ExchangeLimits;
+
+#define EXCHANGE_UNLIMITED                   \
+        (ExchangeLimits) {                   \
+                USEC_INFINITY, USEC_INFINITY \
+        }
+
+void exchange_run(Port *p, const Request *q, ExchangeLimits limits, ExchangeWait wait, void *userdata,
+                  Exchange *ret);

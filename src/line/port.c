@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "line/port.h"
+#include "core/cabinet.h"
+
+#include <errno.h>
+#include <linux/serial.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#define PTY_MAJOR_FIRST 136
+#define PTY_MAJOR_LAST  143
+
+static int modbus_errno(void) {
+        return errno > 0 && errno < MODBUS_ENOBASE ? -errno : -EIO;
+}
+
+static void port_timing(Port *p, const WireLine *line) {
+        unsigned bits = 9 + (line->parity != 'N') + line->stop_bits;
+
+        p->timeout = line->response_timeout_ms * USEC_PER_MSEC;
+        if (p->framing == FRAMING_TCP) {
+                p->char_usec = p->gap = 0;
+                return;
+        }
+        p->char_usec = (bits * USEC_PER_SEC + line->baud - 1) / line->baud;
+        p->gap = line->baud > 19200 ? 1750 : (7 * bits * USEC_PER_SEC / 2 + line->baud - 1) / line->baud;
+}
+
+/* USB adapters otherwise collect bytes for up to 16 ms, longer than a whole exchange. Where it does not
+ * exist, it is not needed. */
+static void set_low_latency(int fd) {
+        struct serial_struct s;
+
+        if (ioctl(fd, TIOCGSERIAL, &s) < 0)
+                return;
+        s.flags |= ASYNC_LOW_LATENCY;
+        (void)ioctl(fd, TIOCSSERIAL, &s);
+}
+
+static int prepare_serial(Port *p, const WireLine *line) {
+        struct stat st;
+
+        if (fstat(p->fd, &st) < 0)
+                return -errno;
+        p->has_wire = !(S_ISCHR(st.st_mode) && major(st.st_rdev) >= PTY_MAJOR_FIRST &&
+                        major(st.st_rdev) <= PTY_MAJOR_LAST);
+        /* A worker of a former daemon may still be switching off: two masters on a line confuse every board.
+         */
+        if (flock(p->fd, LOCK_EX | LOCK_NB) < 0)
+                return errno == EWOULDBLOCK ? -EBUSY : -errno;
+        set_low_latency(p->fd);
+        if (line->rs485 && modbus_rtu_set_serial_mode(p->ctx, MODBUS_RTU_RS485) < 0)
+                return modbus_errno();
+        return 0;
+}
+
+int port_open(Port *p, const WireLine *line) {
+        Port n = {.fd = -1};
+        char service[8];
+        int r = 0;
+
+        if (line->kind == LINE_TCP) {
+                n.framing = FRAMING_TCP;
+                snprintf(service, sizeof(service), "%u", line->tcp_port & 0xFFFF);
+                n.ctx = modbus_new_tcp_pi(line->device, service);
+        } else {
+                n.framing = FRAMING_RTU;
+                n.ctx = modbus_new_rtu(line->device, (int)line->baud, (char)line->parity, 8,
+                                       (int)line->stop_bits);
+        }
+        if (!n.ctx)
+                return modbus_errno();
+        port_timing(&n, line);
+        /* Bounds the TCP connect. */
+        (void)modbus_set_response_timeout(n.ctx, line->response_timeout_ms / 1000,
+                                          line->response_timeout_ms % 1000 * 1000);
+        (void)modbus_set_byte_timeout(n.ctx, 0, 0);
+        if (modbus_connect(n.ctx) < 0) {
+                r = modbus_errno();
+                modbus_free(n.ctx);
+                return r;
+        }
+        n.fd = modbus_get_socket(n.ctx);
+        if (n.framing == FRAMING_RTU)
+                r = prepare_serial(&n, line);
+        if (r < 0) {
+                modbus_close(n.ctx);
+                modbus_free(n.ctx);
+                return r;
+        }
+        n.quiet_from = clock_now().boot_usec;
+        *p = n;
+        return 0;
+}
+
+void port_close(Port *p) {
+        if (!p->ctx)
+                return;
+        modbus_close(p->ctx);
+        modbus_free(p->ctx);
+        p->ctx = NULL;
+        p->fd = -1;
+}
+
+int port_send(Port *p, const Request *q) {
+        uint8_t raw[REQUEST_SIZE];
+
+        request_build(q, raw);
+        errno = 0;
+        if (modbus_send_raw_request(p->ctx, raw, sizeof(raw)) < 0)
+                return modbus_errno();
+        return 0;
+}
+
+int port_read(Port *p, uint8_t *bytes, size_t room) {
+        ssize_t n = read(p->fd, bytes, room);
+
+        if (n < 0)
+                return errno == EAGAIN || errno == EINTR ? 0 : -EPIPE;
+        return n == 0 ? -EPIPE : (int)n;
+}
+
+int port_flush(Port *p) {
+        uint8_t bytes[ANSWER_MAX];
+        int waiting = 0, total = 0;
+
+        while (ioctl(p->fd, FIONREAD, &waiting) == 0 && waiting > 0) {
+                int n = port_read(p, bytes, sizeof(bytes));
+                if (n < 0)
+                        return n;
+                total += n;
+                if (total > 65536)
+                        break; /* a line that babbles faster than it is read */
+        }
+        return total;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "line/worker.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define BACKOFF_FIRST    (250 * USEC_PER_MSEC)
+#define BACKOFF_MAX      (8 * USEC_PER_SEC)
+#define BACKOFF_OFF_OWED (500 * USEC_PER_MSEC)
+#define DISTRUST_FIRST   (5 * USEC_PER_SEC)
+#define DISTRUST_MAX     (60 * USEC_PER_SEC)
+/* A board that says nothing is given up sooner than one on a noisy line, and none for a short burst; but what
+ * it said last is not believed for long when nothing good comes any more. */
+#define SILENCES_MAX 3
+#define MISSES_MAX   9
+#define MISSES_LONG  3
+#define NOISE_SHORT  USEC_PER_SEC
+#define NOISE_LONG   (2 * USEC_PER_SEC)
+
+bool unit_input_request(const Unit *u, Request *ret) {
+        const WireProfile *p = u->profile;
+
+        if (!p->input_function || !p->inputs)
+                return false;
+        *ret = (Request){u->address, (uint8_t)p->input_function, (uint16_t)p->input_base,
+                         (uint16_t)p->inputs};
+        return true;
+}
+
+bool unit_coil_request(const Unit *u, Request *ret) {
+        const WireProfile *p = u->profile;
+
+        if (!p->coil_function || !p->outputs)
+                return false;
+        *ret = (Request){u->address, (uint8_t)p->coil_function, (uint16_t)p->coil_base, (uint16_t)p->outputs};
+        return true;
+}
+
+bool unit_spacer_request(const Unit *u, Request *ret) {
+        Request input, coil;
+
+        if (!unit_input_request(u, &input))
+                return false;
+        if (unit_coil_request(u, &coil) && !request_same_shape(&input, &coil)) {
+                *ret = coil;
+                return true;
+        }
+        if (input.value <= 8)
+                return false;
+        *ret = input;
+        ret->value = (uint16_t)(input.value - 8);
+        return true;
+}
+
+bool unit_alive_request(const Unit *u, Request *ret) {
+        const WireProfile *p = u->profile;
+
+        if (unit_input_request(u, ret) || unit_coil_request(u, ret))
+                return true;
+        if (!p->identify_function)
+                return false;
+        *ret = (Request){u->address, (uint8_t)p->identify_function, (uint16_t)p->identify_address, 1};
+        return true;
+}
+
+Request unit_write_request(const Unit *u, uint32_t address, uint32_t value) {
+        return (Request){u->address, MODBUS_WRITE_COIL, (uint16_t)address, (uint16_t)value};
+}
+
+uint64_t worker_late_window(const Worker *w) {
+        return MAX(USEC_PER_SEC, 3 * w->line.response_timeout_ms * USEC_PER_MSEC);
+}
+
+void unit_ask(Worker *w, Unit *u, const Request *q, Exchange *x) {
+        unit_ask_within(w, u, q, EXCHANGE_UNLIMITED, x);
+}
+
+void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits, Exchange *x) {
+        exchange_run(&w->port, q, limits, worker_wait, w, x);
+        /* A former question of this function may have been refused late. */
+        if (x->outcome == EXCHANGE_EXCEPTION && doubts_exception_until(&u->doubts, q) > x->sent_at)
+                x->outcome = EXCHANGE_DAMAGED;
+        switch (x->outcome) {
+        case EXCHANGE_GOOD:
+                u->misses = u->silences = 0;
+                u->good_at = x->at;
+                w->suspicious -= w->suspicious > 0;
+                return;
+        case EXCHANGE_EXCEPTION:
+                u->candidate_known = false;
+                w->suspicious -= w->suspicious > 0;
+                return;
+        case EXCHANGE_BROKEN:
+                if (w->port.framing == FRAMING_TCP)
+                        port_close(&w->port); /* some gateways hang up now and then: only a failing connect
+                                                 matters */
+                else
+                        line_lost(w, "The device is gone");
+                break;
+        case EXCHANGE_TIMEOUT:
+        case EXCHANGE_DAMAGED:
+                if (w->port.framing == FRAMING_TCP && !x->in_step)
+                        port_close(&w->port); /* raw requests carry no transaction number: start afresh */
+                break;
+        }
+        u->candidate_known = false;
+        u->misses++;
+        u->silences += x->outcome != EXCHANGE_DAMAGED;
+        w->suspicious = 8 * w->n_units;
+        if (x->sent && !x->answered)
+                doubts_add(&u->doubts, q, x->at, x->at + worker_late_window(w));
+}
+
+bool unit_is_gone(const Unit *u) {
+        uint64_t now = worker_now();
+
+        return ((u->silences >= SILENCES_MAX || u->misses >= MISSES_MAX) &&
+                now >= u->good_at + NOISE_SHORT) ||
+               (u->misses >= MISSES_LONG && now >= u->good_at + NOISE_LONG);
+}
+
+bool unit_must_wait(Unit *u, const Request *q, uint64_t now) {
+        uint64_t until = doubts_until(&u->doubts, q);
+
+        if (until <= now)
+                return false;
+        u->due = until;
+        return true;
+}
+
+void unit_report(Worker *w, Unit *u, BoardHealth health, const char *format, ...) {
+        WireBoardState m = {.board = u->board, .health = health, .all_off = u->all_off};
+        va_list ap;
+
+        u->health = health;
+        va_start(ap, format);
+        vsnprintf(m.sentence, sizeof(m.sentence), format, ap);
+        va_end(ap);
+        worker_send(w, WIRE_BOARD_STATE, &m);
+}
+
+void unit_restart(Unit *u) {
+        u->phase = PHASE_ALL_OFF;
+        u->all_off = u->probed = false;
+        u->step = u->tries = 0;
+        u->probes_damaged = u->probes_silent = 0;
+        u->believed_known = u->candidate_known = false;
+        u->coil_seen_on = false;
+        u->due = 0;
+}
+
+void unit_offline(Worker *w, Unit *u) {
+        if (u->health != BOARD_OFFLINE) {
+                u->all_off = false;
+                if (u->off_pending)
+                        unit_report(w, u, BOARD_OFFLINE,
+                                    "Board %s does not answer; its coil %u may still be on", u->name,
+                                    u->off_coil + 1);
+                else
+                        unit_report(w, u, BOARD_OFFLINE, "Board %s does not answer", u->name);
+        }
+        u->phase = PHASE_OFFLINE;
+        u->believed_known = u->candidate_known = false;
+        u->backoff = u->backoff ? u->backoff : BACKOFF_FIRST;
+        u->due = worker_now() +
+                 worker_jitter(w, u->off_pending ? MIN(u->backoff, BACKOFF_OFF_OWED) : u->backoff);
+        u->backoff = MIN(2 * u->backoff, BACKOFF_MAX);
+}
+
+void unit_distrust(Worker *w, Unit *u, BoardHealth health, const char *sentence) {
+        unit_report(w, u, health, "Board %s %s", u->name, sentence);
+        u->phase = PHASE_DISTRUST;
+        u->believed_known = u->candidate_known = false;
+        u->backoff = MAX(MIN(2 * u->backoff, DISTRUST_MAX), DISTRUST_FIRST);
+        u->due = worker_now() + worker_jitter(w, u->backoff);
+}
+
+void line_lost(Worker *w, const char *why) {
+        port_close(&w->port);
+        w->reopen_backoff = BACKOFF_FIRST;
+        w->reopen_at = worker_now() + w->reopen_backoff;
+        worker_report_line(w, false, 0, "%s: %s", w->line.device, why);
+        for (unsigned i = 0; i < w->n_units; i++) {
+                Unit *u = &w->units[i];
+                u->all_off = false;
+                unit_report(w, u, BOARD_OFFLINE, "Board %s cannot be reached: its line does not work",
+                            u->name);
+                u->phase = PHASE_OFFLINE;
+                u->believed_known = u->candidate_known = false;
+                u->backoff = 0;
+        }
+}
