@@ -100,7 +100,7 @@ Settings *settings_new_default(void) {
                 .door_open_usec = SECONDS(120),
                 .reopen_grace_usec = SECONDS(60),
                 .answer_usec = SECONDS(30),
-                .unanswered_is_collected = true,
+                .unanswered_is_collected = false,
                 .max_sessions = 8,
                 .scrypt_log_n = 14,
                 .min_pin_length = 4,

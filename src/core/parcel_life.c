@@ -71,7 +71,7 @@ static const ParcelRow rows[PARCEL_STATE_MAX] = {
                 {
                         .name = "unverified",
                         .next = TO(PARCEL_STORED) | TO(PARCEL_COLLECTING) | TO(PARCEL_RETURNED) |
-                                TO(PARCEL_CANCELLED) | TO(PARCEL_RECALLED),
+                                TO(PARCEL_CANCELLED) | TO(PARCEL_RECALLED) | TO(PARCEL_REJECTED),
                         .holds_position = true,
                         .collectable = true,
                         .may_be_inside = true,
@@ -99,6 +99,23 @@ int parcel_state_from_string(const char *s, ParcelState *ret) {
                         return 0;
                 }
         return -EINVAL;
+}
+
+static const char *const choices[CHOICE_MAX] = {
+        [CHOICE_ACCEPT] = "accept", [CHOICE_REJECT] = "reject", [CHOICE_CANCEL] = "cancel"};
+
+const char *parcel_choice_to_string(ParcelChoice c) {
+        return (unsigned)c < CHOICE_MAX ? choices[c] : NULL;
+}
+
+int parcel_choice_from_string(const char *s, ParcelChoice *ret) {
+        *ret = CHOICE_NONE;
+        for (unsigned i = CHOICE_ACCEPT; s && i < CHOICE_MAX; i++)
+                if (streq(choices[i], s)) {
+                        *ret = (ParcelChoice)i;
+                        return 0;
+                }
+        return s ? -EINVAL : 0;
 }
 
 bool parcel_may_become(ParcelState from, ParcelState to) {

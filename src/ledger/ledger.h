@@ -15,6 +15,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "core/cabinet.h"
 #include "core/lockout.h"
 #include "core/parcel_life.h"
 #include "core/reminder.h"
@@ -110,6 +111,14 @@ typedef struct ParcelRow {
         uint64_t courier;        /* person id, or 0 */
         char courier_number[LABEL_MAX + 1];
         int64_t created, stored, expires, ended; /* wall µs; 0 = not (yet) */
+        /* Of live parcels only. */
+        ParcelChoice choice; /* what was said at the open door */
+        bool taking_back;    /* a courier's take-back of it is under way */
+        ParcelState was;     /* stored, unverified, rejected, recalled: before it was being collected or became
+                                unverified; PARCEL_ANNOUNCED: nothing to remember */
+        /* Wishes for its position, kept from the announcement on; written by ledger_parcel_insert() alone. */
+        Temperature temperature;
+        bool accessible, larger;
 } ParcelRow;
 void parcel_row_done(ParcelRow *p);
 static inline void parcel_row_donep(ParcelRow *p) {

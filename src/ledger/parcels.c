@@ -26,10 +26,16 @@ static int parcel_read(const Query *q, ParcelRow *ret) {
                 .stored = column_i64(q, 12),
                 .expires = column_i64(q, 13),
                 .ended = column_i64(q, 14),
+                .taking_back = column_i64(q, 16) != 0,
+                .accessible = column_i64(q, 19) != 0,
+                .larger = column_i64(q, 20) != 0,
         };
         const Vault *v = q->ledger->vault;
 
-        if (parcel_state_from_string(column_text(q, 1), &p.state) < 0)
+        if (parcel_state_from_string(column_text(q, 1), &p.state) < 0 ||
+            parcel_choice_from_string(column_text(q, 15), &p.choice) < 0 ||
+            (column_text(q, 17) && parcel_state_from_string(column_text(q, 17), &p.was) < 0) ||
+            temperature_from_string(column_text(q, 18), &p.temperature) < 0)
                 return -EUCLEAN;
         int r = column_label(q, 2, p.slot, sizeof(p.slot));
         if (r >= 0)
@@ -78,6 +84,9 @@ int ledger_parcel_insert(Ledger *l, ParcelRow *p) {
         query_i64(&q, 12, p->created);
         query_time(&q, 13, p->stored);
         query_time(&q, 14, p->expires);
+        query_text(&q, 15, temperature_to_string(p->temperature));
+        query_i64(&q, 16, p->accessible);
+        query_i64(&q, 17, p->larger);
         r = query_run(&q);
         if (r < 0)
                 return r;
@@ -160,6 +169,9 @@ static int parcel_change(Ledger *l, const ParcelRow *p) {
         query_blob(&q, 12, recipient.data, recipient.n);
         query_blob(&q, 13, phone.data, phone.n);
         query_blob(&q, 14, has_tail ? tail : NULL, sizeof(tail));
+        query_text(&q, 15, parcel_choice_to_string(p->choice));
+        query_i64(&q, 16, p->taking_back);
+        query_text(&q, 17, p->was == PARCEL_ANNOUNCED ? NULL : parcel_state_to_string(p->was));
         return query_run(&q);
 }
 

@@ -6,6 +6,9 @@
 #define PARCEL_LIVE                                                                                     \
         "id, state, slot, position, size, waybill, recipient, phone, person, courier, courier_number, " \
         "created, stored, expires"
+/* Of the present only. */
+#define PARCEL_PRESENT "choice, taking_back, was, temperature, accessible, larger"
+#define PARCEL_PAST    "NULL, 0, NULL, 'ambient', 0, 1"
 #define PERSON_COLUMNS                                                                        \
         "id, kind, number, salt, name, phone, enrolled, revoked, consented, "                 \
         "EXISTS (SELECT 1 FROM credential c WHERE c.person = person.id AND c.kind = 'pin'), " \
@@ -39,17 +42,18 @@
         /* parcels.c */                                                                                      \
         X(PARCEL_INSERT,                                                                                     \
           "INSERT INTO parcel (state, slot, position, size, waybill, recipient, phone, phone_tail, person, " \
-          "courier, courier_number, created, stored, expires) "                                              \
-          "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")                            \
-        X(PARCEL_GET, "SELECT " PARCEL_LIVE ", NULL FROM parcel WHERE id = ?1")                              \
-        X(PARCEL_HISTORY, "SELECT " PARCEL_LIVE ", ended FROM parcel_history WHERE id = ?1")                 \
-        X(PARCEL_AT, "SELECT " PARCEL_LIVE ", NULL FROM parcel WHERE slot = ?1 AND position = ?2")           \
+          "courier, courier_number, created, stored, expires, temperature, accessible, larger) "              \
+          "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)")             \
+        X(PARCEL_GET, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE id = ?1")                              \
+        X(PARCEL_HISTORY, "SELECT " PARCEL_LIVE ", ended, " PARCEL_PAST " FROM parcel_history WHERE id = ?1")                 \
+        X(PARCEL_AT, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE slot = ?1 AND position = ?2")           \
         X(PARCEL_STATE, "SELECT state FROM parcel WHERE id = ?1")                                            \
         X(PARCEL_UPDATE,                                                                                     \
           "UPDATE parcel SET state = ?2, slot = ?3, position = ?4, size = ?5, person = ?6, courier = ?7, "   \
           "courier_number = ?8, stored = ?9, expires = ?10, waybill = coalesce(?11, waybill), "              \
           "recipient = coalesce(?12, recipient), phone = coalesce(?13, phone), "                             \
-          "phone_tail = iif(?13 IS NULL, phone_tail, ?14) WHERE id = ?1")                                    \
+          "phone_tail = iif(?13 IS NULL, phone_tail, ?14), choice = ?15, taking_back = ?16, was = ?17 "       \
+          "WHERE id = ?1")                                    \
         /* The personal data of somebody who was revoked meanwhile is not kept. */                           \
         X(PARCEL_END,                                                                                        \
           "INSERT INTO parcel_history (id, state, slot, position, size, waybill, recipient, phone, person, " \
@@ -59,10 +63,10 @@
           "FROM (SELECT *, EXISTS (SELECT 1 FROM person q WHERE q.id = ?6 AND q.revoked IS NOT NULL) "       \
           "AS gone FROM parcel WHERE id = ?1)")                                                              \
         X(PARCEL_DELETE, "DELETE FROM parcel WHERE id = ?1")                                                 \
-        X(PARCEL_EACH, "SELECT " PARCEL_LIVE ", NULL FROM parcel ORDER BY id")                               \
-        X(PARCEL_EACH_OF_PERSON, "SELECT " PARCEL_LIVE ", NULL FROM parcel WHERE person = ?1 ORDER BY id")   \
-        X(PARCEL_EACH_OF_TAIL, "SELECT " PARCEL_LIVE ", NULL FROM parcel WHERE phone_tail = ?1 ORDER BY id") \
-        X(PARCEL_EACH_IN_SLOT, "SELECT " PARCEL_LIVE ", NULL FROM parcel WHERE slot = ?1 ORDER BY id")       \
+        X(PARCEL_EACH, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel ORDER BY id")                               \
+        X(PARCEL_EACH_OF_PERSON, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE person = ?1 ORDER BY id")   \
+        X(PARCEL_EACH_OF_TAIL, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE phone_tail = ?1 ORDER BY id") \
+        X(PARCEL_EACH_IN_SLOT, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE slot = ?1 ORDER BY id")       \
         X(PLACE_EACH, "SELECT id, state, slot, position, expires FROM parcel ORDER BY id")                   \
         X(PLACE_EACH_IN_SLOT,                                                                                \
           "SELECT id, state, slot, position, expires FROM parcel WHERE slot = ?1 ORDER BY id")               \

@@ -86,7 +86,7 @@ static int accept_code(Locker *l, Session *s, const CodeClaim *claim, const Parc
                 return r;
         s->code_parcel = p->id;
         s->person = 0;
-        session_set_state(s, SESSION_AUTHENTICATED);
+        session_refresh(s);
         return 0;
 }
 
@@ -154,7 +154,7 @@ static void accept_person(Locker *l, Session *s, const char *evidence) {
                 } else {
                         snprintf(s->actor, sizeof(s->actor), "recipient:%llu", (unsigned long long)p.id);
                 }
-                session_set_state(s, SESSION_AUTHENTICATED);
+                session_refresh(s);
         }
         session_answer(s, r, NULL);
 }
@@ -233,7 +233,7 @@ void locker_authenticate(Locker *l, Session *s, const Evidence *e, LockerReply r
         char detail[LOCKER_DETAIL_MAX] = "";
         int r = session_touch(s);
 
-        if (!r && s->step != STEP_NONE)
+        if (!r && session_is_at_work(s))
                 r = LOCKER_E_WRONG_STATE;
         if (!r && (e->kind == EVIDENCE_COURIER_PIN) != (s->kind == SESSION_COURIER))
                 r = LOCKER_E_NOT_ALLOWED;
@@ -260,7 +260,7 @@ static int vouch(Locker *l, Session *s, uint64_t person, const char *actor) {
         if (r < 0)
                 return r;
         snprintf(s->actor, sizeof(s->actor), "%s", actor);
-        session_set_state(s, SESSION_AUTHENTICATED);
+        session_refresh(s);
         return 0;
 }
 
@@ -286,7 +286,7 @@ int locker_vouch_parcel(Locker *l, Session *s, uint64_t parcel, const char *acto
                 r = ledger_parcel_get(l->ledger, parcel, &p);
         if (r)
                 return r == -ENOENT ? LOCKER_E_UNKNOWN_PARCEL : r;
-        if (!parcel_is_collectable(p.state))
+        if (!parcel_is_recipients(&p))
                 return LOCKER_E_WRONG_STATE;
         s->code_parcel = parcel;
         s->person = 0;

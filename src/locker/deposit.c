@@ -9,17 +9,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-static int set_place(Session *s, ParcelRow *p) {
-        const Position *position = &s->locker->cabinet->positions[s->position];
-
-        snprintf(p->slot, sizeof(p->slot), "%s", s->locker->cabinet->slots[position->slot].label);
-        p->position = position->number;
-        return 0;
-}
-
 /* C2, C4, C5: whose parcel is it, and does that person need a code? */
-static int bind_recipient(Session *s, ParcelRow *p, bool *ret_needs_code) {
-        Locker *l = s->locker;
+static int bind_recipient(Locker *l, ParcelRow *p, bool *ret_password, bool *ret_needs_code) {
         _cleanup_person_ PersonRow person = {0};
         int r = p->phone && *p->phone ? ledger_person_by_phone(l->ledger, p->phone, &person) : -ENOENT;
 
@@ -27,129 +18,128 @@ static int bind_recipient(Session *s, ParcelRow *p, bool *ret_needs_code) {
                 return r;
         bool enrolled = r >= 0 && person.kind == PERSON_RECIPIENT;
         p->person = enrolled ? person.id : 0;
-        s->bound_password = enrolled && person.has_password;
-        *ret_needs_code = !s->bound_password || l->settings->code_for_everybody;
+        *ret_password = enrolled && person.has_password;
+        *ret_needs_code = !*ret_password || l->settings->code_for_everybody;
         return 0;
 }
 
 /* Inside the transaction: parcel, code, intents, event. */
-static int write_deposit(Session *s, ParcelRow *p) {
-        Locker *l = s->locker;
+static int write_deposit(Errand *e, const Session *s, ParcelRow *p) {
+        Locker *l = e->locker;
+        Deposit *d = e->deposit;
         bool needs_code;
-        int r = bind_recipient(s, p, &needs_code);
+        int r = bind_recipient(l, p, &d->bound_password, &needs_code);
 
         if (r < 0)
                 return r;
-        p->state = PARCEL_DEPOSITING;
         p->courier = s->person;
         snprintf(p->courier_number, sizeof(p->courier_number), "%s", s->courier_number);
-        set_place(s, p);
-        r = p->id ? ledger_parcel_update(l->ledger, p) : ledger_parcel_insert(l->ledger, p);
+        parcel_set_place(l, p, e->position);
+        r = parcel_write(l, p, PARCEL_DEPOSITING, s->actor, NULL);
         if (r < 0)
                 return r;
-        s->parcel = p->id;
-        s->expires_usec = p->expires;
-        r = locker_record_parcel(l, s->actor, NULL, p, NULL);
-        if (r >= 0 && needs_code)
-                r = code_issue(l, p, s->actor, NULL, s->code);
-        if (r >= 0)
-                r = opening_intend(s, "deposit", false);
-        return r;
+        e->parcel = p->id;
+        d->expires_usec = p->expires;
+        if (needs_code)
+                r = code_issue(l, p, s->actor, NULL, d->code);
+        return r < 0 ? r : errand_intend(e, "deposit", false);
 }
 
-static void deposit_opened(Session *s, int result);
+/* --- another place --- */
 
-/* Moves the parcel at hand to another position; inside a transaction. */
-static int write_move(Session *s, int position, const char *why) {
-        Locker *l = s->locker;
+/* Inside the transaction. A parcel that has just been stored is being deposited again. */
+static int write_move(Errand *e, Errand *next, const char *why) {
+        Locker *l = e->locker;
         _cleanup_parcel_ ParcelRow p = {0};
-        int r = ledger_parcel_get(l->ledger, s->parcel, &p);
+        int r = ledger_parcel_get(l->ledger, e->parcel, &p);
 
+        if (r == -ENOENT || (r >= 0 && p.state != PARCEL_DEPOSITING && p.state != PARCEL_STORED))
+                return LOCKER_E_WRONG_STATE; /* an operator has settled it otherwise */
         if (r < 0)
                 return r;
-        session_take_slot(s, l->cabinet->positions[position].slot, position);
-        set_place(s, &p);
-        r = ledger_parcel_update(l->ledger, &p);
-        if (r >= 0)
-                r = locker_record_parcel(l, s->actor, why, &p, NULL);
-        if (r >= 0)
-                r = opening_intend(s, why, false);
-        return r;
+        parcel_set_place(l, &p, next->position);
+        bool again = p.state == PARCEL_STORED;
+        r = parcel_write(l, &p, PARCEL_DEPOSITING, e->actor, why);
+        if (r >= 0 && !again)
+                r = locker_record_parcel(l, e->actor, why, &p, NULL);
+        return r < 0 ? r : errand_intend(next, why, false);
 }
 
-/* Chooses another position for the parcel at hand, leaving the present one; quarantine: why nothing else may
- * be put there, or NULL. */
-static int move_on(Session *s, const char *why, const char *quarantine) {
-        Locker *l = s->locker;
-        int former = s->position, former_slot = s->slot, position = -1;
+static void log_quarantined(const Errand *e, const char *why) {
+        const Locker *l = e->locker;
+        const char *label = l->cabinet->slots[e->slot].label;
 
-        s->tried[former] = 1;
-        Refusal refusal = locker_choose_position(l, s, &s->fit, s->tried, &position);
+        log_message(LOG_WARNING, LOCKERD_MESSAGE_QUARANTINED, (const char *const[]){"LOCKERD_SLOT", label, NULL},
+                    "Slot %s position %u is quarantined: %s", label, l->cabinet->positions[e->position].number, why);
+}
+
+/* One transaction: the present place out of service if it is to be, the parcel in another one, the intents of its locks. `next` NULL:
+ * there is none. */
+static int commit_move(Errand *e, Errand *next, const char *why) {
+        Locker *l = e->locker;
+        const char *quarantine = e->deposit->quarantine ? e->deposit->quarantine : e->quarantine;
+
+        if (!next && !quarantine)
+                return 0;
         int r = locker_begin(l);
         if (r < 0)
                 return r;
         if (quarantine)
-                r = locker_quarantine(l, former, s->actor, quarantine);
-        if (r >= 0 && !refusal)
-                r = write_move(s, position, why);
-        if (r < 0) {
-                locker_rollback(l);
-                opening_drop(s);
-                session_take_slot(s, former_slot, former);
-                return r;
+                r = locker_quarantine(l, e->position, e->actor, quarantine);
+        if (r >= 0 && next)
+                r = write_move(e, next, why);
+        r = locker_end(l, r);
+        if (!r && quarantine)
+                log_quarantined(e, quarantine);
+        if (!r)
+                e->quarantine = NULL;
+        return r;
+}
+
+/* The reply, the choice of places and the person go on to the new one. */
+static void hand_on(Errand *e, Errand *next) {
+        next->deposit = steal_ptr(e->deposit);
+        next->deposit->why = next->deposit->quarantine = NULL;
+        next->reply = steal_ptr(e->reply);
+        next->reply_userdata = e->reply_userdata;
+        e->session->errand = next;
+        /* A neighbour in the same slot: the door is already theirs. */
+        errand_hold(next);
+}
+
+int deposit_seek(Errand *e) {
+        Locker *l = e->locker;
+        Deposit *d = e->deposit;
+        FitRequest fit = d->fit;
+        Errand *next = NULL;
+        const char *why = d->why ? d->why : "does-not-open";
+        int position = -1;
+
+        if (d->larger) {
+                fit.min_ordinal = l->cabinet->sizes[l->cabinet->slots[e->slot].size].ordinal + 1;
+                fit.allow_larger = true;
         }
-        r = locker_commit(l);
-        if (r < 0) {
-                opening_drop(s);
-                session_take_slot(s, former_slot, former);
+        d->tried[e->position] = 1;
+        int refusal = (int)locker_choose_position(l, e->session, &fit, d->tried, &position);
+        int r = refusal ? 0 : errand_new(l, ERRAND_DEPOSIT, e->session, l->cabinet->positions[position].slot, position, &next);
+        if (r < 0)
                 return r;
+        if (next)
+                next->parcel = e->parcel;
+        r = commit_move(e, next, why);
+        if (r || !next) {
+                if (next)
+                        errand_stand_down(next);
+                d->why = d->quarantine = NULL;
+                d->larger = false;
+                return r ? r : refusal;
         }
-        if (quarantine)
-                log_message(LOG_WARNING, LOCKERD_MESSAGE_QUARANTINED,
-                            (const char *const[]){"LOCKERD_SLOT", l->cabinet->slots[former_slot].label, NULL},
-                            "Slot %s position %u is quarantined: %s", l->cabinet->slots[former_slot].label,
-                            l->cabinet->positions[former].number, quarantine);
-        notify_slot(l, former_slot);
-        if (refusal)
-                return refusal;
-        notify_parcel(l, s->parcel);
-        opening_go(s, deposit_opened);
+        d->fit = fit;
+        d->larger = false;
+        hand_on(e, next);
+        notify_parcel(l, next->parcel);
+        errand_start(next);
         return 0;
-}
-
-/* Nothing could be opened: the parcel never was inside. */
-static void give_up(Session *s, int result) {
-        Locker *l = s->locker;
-
-        s->choice = CHOICE_CANCEL;
-        session_answer(s, result, NULL);
-        session_set_state(s, SESSION_OPEN);
-        if (!slot_is_over(l, s->slot))
-                return; /* judged when it is shut */
-        /* A door whose sensors are gone may be open after all. */
-        (void)parcel_owe(l, s->parcel,
-                         result == LOCKER_E_OUTCOME_UNKNOWN ? PARCEL_UNVERIFIED : PARCEL_CANCELLED, s->actor,
-                         refusal_name(result));
-        session_settled(s, "cancelled", "The deposit was cancelled.");
-        session_drop_slot(s);
-}
-
-static void deposit_opened(Session *s, int result) {
-        if (!result) {
-                session_set_state(s, SESSION_OPEN);
-                session_answer(s, 0, NULL);
-                session_prompt(s, "put-in", "Put the item in and close the door.");
-                session_shut(s); /* it may be shut again already */
-                return;
-        }
-        /* The next best place, as long as the person is there and one is left. */
-        const char *quarantine = NULL;
-        if (result == LOCKER_E_DID_NOT_OPEN || result == LOCKER_E_POSITION_DID_NOT_OPEN)
-                quarantine = "it did not open";
-        else if (result == LOCKER_E_OUTCOME_UNKNOWN) /* the item may lie there already */
-                quarantine = "nobody saw whether it opened";
-        if (s->gone || move_on(s, "does-not-open", quarantine) != 0)
-                give_up(s, result);
 }
 
 /* The reserved position, when it is still good. */
@@ -200,57 +190,73 @@ static int fill_parcel(Session *s, const DepositRequest *q, ParcelRow *p) {
                 r = set_text(&p->waybill, q->waybill);
         if (r < 0)
                 return r;
+        /* What was announced wins over what the courier wishes: it is the recipient's. */
+        if (!q->parcel) {
+                p->temperature = q->temperature;
+                p->accessible = q->accessible;
+                p->larger = q->allow_larger;
+        }
         if (q->size)
                 snprintf(p->size, sizeof(p->size), "%s", q->size);
         p->expires = wall + (int64_t)l->settings->code_valid_usec;
         return 0;
 }
 
-static int begin_deposit(Session *s, const DepositRequest *q) {
+static int choose_place(Session *s, const ParcelRow *p, Deposit *d, int *ret_position) {
+        Locker *l = s->locker;
+        int size = p->size[0] ? cabinet_find_size(l->cabinet, p->size) : -1;
+
+        if (size < 0)
+                return p->size[0] ? LOCKER_E_UNKNOWN_SIZE : LOCKER_E_INVALID_ARGUMENT;
+        d->fit = (FitRequest){.min_ordinal = l->cabinet->sizes[size].ordinal,
+                              .accessible = p->accessible,
+                              .temperature = p->temperature,
+                              .allow_larger = p->larger};
+        return reserved_position(l, p, ret_position)
+                       ? 0
+                       : (int)locker_choose_position(l, s, &d->fit, d->tried, ret_position);
+}
+
+static Deposit *deposit_new(const Locker *l) {
+        Deposit *d = calloc(1, sizeof(*d));
+
+        if (!d)
+                return NULL;
+        d->tried = calloc((size_t)l->cabinet->n_positions + 1, 1);
+        return d->tried ? d : deposit_free(d);
+}
+
+static int begin_deposit(Session *s, const DepositRequest *q, Errand **ret) {
         Locker *l = s->locker;
         _cleanup_parcel_ ParcelRow p = {0};
+        _cleanup_(deposit_freep) Deposit *d = deposit_new(l);
+        Errand *e;
         int position = -1;
-        int r = fill_parcel(s, q, &p);
+        int r = d ? fill_parcel(s, q, &p) : -ENOMEM;
 
+        if (!r)
+                r = choose_place(s, &p, d, &position);
+        if (!r)
+                r = errand_new(l, ERRAND_DEPOSIT, s, l->cabinet->positions[position].slot, position, &e);
         if (r)
                 return r;
-        int size = p.size[0] ? cabinet_find_size(l->cabinet, p.size) : -1;
-        if (size < 0)
-                return p.size[0] ? LOCKER_E_UNKNOWN_SIZE : LOCKER_E_INVALID_ARGUMENT;
-        s->fit = (FitRequest){.min_ordinal = l->cabinet->sizes[size].ordinal,
-                              .accessible = q->accessible,
-                              .temperature = q->temperature,
-                              .allow_larger = q->allow_larger};
-        free(s->tried);
-        s->tried = calloc((size_t)l->cabinet->n_positions + 1, 1);
-        if (!s->tried)
-                return -ENOMEM;
-        if (!reserved_position(l, &p, &position)) {
-                r = (int)locker_choose_position(l, s, &s->fit, s->tried, &position);
-                if (r)
-                        return r;
-        }
+        e->deposit = steal_ptr(d);
         r = locker_begin(l);
-        if (r < 0)
+        if (!r)
+                r = locker_end(l, write_deposit(e, s, &p));
+        if (r) {
+                errand_stand_down(e);
                 return r;
-        session_take_slot(s, l->cabinet->positions[position].slot, position);
-        s->step = STEP_DEPOSIT;
-        s->choice = CHOICE_NONE;
-        r = write_deposit(s, &p);
-        r = locker_end(l, r);
-        if (r < 0) {
-                opening_drop(s);
-                s->step = STEP_NONE;
-                s->parcel = 0;
-                session_drop_slot(s);
         }
-        return r;
+        *ret = e;
+        return 0;
 }
 
 void locker_deposit(Locker *l, Session *s, const DepositRequest *q, LockerReply reply, void *userdata) {
+        Errand *e = NULL;
         int r = session_expect(s, ACT_DEPOSIT);
 
-        if (!r && s->step != STEP_NONE)
+        if (!r && session_is_at_work(s))
                 r = LOCKER_E_WRONG_STATE;
         if (!r) {
                 Now now = l->now();
@@ -259,94 +265,34 @@ void locker_deposit(Locker *l, Session *s, const DepositRequest *q, LockerReply 
                         r = LOCKER_E_STORAGE_FULL;
         }
         if (!r)
-                r = begin_deposit(s, q);
+                r = begin_deposit(s, q, &e);
         if (r) {
                 reply_refusal(reply, userdata, r, NULL);
                 return;
         }
-        notify_parcel(l, s->parcel);
-        s->reply = reply;
-        s->reply_userdata = userdata;
-        opening_go(s, deposit_opened);
+        errand_begin(e, reply, userdata);
+        notify_parcel(l, e->parcel);
 }
 
-static void other_place(Locker *l, Session *s, const char *why, bool larger, const char *quarantine,
-                        LockerReply reply, void *userdata) {
-        FitRequest before = s->fit;
-        int r = session_expect(s, ACT_DEPOSIT);
+static void other_place(Session *s, const char *why, bool larger, const char *quarantine, LockerReply reply, void *userdata) {
+        Errand *e;
+        int r = errand_ask(s, ACT_DEPOSIT, ERRAND_OTHER_PLACE, &e);
 
-        if (!r && s->inner)
-                r = LOCKER_E_BUSY; /* its lid is being locked */
-        if (!r && s->settled)
-                r = session_resume_deposit(s);
-        if (!r && (s->step != STEP_DEPOSIT || s->slot < 0 || s->choice == CHOICE_CANCEL))
-                r = LOCKER_E_WRONG_STATE;
         if (r) {
                 reply_refusal(reply, userdata, r, NULL);
                 return;
         }
-        if (larger) {
-                int size = l->cabinet->slots[s->slot].size;
-                s->fit.min_ordinal = l->cabinet->sizes[size].ordinal + 1;
-                s->fit.allow_larger = true;
-        }
-        s->reply = reply;
-        s->reply_userdata = userdata;
-        r = move_on(s, why, quarantine);
-        if (r) {
-                s->fit = before;
-                session_answer(s, r, NULL);
-                session_shut(s); /* it stays where it is */
-        }
+        e->deposit->why = why;
+        e->deposit->larger = larger;
+        e->deposit->quarantine = quarantine;
+        errand_expect_reply(e, reply, userdata);
+        errand_event(e, ERRAND_OTHER_PLACE);
 }
 
 void locker_too_small(Locker *l, Session *s, LockerReply reply, void *userdata) {
-        other_place(l, s, "too-small", true, NULL, reply, userdata);
+        other_place(s, "too-small", true, NULL, reply, userdata);
 }
 
 void locker_not_empty(Locker *l, Session *s, LockerReply reply, void *userdata) {
-        other_place(l, s, "not-empty", false, "a courier found it not empty", reply, userdata);
-}
-
-static void pulsed_again(Session *s, int result) {
-        if (!result) {
-                session_set_state(s, SESSION_OPEN);
-                session_answer(s, 0, NULL);
-                session_shut(s);
-                return;
-        }
-        if (s->step == STEP_DEPOSIT) {
-                deposit_opened(s, result);
-                return;
-        }
-        session_set_state(s, SESSION_OPEN);
-        session_answer(s, result,
-                       "It still does not open. Please call the operator; the item stays locked in.");
-        session_shut(s);
-}
-
-/* "Does not open", said by the person: whatever the sensors say, the locks involved get one more pulse. */
-void locker_does_not_open(Locker *l, Session *s, LockerReply reply, void *userdata) {
-        int r = session_expect(s, ACT_REOPEN);
-
-        if (!r && s->inner)
-                r = LOCKER_E_BUSY; /* its lid is being locked */
-        if (!r && (s->slot < 0 || (s->step == STEP_NONE && !s->reopened)))
-                r = LOCKER_E_WRONG_STATE;
-        if (!r)
-                r = locker_begin(l);
-        if (!r) {
-                r = opening_intend(s, "does-not-open", true);
-                r = locker_end(l, r);
-                if (r < 0)
-                        opening_drop(s);
-        }
-        if (r) {
-                reply_refusal(reply, userdata, r, NULL);
-                return;
-        }
-        s->reply = reply;
-        s->reply_userdata = userdata;
-        s->waiting = WAITING_NO;
-        opening_go(s, pulsed_again);
+        other_place(s, "not-empty", false, "a courier found it not empty", reply, userdata);
 }

@@ -81,19 +81,17 @@ void doors_happened(Locker *l, int lock, unsigned happened) {
         log_happened(l, lock, happened);
         movement_facts(l, lock, happened);
         if (happened & DOOR_FORCED_OPEN)
-                slot_exposed(l, lock, "forced open");
+                parcels_exposed(l, lock, "forced open");
         else if (for_safety && happened & (DOOR_RELEASED | DOOR_OPENED))
-                slot_exposed(l, lock, "opened for safety");
+                parcels_exposed(l, lock, "opened for safety");
 
-        Session *s = l->holder[slot];
-        if (s && happened & DOOR_OPEN_TOO_LONG)
-                session_prompt(s, "door-open", "The door has been open for a long time. Please close it.");
-        if (s)
-                session_shut(s);
-        else if (happened & (DOOR_CLOSED | DOOR_FOUND)) {
-                secure_lids(l, slot);
-                settle_orphans(l, slot);
-        }
+        const Errand *e = l->holder[slot];
+        if (e && e->session && happened & DOOR_OPEN_TOO_LONG)
+                notify_prompt(l, e->session, slot, session_place(e->session).position, "door-open",
+                              "The door has been open for a long time. Please close it.");
+        if (happened & (DOOR_RELEASED | DOOR_OPENED | DOOR_FORCED_OPEN))
+                lids_moved(l, slot);
+        errands_look(l, slot);
         if (happened & DOOR_FAILED_TO_OPEN)
                 notify_health(l);
         notify_slot(l, slot);
@@ -212,8 +210,10 @@ static void opened_late(Locker *l, int lock, DoorState before) {
 
         if (before == DOOR_JAMMED && l->doors[lock].state != DOOR_JAMMED)
                 notify_health(l);
-        if (before == DOOR_JAMMED && door_is_open(&l->doors[lock]) && !l->moving[lock] && !l->holder[slot])
-                slot_exposed(l, lock, "opened late");
+        const Errand *e = l->holder[slot];
+        bool expected = e && errand_is_at_work(&e->m);
+        if (before == DOOR_JAMMED && door_is_open(&l->doors[lock]) && !l->moving[lock] && !expected)
+                parcels_exposed(l, lock, "opened late");
 }
 
 /* Contact and latch of one lock come next to each other: both at once, so that a door that opens is not first
@@ -251,10 +251,7 @@ void doors_fact(void *userdata, const Fact *fact, bool more) {
         }
         case FACT_PRESENCE: {
                 int slot = l->cabinet->positions[fact->index].slot;
-                if (l->holder[slot])
-                        session_shut(l->holder[slot]);
-                else
-                        settle_orphans(l, slot);
+                errands_look(l, slot);
                 notify_slot(l, slot);
                 break;
         }

@@ -34,8 +34,8 @@ void locker_light(Locker *l) {
         for (int i = 0; l->locks && i < l->cabinet->n_slots; i++) {
                 if (l->cabinet->slots[i].lamp.board < 0)
                         continue;
-                const Session *s = l->holder[i];
+                const Errand *e = l->holder[i];
                 locks_lamp(l->locks, i,
-                           is_moving(l, i) || is_open(l, i) || (s && s->slot == i && !s->settled));
+                           is_moving(l, i) || is_open(l, i) || (e && errand_is_at_work(&e->m)));
         }
 }

@@ -29,12 +29,14 @@ static int allocate(Locker *l) {
         l->safety_why = calloc((size_t)c->n_slots + 1, sizeof(*l->safety_why));
         l->safety_left = calloc((size_t)c->n_slots + 1, sizeof(*l->safety_left));
         l->holder = calloc((size_t)c->n_slots + 1, sizeof(*l->holder));
+        l->exposed = calloc((size_t)c->n_locks + 1, sizeof(*l->exposed));
+        l->lid_gave_up = calloc((size_t)c->n_locks + 1, sizeof(*l->lid_gave_up));
         l->slots_by_label = calloc((size_t)c->n_slots + 1, sizeof(*l->slots_by_label));
         l->boards = calloc((size_t)c->n_boards + 1, sizeof(*l->boards));
         l->board_sentences = calloc((size_t)c->n_boards + 1, sizeof(*l->board_sentences));
         l->lines = calloc((size_t)c->n_lines + 1, sizeof(*l->lines));
         l->line_sentences = calloc((size_t)c->n_lines + 1, sizeof(*l->line_sentences));
-        return l->doors && l->moving && l->safety_at && l->safety_why && l->safety_left && l->holder &&
+        return l->doors && l->moving && l->safety_at && l->safety_why && l->safety_left && l->holder && l->exposed && l->lid_gave_up &&
                                l->slots_by_label && l->boards && l->board_sentences && l->lines &&
                                l->line_sentences
                        ? 0
@@ -52,7 +54,7 @@ int locker_new(Locker **ret, const LockerOptions *o) {
                       .identity = o->identity,
                       .now = o->now,
                       .recover_at = USEC_INFINITY,
-                      .owed_at = USEC_INFINITY,
+                      .exposed_at = USEC_INFINITY,
                       .lockouts_at = USEC_INFINITY,
                       .checkpoint_at = USEC_INFINITY};
         memcpy(l->boot_id, o->boot_id, sizeof(l->boot_id));
@@ -89,26 +91,27 @@ Locker *locker_free(Locker *l) {
         people_give_up(l);
         /* Whoever still waits for an answer gets one; their movements stay open in the ledger for the next
          * start. */
+        while (l->errands) {
+                errand_answer(l->errands, LOCKER_E_SESSION_ENDED, NULL);
+                errand_free(l->errands);
+        }
         while (l->sessions) {
-                opening_drop(l->sessions);
                 if (l->sessions->reply)
                         session_answer(l->sessions, LOCKER_E_SESSION_ENDED, NULL);
                 session_unlink(l->sessions);
         }
         for (int i = 0; l->moving && i < l->cabinet->n_locks; i++) {
-                Movement *m = l->moving[i];
-                if (m && m->done)
-                        m->done(m, LOCKER_E_INTERNAL);
-                movement_free(m);
+                movement_free(l->moving[i]);
         }
         locker_rollback(l);
-        owed_forget(l);
         free(l->doors);
         free(l->moving);
         free(l->safety_at);
         free(l->safety_why);
         free(l->safety_left);
         free(l->holder);
+        free(l->exposed);
+        free(l->lid_gave_up);
         free(l->slots_by_label);
         free(l->boards);
         free(l->board_sentences);
@@ -124,7 +127,10 @@ void locker_attach_locks(Locker *l, Locks *locks) {
 
 static bool quiet(const Locker *l) {
         for (const Session *s = l->sessions; s; s = s->next)
-                if (s->state == SESSION_OPENING || s->reply || s->job)
+                if (s->reply || s->job)
+                        return false;
+        for (const Errand *e = l->errands; e; e = e->next)
+                if (e->reply)
                         return false;
         for (int i = 0; i < l->cabinet->n_locks; i++)
                 if (l->moving[i])
@@ -157,8 +163,9 @@ void locker_tick(Locker *l) {
         movements_tick(l, &now);
         doors_tick(l, &now);
         safety_tick(l, &now);
+        errands_tick(l, &now);
         sessions_tick(l, &now);
-        owed_tick(l, &now);
+        exposed_tick(l, &now);
         lockouts_tick(l, &now);
         if (now.boot_usec >= l->storage_at)
                 storage_check(l, &now);
@@ -170,10 +177,10 @@ void locker_tick(Locker *l) {
 uint64_t locker_next_deadline(const Locker *l) {
         uint64_t next = MIN(movements_next_deadline(l), doors_next_deadline(l));
 
-        next = MIN(next, MIN(sessions_next_deadline(l), owed_next_deadline(l)));
+        next = MIN(next, MIN(sessions_next_deadline(l), errands_next_deadline(l)));
         next = MIN(next, MIN(l->lockouts_at, l->storage_at));
         next = MIN(next, MIN(l->clock_at, reminders_next_deadline(l)));
-        next = MIN(next, l->checkpoint_at);
+        next = MIN(next, MIN(l->checkpoint_at, l->exposed_at));
         return l->recovered ? next : MIN(next, l->recover_at);
 }
 

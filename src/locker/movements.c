@@ -27,11 +27,11 @@ Movement *movement_free(Movement *m) {
         return NULL;
 }
 
-int movement_intend(Locker *l, int lock, LockAction action, Session *s, uint64_t parcel, const char *why,
+int movement_intend(Locker *l, int lock, LockAction action, uint64_t session, uint64_t parcel, const char *why,
                     const char *actor, const char *reason, Movement **ret) {
         const Lock *k = &l->cabinet->locks[lock];
         Now now = l->now();
-        MovementRow row = {.session = s ? s->id : 0,
+        MovementRow row = {.session = session,
                            .parcel = parcel,
                            .position = position_number(l, lock),
                            .action = action == LOCK_ACTION_UNLOCK ? "unlock" : "secure",

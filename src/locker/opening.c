@@ -1,95 +1,114 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening the place at hand for a session: the slot's door first, then the position's own lock, and only that
- * one. */
+/* Opening a place, for whomever: the slot's door first, then the position's own lock, and only that one. */
 #include "locker/private.h"
-#include "base/log.h"
 
 #include <errno.h>
 
-/* A lock that is open already (the door for a second position of the same slot) is not pulsed again. */
-static bool needs_pulse(const Locker *l, int lock, bool insist) {
+struct Opening {
+        Movement *door, *lid; /* NULL: not to be moved, or over */
+        bool reported_open;
+        OpeningDone done;
+        void *userdata;
+};
+
+/* A lock that is open already (the door for a second position of the same slot) is not pulsed again, unless somebody who stands
+ * there says otherwise. */
+static bool needs_pulse(const Locker *l, int lock, const OpeningRequest *q, bool last) {
         const Door *d = &l->doors[lock];
+        bool is_open = d->state == DOOR_OPEN || d->state == DOOR_LEFT_OPEN;
 
-        if (d->state == DOOR_OPEN || d->state == DOOR_LEFT_OPEN)
-                return insist && d->closed != TRI_NO;
-        return true;
+        if (q->insist_last)
+                return last || !door_is_open(d);
+        return !is_open || (q->insist && d->closed != TRI_NO);
 }
 
-static int intend(Session *s, int lock, const char *why, bool insist, Movement **ret) {
-        if (lock < 0 || !needs_pulse(s->locker, lock, insist))
+static int intend(Locker *l, Opening *o, int lock, const OpeningRequest *q, bool last, Movement **ret) {
+        if (lock < 0 || !needs_pulse(l, lock, q, last))
                 return 0;
-        if (s->locker->locks)
-                locks_expect(s->locker->locks, lock);
-        int r = movement_intend(s->locker, lock, LOCK_ACTION_UNLOCK, s, s->parcel, why, s->actor, NULL, ret);
-        if (r >= 0)
-                (*ret)->insist = insist;
-        return r;
-}
-
-int opening_intend(Session *s, const char *why, bool insist) {
-        const Cabinet *c = s->locker->cabinet;
-
-        s->door = s->inner = NULL;
-        int r = intend(s, c->slots[s->slot].lock, why, insist, &s->door);
-        if (r >= 0)
-                r = intend(s, c->positions[s->position].lock, why, insist, &s->inner);
+        if (l->locks)
+                locks_expect(l->locks, lock);
+        int r = movement_intend(l, lock, LOCK_ACTION_UNLOCK, q->session, q->parcel, q->why, q->actor, q->reason, ret);
         if (r < 0)
-                opening_drop(s);
-        return r;
+                return r;
+        bool is_open = q->insist_last && door_is_open(&l->doors[lock]);
+        (*ret)->insist = q->insist || is_open;
+        o->reported_open = o->reported_open || is_open;
+        return 0;
 }
 
-void opening_drop(Session *s) {
-        s->door = movement_free(s->door);
-        s->inner = movement_free(s->inner);
-}
+int opening_intend(Locker *l, const OpeningRequest *q, Opening **ret) {
+        const Cabinet *c = l->cabinet;
+        int lid = q->position < 0 ? -1 : c->positions[q->position].lock;
+        Opening *o = calloc(1, sizeof(*o));
 
-static void opening_over(Session *s, int result) {
-        void (*opened)(Session *, int) = s->opened;
-
-        if (s->inner && !s->inner->started)
-                movement_withdraw(s->inner);
-        s->door = s->inner = NULL;
-        s->opened = NULL;
-        opened(s, result);
-}
-
-static void inner_done(Movement *m, int result) {
-        Session *s = m->userdata;
-
-        s->inner = NULL;
-        opening_over(s, result);
-}
-
-static void start_inner(Session *s) {
-        if (!s->inner) {
-                opening_over(s, 0);
-                return;
+        if (!o)
+                return -ENOMEM;
+        int r = intend(l, o, c->slots[q->slot].lock, q, lid < 0, &o->door);
+        if (r >= 0)
+                r = intend(l, o, lid, q, true, &o->lid);
+        if (r < 0) {
+                opening_free(o);
+                return r;
         }
-        if (movement_start(s->inner, inner_done, s) < 0) {
-                movement_withdraw(steal_ptr(s->inner));
-                opening_over(s, LOCKER_E_POSITION_DID_NOT_OPEN);
+        *ret = o;
+        return 0;
+}
+
+bool opening_reported_open(const Opening *o) {
+        return o->reported_open;
+}
+
+Opening *opening_free(Opening *o) {
+        if (!o)
+                return NULL;
+        movement_free(o->door);
+        movement_free(o->lid);
+        free(o);
+        return NULL;
+}
+
+static void over(Opening *o, int result) {
+        OpeningDone done = o->done;
+        void *userdata = o->userdata;
+
+        movement_withdraw(o->lid); /* never started */
+        free(o);
+        done(userdata, result);
+}
+
+static void lid_done(Movement *m, int result) {
+        Opening *o = m->userdata;
+
+        o->lid = NULL;
+        over(o, result);
+}
+
+static void start_lid(Opening *o) {
+        if (!o->lid) {
+                over(o, 0);
+        } else if (movement_start(o->lid, lid_done, o) < 0) {
+                movement_withdraw(steal_ptr(o->lid));
+                over(o, LOCKER_E_POSITION_DID_NOT_OPEN);
         }
 }
 
 static void door_done(Movement *m, int result) {
-        Session *s = m->userdata;
+        Opening *o = m->userdata;
 
-        s->door = NULL;
+        o->door = NULL;
         if (result)
-                opening_over(s, result);
+                over(o, result);
         else
-                start_inner(s);
+                start_lid(o);
 }
 
-void opening_go(Session *s, void (*opened)(Session *s, int result)) {
-        s->opened = opened;
-        session_set_state(s, SESSION_OPENING);
-        if (!s->door) {
-                start_inner(s);
-                return;
-        }
-        if (movement_start(s->door, door_done, s) < 0) {
-                movement_withdraw(steal_ptr(s->door));
-                opening_over(s, LOCKER_E_SLOT_BUSY);
+void opening_start(Opening *o, OpeningDone done, void *userdata) {
+        o->done = done;
+        o->userdata = userdata;
+        if (!o->door) {
+                start_lid(o);
+        } else if (movement_start(o->door, door_done, o) < 0) {
+                movement_withdraw(steal_ptr(o->door));
+                over(o, LOCKER_E_SLOT_BUSY);
         }
 }

@@ -25,149 +25,47 @@ static void tell_parcel(Locker *l, uint64_t id) {
 
 /* --- opening --- */
 
-typedef struct OperatorOpen {
-        Locker *locker;
-        Movement *door, *inner;
-        LockerReply reply;
-        void *userdata;
-        Placement place;
-        bool reported_open; /* the sensors said so before the pulse: a broken wire, or it really was */
-        char *actor, *reason;
-} OperatorOpen;
+/* What is asked for is pulsed whatever the sensors say: their wire may be broken, and an operator stands there. On the way to a
+ * position the door is pulsed unless it is seen to be open. */
+static int begin_open(Locker *l, int slot, int position, const char *actor, const char *reason, Errand **ret) {
+        Errand *e;
+        int r = errand_new(l, ERRAND_LOOK, NULL, slot, position, &e);
 
-static OperatorOpen *operator_open_free(OperatorOpen *o) {
-        if (!o)
-                return NULL;
-        free(o->actor);
-        free(o->reason);
-        free(o);
-        return NULL;
-}
-
-/* An opening is reported when there was one; the intent, with who and why, has been in the ledger before. */
-static void record_opened(const OperatorOpen *o) {
-        Locker *l = o->locker;
-        const char *label = l->cabinet->slots[o->place.slot].label;
-        char subject[SUBJECT_MAX];
-        int r = locker_begin(l);
-
-        if (!r) {
-                json_t *data =
-                        json_pack("{s:s, s:i, s:s*}", "slot", label, "position", (int)o->place.position,
-                                  "reported", o->reported_open ? "open" : NULL);
-                data = data_by(data, o->actor, o->reason);
-                subject_place(l, o->place.slot, o->place.position, subject);
-                r = locker_end(l,
-                               locker_record(l, o->actor, o->reason, "operator.opened", subject, data, NULL));
+        if (r)
+                return r;
+        snprintf(e->actor, sizeof(e->actor), "%s", actor);
+        e->reason = strdup(reason);
+        r = e->reason ? locker_begin(l) : -ENOMEM;
+        if (!r)
+                r = locker_end(l, errand_intend(e, "operator", false));
+        if (r) {
+                errand_stand_down(e);
+                return r;
         }
-        if (r < 0)
-                log_error_errno(r, "Cannot record that an operator opened slot %s", label);
-        log_message(LOG_NOTICE, LOCKERD_MESSAGE_OPERATOR_OPEN,
-                    (const char *const[]){"LOCKERD_SLOT", label, "LOCKERD_ACTOR", o->actor, NULL},
-                    "Slot %s was opened by %s: %s%s", label, o->actor, o->reason,
-                    o->reported_open ? " (it was reported open already)" : "");
+        e->reported_open = opening_reported_open(e->opening);
+        *ret = e;
+        return 0;
 }
 
-static void open_over(OperatorOpen *o, int result) {
-        LockerAnswer answer = {.result = result, .place = o->place};
-
-        if (o->inner && !o->inner->started)
-                movement_withdraw(o->inner);
-        if (!result)
-                record_opened(o);
-        o->reply(o->userdata, &answer);
-        operator_open_free(o);
-}
-
-static void open_inner_done(Movement *m, int result) {
-        OperatorOpen *o = m->userdata;
-
-        o->inner = NULL;
-        open_over(o, result);
-}
-
-static void open_inner(OperatorOpen *o) {
-        if (!o->inner) {
-                open_over(o, 0);
-        } else if (movement_start(o->inner, open_inner_done, o) < 0) {
-                movement_withdraw(steal_ptr(o->inner));
-                open_over(o, LOCKER_E_POSITION_DID_NOT_OPEN);
-        }
-}
-
-static void open_door_done(Movement *m, int result) {
-        OperatorOpen *o = m->userdata;
-
-        o->door = NULL;
-        if (result)
-                open_over(o, result);
-        else
-                open_inner(o);
-}
-
-/* What is asked for is pulsed whatever the sensors say: their wire may be broken, and an operator stands
- * there. On the way to a position the door is pulsed unless it is seen to be open. */
-static int intend_one(OperatorOpen *o, int lock, bool insist, Movement **ret) {
-        Locker *l = o->locker;
-        bool is_open = door_is_open(&l->doors[lock]);
-
-        if (is_open && !insist)
-                return 0;
-        int r = movement_intend(l, lock, LOCK_ACTION_UNLOCK, NULL, 0, "operator", o->actor, o->reason, ret);
-        if (r >= 0 && is_open)
-                o->reported_open = (*ret)->insist = true;
-        return r;
-}
-
-static int intend_operator(OperatorOpen *o, int slot, unsigned position) {
-        Locker *l = o->locker;
-        const Slot *k = &l->cabinet->slots[slot];
-        int inner = position ? l->cabinet->positions[k->first_position + (int)position - 1].lock : -1;
-        int r = intend_one(o, k->lock, inner < 0, &o->door);
-
-        return r >= 0 && inner >= 0 ? intend_one(o, inner, true, &o->inner) : r;
-}
-
-void locker_open_slot(Locker *l, int slot, unsigned position, const char *actor, const char *reason,
+void locker_open_slot(Locker *l, int slot, unsigned number, const char *actor, const char *reason,
                       LockerReply reply, void *userdata) {
-        OperatorOpen *o = NULL;
-        int r = check_place(l, slot, position, reason);
+        Errand *e = NULL;
+        int position = -1;
+        int r = check_place(l, slot, number, reason);
 
-        if (!r && !place_online(l, slot,
-                                position ? l->cabinet->slots[slot].first_position + (int)position - 1 : -1))
+        if (!r && number)
+                position = l->cabinet->slots[slot].first_position + (int)number - 1;
+        if (!r && !place_online(l, slot, position))
                 r = LOCKER_E_BOARD_OFFLINE;
         if (!r && !slot_is_clear(l, slot, NULL))
                 r = LOCKER_E_SLOT_BUSY;
         if (!r)
-                locks_expect(l->locks, l->cabinet->slots[slot].lock);
-        if (!r) {
-                o = calloc(1, sizeof(*o));
-                r = o ? locker_begin(l) : -ENOMEM;
-        }
-        if (!r) {
-                *o = (OperatorOpen){.locker = l,
-                                    .reply = reply,
-                                    .userdata = userdata,
-                                    .actor = strdup(actor),
-                                    .reason = strdup(reason),
-                                    .place = {.slot = slot, .position = position}};
-                r = locker_end(l, o->actor && o->reason ? intend_operator(o, slot, position) : -ENOMEM);
-                if (r) {
-                        movement_free(o->door);
-                        movement_free(o->inner);
-                }
-        }
+                r = begin_open(l, slot, position, actor, reason, &e);
         if (r) {
-                operator_open_free(o);
                 reply_refusal(reply, userdata, r, NULL);
                 return;
         }
-        if (!o->door) {
-                open_inner(o);
-        } else if (movement_start(o->door, open_door_done, o) < 0) {
-                movement_withdraw(steal_ptr(o->door));
-                open_over(o, LOCKER_E_SLOT_BUSY);
-        }
+        errand_begin(e, reply, userdata);
 }
 
 /* --- service --- */
@@ -205,19 +103,16 @@ int locker_set_service(Locker *l, int slot, unsigned position, bool in_service, 
 
 /* --- reconcile --- */
 
-static int end_found_empty(Locker *l, ParcelRow *p) {
-        Now now = l->now();
-
-        p->ended = locker_wall(l, &now);
+static int found_empty(const ParcelRow *p, ParcelState *ret) {
         switch (p->state) {
         case PARCEL_STORED:
         case PARCEL_REJECTED:
         case PARCEL_RECALLED:
         case PARCEL_UNVERIFIED:
-                p->state = PARCEL_RETURNED;
+                *ret = PARCEL_RETURNED;
                 return 0;
         case PARCEL_RESERVED:
-                p->state = PARCEL_CANCELLED;
+                *ret = PARCEL_CANCELLED;
                 return 0;
         case PARCEL_ANNOUNCED:
         case PARCEL_DEPOSITING:
@@ -229,6 +124,16 @@ static int end_found_empty(Locker *l, ParcelRow *p) {
                 break;
         }
         return LOCKER_E_WRONG_STATE;
+}
+
+/* What was given back, or is wanted back, is so still. */
+static int found_parcel_there(const ParcelRow *p, ParcelState *ret) {
+        if (p->state != PARCEL_UNVERIFIED)
+                return LOCKER_E_WRONG_STATE;
+        *ret = p->choice == CHOICE_REJECT                                  ? PARCEL_REJECTED
+               : p->was == PARCEL_REJECTED || p->was == PARCEL_RECALLED ? p->was
+                                                                         : PARCEL_STORED;
+        return 0;
 }
 
 static bool is_quarantined(Locker *l, const char *label, unsigned position) {
@@ -252,23 +157,10 @@ static int write_reconcile(Locker *l, int slot, unsigned position, bool found_pa
         if (r < 0 && r != -ENOENT)
                 return r;
         if (r >= 0) {
-                if (found_parcel && p.state != PARCEL_UNVERIFIED)
-                        return LOCKER_E_WRONG_STATE;
-                if (found_parcel) {
-                        Now now = l->now();
-                        p.state = PARCEL_STORED;
-                        /* It was never seen to be stored: from now on it is, and waits as long as any other.
-                         */
-                        if (!p.stored) {
-                                p.stored = locker_wall(l, &now);
-                                p.expires = p.stored + (int64_t)l->settings->code_valid_usec;
-                        }
-                }
-                r = found_parcel ? 0 : end_found_empty(l, &p);
+                ParcelState to;
+                r = found_parcel ? found_parcel_there(&p, &to) : found_empty(&p, &to);
                 if (!r)
-                        r = ledger_parcel_update(l->ledger, &p);
-                if (!r)
-                        r = locker_record_parcel(l, actor, reason, &p, NULL);
+                        r = parcel_write(l, &p, to, actor, reason);
                 if (r)
                         return r;
                 *ret_parcel = p.id;
@@ -288,6 +180,11 @@ static int write_reconcile(Locker *l, int slot, unsigned position, bool found_pa
                              NULL);
 }
 
+/* A look settles nothing, and what is kept for reopening is settled. */
+static bool gives_way_to_reconcile(const Errand *e) {
+        return e->m.kind == ERRAND_LOOK || !errand_is_at_work(&e->m);
+}
+
 int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, const char *actor,
                      const char *reason) {
         uint64_t parcel = 0;
@@ -295,7 +192,7 @@ int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, 
 
         if (!r && !position)
                 r = LOCKER_E_UNKNOWN_POSITION;
-        if (!r && !slot_is_clear(l, slot, NULL))
+        if (!r && (slot_is_moving(l, slot) || (l->holder[slot] && !gives_way_to_reconcile(l->holder[slot]))))
                 r = LOCKER_E_SLOT_BUSY;
         if (!r)
                 r = locker_begin(l);
@@ -313,7 +210,6 @@ int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, 
 
 static int change_parcel(Locker *l, uint64_t id, ParcelState to, const char *actor, const char *reason) {
         _cleanup_parcel_ ParcelRow p = {0};
-        Now now = l->now();
 
         if (!reason || !*reason)
                 return LOCKER_E_INVALID_ARGUMENT;
@@ -328,17 +224,9 @@ static int change_parcel(Locker *l, uint64_t id, ParcelState to, const char *act
         r = locker_begin(l);
         if (r < 0)
                 return r;
-        p.state = to;
-        p.ended = parcel_is_final(to) ? locker_wall(l, &now) : 0;
-        if (to == PARCEL_RECALLED)
-                r = ledger_code_erase(l->ledger, id);
-        if (r >= 0)
-                r = ledger_parcel_update(l->ledger, &p);
-        if (r >= 0)
-                r = locker_record_parcel(l, actor, reason, &p, NULL);
-        r = locker_end(l, r);
+        r = locker_end(l, parcel_write(l, &p, to, actor, reason));
         if (!r)
-                tell_parcel(l, id);
+                parcel_written(l, &p);
         return r;
 }
 
@@ -362,7 +250,7 @@ int locker_new_code(Locker *l, uint64_t parcel, const char *actor, const char *r
                 return LOCKER_E_UNKNOWN_PARCEL;
         if (r < 0)
                 return r;
-        if (!parcel_is_collectable(p.state))
+        if (!parcel_is_recipients(&p))
                 return LOCKER_E_WRONG_STATE;
         r = locker_begin(l);
         if (r < 0)
@@ -433,6 +321,9 @@ int locker_announce(Locker *l, const DepositRequest *q, bool reserve, const char
         p.recipient = q->recipient ? strdup(q->recipient) : NULL;
         p.phone = q->phone ? strdup(q->phone) : NULL;
         p.waybill = q->waybill ? strdup(q->waybill) : NULL;
+        p.temperature = q->temperature;
+        p.accessible = q->accessible;
+        p.larger = q->allow_larger;
         int r = locker_begin(l);
         if (r < 0)
                 return r;

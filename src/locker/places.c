@@ -30,6 +30,13 @@ int parcel_place(const Locker *l, const ParcelRow *p, int *ret_slot, int *ret_po
         return 0;
 }
 
+void parcel_set_place(const Locker *l, ParcelRow *p, int position) {
+        const Position *place = &l->cabinet->positions[position];
+
+        snprintf(p->slot, sizeof(p->slot), "%s", l->cabinet->slots[place->slot].label);
+        p->position = place->number;
+}
+
 bool place_online(const Locker *l, int slot, int position) {
         int inner = position < 0 ? -1 : l->cabinet->positions[position].lock;
 
@@ -49,12 +56,6 @@ bool slot_is_closed(const Locker *l, int slot) {
         int lock = l->cabinet->slots[slot].lock;
 
         return locker_slot_shut(l, slot) || (l->doors[lock].state == DOOR_JAMMED && !l->moving[lock]);
-}
-
-bool slot_is_over(const Locker *l, int slot) {
-        int lock = l->cabinet->slots[slot].lock;
-
-        return slot_is_closed(l, slot) || (l->doors[lock].state == DOOR_UNKNOWN && !l->moving[lock]);
 }
 
 Tri position_occupied(const Locker *l, int position) {
@@ -106,7 +107,8 @@ static void gather_sensors(Locker *l, const Session *own, int position, Position
         const Lock *door = &l->cabinet->locks[l->cabinet->slots[p->slot].lock];
 
         /* What a session keeps for reopening is not kept from itself. */
-        f->held = (l->holder[p->slot] && l->holder[p->slot] != own) || !locker_slot_shut(l, p->slot) ||
+        const Errand *e = l->holder[p->slot];
+        f->held = (e && (!own || e->session != own)) || !locker_slot_shut(l, p->slot) ||
                   lid_holds_back(l, p->slot, position, NULL);
         f->board_online = locker_board_online(l, door->board) &&
                           (p->lock < 0 || locker_board_online(l, l->cabinet->locks[p->lock].board));

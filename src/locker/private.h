@@ -7,6 +7,7 @@
 #include "core/access.h"
 #include "core/believed_clock.h"
 #include "core/code.h"
+#include "core/errand.h"
 #include "core/fit.h"
 #include "core/mask.h"
 #include "core/reminder.h"
@@ -15,7 +16,7 @@
 
 typedef struct Movement Movement;
 typedef struct Enrolling Enrolling;
-typedef struct Owed Owed;
+typedef struct Errand Errand;
 typedef void (*MovementDone)(Movement *m, int result);
 
 /* One lock being moved: from the intent in the ledger to the outcome. At most one a lock. */
@@ -37,26 +38,13 @@ struct Movement {
         void *userdata;
 };
 
-typedef enum Step { STEP_NONE, STEP_DEPOSIT, STEP_COLLECT, STEP_TAKE_BACK } Step;
-typedef enum Choice { CHOICE_NONE, CHOICE_ACCEPT, CHOICE_REJECT, CHOICE_CANCEL } Choice;
-
-/* What has been said to the person while the doors are shut and the step is not settled, so that it is said
- * once. */
-typedef enum Waiting {
-        WAITING_NO,
-        WAITING_FOR_LID,
-        WAITING_FOR_ITEM,
-        WAITING_FOR_CHOICE,
-        WAITING_FOR_SECURE
-} Waiting;
-
 struct Session {
         Session *next;
         Locker *locker;
         uint64_t id;
         SessionKind kind;
-        SessionState state;
-        bool gone; /* ended for the outside; lives on until its doors are shut and its step is settled */
+        SessionState told; /* what the listeners know; see session_refresh() */
+        bool gone;         /* ended; freed by the next tick */
         char terminal[LABEL_MAX];
         char actor[LABEL_MAX + 16];
         void *userdata;
@@ -69,34 +57,19 @@ struct Session {
         char subject[SUBJECT_MAX]; /* whose lockout the running verification counts for */
         uint64_t candidate;        /* the person being verified, 0: nobody */
 
-        /* what: the step at hand */
-        Step step;
-        Choice choice;
-        Waiting waiting;
+        /* what: the errand at hand (also one that is only kept for reopening), and the last parcel */
+        Errand *errand;
         uint64_t parcel;
-        int slot, position; /* indices; -1: none */
-        bool settled;       /* the step is over; the place is kept for reopening until grace_until */
-        bool reopened;      /* open again within the grace time: nothing to settle on shutting */
-        bool deposited;     /* settled, and what was stored is this courier's: reopening takes the deposit up
-                               again */
-        bool out_of_time;   /* nobody answered: what is judged now is final, also when the ledger has to be
-                               asked again */
-        FitRequest fit;
-        uint8_t *tried; /* [n_positions], deposits */
-        Placement *queue;
+        bool had_errand;
+        Placement *queue; /* of a take-back */
         size_t n_queue, queue_at;
+        int take_back_result; /* why none of its doors has opened so far */
 
-        /* the opening under way: door first, then the position's own lock */
-        Movement *door, *inner;
-        void (*opened)(Session *s, int result);
-
+        /* The pending request, unless an errand has it. */
         LockerReply reply;
         void *reply_userdata;
-        char code[CODE_LENGTH + 1]; /* between commit and reply of a deposit only; erased */
-        int64_t expires_usec;
-        bool bound_password;
 
-        uint64_t idle_at, answer_at, grace_until, retry_at; /* boot µs */
+        uint64_t idle_at; /* boot µs */
 };
 
 #define LISTENERS_MAX 4
@@ -125,16 +98,17 @@ struct Locker {
         const char **safety_why; /* [n_slots]: a request that has not been met yet, although its input may be
                                     quiet again */
         unsigned *safety_left;   /* [n_slots]: how many pulses it has left then */
-        Session **holder;        /* [n_slots]: whose open slot it is */
+        Errand **holder;         /* [n_slots]: which errand has this slot */
+        const char **exposed;    /* [n_locks]: what is behind it has still to be marked, and why; NULL */
+        uint64_t exposed_at;     /* boot µs: try that again; USEC_INFINITY */
+        bool *lid_gave_up;       /* [n_locks]: it could not be locked; not tried again until something moves */
         int *slots_by_label;     /* indices, sorted by label */
         BoardHealth *boards;     /* [n_boards] */
         char (*board_sentences)[160];
         bool *lines; /* [n_lines] working */
         char (*line_sentences)[160];
         Session *sessions;
-        Owed *owed;           /* changes of parcels that the ledger could not take yet */
-        bool orphans_owed;    /* interrupted steps could not be settled */
-        uint64_t owed_at;     /* boot µs: try again; USEC_INFINITY */
+        Errand *errands;
         Enrolling *enrolling; /* waiting for their secrets to be hashed */
         uint64_t next_command;
 
@@ -197,6 +171,7 @@ void notify_health(Locker *l);
 void notify_event(Locker *l, const EventRow *event);
 
 /* --- places (places.c) --- */
+void parcel_set_place(const Locker *l, ParcelRow *p, int position);
 int locker_find_slot(const Locker *l, const char *label);
 int parcel_place(const Locker *l, const ParcelRow *p, int *ret_slot,
                  int *ret_position); /* -ENOENT: not in this cabinet */
@@ -208,9 +183,24 @@ Refusal locker_choose_position(Locker *l, const Session *own, const FitRequest *
 int locker_quarantine(Locker *l, int position, const char *actor, const char *why);
 Tri position_occupied(const Locker *l, int position);
 
+/* --- parcels: the one way for them to change (parcels.c) --- */
+/* In a transaction: the parcel becomes `to`, with all that follows from it (times, validity, code, what is remembered of before), and
+ * the event. -EINVAL: the life cycle has no such edge. The same state again: nothing but what the row's other fields say. */
+int parcel_write(Locker *l, ParcelRow *p, ParcelState to, const char *actor, const char *reason);
+/* After the commit: log and listeners. */
+void parcel_written(Locker *l, const ParcelRow *p);
+/* All of it, in a transaction of its own. -ENOENT: it has ended. */
+int parcel_becomes(Locker *l, uint64_t id, ParcelState to, const char *actor, const char *reason);
+/* May its recipient have it? Not what was rejected or recalled before it became unverified. */
+bool parcel_is_recipients(const ParcelRow *p);
+/* Somebody could reach in behind this lock without having shown who they are: what lies there is unverified, unless a sensor says that
+ * it still does. Tried again until the ledger takes it. */
+void parcels_exposed(Locker *l, int lock, const char *why);
+void exposed_tick(Locker *l, const Now *now);
+
 /* --- movements (movements.c) --- */
-/* Writes the intent; inside a transaction. */
-int movement_intend(Locker *l, int lock, LockAction action, Session *s, uint64_t parcel, const char *why,
+/* Writes the intent; inside a transaction. session, parcel: for the ledger; 0: none. */
+int movement_intend(Locker *l, int lock, LockAction action, uint64_t session, uint64_t parcel, const char *why,
                     const char *actor, const char *reason, Movement **ret);
 /* After the commit: gives the command. `done` gets 0, a Refusal or LOCKER_E_OUTCOME_UNKNOWN, never from
  * inside. */
@@ -232,36 +222,99 @@ void doors_tick(Locker *l, const Now *now);
 uint64_t doors_next_deadline(const Locker *l);
 void safety_tick(Locker *l, const Now *now);
 
-/* --- opening a place for a session (opening.c) --- */
-/* insist: pulse what the sensors call open, unless a contact shows that it really is. */
-int opening_intend(Session *s, const char *why, bool insist);
-void opening_go(Session *s, void (*opened)(Session *s, int result));
-void opening_drop(Session *s);
+/* --- opening a place: door, then lid (opening.c) --- */
+typedef struct Opening Opening;
+/* result: 0, a Refusal, or LOCKER_E_OUTCOME_UNKNOWN. The opening is gone by then. */
+typedef void (*OpeningDone)(void *userdata, int result);
+typedef struct OpeningRequest {
+        int slot, position;       /* position -1: the door alone */
+        uint64_t session, parcel; /* for the ledger; 0: none */
+        const char *why, *actor, *reason;
+        bool insist;      /* the person says it is stuck: pulse what the sensors call open, unless a contact shows that it really is */
+        bool insist_last; /* the operator: pulse what was asked for whatever the sensors say */
+} OpeningRequest;
+/* Writes the intents; inside a transaction. */
+int opening_intend(Locker *l, const OpeningRequest *q, Opening **ret);
+/* After the commit. `done` may be called from inside, when there is nothing to move or it cannot be. */
+void opening_start(Opening *o, OpeningDone done, void *userdata);
+bool opening_reported_open(const Opening *o); /* what was asked for was reported open before its pulse */
+Opening *opening_free(Opening *o);            /* leaves its intents open: only before the commit, or at the very end */
+
+/* --- errands (errand.c) --- */
+/* What is remembered of a deposit until its place is final. */
+typedef struct Deposit {
+        FitRequest fit;
+        uint8_t *tried;             /* [n_positions] */
+        char code[CODE_LENGTH + 1]; /* between commit and reply only; erased */
+        int64_t expires_usec;
+        bool bound_password;
+        /* the search for another place, while one is asked for */
+        const char *why, *quarantine;
+        bool larger;
+} Deposit;
+
+/* One errand at one place: the machine (core/errand.h), and what it is about. Its session may end; it goes on until its slot is nobody's. */
+struct Errand {
+        Errand *next;
+        Locker *locker;
+        ErrandMachine m;
+        Session *session;    /* NULL: nobody is there any more, or never was */
+        uint64_t session_id; /* for the ledger; 0: none */
+        char actor[LABEL_MAX + 16];
+        const char *why;       /* static; for the events of its parcel; NULL */
+        uint64_t parcel;       /* 0: none */
+        int slot, position;    /* indices; position -1: the door alone */
+        Opening *opening;      /* committed; under way in OPENING */
+        LockerReply reply;     /* of the pending request */
+        void *reply_userdata;
+        int result;             /* why the request is refused */
+        const char *quarantine; /* why nothing else may be put there; written with what comes next; NULL */
+        char *reason;           /* an operator's; NULL */
+        bool reported_open;
+        Deposit *deposit;
+};
+
+/* In OPENING, holding its slot; whatever the session had before gives way. opening: committed. */
+int errand_new(Locker *l, ErrandKind kind, Session *s, int slot, int position, Errand **ret);
+Errand *errand_free(Errand *e);
+/* After the commit: the slot and the session are its, and its locks begin to move. */
+void errand_begin(Errand *e, LockerReply reply, void *userdata);
+void errand_event(Errand *e, ErrandEvent event);
+/* May the person say that now? Refusal; the errand. No side effect. */
+int errand_ask(Session *s, Act act, ErrandEvent event, Errand **ret);
+void errand_start(Errand *e);   /* what errand_intend() has written */
+void errand_expect_reply(Errand *e, LockerReply reply, void *userdata);
+void errand_answer(Errand *e, int result, const char *detail);
+int errand_intend(Errand *e, const char *why, bool insist); /* in a transaction: e->opening */
+void errand_hold(Errand *e);                                /* its slot */
+void errand_stand_down(Errand *e); /* never began: gone without a trace */
+void errands_look(Locker *l, int slot); /* its sensors have changed */
+void errands_tick(Locker *l, const Now *now);
+uint64_t errands_next_deadline(const Locker *l);
+ErrandView errand_view(const Errand *e);
+int deposit_seek(Errand *e); /* deposit.c: 0: it has moved on; else a refusal, or a negative errno */
+Deposit *deposit_free(Deposit *d);
+DEFINE_CLEANUP(Deposit *, deposit_free);
 
 /* --- sessions (sessions.c) --- */
 int session_expect(Session *s,
                    Act act);   /* refusal unless idle and what was proved allows it (core/access.h) */
 int session_touch(Session *s); /* refusal when ended or a request is under way */
+bool session_is_at_work(const Session *s);
 void session_answer(Session *s, int result, const char *detail);
 void reply_refusal(LockerReply reply, void *userdata, int result, const char *detail);
-void session_set_state(Session *s, SessionState state);
-void session_prompt(Session *s, const char *what, const char *sentence);
-void session_take_slot(Session *s, int slot, int position);
+void session_refresh(Session *s); /* tells its state when it is another one */
+void session_take_errand(Session *s, Errand *e);
+bool slot_is_moving(const Locker *l, int slot); /* one of its locks is */
 bool slot_is_closed(const Locker *l, int slot); /* shut, or told to open and did not, and no lock is moving */
-bool slot_is_over(const Locker *l,
-                  int slot);        /* nothing more is to be expected of its door: closed, or lost */
-void session_drop_slot(Session *s); /* the place at hand is no longer this session's, as soon as it is shut */
-bool slot_is_clear(Locker *l, int slot, const Session *s);
-void session_settled(Session *s, const char *what, const char *sentence);
-void session_shut(Session *s); /* doors changed: settle what can be settled (settle.c) */
-void session_answer_timeout(Session *s);
-int session_resume_deposit(Session *s); /* collect.c: WRONG_STATE unless within its grace time */
+/* May `s` (NULL: an operator) open this slot now? slot_clear() then takes it from whoever only keeps it for reopening. */
+bool slot_is_clear(const Locker *l, int slot, const Session *s);
+void slot_clear(Locker *l, int slot);
 void session_unlink(Session *s);
 void sessions_by_code_end(Locker *l, uint64_t parcel); /* the code that opened them is not valid any more */
 void sessions_tick(Locker *l, const Now *now);
 uint64_t sessions_next_deadline(const Locker *l);
-int take_back_next(Session *s);
-void slot_released(Locker *l, int slot); /* tells the listener */
+void take_back_next(Session *s);
 
 /* --- lockouts (lockouts.c) --- */
 int lockout_check(Locker *l, const char *subject,
@@ -287,27 +340,14 @@ int reminders_moved(
 /* --- after a restart (recover.c) --- */
 int locker_recover_begin(Locker *l);
 void locker_recover(Locker *l);
-void settle_orphans(Locker *l, int slot); /* -1: all */
-void slot_exposed(Locker *l, int lock, const char *why);
 
 /* --- lids behind a shut door (securing.c) --- */
-bool lid_can_be_secured(const Locker *l, int lock);
-/* s, ret: may be NULL. */
-int lid_secure(Locker *l, int lock, Session *s, uint64_t parcel, MovementDone done, void *userdata,
-               Movement **ret);
-void secure_lids(Locker *l, int slot); /* those that are not part of an errand */
+/* Locks by command whatever can be and is not locked; each end is told by errands_look(). */
+void secure_lids(Locker *l, int slot);
+/* Something has moved: what could not be locked may be tried again. */
+void lids_moved(Locker *l, int slot);
 /* The lid of another position with something in it stands open: whoever opens the door could reach it. */
 bool lid_holds_back(Locker *l, int slot, int own_position, unsigned *ret_number);
-int lid_out_of_service(Locker *l, int position, const char *actor);
-
-/* --- what the ledger could not take (owed.c) --- */
-/* The parcel becomes this as soon as the ledger takes it; 0 when it has, else it is kept and tried again.
- * why: for the ledger, static; NULL. */
-int parcel_owe(Locker *l, uint64_t parcel, ParcelState state, const char *actor, const char *why);
-bool parcel_is_owed(const Locker *l, uint64_t parcel);
-void owed_tick(Locker *l, const Now *now);
-uint64_t owed_next_deadline(const Locker *l);
-void owed_forget(Locker *l);
 
 /* --- people (people.c) --- */
 void people_give_up(Locker *l);

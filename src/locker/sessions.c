@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sessions: who is at the terminal, what they are at, and which slot is theirs until its door is shut (A6).
- */
+/* Sessions: who is at the terminal, and which errand is theirs. A session that ends is gone at once; its errand goes on by itself until
+ * its slot is nobody's (A6). */
 #include "locker/private.h"
 #include "base/log.h"
 
 #include <errno.h>
 #include <stdio.h>
-
-#define RETRY_USEC (5 * USEC_PER_SEC)
 
 const char *session_kind_to_string(SessionKind k) {
         return k == SESSION_COURIER ? "courier" : "recipient";
@@ -30,8 +28,40 @@ SessionKind session_kind(const Session *s) {
         return s->kind;
 }
 
+static SessionState state_of_errand(const Errand *e) {
+        switch (e->m.state) {
+        case ERRAND_OPENING:
+        case ERRAND_SEEKING:
+                return SESSION_OPENING;
+        case ERRAND_OPEN:
+                return SESSION_OPEN;
+        case ERRAND_SECURING:
+        case ERRAND_WAITING:
+        case ERRAND_WRITING:
+                return SESSION_CLOSING;
+        case ERRAND_GRACE:
+        case ERRAND_DONE:
+        case ERRAND_STATE_MAX:
+                break;
+        }
+        return SESSION_AUTHENTICATED;
+}
+
 SessionState session_state(const Session *s) {
-        return s->gone ? SESSION_ENDED : s->state;
+        if (s->gone)
+                return SESSION_ENDED;
+        if (s->errand)
+                return state_of_errand(s->errand);
+        return s->person || s->code_parcel ? SESSION_AUTHENTICATED : SESSION_NEW;
+}
+
+void session_refresh(Session *s) {
+        SessionState now = session_state(s);
+
+        if (s->gone || s->told == now)
+                return;
+        s->told = now;
+        notify_session(s->locker, s);
 }
 
 void session_set_userdata(Session *s, void *userdata) {
@@ -43,10 +73,12 @@ void *session_userdata(const Session *s) {
 }
 
 Placement session_place(const Session *s) {
-        if (s->slot < 0)
+        const Errand *e = s->errand;
+
+        if (!e)
                 return (Placement){.slot = -1, .parcel = s->parcel};
-        return (Placement){.slot = s->slot,
-                           .position = s->locker->cabinet->positions[s->position].number,
+        return (Placement){.slot = e->slot,
+                           .position = e->position < 0 ? 0 : s->locker->cabinet->positions[e->position].number,
                            .parcel = s->parcel};
 }
 
@@ -95,12 +127,7 @@ int locker_start_session(Locker *l, SessionKind kind, const char *terminal, Sess
         *s = (Session){.locker = l,
                        .id = id,
                        .kind = kind,
-                       .slot = -1,
-                       .position = -1,
                        .idle_at = now.boot_usec + l->settings->session_idle_usec,
-                       .answer_at = USEC_INFINITY,
-                       .grace_until = USEC_INFINITY,
-                       .retry_at = USEC_INFINITY,
                        .next = l->sessions};
         snprintf(s->terminal, sizeof(s->terminal), "%s", terminal);
         snprintf(s->actor, sizeof(s->actor), "%s", session_kind_to_string(kind));
@@ -117,27 +144,12 @@ void session_unlink(Session *s) {
                         *p = s->next;
                         break;
                 }
-        for (int i = 0; i < l->cabinet->n_slots; i++)
-                if (l->holder[i] == s)
-                        l->holder[i] = NULL;
+        if (s->errand)
+                s->errand->session = NULL;
         if (s->job)
                 identity_cancel(s->job);
-        explicit_bzero(s->code, sizeof(s->code));
-        free(s->tried);
         free(s->queue);
         free(s);
-}
-
-/* A session that has ended goes when nothing in the cabinet waits for it any more. */
-static bool needed(const Session *s) {
-        const Locker *l = s->locker;
-
-        if (s->opened || s->inner || (s->step != STEP_NONE && !s->settled))
-                return true;
-        for (int i = 0; i < l->cabinet->n_slots; i++)
-                if (l->holder[i] == s)
-                        return true;
-        return false;
 }
 
 void locker_end_session(Locker *l, Session *s, const char *how) {
@@ -150,7 +162,7 @@ void locker_end_session(Locker *l, Session *s, const char *how) {
                 identity_cancel(s->job);
                 s->job = NULL;
         }
-        if (s->reply && !s->opened)
+        if (s->reply)
                 session_answer(s, LOCKER_E_SESSION_ENDED, NULL);
         storage_make_room(l);
         int r = ledger_session_end(l->ledger, s->id, how, &now);
@@ -160,10 +172,11 @@ void locker_end_session(Locker *l, Session *s, const char *how) {
         s->queue_at = s->n_queue;
         notify_session(l, s);
         s->userdata = NULL;
-        if (s->settled || s->step == STEP_NONE)
-                session_drop_slot(s);
-        if (needed(s))
-                session_shut(s);
+        Errand *e = steal_ptr(s->errand);
+        if (e) {
+                e->session = NULL;
+                errand_event(e, ERRAND_LEAVE);
+        }
         /* It is freed by the next tick: whoever called may be in the middle of this very session. */
 }
 
@@ -171,42 +184,29 @@ void sessions_by_code_end(Locker *l, uint64_t parcel) {
         for (Session *s = l->sessions, *next; s; s = next) {
                 next = s->next;
                 /* Who is in the middle of it brings it to its end. */
-                if (s->code_parcel == parcel && !s->gone && s->step == STEP_NONE && !s->opened && !s->reply)
+                if (s->code_parcel == parcel && !s->gone && !session_is_at_work(s) && !s->reply)
                         locker_end_session(l, s, "code revoked");
         }
 }
 
-void slot_released(Locker *l, int slot) {
-        l->holder[slot] = NULL;
-        secure_lids(l, slot);
-        notify_slot(l, slot);
+bool session_is_at_work(const Session *s) {
+        return s->errand && errand_is_at_work(&s->errand->m);
 }
 
-void session_take_slot(Session *s, int slot, int position) {
-        if (s->slot >= 0 && s->slot != slot)
-                session_drop_slot(s);
-        s->slot = slot;
-        s->position = position;
-        s->locker->holder[slot] = s;
-        s->settled = s->reopened = s->deposited = s->out_of_time = false;
-        s->waiting = WAITING_NO;
-        s->answer_at = s->grace_until = s->retry_at = USEC_INFINITY;
+/* What it only kept for reopening is given up for this one. */
+void session_take_errand(Session *s, Errand *e) {
+        Errand *before = s->errand;
+
+        if (before && before != e) {
+                before->session = NULL;
+                errand_event(before, ERRAND_LEAVE);
+        }
+        s->errand = e;
+        s->parcel = e->parcel;
+        s->had_errand = true;
 }
 
-void session_drop_slot(Session *s) {
-        int slot = s->slot;
-
-        s->slot = s->position = -1;
-        s->deposited = false;
-        s->grace_until = USEC_INFINITY;
-        /* An open door stays this session's until it is shut, even when the session has turned to another
-         * slot. One that did not open, or that nobody can see any more, is nobody's: it can be tried again.
-         */
-        if (slot >= 0 && s->locker->holder[slot] == s && slot_is_over(s->locker, slot))
-                slot_released(s->locker, slot);
-}
-
-static bool slot_is_moving(const Locker *l, int slot) {
+bool slot_is_moving(const Locker *l, int slot) {
         const Slot *k = &l->cabinet->slots[slot];
 
         for (int i = 0; i < k->n_positions; i++) {
@@ -217,25 +217,36 @@ static bool slot_is_moving(const Locker *l, int slot) {
         return l->moving[k->lock];
 }
 
-/* May `s` (NULL: an operator) open this slot now? A place that is only kept for reopening, shut and settled,
- * gives way to somebody who has a parcel there; an open one never does (A6). */
-bool slot_is_clear(Locker *l, int slot, const Session *s) {
-        Session *holder = l->holder[slot];
+/* A place that is only kept for reopening gives way to somebody who has a parcel there; an open one never does (A6). An operator may
+ * look again where one is looking. */
+static bool gives_way(const Errand *e, bool to_operator) {
+        ErrandView view = errand_view(e);
+
+        return errand_allows(&e->m, ERRAND_YIELD, &view) && (e->m.state == ERRAND_GRACE || to_operator);
+}
+
+bool slot_is_clear(const Locker *l, int slot, const Session *s) {
+        const Errand *e = l->holder[slot];
 
         if (slot_is_moving(l, slot))
                 return false;
-        if (!holder || holder == s)
-                return true;
-        if (!holder->settled || holder->opened || holder->slot != slot || !slot_is_closed(l, slot))
-                return false;
-        session_drop_slot(holder);
-        return true;
+        return !e || gives_way(e, s == NULL) || (s && e->session == s && e->m.state == ERRAND_GRACE);
+}
+
+void slot_clear(Locker *l, int slot) {
+        Errand *e = l->holder[slot];
+
+        if (!e)
+                return;
+        errand_event(e, ERRAND_YIELD);
+        if (l->holder[slot] == e) /* its own session has it only for reopening, and its door is not shut */
+                l->holder[slot] = NULL;
 }
 
 int session_touch(Session *s) {
         if (s->gone)
                 return LOCKER_E_SESSION_ENDED;
-        if (s->reply || s->job || s->opened)
+        if (s->reply || s->job || (s->errand && s->errand->reply))
                 return LOCKER_E_BUSY;
         s->idle_at = s->locker->now().boot_usec + s->locker->settings->session_idle_usec;
         return 0;
@@ -265,88 +276,27 @@ void reply_refusal(LockerReply reply, void *userdata, int result, const char *de
 }
 
 void session_answer(Session *s, int result, const char *detail) {
-        LockerReply reply = s->reply;
-        LockerAnswer answer = {.result = result, .place = session_place(s)};
-
-        s->reply = NULL;
-        if (detail)
-                snprintf(answer.detail, sizeof(answer.detail), "%s", detail);
-        if (!result && s->step == STEP_DEPOSIT) {
-                answer.prompt = "Put the item in and close the door.";
-                answer.receipt = (Receipt){.code = s->code[0] ? s->code : NULL,
-                                           .expires_usec = s->expires_usec,
-                                           .bound_password = s->bound_password};
-        } else if (!result && s->step == STEP_TAKE_BACK) {
-                answer.prompt = "Take the item out and close the door.";
-                answer.places = s->queue;
-                answer.n_places = s->n_queue;
-        } else if (!result) {
-                answer.prompt = "Take the item out, look at it, accept or reject it, and close the door.";
-        }
-        if (reply)
-                reply(s->reply_userdata, &answer);
-        explicit_bzero(s->code, sizeof(s->code));
-}
-
-void session_set_state(Session *s, SessionState state) {
-        if (s->state == state)
-                return;
-        s->state = state;
-        if (!s->gone)
-                notify_session(s->locker, s);
-}
-
-void session_prompt(Session *s, const char *what, const char *sentence) {
-        Locker *l = s->locker;
-        Placement place = session_place(s);
-
-        if (!s->gone)
-                notify_prompt(l, s, place.slot, place.position, what, sentence);
-}
-
-/* The step is over; the door may be opened again for a while. */
-void session_settled(Session *s, const char *what, const char *sentence) {
-        s->settled = true;
-        s->step = STEP_NONE;
-        s->choice = CHOICE_NONE;
-        s->waiting = WAITING_NO;
-        s->answer_at = s->retry_at = USEC_INFINITY;
-        s->grace_until = s->locker->now().boot_usec + s->locker->settings->reopen_grace_usec;
-        s->idle_at = s->locker->now().boot_usec + s->locker->settings->session_idle_usec;
-        session_prompt(s, what, sentence);
-        session_set_state(s, SESSION_AUTHENTICATED);
-        if (s->gone)
-                session_drop_slot(s);
+        reply_refusal(steal_ptr(s->reply), s->reply_userdata, result, detail);
 }
 
 static bool idles(const Session *s) {
-        return !s->gone && (s->step == STEP_NONE || s->settled) && !s->opened && !s->job &&
-               s->state != SESSION_OPEN;
+        return !s->gone && !session_is_at_work(s) && !s->job && !s->reply;
 }
 
-/* Only the beginning of a reopening must lie within the grace time: the door on its way is somebody's (A6).
- */
-static bool keeps_for_grace(const Session *s) {
-        return s->settled && !s->reopened && !s->opened;
+static void time_out(Session *s) {
+        Placement place = session_place(s);
+
+        notify_prompt(s->locker, s, place.slot, place.position, "timed-out", "The session has ended because nothing happened.");
+        locker_end_session(s->locker, s, "timed out");
 }
 
 void sessions_tick(Locker *l, const Now *now) {
         for (Session *s = l->sessions, *next; s; s = next) {
                 next = s->next;
-                if (now->boot_usec >= s->answer_at) {
-                        s->answer_at = USEC_INFINITY;
-                        session_answer_timeout(s);
-                } else if (now->boot_usec >= s->retry_at) {
-                        s->retry_at = now->boot_usec + RETRY_USEC;
-                        session_shut(s);
-                } else if (idles(s) && now->boot_usec >= s->idle_at) {
-                        session_prompt(s, "timed-out", "The session has ended because nothing happened.");
-                        locker_end_session(l, s, "timed out");
-                } else if (keeps_for_grace(s) && now->boot_usec >= s->grace_until) {
-                        session_drop_slot(s);
-                } else if (s->gone && !needed(s)) {
+                if (s->gone)
                         session_unlink(s);
-                }
+                else if (idles(s) && now->boot_usec >= s->idle_at)
+                        time_out(s);
         }
 }
 
@@ -354,13 +304,10 @@ uint64_t sessions_next_deadline(const Locker *l) {
         uint64_t next = USEC_INFINITY;
 
         for (const Session *s = l->sessions; s; s = s->next) {
-                next = MIN(next, MIN(s->answer_at, s->retry_at));
+                if (s->gone)
+                        return 0;
                 if (idles(s))
                         next = MIN(next, s->idle_at);
-                if (keeps_for_grace(s))
-                        next = MIN(next, s->grace_until);
-                if (s->gone && !needed(s))
-                        next = 0;
         }
         return next;
 }
@@ -375,7 +322,7 @@ static int collect_own(void *userdata, const ParcelRow *p) {
         Found *f = userdata;
         const Session *s = f->session;
         bool mine = s->kind == SESSION_RECIPIENT
-                            ? parcel_is_collectable(p->state)
+                            ? parcel_is_recipients(p)
                             : p->state == PARCEL_REJECTED || p->state == PARCEL_RECALLED ||
                                       locker_expired(s->locker, p);
 

@@ -29,23 +29,6 @@ static int fill_queue(Locker *l, Session *s) {
         return s->n_queue ? 0 : LOCKER_E_NOTHING_TO_COLLECT;
 }
 
-static void take_back_opened(Session *s, int result) {
-        if (!result) {
-                session_set_state(s, SESSION_OPEN);
-                if (s->reply)
-                        session_answer(s, 0, NULL);
-                session_prompt(s, "take-next", "Take the item out and close the door.");
-                session_shut(s);
-                return;
-        }
-        session_prompt(s, "did-not-open", refusal_sentence((Refusal)result));
-        session_drop_slot(s);
-        s->step = STEP_TAKE_BACK;
-        (void)take_back_next(s);
-        if (s->step == STEP_NONE && s->reply)
-                session_answer(s, result, NULL);
-}
-
 /* Every lock on the way answers: a door that opens in front of a lid that cannot is of no use. */
 static bool boards_answer(const Locker *l, const Placement *place) {
         const Slot *slot = &l->cabinet->slots[place->slot];
@@ -55,64 +38,78 @@ static bool boards_answer(const Locker *l, const Placement *place) {
                (inner < 0 || locker_board_online(l, l->cabinet->locks[inner].board));
 }
 
-static bool may_open(Locker *l, const Session *s, int slot) {
+static bool may_open(const Locker *l, const Session *s, int slot) {
         DoorState door = l->doors[l->cabinet->slots[slot].lock].state;
 
         return slot_is_clear(l, slot, s) &&
                (door == DOOR_LOCKED || door == DOOR_JAMMED || door == DOOR_UNKNOWN);
 }
 
+/* Between listing and now it may have been collected, or its slot be in somebody's hands: left for the next time. */
+static int check_one(Session *s, const Placement *place, int position, ParcelRow *p) {
+        Locker *l = s->locker;
+
+        if (!boards_answer(l, place))
+                return LOCKER_E_BOARD_OFFLINE;
+        if (!may_open(l, s, place->slot) || lid_holds_back(l, place->slot, position, NULL))
+                return LOCKER_E_SLOT_BUSY;
+        int r = ledger_parcel_get(l->ledger, place->parcel, p);
+        if (r < 0)
+                return r == -ENOENT ? LOCKER_E_SLOT_BUSY : r;
+        return p->state == PARCEL_REJECTED || p->state == PARCEL_RECALLED || locker_expired(l, p) ? 0 : LOCKER_E_SLOT_BUSY;
+}
+
+/* The state stays what it is; that it is being taken back is remembered, should the power go. */
+static int write_take_back(Errand *e, ParcelRow *p) {
+        p->taking_back = true;
+        int r = ledger_parcel_update(e->locker->ledger, p);
+        return r < 0 ? r : errand_intend(e, "take-back", false);
+}
+
 static int open_one(Session *s, const Placement *place) {
         Locker *l = s->locker;
         _cleanup_parcel_ ParcelRow p = {0};
+        int position = l->cabinet->slots[place->slot].first_position + (int)place->position - 1;
+        Errand *e;
+        int r = check_one(s, place, position, &p);
 
-        /* Between listing and now it may have been collected, or its slot be in somebody's hands: leave it
-         * for the next time. */
-        if (!boards_answer(l, place))
-                return LOCKER_E_BOARD_OFFLINE;
-        if (!may_open(l, s, place->slot) ||
-            lid_holds_back(l, place->slot,
-                           l->cabinet->slots[place->slot].first_position + (int)place->position - 1, NULL) ||
-            ledger_parcel_get(l->ledger, place->parcel, &p) < 0 ||
-            !(p.state == PARCEL_REJECTED || p.state == PARCEL_RECALLED || locker_expired(l, &p)))
-                return LOCKER_E_SLOT_BUSY;
-        int r = locker_begin(l);
-        if (r < 0)
+        if (!r)
+                r = errand_new(l, ERRAND_TAKE_BACK, s, place->slot, position, &e);
+        if (r)
                 return r;
-        session_take_slot(s, place->slot,
-                          l->cabinet->slots[place->slot].first_position + (int)place->position - 1);
-        s->parcel = place->parcel;
-        r = opening_intend(s, "take-back", false);
-        r = locker_end(l, r);
-        if (r < 0) {
-                opening_drop(s);
-                session_drop_slot(s);
+        e->parcel = place->parcel;
+        r = locker_begin(l);
+        if (!r)
+                r = locker_end(l, write_take_back(e, &p));
+        if (r) {
+                errand_stand_down(e);
                 return r;
         }
-        opening_go(s, take_back_opened);
+        errand_begin(e, steal_ptr(s->reply), s->reply_userdata);
         return 0;
 }
 
-/* Opens the next of the queue; at its end the step is over. Returns why the last one could not be tried, or
- * 0. */
-int take_back_next(Session *s) {
-        int r = 0;
+/* Opens the next of the queue. At its end the request, if none of its doors opened, is answered by why the last one did not. */
+void take_back_next(Session *s) {
+        Locker *l = s->locker;
+        Placement place = session_place(s);
+        int r = s->take_back_result;
 
-        s->waiting = WAITING_NO;
-        s->answer_at = USEC_INFINITY;
         while (s->queue_at < s->n_queue) {
                 r = open_one(s, &s->queue[s->queue_at++]);
-                if (r == 0)
-                        return 0;
+                if (!r)
+                        return;
         }
-        session_settled(s, "done", "That was all. Thank you.");
-        return r;
+        if (s->reply)
+                session_answer(s, r, NULL);
+        if (!s->gone)
+                notify_prompt(l, s, place.slot, place.position, "done", "That was all. Thank you.");
 }
 
 void locker_take_back(Locker *l, Session *s, LockerReply reply, void *userdata) {
         int r = session_expect(s, ACT_TAKE_BACK);
 
-        if (!r && s->step != STEP_NONE)
+        if (!r && session_is_at_work(s))
                 r = LOCKER_E_WRONG_STATE;
         if (!r)
                 r = fill_queue(l, s);
@@ -120,11 +117,8 @@ void locker_take_back(Locker *l, Session *s, LockerReply reply, void *userdata) 
                 reply_refusal(reply, userdata, r, NULL);
                 return;
         }
-        s->step = STEP_TAKE_BACK;
-        s->choice = CHOICE_NONE;
         s->reply = reply;
         s->reply_userdata = userdata;
-        r = take_back_next(s);
-        if (s->step == STEP_NONE && s->reply)
-                session_answer(s, r, NULL);
+        s->take_back_result = LOCKER_E_SLOT_BUSY;
+        take_back_next(s);
 }

@@ -10,7 +10,7 @@ from small_disk import SmallDisk, needs_mount
 
 
 class JammedDoors(Scenario):
-    settings = {"Session": {"ReopenGrace": "0", "AnswerTimeout": "1s"}}
+    settings = {"Session": {"ReopenGrace": "0", "AnswerTimeout": "1s", "Unanswered": "collected"}}
 
     def test_jammed_door_after_the_session_ended_everybody_may_try_again(self):
         """Requirement: F1, F3, F4, A6"""
@@ -148,7 +148,7 @@ class Rights(Scenario):
 
 class SecondThoughts(Scenario):
     """Within the grace time of a deposit, on a plain slot with and without a presence sensor."""
-    settings = {"Session": {"ReopenGrace": "30s", "AnswerTimeout": "1s"}}
+    settings = {"Session": {"ReopenGrace": "30s", "AnswerTimeout": "1s", "Unanswered": "collected"}}
 
     def deposit_nothing(self, **request):
         session = self.courier()
@@ -216,7 +216,7 @@ class SecondThoughts(Scenario):
 class Lids(Scenario):
     """P4 is shared, its positions have motor locks and presence sensors; P1's are latches."""
     cabinet_file = "cabinet-60.conf"
-    settings = {"Session": {"ReopenGrace": "30s", "AnswerTimeout": "1s"}}
+    settings = {"Session": {"ReopenGrace": "30s", "AnswerTimeout": "1s", "Unanswered": "collected"}}
 
     edit = staticmethod(lambda text: re.sub(r"(\[Slot 4[19]-\d+\]\n)Size=M", r"\1Size=S", text))
 
@@ -347,7 +347,7 @@ class Lids(Scenario):
 class FullDisk(SmallDisk, Scenario):
     def setUp(self):
         self.mount_disk()
-        self.settings = {"Daemon": self.daemon_settings(), "Session": {"ReopenGrace": "0", "AnswerTimeout": "1s"}}
+        self.settings = {"Daemon": self.daemon_settings(), "Session": {"ReopenGrace": "0", "AnswerTimeout": "1s", "Unanswered": "collected"}}
         super().setUp()
 
     def test_full_at_the_answer_time_is_settled_when_there_is_room(self):

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one way for a parcel to change: whatever it becomes, for whatever reason, times, validity, code, reminders and events follow here. */
+#include "locker/private.h"
+#include "base/log.h"
+#include "base/message-ids.h"
+
+#include <errno.h>
+
+#define RETRY_USEC (5 * USEC_PER_SEC)
+
+/* What it may have to become again. */
+static ParcelState remembered(const ParcelRow *p, ParcelState to) {
+        if (to == PARCEL_COLLECTING)
+                return p->state;
+        if (to == PARCEL_UNVERIFIED)
+                return p->state == PARCEL_REJECTED || p->state == PARCEL_RECALLED ? p->state : PARCEL_ANNOUNCED;
+        return PARCEL_ANNOUNCED;
+}
+
+static int becomes_stored(Locker *l, ParcelRow *p, int64_t wall) {
+        /* Never seen to be stored before: from now on it is, and waits as long as any other. */
+        if (p->stored)
+                return 0;
+        p->stored = wall;
+        p->expires = wall + (int64_t)l->settings->code_valid_usec;
+        return ledger_position_used(l->ledger, p->slot, p->position);
+}
+
+int parcel_write(Locker *l, ParcelRow *p, ParcelState to, const char *actor, const char *reason) {
+        Now now = l->now();
+        int64_t wall = locker_wall(l, &now);
+        bool changes = p->state != to;
+        int r = 0;
+
+        if (changes && !parcel_may_become(p->state, to))
+                return -EINVAL;
+        if (changes)
+                p->was = remembered(p, to);
+        /* An unverified one keeps what was said of it, for whoever finds it. */
+        if (changes && to != PARCEL_UNVERIFIED)
+                p->choice = CHOICE_NONE;
+        if (changes)
+                p->taking_back = false;
+        p->state = to;
+        if (to == PARCEL_STORED)
+                r = becomes_stored(l, p, wall);
+        if (parcel_is_final(to))
+                p->ended = wall;
+        if (r >= 0 && (to == PARCEL_REJECTED || to == PARCEL_RECALLED))
+                r = ledger_code_erase(l->ledger, p->id);
+        if (r >= 0)
+                r = p->id ? ledger_parcel_update(l->ledger, p) : ledger_parcel_insert(l->ledger, p);
+        if (r >= 0 && changes)
+                r = locker_record_parcel(l, actor, reason, p, NULL);
+        if (r >= 0 && changes)
+                r = reminders_moved(l, p);
+        return r;
+}
+
+void parcel_written(Locker *l, const ParcelRow *p) {
+        if (p->state == PARCEL_UNVERIFIED)
+                log_message(LOG_WARNING, LOCKERD_MESSAGE_UNVERIFIED, (const char *const[]){"LOCKERD_SLOT", p->slot, NULL},
+                            "Parcel %llu in slot %s position %u is unverified: look and reconcile", (unsigned long long)p->id,
+                            p->slot, p->position);
+        notify_parcel(l, p->id);
+}
+
+int parcel_becomes(Locker *l, uint64_t id, ParcelState to, const char *actor, const char *reason) {
+        _cleanup_parcel_ ParcelRow p = {0};
+        int r = ledger_parcel_get(l->ledger, id, &p);
+
+        if (r >= 0)
+                r = locker_begin(l);
+        if (r < 0)
+                return r;
+        r = locker_end(l, parcel_write(l, &p, to, actor, reason));
+        if (!r)
+                parcel_written(l, &p);
+        return r;
+}
+
+bool parcel_is_recipients(const ParcelRow *p) {
+        return parcel_is_collectable(p->state) && p->was != PARCEL_REJECTED && p->was != PARCEL_RECALLED &&
+               p->choice != CHOICE_REJECT;
+}
+
+/* --- exposed --- */
+
+typedef struct Exposed {
+        Locker *locker;
+        int lock;
+        uint64_t next; /* the first one that has to be marked; 0: none */
+} Exposed;
+
+static int find_exposed(void *userdata, const ParcelRow *p) {
+        Exposed *e = userdata;
+        const Cabinet *c = e->locker->cabinet;
+        int slot, position;
+
+        if (p->state != PARCEL_STORED && p->state != PARCEL_REJECTED && p->state != PARCEL_RECALLED)
+                return 0;
+        /* The take-back under way judges its own parcel. */
+        if (parcel_place(e->locker, p, &slot, &position) < 0 || p->taking_back)
+                return 0;
+        int guard = c->positions[position].lock >= 0 ? c->positions[position].lock : c->slots[slot].lock;
+        if (guard != e->lock || position_occupied(e->locker, position) == TRI_YES)
+                return 0;
+        e->next = p->id;
+        return 1;
+}
+
+static int mark_exposed(Locker *l, int lock) {
+        const char *label = l->cabinet->slots[l->cabinet->locks[lock].slot].label;
+        int r;
+
+        for (;;) {
+                Exposed e = {.locker = l, .lock = lock};
+                r = ledger_parcel_each_in_slot(l->ledger, label, find_exposed, &e);
+                if (r < 0 || !e.next)
+                        break;
+                r = parcel_becomes(l, e.next, PARCEL_UNVERIFIED, NULL, l->exposed[lock]);
+                if (r < 0)
+                        break;
+        }
+        if (r >= 0)
+                l->exposed[lock] = NULL;
+        return r;
+}
+
+void parcels_exposed(Locker *l, int lock, const char *why) {
+        l->exposed[lock] = why;
+        int r = mark_exposed(l, lock);
+        if (r < 0) {
+                log_error_errno(r, "Cannot mark what lies behind a lock that was opened without its owner; trying again");
+                l->exposed_at = MIN(l->exposed_at, l->now().boot_usec + RETRY_USEC);
+        }
+}
+
+void exposed_tick(Locker *l, const Now *now) {
+        if (now->boot_usec < l->exposed_at)
+                return;
+        l->exposed_at = USEC_INFINITY;
+        for (int i = 0; i < l->cabinet->n_locks; i++)
+                if (l->exposed[i] && mark_exposed(l, i) < 0)
+                        l->exposed_at = now->boot_usec + RETRY_USEC;
+}
