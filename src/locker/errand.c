@@ -295,7 +295,7 @@ static int write_outcome(Errand *e) {
         if (r < 0)
                 return log_error_errno(r, "Cannot record what came of slot %s; trying again", l->cabinet->slots[e->slot].label);
         if (changed)
-                parcel_written(l, &p);
+                parcel_written(l, &p, e->why);
         if (e->quarantine)
                 notify_slot(l, e->slot);
         e->quarantine = NULL;

@@ -226,7 +226,7 @@ static int change_parcel(Locker *l, uint64_t id, ParcelState to, const char *act
                 return r;
         r = locker_end(l, parcel_write(l, &p, to, actor, reason));
         if (!r)
-                parcel_written(l, &p);
+                parcel_written(l, &p, reason);
         return r;
 }
 

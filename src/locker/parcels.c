@@ -57,11 +57,11 @@ int parcel_write(Locker *l, ParcelRow *p, ParcelState to, const char *actor, con
         return r;
 }
 
-void parcel_written(Locker *l, const ParcelRow *p) {
+void parcel_written(Locker *l, const ParcelRow *p, const char *reason) {
         if (p->state == PARCEL_UNVERIFIED)
                 log_message(LOG_WARNING, LOCKERD_MESSAGE_UNVERIFIED, (const char *const[]){"LOCKERD_SLOT", p->slot, NULL},
-                            "Parcel %llu in slot %s position %u is unverified: look and reconcile", (unsigned long long)p->id,
-                            p->slot, p->position);
+                            "Parcel %llu in slot %s position %u is unverified%s%s%s: look and reconcile", (unsigned long long)p->id,
+                            p->slot, p->position, reason ? " (" : "", reason ? reason : "", reason ? ")" : "");
         notify_parcel(l, p->id);
 }
 
@@ -75,7 +75,7 @@ int parcel_becomes(Locker *l, uint64_t id, ParcelState to, const char *actor, co
                 return r;
         r = locker_end(l, parcel_write(l, &p, to, actor, reason));
         if (!r)
-                parcel_written(l, &p);
+                parcel_written(l, &p, reason);
         return r;
 }
 

@@ -188,7 +188,7 @@ Tri position_occupied(const Locker *l, int position);
  * the event. -EINVAL: the life cycle has no such edge. The same state again: nothing but what the row's other fields say. */
 int parcel_write(Locker *l, ParcelRow *p, ParcelState to, const char *actor, const char *reason);
 /* After the commit: log and listeners. */
-void parcel_written(Locker *l, const ParcelRow *p);
+void parcel_written(Locker *l, const ParcelRow *p, const char *reason);
 /* All of it, in a transaction of its own. -ENOENT: it has ended. */
 int parcel_becomes(Locker *l, uint64_t id, ParcelState to, const char *actor, const char *reason);
 /* May its recipient have it? Not what was rejected or recalled before it became unverified. */

@@ -32,6 +32,12 @@ void place_close(Place *p);
 /* Opens and must be refused for this reason, with a detail. */
 void assert_refused(Place *p, uint8_t key, LedgerProblem problem);
 
+/* SQL that takes back what migration 004 did. */
+#define UNDO_ERRANDS                                                                                    \
+        "ALTER TABLE parcel DROP COLUMN choice; ALTER TABLE parcel DROP COLUMN taking_back; "           \
+        "ALTER TABLE parcel DROP COLUMN was; ALTER TABLE parcel DROP COLUMN temperature; "              \
+        "ALTER TABLE parcel DROP COLUMN accessible; ALTER TABLE parcel DROP COLUMN larger; "
+
 Now at(int64_t seconds); /* a moment, synced */
 void begin(Ledger *l);
 void commit(Ledger *l);
