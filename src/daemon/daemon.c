@@ -204,7 +204,8 @@ static int wire(Daemon *d, const Settings *settings, const Cabinet *cabinet) {
         r = locker_new(&d->locker, &options);
         if (r < 0)
                 return log_error_errno(r, "Cannot load the cabinet's state");
-        r = locks_new(&d->locks, d->event, cabinet, &lock_options, &locker_locks_handlers, d->locker);
+        r = locks_new(&d->locks, d->event, cabinet, &lock_options, locker_locks_handlers(),
+                      locker_locks_userdata(d->locker));
         if (r < 0)
                 return log_error_errno(r, "Cannot prepare the locks");
         locker_attach_locks(d->locker, d->locks);

@@ -28,11 +28,11 @@ static int choose_parcel(Locker *l, Session *s, uint64_t wanted, uint64_t *ret) 
 
 /* A6: nobody joins another one at an open slot, and a door that stands open is nobody's to guess about. No side effect. */
 static int may_open(const Locker *l, const Session *s, int slot, int position, char detail[LOCKER_DETAIL_MAX]) {
-        const Door *door = &l->doors[l->cabinet->slots[slot].lock];
+        const Door *door = &l->hardware.doors[l->cabinet->slots[slot].lock];
         unsigned neighbour;
 
         /* Both, or a shared slot would stand open for a position that cannot be unlocked. */
-        if (!place_online(l, slot, position))
+        if (!place_online(&l->hardware, slot, position))
                 return LOCKER_E_BOARD_OFFLINE;
         const Errand *e = l->holder[slot];
         bool somebodys = e && e->session && e->session != s && errand_is_at_work(&e->m);
@@ -105,7 +105,7 @@ void locker_collect(Locker *l, Session *s, uint64_t parcel, LockerReply reply,
                 return;
         }
         errand_begin(e, reply, userdata);
-        notify_parcel(l, e->parcel);
+        notify_parcel(&l->records, e->parcel);
 }
 
 /* In the ledger before it counts: a power cut does not forget what was decided. */

@@ -137,7 +137,7 @@ int deposit_seek(Errand *e) {
         d->fit = fit;
         d->larger = false;
         hand_on(e, next);
-        notify_parcel(l, next->parcel);
+        notify_parcel(&l->records, next->parcel);
         errand_start(next);
         return 0;
 }
@@ -147,8 +147,8 @@ static bool reserved_position(Locker *l, const ParcelRow *p, int *ret_position) 
         int slot, position;
 
         if (p->state != PARCEL_RESERVED || parcel_place(l, p, &slot, &position) < 0 || l->holder[slot] ||
-            !locker_slot_shut(l, slot) || position_occupied(l, position) == TRI_YES ||
-            !place_online(l, slot, position))
+            !slot_is_shut(&l->hardware, slot) || position_occupied(&l->hardware, position) == TRI_YES ||
+            !place_online(&l->hardware, slot, position))
                 return false;
         *ret_position = position;
         return true;
@@ -260,8 +260,8 @@ void locker_deposit(Locker *l, Session *s, const DepositRequest *q, LockerReply 
                 r = LOCKER_E_WRONG_STATE;
         if (!r) {
                 Now now = l->now();
-                storage_check(l, &now);
-                if (l->storage_low)
+                storage_check(&l->records, &now);
+                if (l->records.storage_low)
                         r = LOCKER_E_STORAGE_FULL;
         }
         if (!r)
@@ -271,7 +271,7 @@ void locker_deposit(Locker *l, Session *s, const DepositRequest *q, LockerReply 
                 return;
         }
         errand_begin(e, reply, userdata);
-        notify_parcel(l, e->parcel);
+        notify_parcel(&l->records, e->parcel);
 }
 
 static void other_place(Session *s, const char *why, bool larger, const char *quarantine, LockerReply reply, void *userdata) {

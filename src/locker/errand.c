@@ -16,44 +16,8 @@ static ErrandRules rules_of(const Locker *l) {
                              .unanswered_is_collected = l->settings->unanswered_is_collected};
 }
 
-/* --- what it sees --- */
-
-static ErrandDoor door_view(const Locker *l, int lock) {
-        switch (l->doors[lock].state) {
-        case DOOR_LOCKED:
-                return ERRAND_DOOR_SHUT;
-        case DOOR_JAMMED:
-                return l->moving[lock] ? ERRAND_DOOR_OPEN : ERRAND_DOOR_STUCK;
-        case DOOR_UNKNOWN:
-                return l->moving[lock] ? ERRAND_DOOR_OPEN : ERRAND_DOOR_LOST;
-        case DOOR_RELEASING:
-        case DOOR_OPEN:
-        case DOOR_CLOSING:
-        case DOOR_FORCED:
-        case DOOR_LEFT_OPEN:
-        case DOOR_STATE_MAX:
-                break;
-        }
-        return ERRAND_DOOR_OPEN;
-}
-
-static ErrandLid lid_view(const Locker *l, int lock) {
-        if (lock < 0)
-                return ERRAND_LID_LOCKED;
-        if (l->moving[lock])
-                return ERRAND_LID_MOVING;
-        /* One that was told to open and did not is as shut as it was. */
-        return door_is_shut(&l->doors[lock]) || l->doors[lock].state == DOOR_JAMMED ? ERRAND_LID_LOCKED : ERRAND_LID_LOOSE;
-}
-
 ErrandView errand_view(const Errand *e) {
-        const Locker *l = e->locker;
-
-        return (ErrandView){
-                .door = door_view(l, l->cabinet->slots[e->slot].lock),
-                .lid = lid_view(l, e->position < 0 ? -1 : l->cabinet->positions[e->position].lock),
-                .occupied = e->position < 0 ? TRI_UNKNOWN : position_occupied(l, e->position),
-        };
+        return place_view(&e->locker->hardware, e->slot, e->position);
 }
 
 /* --- its life --- */
@@ -125,7 +89,7 @@ void errand_hold(Errand *e) {
 }
 
 int errand_intend(Errand *e, const char *why, bool insist) {
-        return opening_intend(e->locker,
+        return opening_intend(&e->locker->hardware,
                               &(OpeningRequest){.slot = e->slot,
                                                 .position = e->position,
                                                 .session = e->session_id,
@@ -197,7 +161,7 @@ static void record_opened(const Errand *e) {
         if (!r) {
                 json_t *data = json_pack("{s:s, s:i, s:s*}", "slot", label, "position", (int)number, "reported",
                                          e->reported_open ? "open" : NULL);
-                subject_place(l, e->slot, number, subject);
+                subject_place(l->cabinet, e->slot, number, subject);
                 r = locker_end(l, locker_record(l, e->actor, e->reason, "operator.opened", subject,
                                                 data_by(data, e->actor, e->reason), NULL));
         }
@@ -246,7 +210,7 @@ static ParcelState becomes(const Errand *e, const ParcelRow *p) {
         case ERRAND_RETURNED:
                 return PARCEL_RETURNED;
         case ERRAND_BACK:
-                return p->was == PARCEL_UNVERIFIED && position_occupied(e->locker, e->position) != TRI_YES ? PARCEL_UNVERIFIED
+                return p->was == PARCEL_UNVERIFIED && position_occupied(&e->locker->hardware, e->position) != TRI_YES ? PARCEL_UNVERIFIED
                                                                                                           : PARCEL_STORED;
         case ERRAND_UNVERIFIED:
                 return PARCEL_UNVERIFIED;
@@ -297,7 +261,7 @@ static int write_outcome(Errand *e) {
         if (changed)
                 parcel_written(l, &p, e->why);
         if (e->quarantine)
-                notify_slot(l, e->slot);
+                notify_slot(&l->records, e->slot);
         e->quarantine = NULL;
         return 0;
 }
@@ -330,7 +294,7 @@ static void prompt(Errand *e, ErrandPrompt say) {
                 return;
         if (say == ERRAND_SAY_DID_NOT_OPEN)
                 sentence = refusal_sentence((Refusal)e->result);
-        notify_prompt(l, e->session, e->slot, e->position < 0 ? 0 : l->cabinet->positions[e->position].number,
+        notify_prompt(&l->records, e->session, e->slot, e->position < 0 ? 0 : l->cabinet->positions[e->position].number,
                       errand_prompt_word(say), sentence);
 }
 
@@ -343,8 +307,8 @@ static void free_slot(Errand *e) {
         if (l->holder[e->slot] != e)
                 return;
         l->holder[e->slot] = NULL;
-        secure_lids(l, e->slot);
-        notify_slot(l, e->slot);
+        secure_lids(&l->hardware, e->slot);
+        notify_slot(&l->records, e->slot);
 }
 
 /* The parcel is somewhere else now, or settled; here only the door has to be shut. */
@@ -411,7 +375,7 @@ void errand_event(Errand *e, ErrandEvent event) {
                         : same || !errand_is_looking(&e->m) ? NO_EVENT
                                                                   : ERRAND_FACTS;
         }
-        notify_slot(l, e->slot);
+        notify_slot(&l->records, e->slot);
         if (!s || s->gone)
                 return;
         if (was_at_work && !errand_is_at_work(&e->m))
@@ -440,7 +404,7 @@ int errand_ask(Session *s, Act act, ErrandEvent event, Errand **ret) {
 }
 
 void errands_look(Locker *l, int slot) {
-        secure_lids(l, slot);
+        secure_lids(&l->hardware, slot);
         /* Errands are freed by the next tick, never before; new ones come to the front. */
         for (Errand *e = l->errands; e; e = e->next)
                 if (e->slot == slot && errand_is_looking(&e->m))

@@ -9,64 +9,6 @@
 
 #define CLOCK_EVERY_USEC (60 * USEC_PER_SEC)
 
-static const struct {
-        const char *state, *event, *message_id;
-        int priority;
-} board_words[] = {
-        [BOARD_STARTING] = {"starting", NULL, NULL, LOG_DEBUG},
-        [BOARD_ONLINE] = {"ok", "board.online", LOCKERD_MESSAGE_BOARD_ONLINE, LOG_INFO},
-        [BOARD_OFFLINE] = {"failed", "board.offline", LOCKERD_MESSAGE_BOARD_OFFLINE, LOG_WARNING},
-        [BOARD_CONFLICT] = {"failed", "board.conflict", LOCKERD_MESSAGE_BOARD_CONFLICT, LOG_ERR},
-        [BOARD_WRONG] = {"failed", "board.wrong", LOCKERD_MESSAGE_BOARD_WRONG, LOG_ERR},
-        [BOARD_STUCK] = {"degraded", "board.stuck", LOCKERD_MESSAGE_BOARD_STUCK, LOG_CRIT},
-};
-
-bool locker_board_online(const Locker *l, int board) {
-        return board_health_is_online(l->boards[board]);
-}
-
-void health_board(void *userdata, int board, BoardHealth health, const char *sentence) {
-        Locker *l = userdata;
-        const char *name = l->cabinet->boards[board].name;
-        bool changed = l->boards[board] != health;
-        char subject[SUBJECT_MAX];
-
-        l->boards[board] = health;
-        snprintf(l->board_sentences[board], sizeof(l->board_sentences[board]), "%s",
-                 sentence ? sentence : "");
-        if (changed && board_words[health].event) {
-                log_message(board_words[health].priority, board_words[health].message_id,
-                            (const char *const[]){"LOCKERD_BOARD", name, NULL}, "Board %s: %s", name,
-                            sentence ? sentence : "");
-                snprintf(subject, sizeof(subject), "board:%s", name);
-                if (locker_begin(l) >= 0) {
-                        if (locker_record(l, NULL, NULL, board_words[health].event, subject,
-                                          json_pack("{s:s, s:s*}", "board", name, "sentence", sentence),
-                                          NULL) < 0)
-                                locker_rollback(l);
-                        else
-                                (void)locker_commit(l);
-                }
-        }
-        notify_health(l);
-        for (int i = 0; changed && i < l->cabinet->n_slots; i++)
-                if (l->cabinet->locks[l->cabinet->slots[i].lock].board == board)
-                        notify_slot(l, i);
-        locker_recover(l);
-}
-
-void health_line(void *userdata, int line, bool working, const char *sentence) {
-        Locker *l = userdata;
-
-        if (l->lines[line] != working && !working)
-                log_message(LOG_ERR, LOCKERD_MESSAGE_LINE_FAILED,
-                            (const char *const[]){"LOCKERD_LINE", l->cabinet->lines[line].name, NULL},
-                            "Line %s: %s", l->cabinet->lines[line].name, sentence ? sentence : "failed");
-        l->lines[line] = working;
-        snprintf(l->line_sentences[line], sizeof(l->line_sentences[line]), "%s", sentence ? sentence : "");
-        notify_health(l);
-}
-
 /* Looked at now and then: the kernel tells nobody when its clock is lost or found. */
 void clock_tick(Locker *l, const Now *now) {
         if (now->boot_usec < l->clock_at)
@@ -82,7 +24,7 @@ void clock_tick(Locker *l, const Now *now) {
                 log_notice("The wall clock is synchronised again");
         l->clock_known = true;
         l->clock_synced = now->synced;
-        notify_health(l);
+        notify_health(&l->records);
 }
 
 static void say(Health *h, const char *kind, const char *name, const char *state, const char *sentence) {
@@ -94,13 +36,13 @@ static void say(Health *h, const char *kind, const char *name, const char *state
 void locker_set_backend_health(Locker *l, const char *state, const char *sentence) {
         l->backend_state = state;
         snprintf(l->backend_sentence, sizeof(l->backend_sentence), "%s", sentence ? sentence : "");
-        notify_health(l);
+        notify_health(&l->records);
 }
 
 void locker_set_keys_health(Locker *l, const char *state, const char *sentence) {
         l->keys_state = state;
         snprintf(l->keys_sentence, sizeof(l->keys_sentence), "%s", sentence);
-        notify_health(l);
+        notify_health(&l->records);
 }
 
 int locker_health(Locker *l, Health **ret, size_t *ret_n) {
@@ -111,10 +53,10 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
 
         if (!all)
                 return -ENOMEM;
-        say(&all[n++], "ledger", NULL, l->ledger_failing ? "failed" : "ok",
-            l->ledger_failing ? "The last write failed; see the journal." : "");
-        say(&all[n++], "storage", NULL, l->storage_low ? "degraded" : "ok",
-            l->storage_low ? "The disk is nearly full: no deposits until space is freed." : "");
+        say(&all[n++], "ledger", NULL, l->records.ledger_failing ? "failed" : "ok",
+            l->records.ledger_failing ? "The last write failed; see the journal." : "");
+        say(&all[n++], "storage", NULL, l->records.storage_low ? "degraded" : "ok",
+            l->records.storage_low ? "The disk is nearly full: no deposits until space is freed." : "");
         say(&all[n++], "clock", NULL, now.synced ? "ok" : "degraded",
             now.synced ? "" : "The wall clock is not synchronised.");
         if (l->backend_state)
@@ -122,12 +64,12 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         if (l->keys_state)
                 say(&all[n++], "signing-keys", NULL, l->keys_state, l->keys_sentence);
         for (int i = 0; i < c->n_lines; i++)
-                say(&all[n++], "line", c->lines[i].name, l->lines[i] ? "ok" : "failed", l->line_sentences[i]);
+                say(&all[n++], "line", c->lines[i].name, l->hardware.lines[i] ? "ok" : "failed", l->hardware.line_sentences[i]);
         for (int i = 0; i < c->n_boards; i++)
-                say(&all[n++], "board", c->boards[i].name, board_words[l->boards[i]].state,
-                    l->board_sentences[i]);
+                say(&all[n++], "board", c->boards[i].name, board_health_word(l->hardware.boards[i]),
+                    l->hardware.board_sentences[i]);
         for (int i = 0; i < c->n_locks; i++)
-                if (l->doors[i].state == DOOR_JAMMED)
+                if (l->hardware.doors[i].state == DOOR_JAMMED)
                         say(&all[n++], "slot", c->slots[c->locks[i].slot].label, "degraded",
                             c->locks[i].position < 0
                                     ? "Its door did not open when told to: look at lock and wires, then open "

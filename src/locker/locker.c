@@ -6,41 +6,33 @@
 
 #define CHECKPOINT_IDLE_USEC (2 * USEC_PER_SEC)
 
-const LocksHandlers locker_locks_handlers = {
-        .fact = doors_fact,
-        .seen = doors_seen,
-        .result = movements_result,
-        .board = health_board,
-        .line = health_line,
-};
+/* The one way up from the cabinet: whose lock or sensor was it, and what does that mean? */
+static void happened(void *userdata, int slot, int lock, unsigned what) {
+        Locker *l = userdata;
+        const Errand *e = slot < 0 ? NULL : l->holder[slot];
 
-static int by_label(const void *a, const void *b, void *cabinet) {
-        const Slot *slots = ((const Cabinet *)cabinet)->slots;
-
-        return strcmp(slots[*(const int *)a].label, slots[*(const int *)b].label);
+        if (what & HARDWARE_FORCED)
+                parcels_exposed(l, lock, "forced open");
+        if (what & HARDWARE_FOR_SAFETY)
+                parcels_exposed(l, lock, "opened for safety");
+        /* Whoever asked for it has been told that it does not open. */
+        if (what & HARDWARE_OPENED_LATE && !(e && errand_is_at_work(&e->m)))
+                parcels_exposed(l, lock, "opened late");
+        if (what & HARDWARE_OPEN_TOO_LONG && e && e->session)
+                notify_prompt(&l->records, e->session, slot, session_place(e->session).position, "door-open",
+                              "The door has been open for a long time. Please close it.");
+        if (what & HARDWARE_CHANGED)
+                errands_look(l, slot);
+        if (what & HARDWARE_SPOKE)
+                locker_recover(l);
 }
 
-static int allocate(Locker *l) {
-        const Cabinet *c = l->cabinet;
+const LocksHandlers *locker_locks_handlers(void) {
+        return &hardware_handlers;
+}
 
-        l->doors = calloc((size_t)c->n_locks + 1, sizeof(*l->doors));
-        l->moving = calloc((size_t)c->n_locks + 1, sizeof(*l->moving));
-        l->safety_at = calloc((size_t)c->n_slots + 1, sizeof(*l->safety_at));
-        l->safety_why = calloc((size_t)c->n_slots + 1, sizeof(*l->safety_why));
-        l->safety_left = calloc((size_t)c->n_slots + 1, sizeof(*l->safety_left));
-        l->holder = calloc((size_t)c->n_slots + 1, sizeof(*l->holder));
-        l->exposed = calloc((size_t)c->n_locks + 1, sizeof(*l->exposed));
-        l->lid_gave_up = calloc((size_t)c->n_locks + 1, sizeof(*l->lid_gave_up));
-        l->slots_by_label = calloc((size_t)c->n_slots + 1, sizeof(*l->slots_by_label));
-        l->boards = calloc((size_t)c->n_boards + 1, sizeof(*l->boards));
-        l->board_sentences = calloc((size_t)c->n_boards + 1, sizeof(*l->board_sentences));
-        l->lines = calloc((size_t)c->n_lines + 1, sizeof(*l->lines));
-        l->line_sentences = calloc((size_t)c->n_lines + 1, sizeof(*l->line_sentences));
-        return l->doors && l->moving && l->safety_at && l->safety_why && l->safety_left && l->holder && l->exposed && l->lid_gave_up &&
-                               l->slots_by_label && l->boards && l->board_sentences && l->lines &&
-                               l->line_sentences
-                       ? 0
-                       : -ENOMEM;
+void *locker_locks_userdata(Locker *l) {
+        return &l->hardware;
 }
 
 int locker_new(Locker **ret, const LockerOptions *o) {
@@ -58,22 +50,15 @@ int locker_new(Locker **ret, const LockerOptions *o) {
                       .lockouts_at = USEC_INFINITY,
                       .checkpoint_at = USEC_INFINITY};
         memcpy(l->boot_id, o->boot_id, sizeof(l->boot_id));
-        int r = allocate(l);
+        l->records = (Records){.cabinet = o->cabinet, .settings = o->settings, .ledger = o->ledger, .now = o->now};
+        l->holder = calloc((size_t)o->cabinet->n_slots + 1, sizeof(*l->holder));
+        l->exposed = calloc((size_t)o->cabinet->n_locks + 1, sizeof(*l->exposed));
+        int r = hardware_init(&l->hardware, &l->records, happened, l);
+        if (r >= 0 && (!l->holder || !l->exposed))
+                r = -ENOMEM;
         if (r < 0)
                 return r;
-        for (int i = 0; i < o->cabinet->n_locks; i++) {
-                const Lock *k = &o->cabinet->locks[i];
-                door_init(&l->doors[i], k->contact.board >= 0, k->latch.board >= 0,
-                          (DoorTimes){.release_usec = k->release_ms * USEC_PER_MSEC,
-                                      .open_max_usec = o->settings->door_open_usec});
-        }
-        for (int i = 0; i < o->cabinet->n_slots; i++) {
-                l->slots_by_label[i] = i;
-                l->safety_at[i] = USEC_INFINITY;
-        }
-        qsort_r(l->slots_by_label, (size_t)o->cabinet->n_slots, sizeof(int), by_label,
-                (void *)(uintptr_t)o->cabinet);
-        r = ledger_last_wall(l->ledger, &l->wall_floor);
+        r = ledger_last_wall(l->ledger, &l->records.wall_floor);
         if (r < 0)
                 return r;
         r = locker_recover_begin(l);
@@ -100,29 +85,16 @@ Locker *locker_free(Locker *l) {
                         session_answer(l->sessions, LOCKER_E_SESSION_ENDED, NULL);
                 session_unlink(l->sessions);
         }
-        for (int i = 0; l->moving && i < l->cabinet->n_locks; i++) {
-                movement_free(l->moving[i]);
-        }
+        hardware_done(&l->hardware);
         locker_rollback(l);
-        free(l->doors);
-        free(l->moving);
-        free(l->safety_at);
-        free(l->safety_why);
-        free(l->safety_left);
         free(l->holder);
         free(l->exposed);
-        free(l->lid_gave_up);
-        free(l->slots_by_label);
-        free(l->boards);
-        free(l->board_sentences);
-        free(l->lines);
-        free(l->line_sentences);
         free(l);
         return NULL;
 }
 
 void locker_attach_locks(Locker *l, Locks *locks) {
-        l->locks = locks;
+        l->hardware.locks = locks;
 }
 
 static bool quiet(const Locker *l) {
@@ -132,10 +104,7 @@ static bool quiet(const Locker *l) {
         for (const Errand *e = l->errands; e; e = e->next)
                 if (e->reply)
                         return false;
-        for (int i = 0; i < l->cabinet->n_locks; i++)
-                if (l->moving[i])
-                        return false;
-        return true;
+        return hardware_is_still(&l->hardware);
 }
 
 /* Checkpoints belong into idle moments: they take time and are where a lying disk does its harm. */
@@ -160,25 +129,23 @@ void locker_tick(Locker *l) {
         Now now = l->now();
 
         locker_recover(l);
-        movements_tick(l, &now);
-        doors_tick(l, &now);
-        safety_tick(l, &now);
+        hardware_tick(&l->hardware, &now);
         errands_tick(l, &now);
         sessions_tick(l, &now);
         exposed_tick(l, &now);
         lockouts_tick(l, &now);
-        if (now.boot_usec >= l->storage_at)
-                storage_check(l, &now);
+        if (now.boot_usec >= l->records.storage_at)
+                storage_check(&l->records, &now);
         clock_tick(l, &now);
         reminders_tick(l, &now);
         checkpoint_tick(l, &now);
 }
 
 uint64_t locker_next_deadline(const Locker *l) {
-        uint64_t next = MIN(movements_next_deadline(l), doors_next_deadline(l));
+        uint64_t next = hardware_next_deadline(&l->hardware);
 
         next = MIN(next, MIN(sessions_next_deadline(l), errands_next_deadline(l)));
-        next = MIN(next, MIN(l->lockouts_at, l->storage_at));
+        next = MIN(next, MIN(l->lockouts_at, l->records.storage_at));
         next = MIN(next, MIN(l->clock_at, reminders_next_deadline(l)));
         next = MIN(next, MIN(l->checkpoint_at, l->exposed_at));
         return l->recovered ? next : MIN(next, l->recover_at);
@@ -201,11 +168,11 @@ Ledger *locker_ledger(Locker *l) {
 }
 
 DoorState locker_door(const Locker *l, int lock) {
-        return l->doors[lock].state;
+        return l->hardware.doors[lock].state;
 }
 
 Tri locker_presence(const Locker *l, int position) {
-        return position_occupied(l, position);
+        return position_occupied(&l->hardware, position);
 }
 
 bool locker_slot_in_use(const Locker *l, int slot) {
@@ -216,4 +183,30 @@ bool locker_expired(const Locker *l, const ParcelRow *p) {
         Now now = l->now();
 
         return parcel_is_collectable(p->state) && p->expires && locker_wall(l, &now) > p->expires;
+}
+
+bool locker_board_online(const Locker *l, int board) {
+        return board_is_online(&l->hardware, board);
+}
+
+/* --- what other doors need of the records --- */
+
+int locker_add_listener(Locker *l, const LockerListener *listener, void *userdata) {
+        return records_add_listener(&l->records, listener, userdata);
+}
+
+void locker_remove_listener(Locker *l, void *userdata) {
+        records_remove_listener(&l->records, userdata);
+}
+
+void locker_set_command(Locker *l, InboxRow *row) {
+        records_set_command(&l->records, row);
+}
+
+void locker_unset_command(Locker *l, const InboxRow *row) {
+        records_unset_command(&l->records, row);
+}
+
+int locker_summarise_outbox(Locker *l, uint64_t after, uint64_t to) {
+        return records_summarise_outbox(&l->records, after, to);
 }

@@ -17,9 +17,9 @@
 #include "identity/identity.h"
 #include "ledger/ledger.h"
 #include "lock/locks.h"
+#include "records/records.h"
 
 typedef struct Locker Locker;
-typedef struct Session Session;
 
 typedef enum SessionKind { SESSION_COURIER, SESSION_RECIPIENT } SessionKind;
 typedef enum SessionState {
@@ -62,18 +62,6 @@ typedef struct LockerAnswer {
 
 typedef void (*LockerReply)(void *userdata, const LockerAnswer *answer);
 
-/* Told to whoever mirrors the cabinet outside (bus objects, later the retained MQTT state). Called after the
- * commit. */
-typedef struct LockerListener {
-        void (*slot)(void *userdata, int slot);
-        void (*parcel)(void *userdata, uint64_t id); /* appeared, changed or gone (ask locker_parcel) */
-        void (*session)(void *userdata, Session *s); /* changed; state ended: forget it after this call */
-        void (*prompt)(void *userdata, Session *s, int slot, unsigned position, const char *what,
-                       const char *sentence);
-        void (*health)(void *userdata);
-        void (*event)(void *userdata, const EventRow *event);
-} LockerListener;
-
 typedef struct LockerOptions {
         const Cabinet *cabinet;
         const Settings *settings;
@@ -91,7 +79,8 @@ int locker_add_listener(Locker *l, const LockerListener *listener, void *userdat
 void locker_remove_listener(Locker *l, void *userdata);
 
 /* Wiring: the lock side feeds facts in, the one timer asks when to tick next (boot µs). */
-extern const LocksHandlers locker_locks_handlers; /* userdata: the Locker */
+const LocksHandlers *locker_locks_handlers(void);
+void *locker_locks_userdata(Locker *l); /* what those are called with */
 void locker_attach_locks(Locker *l, Locks *locks);
 void locker_tick(Locker *l);
 uint64_t locker_next_deadline(const Locker *l);
@@ -213,7 +202,6 @@ Ledger *locker_ledger(Locker *l);
 DoorState locker_door(const Locker *l, int lock);
 Tri locker_presence(const Locker *l, int position); /* TRI_UNKNOWN also where there is no sensor */
 bool locker_slot_in_use(const Locker *l, int slot);
-bool storage_give_up_reserve(const char *ledger); /* true: there was one, and there is room now */
 bool locker_board_online(const Locker *l, int board);
 typedef struct Health {
         char component[48];

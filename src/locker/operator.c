@@ -16,11 +16,11 @@ static int check_place(const Locker *l, int slot, unsigned position, const char 
 }
 
 static void tell_slot(Locker *l, int slot) {
-        notify_slot(l, slot);
+        notify_slot(&l->records, slot);
 }
 
 static void tell_parcel(Locker *l, uint64_t id) {
-        notify_parcel(l, id);
+        notify_parcel(&l->records, id);
 }
 
 /* --- opening --- */
@@ -55,7 +55,7 @@ void locker_open_slot(Locker *l, int slot, unsigned number, const char *actor, c
 
         if (!r && number)
                 position = l->cabinet->slots[slot].first_position + (int)number - 1;
-        if (!r && !place_online(l, slot, position))
+        if (!r && !place_online(&l->hardware, slot, position))
                 r = LOCKER_E_BOARD_OFFLINE;
         if (!r && !slot_is_clear(l, slot, NULL))
                 r = LOCKER_E_SLOT_BUSY;
@@ -83,9 +83,9 @@ static int write_service(Locker *l, int slot, unsigned position, bool in_service
                         r = ledger_service_set(l->ledger, k->label, (unsigned)i, SERVICE_IN, NULL);
         if (r < 0)
                 return r;
-        subject_place(l, slot, position, subject);
+        subject_place(l->cabinet, slot, position, subject);
         return locker_record(l, actor, reason, in_service ? "slot.enabled" : "slot.disabled", subject,
-                             data_by(data_place(l, slot, position), actor, reason), NULL);
+                             data_by(data_place(l->cabinet, slot, position), actor, reason), NULL);
 }
 
 int locker_set_service(Locker *l, int slot, unsigned position, bool in_service, const char *actor,
@@ -172,7 +172,7 @@ static int write_reconcile(Locker *l, int slot, unsigned position, bool found_pa
                 if (r < 0)
                         return r;
         }
-        subject_place(l, slot, position, subject);
+        subject_place(l->cabinet, slot, position, subject);
         return locker_record(l, actor, reason, "slot.reconciled", subject,
                              data_by(json_pack("{s:s, s:i, s:s}", "slot", label, "position", (int)position,
                                                "found", found_parcel ? "parcel" : "empty"),
@@ -192,7 +192,7 @@ int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, 
 
         if (!r && !position)
                 r = LOCKER_E_UNKNOWN_POSITION;
-        if (!r && (slot_is_moving(l, slot) || (l->holder[slot] && !gives_way_to_reconcile(l->holder[slot]))))
+        if (!r && (slot_is_moving(&l->hardware, slot) || (l->holder[slot] && !gives_way_to_reconcile(l->holder[slot]))))
                 r = LOCKER_E_SLOT_BUSY;
         if (!r)
                 r = locker_begin(l);

@@ -62,7 +62,7 @@ void parcel_written(Locker *l, const ParcelRow *p, const char *reason) {
                 log_message(LOG_WARNING, LOCKERD_MESSAGE_UNVERIFIED, (const char *const[]){"LOCKERD_SLOT", p->slot, NULL},
                             "Parcel %llu in slot %s position %u is unverified%s%s%s: look and reconcile", (unsigned long long)p->id,
                             p->slot, p->position, reason ? " (" : "", reason ? reason : "", reason ? ")" : "");
-        notify_parcel(l, p->id);
+        notify_parcel(&l->records, p->id);
 }
 
 int parcel_becomes(Locker *l, uint64_t id, ParcelState to, const char *actor, const char *reason) {
@@ -103,7 +103,7 @@ static int find_exposed(void *userdata, const ParcelRow *p) {
         if (parcel_place(e->locker, p, &slot, &position) < 0 || p->taking_back)
                 return 0;
         int guard = c->positions[position].lock >= 0 ? c->positions[position].lock : c->slots[slot].lock;
-        if (guard != e->lock || position_occupied(e->locker, position) == TRI_YES)
+        if (guard != e->lock || position_occupied(&e->locker->hardware, position) == TRI_YES)
                 return 0;
         e->next = p->id;
         return 1;

@@ -200,7 +200,7 @@ void locker_enrol(Locker *l, const Enrolment *e, const char *actor, LockerReply 
                          .actor = strdup(actor),
                          .reply = reply,
                          .userdata = userdata};
-        n->command = l->command;
+        n->command = l->records.command;
         r = n->actor ? fill_person(l, e, courier, &n->person) : -ENOMEM;
         if (r >= 0 && !secret) {
                 store(n, NULL, 0);

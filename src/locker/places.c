@@ -4,22 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-int locker_find_slot(const Locker *l, const char *label) {
-        int low = 0, high = l->cabinet->n_slots;
-
-        while (low < high) {
-                int middle = (low + high) / 2, slot = l->slots_by_label[middle];
-                int order = strcmp(label, l->cabinet->slots[slot].label);
-                if (order == 0)
-                        return slot;
-                if (order < 0)
-                        high = middle;
-                else
-                        low = middle + 1;
-        }
-        return -1;
-}
-
 int parcel_place(const Locker *l, const ParcelRow *p, int *ret_slot, int *ret_position) {
         int slot = p->slot[0] ? locker_find_slot(l, p->slot) : -1;
 
@@ -37,31 +21,21 @@ void parcel_set_place(const Locker *l, ParcelRow *p, int position) {
         p->position = place->number;
 }
 
-bool place_online(const Locker *l, int slot, int position) {
-        int inner = position < 0 ? -1 : l->cabinet->positions[position].lock;
+bool lid_holds_back(Locker *l, int slot, int own_position, unsigned *ret_number) {
+        const Slot *k = &l->cabinet->slots[slot];
 
-        return locker_board_online(l, l->cabinet->locks[l->cabinet->slots[slot].lock].board) &&
-               (inner < 0 || locker_board_online(l, l->cabinet->locks[inner].board));
-}
-
-bool lock_is_shut(const Locker *l, int lock) {
-        return lock < 0 || door_is_shut(&l->doors[lock]);
-}
-
-bool locker_slot_shut(const Locker *l, int slot) {
-        return lock_is_shut(l, l->cabinet->slots[slot].lock);
-}
-
-bool slot_is_closed(const Locker *l, int slot) {
-        int lock = l->cabinet->slots[slot].lock;
-
-        return locker_slot_shut(l, slot) || (l->doors[lock].state == DOOR_JAMMED && !l->moving[lock]);
-}
-
-Tri position_occupied(const Locker *l, int position) {
-        if (l->cabinet->positions[position].presence.board < 0 || !l->locks)
-                return TRI_UNKNOWN;
-        return locks_fact(l->locks, FACT_PRESENCE, position);
+        for (int i = 0; i < k->n_positions; i++) {
+                const Position *p = &l->cabinet->positions[k->first_position + i];
+                _cleanup_parcel_ ParcelRow row = {0};
+                if (k->first_position + i == own_position || p->lock < 0 || !lid_is_open(&l->hardware, p->lock) ||
+                    ledger_parcel_at(l->ledger, k->label, p->number, &row) < 0 ||
+                    !parcel_may_be_inside(row.state))
+                        continue;
+                if (ret_number)
+                        *ret_number = p->number;
+                return true;
+        }
+        return false;
 }
 
 typedef struct Gather {
@@ -108,13 +82,13 @@ static void gather_sensors(Locker *l, const Session *own, int position, Position
 
         /* What a session keeps for reopening is not kept from itself. */
         const Errand *e = l->holder[p->slot];
-        f->held = (e && (!own || e->session != own)) || !locker_slot_shut(l, p->slot) ||
+        f->held = (e && (!own || e->session != own)) || !slot_is_shut(&l->hardware, p->slot) ||
                   lid_holds_back(l, p->slot, position, NULL);
         f->board_online = locker_board_online(l, door->board) &&
                           (p->lock < 0 || locker_board_online(l, l->cabinet->locks[p->lock].board));
-        f->inner_unlocked = !lock_is_shut(l, p->lock);
+        f->inner_unlocked = !lock_is_shut(&l->hardware, p->lock);
         f->has_presence = p->presence.board >= 0;
-        f->occupied = position_occupied(l, position);
+        f->occupied = position_occupied(&l->hardware, position);
 }
 
 /* What ledger and sensors say of every position, into fresh memory. */
@@ -201,7 +175,7 @@ int locker_quarantine(Locker *l, int position, const char *actor, const char *wh
                                    SERVICE_QUARANTINED, why);
         if (r < 0)
                 return r;
-        subject_place(l, p->slot, p->number, subject);
-        return locker_record(l, actor, why, "slot.quarantined", subject, data_place(l, p->slot, p->number),
+        subject_place(l->cabinet, p->slot, p->number, subject);
+        return locker_record(l, actor, why, "slot.quarantined", subject, data_place(l->cabinet, p->slot, p->number),
                              NULL);
 }

@@ -52,16 +52,16 @@ static int settle_movements(Locker *l) {
                                                                           (int)all.rows[i].position - 1]
                                                               .lock
                                                     : k->lock;
-                        subject_place(l, slot, all.rows[i].position, subject);
+                        subject_place(l->cabinet, slot, all.rows[i].position, subject);
                 }
                 if (lock >= 0 &&
-                    (l->doors[lock].state == DOOR_OPEN || l->doors[lock].state == DOOR_LEFT_OPEN))
+                    (l->hardware.doors[lock].state == DOOR_OPEN || l->hardware.doors[lock].state == DOOR_LEFT_OPEN))
                         outcome = "released";
                 r = ledger_movement_settle(l->ledger, all.rows[i].id, outcome, &now);
                 if (r >= 0 && lock >= 0)
                         r = locker_record(l, NULL, "interrupted by a restart",
                                           streq(outcome, "unknown") ? "door.unknown" : "door.released",
-                                          subject, data_place(l, slot, all.rows[i].position), NULL);
+                                          subject, data_place(l->cabinet, slot, all.rows[i].position), NULL);
         }
         free(all.rows);
         return r;
@@ -132,42 +132,23 @@ int locker_recover_begin(Locker *l) {
         return r < 0 ? r : lockouts_adopt(l);
 }
 
-/* Not when the boards are found, but when all have told what their inputs say. A board that is offline may be
- * so only for now: after a crash the line is still held by the worker of the former run, which ends its
- * pulse. */
-static bool sensors_spoke(const Locker *l) {
-        const Cabinet *c = l->cabinet;
-
-        for (int i = 0; i < c->n_boards; i++)
-                if (!locker_board_online(l, i))
-                        return false;
-        for (int i = 0; i < c->n_locks; i++)
-                if ((c->locks[i].contact.board >= 0 || c->locks[i].latch.board >= 0) &&
-                    l->doors[i].state == DOOR_UNKNOWN)
-                        return false;
-        for (int i = 0; i < c->n_positions; i++)
-                if (c->positions[i].presence.board >= 0 && position_occupied(l, i) == TRI_UNKNOWN)
-                        return false;
-        return true;
-}
-
 void locker_recover(Locker *l) {
-        if (l->recovered || !l->locks)
+        if (l->recovered || !l->hardware.locks)
                 return;
-        if (!sensors_spoke(l) && l->now().boot_usec < l->recover_at)
+        if (!hardware_all_spoke(&l->hardware) && l->now().boot_usec < l->recover_at)
                 return;
         int r = locker_begin(l);
         if (r >= 0)
                 r = locker_end(l, settle_movements(l));
-        l->recovered = r >= 0; /* lids may be locked from now on */
+        l->recovered = l->hardware.may_secure = r >= 0;
         if (r >= 0)
                 r = take_up_all(l);
         if (r < 0) {
                 log_error_errno(r, "Cannot settle what a former run left open; trying again");
-                l->recovered = false;
+                l->recovered = l->hardware.may_secure = false;
                 l->recover_at = l->now().boot_usec + RECOVER_WAIT_USEC;
                 return;
         }
         for (int i = 0; i < l->cabinet->n_slots; i++)
-                secure_lids(l, i);
+                secure_lids(&l->hardware, i);
 }

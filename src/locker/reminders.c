@@ -81,7 +81,7 @@ int reminders_begin(Locker *l) {
         if (r >= 0)
                 r = ledger_setting_get(l->ledger, SETTING_BELIEVED, &last);
         if (r == -ENOENT) {
-                last = l->wall_floor;
+                last = l->records.wall_floor;
                 r = 0;
         }
         if (r < 0)

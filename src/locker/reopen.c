@@ -38,7 +38,7 @@ static void pulse(Session *s, ErrandEvent event, const char *why, bool insist, L
         bool taken_up = false;
         int r = errand_ask(s, ACT_REOPEN, event, &e);
 
-        if (!r && slot_is_moving(l, e->slot))
+        if (!r && slot_is_moving(&l->hardware, e->slot))
                 r = LOCKER_E_BUSY;
         if (!r)
                 r = locker_begin(l);
@@ -58,7 +58,7 @@ static void pulse(Session *s, ErrandEvent event, const char *why, bool insist, L
         errand_expect_reply(e, reply, userdata);
         errand_event(e, event);
         if (taken_up)
-                notify_parcel(l, e->parcel);
+                notify_parcel(&l->records, e->parcel);
 }
 
 /* "Does not open", said by the person: whatever the sensors say, the locks involved get one more pulse. */

@@ -61,7 +61,7 @@ void session_refresh(Session *s) {
         if (s->gone || s->told == now)
                 return;
         s->told = now;
-        notify_session(s->locker, s);
+        notify_session(&s->locker->records, s);
 }
 
 void session_set_userdata(Session *s, void *userdata) {
@@ -118,7 +118,7 @@ int locker_start_session(Locker *l, SessionKind kind, const char *terminal, Sess
         Session *s = calloc(1, sizeof(*s));
         if (!s)
                 return -ENOMEM;
-        storage_make_room(l);
+        storage_make_room(&l->records);
         int r = ledger_session_begin(l->ledger, session_kind_to_string(kind), terminal, &now, &id);
         if (r < 0) {
                 free(s);
@@ -164,13 +164,13 @@ void locker_end_session(Locker *l, Session *s, const char *how) {
         }
         if (s->reply)
                 session_answer(s, LOCKER_E_SESSION_ENDED, NULL);
-        storage_make_room(l);
+        storage_make_room(&l->records);
         int r = ledger_session_end(l->ledger, s->id, how, &now);
         if (r < 0)
                 log_error_errno(r, "Cannot record the end of session %llu", (unsigned long long)s->id);
         /* What is on its way to being open is brought to its end; a queue of further doors is not. */
         s->queue_at = s->n_queue;
-        notify_session(l, s);
+        notify_session(&l->records, s);
         s->userdata = NULL;
         Errand *e = steal_ptr(s->errand);
         if (e) {
@@ -206,17 +206,6 @@ void session_take_errand(Session *s, Errand *e) {
         s->had_errand = true;
 }
 
-bool slot_is_moving(const Locker *l, int slot) {
-        const Slot *k = &l->cabinet->slots[slot];
-
-        for (int i = 0; i < k->n_positions; i++) {
-                int lock = l->cabinet->positions[k->first_position + i].lock;
-                if (lock >= 0 && l->moving[lock])
-                        return true;
-        }
-        return l->moving[k->lock];
-}
-
 /* A place that is only kept for reopening gives way to somebody who has a parcel there; an open one never does (A6). An operator may
  * look again where one is looking. */
 static bool gives_way(const Errand *e, bool to_operator) {
@@ -228,7 +217,7 @@ static bool gives_way(const Errand *e, bool to_operator) {
 bool slot_is_clear(const Locker *l, int slot, const Session *s) {
         const Errand *e = l->holder[slot];
 
-        if (slot_is_moving(l, slot))
+        if (slot_is_moving(&l->hardware, slot))
                 return false;
         return !e || gives_way(e, s == NULL) || (s && e->session == s && e->m.state == ERRAND_GRACE);
 }
@@ -286,7 +275,7 @@ static bool idles(const Session *s) {
 static void time_out(Session *s) {
         Placement place = session_place(s);
 
-        notify_prompt(s->locker, s, place.slot, place.position, "timed-out", "The session has ended because nothing happened.");
+        notify_prompt(&s->locker->records, s, place.slot, place.position, "timed-out", "The session has ended because nothing happened.");
         locker_end_session(s->locker, s, "timed out");
 }
 

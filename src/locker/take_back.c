@@ -39,7 +39,7 @@ static bool boards_answer(const Locker *l, const Placement *place) {
 }
 
 static bool may_open(const Locker *l, const Session *s, int slot) {
-        DoorState door = l->doors[l->cabinet->slots[slot].lock].state;
+        DoorState door = l->hardware.doors[l->cabinet->slots[slot].lock].state;
 
         return slot_is_clear(l, slot, s) &&
                (door == DOOR_LOCKED || door == DOOR_JAMMED || door == DOOR_UNKNOWN);
@@ -103,7 +103,7 @@ void take_back_next(Session *s) {
         if (s->reply)
                 session_answer(s, r, NULL);
         if (!s->gone)
-                notify_prompt(l, s, place.slot, place.position, "done", "That was all. Thank you.");
+                notify_prompt(&l->records, s, place.slot, place.position, "done", "That was all. Thank you.");
 }
 
 void locker_take_back(Locker *l, Session *s, LockerReply reply, void *userdata) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "locker/private.h"
+#include "records/records.h"
 #include "base/log.h"
 #include "base/message-ids.h"
 
@@ -10,31 +10,31 @@
  * ledger lacks. */
 #define AUDIT_HEAD_EVERY 256
 
-static void pending_clear(Locker *l) {
-        for (size_t i = 0; i < l->n_pending; i++) {
-                free(l->pending[i].type);
-                free(l->pending[i].subject);
-                free(l->pending[i].data);
+static void pending_clear(Records *rec) {
+        for (size_t i = 0; i < rec->n_pending; i++) {
+                free(rec->pending[i].type);
+                free(rec->pending[i].subject);
+                free(rec->pending[i].data);
         }
-        free(l->pending);
-        l->pending = NULL;
-        l->n_pending = 0;
+        free(rec->pending);
+        rec->pending = NULL;
+        rec->n_pending = 0;
 }
 
-int locker_begin(Locker *l) {
-        if (l->in_transaction)
+int records_begin(Records *rec) {
+        if (rec->in_transaction)
                 return -EBUSY;
-        storage_make_room(l);
-        int r = ledger_begin(l->ledger);
+        storage_make_room(rec);
+        int r = ledger_begin(rec->ledger);
         if (r < 0) {
-                l->ledger_failing = true;
+                rec->ledger_failing = true;
                 return log_error_errno(r, "Cannot begin a ledger transaction");
         }
-        l->in_transaction = true;
-        if (l->command && !l->command->begun) {
-                r = ledger_inbox_begin(l->ledger, l->command);
+        rec->in_transaction = true;
+        if (rec->command && !rec->command->begun) {
+                r = ledger_inbox_begin(rec->ledger, rec->command);
                 if (r < 0) {
-                        locker_rollback(l);
+                        records_rollback(rec);
                         if (r == -EEXIST) /* which means other things to the use cases */
                                 r = -EALREADY;
                         return log_error_errno(r, "Cannot store a command of the backend");
@@ -43,83 +43,83 @@ int locker_begin(Locker *l) {
         return 0;
 }
 
-void locker_set_command(Locker *l, InboxRow *row) {
-        l->command = row;
+void records_set_command(Records *rec, InboxRow *row) {
+        rec->command = row;
 }
 
-void locker_unset_command(Locker *l, const InboxRow *row) {
-        if (l->command == row)
-                l->command = NULL;
+void records_unset_command(Records *rec, const InboxRow *row) {
+        if (rec->command == row)
+                rec->command = NULL;
 }
 
-static void log_audit_head(Locker *l) {
+static void log_audit_head(Records *rec) {
         char head[AUDIT_HEAD_MAX];
 
-        if (ledger_audit_head(l->ledger, head) < 0)
+        if (ledger_audit_head(rec->ledger, head) < 0)
                 return;
         log_message(LOG_NOTICE, LOCKERD_MESSAGE_AUDIT_HEAD,
                     (const char *const[]){"LOCKERD_AUDIT_HEAD", head, NULL}, "Audit chain head %s", head);
 }
 
-int locker_commit(Locker *l) {
+int records_commit(Records *rec) {
         bool head_due = false;
-        int r = ledger_commit(l->ledger);
+        int r = ledger_commit(rec->ledger);
 
-        l->in_transaction = false;
+        rec->in_transaction = false;
         if (r < 0) {
-                ledger_rollback(l->ledger);
-                pending_clear(l);
-                l->ledger_failing = true;
+                ledger_rollback(rec->ledger);
+                pending_clear(rec);
+                rec->ledger_failing = true;
                 return log_error_errno(r, "Cannot commit to the ledger");
         }
-        l->ledger_failing = false;
-        if (l->command)
-                l->command->begun = true;
+        rec->ledger_failing = false;
+        if (rec->command)
+                rec->command->begun = true;
 
         /* Listeners may start new transactions: take the list first. */
-        PendingEvent *events = steal_ptr(l->pending);
-        size_t n = l->n_pending;
-        l->n_pending = 0;
+        PendingEvent *events = steal_ptr(rec->pending);
+        size_t n = rec->n_pending;
+        rec->n_pending = 0;
         for (size_t i = 0; i < n; i++) {
                 if (events[i].row.sequence % AUDIT_HEAD_EVERY == 0)
                         head_due = true;
-                notify_event(l, &events[i].row);
+                notify_event(rec, &events[i].row);
                 free(events[i].type);
                 free(events[i].subject);
                 free(events[i].data);
         }
         free(events);
         if (head_due)
-                log_audit_head(l);
+                log_audit_head(rec);
         return 0;
 }
 
-int locker_end(Locker *l, int r) {
+int records_end(Records *rec, int r) {
         if (r) {
-                locker_rollback(l);
+                records_rollback(rec);
                 return r;
         }
-        return locker_commit(l);
+        return records_commit(rec);
 }
 
-void locker_rollback(Locker *l) {
-        if (!l->in_transaction)
+void records_rollback(Records *rec) {
+        if (!rec->in_transaction)
                 return;
-        ledger_rollback(l->ledger);
-        l->in_transaction = false;
-        pending_clear(l);
+        ledger_rollback(rec->ledger);
+        rec->in_transaction = false;
+        pending_clear(rec);
 }
 
-int64_t locker_wall(const Locker *l, const Now *now) {
+int64_t records_wall(const Records *rec, const Now *now) {
         /* A clock that lost its battery starts in the past: until it is synchronised, time does not run
          * backwards here. */
-        return !now->synced && now->wall_usec < l->wall_floor ? l->wall_floor : now->wall_usec;
+        return !now->synced && now->wall_usec < rec->wall_floor ? rec->wall_floor : now->wall_usec;
 }
 
-int locker_record(Locker *l, const char *actor, const char *reason, const char *type, const char *subject,
+int records_add(Records *rec, const char *actor, const char *reason, const char *type, const char *subject,
                   json_t *data, const char *secret) {
         _cleanup_free_ char *json = data ? json_dumps(data, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-        Now now = l->now();
+        Now now = rec->now();
         EventRow row;
 
         json_decref(data);
@@ -131,19 +131,19 @@ int locker_record(Locker *l, const char *actor, const char *reason, const char *
                          .subject = subject,
                          .data = json,
                          .secret = secret};
-        int r = ledger_record(l->ledger, &record, &now, &row);
+        int r = ledger_record(rec->ledger, &record, &now, &row);
         if (r < 0)
                 return r;
-        l->wall_floor = MAX(l->wall_floor, row.wall_usec);
+        rec->wall_floor = MAX(rec->wall_floor, row.wall_usec);
 
-        PendingEvent *grown = reallocarray(l->pending, l->n_pending + 1, sizeof(*grown));
+        PendingEvent *grown = reallocarray(rec->pending, rec->n_pending + 1, sizeof(*grown));
         if (!grown)
                 return -ENOMEM;
-        l->pending = grown;
-        PendingEvent *p = &l->pending[l->n_pending];
+        rec->pending = grown;
+        PendingEvent *p = &rec->pending[rec->n_pending];
         *p = (PendingEvent){
                 .row = row, .type = strdup(type), .subject = strdup(subject), .data = strdup(json)};
-        l->n_pending++;
+        rec->n_pending++;
         if (!p->type || !p->subject || !p->data)
                 return -ENOMEM;
         p->row.type = p->type;
@@ -152,15 +152,15 @@ int locker_record(Locker *l, const char *actor, const char *reason, const char *
         return 0;
 }
 
-void subject_place(const Locker *l, int slot, unsigned number, char ret[SUBJECT_MAX]) {
+void subject_place(const Cabinet *c, int slot, unsigned number, char ret[SUBJECT_MAX]) {
         if (number)
-                snprintf(ret, SUBJECT_MAX, "slot:%s/%u", l->cabinet->slots[slot].label, number);
+                snprintf(ret, SUBJECT_MAX, "slot:%s/%u", c->slots[slot].label, number);
         else
-                snprintf(ret, SUBJECT_MAX, "slot:%s", l->cabinet->slots[slot].label);
+                snprintf(ret, SUBJECT_MAX, "slot:%s", c->slots[slot].label);
 }
 
-json_t *data_place(const Locker *l, int slot, unsigned number) {
-        return json_pack("{s:s, s:i}", "slot", l->cabinet->slots[slot].label, "position", (int)number);
+json_t *data_place(const Cabinet *c, int slot, unsigned number) {
+        return json_pack("{s:s, s:i}", "slot", c->slots[slot].label, "position", (int)number);
 }
 
 json_t *data_by(json_t *data, const char *actor, const char *reason) {
@@ -181,11 +181,11 @@ json_t *data_parcel(const ParcelRow *p) {
                          phone, "courier", p->courier_number, "expires", (json_int_t)p->expires);
 }
 
-int locker_record_parcel(Locker *l, const char *actor, const char *reason, const ParcelRow *p,
+int records_add_parcel(Records *rec, const char *actor, const char *reason, const ParcelRow *p,
                          const char *secret) {
         char type[64], subject[SUBJECT_MAX];
 
         snprintf(type, sizeof(type), "parcel.%s", parcel_state_to_string(p->state));
         snprintf(subject, sizeof(subject), "parcel:%llu", (unsigned long long)p->id);
-        return locker_record(l, actor, reason, type, subject, data_parcel(p), secret);
+        return records_add(rec, actor, reason, type, subject, data_parcel(p), secret);
 }

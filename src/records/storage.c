@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When the disk fills up: first deposits stop, so that what is left is for collecting; and a reserve file,
  * kept next to the ledger for this hour, is given up so that collections can still be recorded. */
-#include "locker/private.h"
+#include "records/records.h"
 #include "base/log.h"
 #include "base/message-ids.h"
 
@@ -14,10 +14,10 @@
 #define RESERVE_GIVEN_UP_BELOW (1 << 20)
 #define CHECK_EVERY_USEC       (10 * USEC_PER_SEC)
 
-static int free_bytes(const Locker *l, uint64_t *ret) {
+static int free_bytes(const Records *rec, uint64_t *ret) {
         struct statvfs v;
 
-        if (statvfs(ledger_path(l->ledger), &v) < 0)
+        if (statvfs(ledger_path(rec->ledger), &v) < 0)
                 return -errno;
         *ret = (uint64_t)v.f_bavail * v.f_frsize;
         return 0;
@@ -38,15 +38,15 @@ bool storage_give_up_reserve(const char *ledger) {
         return true;
 }
 
-void storage_make_room(Locker *l) {
+void storage_make_room(Records *rec) {
         uint64_t available = 0;
 
-        if (free_bytes(l, &available) >= 0 && available < RESERVE_GIVEN_UP_BELOW)
-                (void)storage_give_up_reserve(ledger_path(l->ledger));
+        if (free_bytes(rec, &available) >= 0 && available < RESERVE_GIVEN_UP_BELOW)
+                (void)storage_give_up_reserve(ledger_path(rec->ledger));
 }
 
-static void keep_reserve(Locker *l) {
-        _cleanup_free_ char *path = reserve_path(ledger_path(l->ledger));
+static void keep_reserve(Records *rec) {
+        _cleanup_free_ char *path = reserve_path(ledger_path(rec->ledger));
         _cleanup_close_ int fd = -1;
 
         if (!path || access(path, F_OK) == 0)
@@ -59,28 +59,28 @@ static void keep_reserve(Locker *l) {
                 (void)unlink(path);
 }
 
-void storage_check(Locker *l, const Now *now) {
+void storage_check(Records *rec, const Now *now) {
         uint64_t available = 0;
         bool low;
 
-        l->storage_at = now->boot_usec + CHECK_EVERY_USEC;
-        if (ledger_is_read_only(l->ledger) && !l->ledger_failing) {
-                l->ledger_failing = true; /* until something can be recorded again */
+        rec->storage_at = now->boot_usec + CHECK_EVERY_USEC;
+        if (ledger_is_read_only(rec->ledger) && !rec->ledger_failing) {
+                rec->ledger_failing = true; /* until something can be recorded again */
                 log_error("The ledger's file system has become read-only, which the kernel does when a disk "
                           "fails: nothing opens until it can be written again. See dmesg.");
-                notify_health(l);
+                notify_health(rec);
         }
-        if (free_bytes(l, &available) < 0)
+        if (free_bytes(rec, &available) < 0)
                 return;
-        low = available < l->settings->minimum_free;
+        low = available < rec->settings->minimum_free;
         if (!low)
-                keep_reserve(l);
-        if (low == l->storage_low)
+                keep_reserve(rec);
+        if (low == rec->storage_low)
                 return;
-        l->storage_low = low;
+        rec->storage_low = low;
         log_message(low ? LOG_WARNING : LOG_NOTICE, LOCKERD_MESSAGE_STORAGE_LOW, NULL,
                     low ? "The disk is nearly full (%llu KiB left): no deposits until space is freed"
                         : "There is space on the disk again (%llu KiB): deposits are possible",
                     (unsigned long long)(available / 1024));
-        notify_health(l);
+        notify_health(rec);
 }

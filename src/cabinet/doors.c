@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Facts come in, the door machines turn them into what happened, and what happened goes to the ledger, to the movement under way, and
+ * up. In that order. */
+#include "cabinet/hardware.h"
+#include "base/log.h"
+#include "base/message-ids.h"
+
+#include <stdio.h>
+
+static const struct {
+        DoorHappened bit;
+        const char *event;
+        const char *message_id;
+        const char *sentence;
+} door_events[] = {
+        {DOOR_FORCED_OPEN, "door.forced-open", LOCKERD_MESSAGE_DOOR_FORCED, "was opened without a command"},
+        {DOOR_RELEASED, "door.released", NULL, NULL},
+        {DOOR_OPENED, "door.opened", NULL, NULL},
+        {DOOR_CLOSED, "door.closed", NULL, NULL},
+        {DOOR_OPEN_TOO_LONG, "door.open-too-long", LOCKERD_MESSAGE_DOOR_LEFT_OPEN,
+         "has been open for too long"},
+        {DOOR_LOST, "door.unknown", NULL, NULL},
+};
+
+static int record_happened(Hardware *h, int lock, unsigned happened) {
+        const Lock *k = &h->cabinet->locks[lock];
+        unsigned number = k->position < 0 ? 0 : h->cabinet->positions[k->position].number;
+        Movement *m = h->moving[lock];
+        char subject[SUBJECT_MAX];
+        int r = 0;
+
+        subject_place(h->cabinet, k->slot, number, subject);
+        if (m && m->started && m->action == LOCK_ACTION_UNLOCK && happened & DOOR_RELEASED)
+                r = movement_settle_in(m, "released");
+        if (m && m->started && m->action == LOCK_ACTION_SECURE && happened & DOOR_CLOSED)
+                r = movement_settle_in(m, "secured");
+        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(door_events); i++)
+                if (happened & door_events[i].bit)
+                        r = records_add(h->records, NULL, NULL, door_events[i].event, subject,
+                                          data_place(h->cabinet, k->slot, number), NULL);
+        return r;
+}
+
+static void log_happened(Hardware *h, int lock, unsigned happened) {
+        const Lock *k = &h->cabinet->locks[lock];
+        const char *label = h->cabinet->slots[k->slot].label;
+
+        for (size_t i = 0; i < ARRAY_SIZE(door_events); i++)
+                if (happened & door_events[i].bit && door_events[i].message_id)
+                        log_message(LOG_WARNING, door_events[i].message_id,
+                                    (const char *const[]){"LOCKERD_SLOT", label, NULL}, "%s of slot %s %s",
+                                    k->position < 0 ? "The door" : "A position's lid", label,
+                                    door_events[i].sentence);
+}
+
+void doors_happened(Hardware *h, int lock, unsigned happened) {
+        int slot = h->cabinet->locks[lock].slot;
+        unsigned recorded =
+                DOOR_RELEASED | DOOR_OPENED | DOOR_CLOSED | DOOR_FORCED_OPEN | DOOR_OPEN_TOO_LONG | DOOR_LOST;
+
+        /* Asked before the movement is over; after it the input that is still active says so. */
+        bool for_safety = h->safety[slot].at != USEC_INFINITY || (h->moving[lock] && h->moving[lock]->urgent);
+
+        if (happened & recorded && records_begin(h->records) >= 0) {
+                int r = record_happened(h, lock, happened);
+                if (r < 0) {
+                        records_rollback(h->records);
+                        h->records->ledger_failing = true;
+                        log_error_errno(r, "Cannot record what a door did");
+                } else {
+                        (void)records_commit(h->records);
+                }
+        }
+        log_happened(h, lock, happened);
+        movement_facts(h, lock, happened);
+        if (happened & (DOOR_RELEASED | DOOR_OPENED | DOOR_FORCED_OPEN))
+                lids_moved(h, slot);
+        secure_lids(h, slot);
+        h->up(h->userdata, slot, lock,
+              HARDWARE_CHANGED | (happened & DOOR_FORCED_OPEN ? HARDWARE_FORCED : 0) |
+                      (for_safety && happened & (DOOR_RELEASED | DOOR_OPENED) ? HARDWARE_FOR_SAFETY : 0) |
+                      (happened & DOOR_OPEN_TOO_LONG ? HARDWARE_OPEN_TOO_LONG : 0));
+        if (happened & DOOR_FAILED_TO_OPEN)
+                notify_health(h->records);
+        notify_slot(h->records, slot);
+}
+
+/* A latch that lets go after all, when whoever asked for it has been told that it does not. */
+static void opened_late(Hardware *h, int lock, DoorState before) {
+        int slot = h->cabinet->locks[lock].slot;
+
+        if (before == DOOR_JAMMED && h->doors[lock].state != DOOR_JAMMED)
+                notify_health(h->records);
+        if (before == DOOR_JAMMED && door_is_open(&h->doors[lock]) && !h->moving[lock])
+                h->up(h->userdata, slot, lock, HARDWARE_OPENED_LATE);
+}
+
+/* Contact and latch of one lock come next to each other: both at once, so that a door that opens is not first
+ * a door that is unlocked. */
+static bool look_at(Hardware *h, int lock, uint64_t at) {
+        Tri closed = locks_fact(h->locks, FACT_CONTACT, lock),
+            locked = locks_fact(h->locks, FACT_LATCH, lock);
+        DoorState before = h->doors[lock].state;
+        unsigned happened = door_facts(&h->doors[lock], closed, locked, at);
+
+        if (happened)
+                doors_happened(h, lock, happened);
+        opened_late(h, lock, before);
+        return happened != 0;
+}
+
+void doors_fact(void *userdata, const Fact *fact, bool more) {
+        Hardware *h = userdata;
+
+        switch (fact->kind) {
+        case FACT_CONTACT:
+        case FACT_LATCH: {
+                const Lock *k = &h->cabinet->locks[fact->index];
+                const Slot *slot = &h->cabinet->slots[k->slot];
+                /* A lid and its door shut in one answer: what comes of the slot is judged when the door is,
+                 * so the lids first. */
+                for (int i = 0; k->position < 0 && i < slot->n_positions; i++) {
+                        int inner = h->cabinet->positions[slot->first_position + i].lock;
+                        if (inner >= 0)
+                                (void)look_at(h, inner, fact->at_boot);
+                }
+                if (!look_at(h, fact->index, fact->at_boot))
+                        notify_slot(h->records, k->slot);
+                break;
+        }
+        case FACT_PRESENCE: {
+                int slot = h->cabinet->positions[fact->index].slot;
+                secure_lids(h, slot);
+                h->up(h->userdata, slot, -1, HARDWARE_CHANGED);
+                notify_slot(h->records, slot);
+                break;
+        }
+        case FACT_RELEASE:
+        case FACT_ALARM:
+                safety_fact(h, fact);
+                break;
+        }
+        if (!more)
+                h->up(h->userdata, -1, -1, HARDWARE_SPOKE);
+}
+
+static void seen(Hardware *h, int lock) {
+        uint64_t at = locks_seen(h->locks, lock);
+        Door *d = &h->doors[lock];
+
+        if (at == 0)
+                return;
+        if (d->state == DOOR_RELEASING || d->state == DOOR_UNKNOWN) {
+                unsigned happened = door_seen(d, locks_fact(h->locks, FACT_CONTACT, lock),
+                                              locks_fact(h->locks, FACT_LATCH, lock), at);
+                if (happened)
+                        doors_happened(h, lock, happened);
+        }
+        movement_seen(h, lock, at);
+}
+
+void doors_seen(void *userdata, int board) {
+        Hardware *h = userdata;
+
+        /* The lids first, as above. */
+        for (int lids = 1; lids >= 0; lids--)
+                for (int i = 0; i < h->cabinet->n_locks; i++) {
+                        const Lock *k = &h->cabinet->locks[i];
+                        if ((k->position >= 0) == lids &&
+                            (k->contact.board == board || k->latch.board == board))
+                                seen(h, i);
+                }
+}
+
+void doors_tick(Hardware *h, const Now *now) {
+        for (int i = 0; i < h->cabinet->n_locks; i++) {
+                if (door_next_deadline(&h->doors[i]) > now->boot_usec)
+                        continue;
+                unsigned happened = door_tick(&h->doors[i], now->boot_usec);
+                if (happened & DOOR_WANTS_LOOK)
+                        locks_look(h->locks, i);
+                if (happened)
+                        doors_happened(h, i, happened);
+        }
+}
+
+uint64_t doors_next_deadline(const Hardware *h) {
+        uint64_t next = USEC_INFINITY;
+
+        for (int i = 0; i < h->cabinet->n_locks; i++)
+                next = MIN(next, door_next_deadline(&h->doors[i]));
+        return next;
+}
