@@ -108,27 +108,12 @@ void locker_collect(Locker *l, Session *s, uint64_t parcel, LockerReply reply,
         notify_parcel(&l->records, e->parcel);
 }
 
-/* In the ledger before it counts: a power cut does not forget what was decided. */
-static int write_choice(const Errand *e, ParcelChoice choice) {
-        Locker *l = e->locker;
-        _cleanup_parcel_ ParcelRow p = {0};
-        int r = ledger_parcel_get(l->ledger, e->parcel, &p);
-
-        if (r < 0)
-                return r == -ENOENT ? LOCKER_E_WRONG_STATE : r;
-        if (p.choice == choice)
-                return 0;
-        p.choice = choice;
-        r = locker_begin(l);
-        return r < 0 ? r : locker_end(l, ledger_parcel_update(l->ledger, &p));
-}
-
 static int choose(Session *s, Act act, ErrandEvent event, ParcelChoice choice) {
         Errand *e;
         int r = errand_ask(s, act, event, &e);
 
         if (!r)
-                r = write_choice(e, choice);
+                r = errand_write_choice(e, choice);
         if (!r)
                 errand_event(e, event);
         return r;

@@ -8,7 +8,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define NO_EVENT ERRAND_EVENT_MAX
+#define NO_EVENT          ERRAND_EVENT_MAX
+#define CHOICE_RETRY_USEC (5 * USEC_PER_SEC)
 
 static ErrandRules rules_of(const Locker *l) {
         return (ErrandRules){.answer_usec = l->settings->answer_usec,
@@ -41,6 +42,7 @@ int errand_new(Locker *l, ErrandKind kind, Session *s, int slot, int position, E
                       .session_id = s ? s->id : 0,
                       .slot = slot,
                       .position = position,
+                      .retry_at = USEC_INFINITY,
                       .next = l->errands};
         snprintf(e->actor, sizeof(e->actor), "%s", s ? s->actor : "lockerd");
         errand_init(&e->m, kind, s != NULL);
@@ -260,9 +262,39 @@ static int write_outcome(Errand *e) {
                 return log_error_errno(r, "Cannot record what came of slot %s; trying again", l->cabinet->slots[e->slot].label);
         if (changed)
                 parcel_written(l, &p, e->why);
+        e->retry_at = USEC_INFINITY;
         if (e->quarantine)
                 notify_slot(&l->records, e->slot);
         e->quarantine = NULL;
+        return 0;
+}
+
+static int write_choice(const Errand *e) {
+        Locker *l = e->locker;
+        _cleanup_parcel_ ParcelRow p = {0};
+        int r = ledger_parcel_get(l->ledger, e->parcel, &p);
+
+        if (r < 0)
+                return r;
+        if (p.choice == e->choice)
+                return 0;
+        p.choice = e->choice;
+        r = locker_begin(l);
+        return r < 0 ? r : locker_end(l, ledger_parcel_update(l->ledger, &p));
+}
+
+/* In the ledger as soon as it was said, so that a power cut does not forget what was decided. A full disk does not forbid to decide:
+ * the item is in somebody's hands already. */
+int errand_write_choice(Errand *e, ParcelChoice choice) {
+        e->choice = choice;
+        e->retry_at = USEC_INFINITY;
+        int r = write_choice(e);
+        if (r == -ENOENT)
+                return LOCKER_E_WRONG_STATE; /* an operator has settled it */
+        if (r < 0) {
+                log_error_errno(r, "Cannot record what was decided about parcel %llu; trying again", (unsigned long long)e->parcel);
+                e->retry_at = e->locker->now().boot_usec + CHOICE_RETRY_USEC;
+        }
         return 0;
 }
 
@@ -315,6 +347,7 @@ static void free_slot(Errand *e) {
 static void leave_place(Errand *e) {
         Session *s = e->session;
 
+        e->retry_at = USEC_INFINITY;
         if (s && s->errand == e)
                 s->errand = NULL;
         e->session = NULL;
@@ -414,6 +447,8 @@ void errands_look(Locker *l, int slot) {
 void errands_tick(Locker *l, const Now *now) {
         for (Errand *e = l->errands, *next; e; e = next) {
                 next = e->next;
+                if (now->boot_usec >= e->retry_at)
+                        (void)errand_write_choice(e, e->choice);
                 if (e->m.state == ERRAND_DONE)
                         errand_free(e);
                 else if (now->boot_usec >= e->m.deadline)
@@ -425,6 +460,6 @@ uint64_t errands_next_deadline(const Locker *l) {
         uint64_t next = USEC_INFINITY;
 
         for (const Errand *e = l->errands; e; e = e->next)
-                next = MIN(next, e->m.state == ERRAND_DONE ? 0 : e->m.deadline);
+                next = MIN(next, e->m.state == ERRAND_DONE ? 0 : MIN(e->m.deadline, e->retry_at));
         return next;
 }

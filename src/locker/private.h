@@ -168,6 +168,8 @@ struct Errand {
         Opening *opening;      /* committed; under way in OPENING */
         LockerReply reply;     /* of the pending request */
         void *reply_userdata;
+        ParcelChoice choice;    /* what was said; written at once, or at retry_at when the ledger could not take it */
+        uint64_t retry_at;      /* boot µs; USEC_INFINITY */
         int result;             /* why the request is refused */
         const char *quarantine; /* why nothing else may be put there; written with what comes next; NULL */
         char *reason;           /* an operator's; NULL */
@@ -194,6 +196,7 @@ void errands_tick(Locker *l, const Now *now);
 uint64_t errands_next_deadline(const Locker *l);
 ErrandView errand_view(const Errand *e);
 int deposit_seek(Errand *e); /* deposit.c: 0: it has moved on; else a refusal, or a negative errno */
+int errand_write_choice(Errand *e, ParcelChoice choice); /* 0 also when it has to be tried again */
 Deposit *deposit_free(Deposit *d);
 DEFINE_CLEANUP(Deposit *, deposit_free);
 

@@ -100,6 +100,8 @@ class State(BackendTest):
 
 
 class Commands(BackendTest):
+    settings = {"Session": {"Unanswered": "collected"}}
+
     def refused(self, answer, error):
         self.assertNotEqual(answer["status"], "done", answer)
         self.assertEqual(answer["error"], error, answer)
@@ -242,6 +244,7 @@ class Commands(BackendTest):
 
 class Examples(BackendTest):
     """The commands of schema/mqtt/examples, given to a real cabinet once each."""
+    settings = {"Session": {"Unanswered": "collected"}}
 
     def give(self, example, status="done", signed=False, error=None, **arguments):
         with open(EXAMPLES / f"command-{example}.json", encoding="utf-8") as f:

@@ -545,8 +545,14 @@ class Cycle:
                 self.faults.append("the courier is forgotten")
             self.enrol()
         courier = self.courier()
-        for p in self.c.read("SELECT id, state, waybill FROM parcel ORDER BY id")[0]:
-            if p["state"] in ("stored", "unverified"):
+        for p in self.c.read("SELECT id, state, waybill, slot, position, choice, was FROM parcel ORDER BY id")[0]:
+            if p["state"] == "unverified" and (p["was"] == "rejected" or p["choice"] == "reject"):
+                # Its recipient has given it back, and has no code any more: an operator looks.
+                there = self.inside(p["slot"], p["position"])
+                self.client.reconcile(p["slot"], p["position"], "parcel" if there else "empty")
+                if there:
+                    self.take_back(courier)
+            elif p["state"] in ("stored", "unverified"):
                 code = self.codes.get(p["waybill"]) or self.client.new_code(p["id"])
                 self.collect(code, True)
             elif p["state"] == "rejected":
@@ -562,6 +568,12 @@ class Cycle:
         left = {s for s in facts.items if SHELVES[s] not in facts.quarantined}
         if left or facts.live:
             self.faults.append(f"at the end {left} and {facts.live} are left over")
+
+    def inside(self, slot, position):
+        state = self.c.sim.state()
+        places = {**state["slots"], **state["positions"]}
+        name = f"{slot}/{position}"
+        return bool(places[name if name in places else slot].get("item"))
 
     def files(self):
         for option in ("--check-ledger", "--verify-audit"):

@@ -151,10 +151,76 @@ class WithoutSensors(Restarts):
         self.take(puts[0])
         with self.down():
             self.push("01")
-        # Both are still on the list of what is to be taken back: an empty one is soon seen to be empty.
-        self.assertEqual([self.admin.parcel(p.parcel)["State"] for p in puts], ["recalled", "recalled"])
+        # Nobody knows whether the first one was taken: somebody has to look, and no courier books an empty slot as returned.
+        self.admin.wait_parcel(puts[0].parcel, "unverified")
+        self.assertEqual(self.admin.parcel(puts[1].parcel)["State"], "recalled")
         courier = self.courier()
-        self.assertEqual(len(courier.take_back()), 2)
+        self.assertEqual(courier.take_back(), [(puts[1].parcel, puts[1].slot, puts[1].position)])
+        self.take(puts[1])
+        self.shut(puts[1])
+        courier.wait_prompt("done")
+        courier.end()
+        # It lies there after all: still recalled, for the next courier.
+        self.admin.reconcile(puts[0].slot, puts[0].position, "parcel", "it is there")
+        self.assertEqual(self.admin.parcel(puts[0].parcel)["State"], "recalled")
+        self.assertEqual(self.states_of(puts[0].parcel), ["depositing", "stored", "recalled", "unverified", "recalled"])
+
+    def test_killed_while_the_door_is_open_in_a_take_back(self):
+        """The door is shut only after the start: judged then, and as unseen as before.
+
+        Requirement: F11, F1
+        """
+        put = self.store()
+        self.admin.recall(put.parcel)
+        self.courier().take_back()
+        self.take(put)
+        with self.down():
+            pass
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "recalled", "the door is open: not over yet")
+        self.push(put.slot)
+        self.admin.wait_parcel(put.parcel, "unverified")
+        self.admin.wait_slot(put.slot, Door="locked", InUse=False)
+        self.admin.reconcile(put.slot, put.position, "empty", "looked")
+        self.assertEqual(self.gone(put.parcel)["state"], "returned")
+
+    def test_lock_board_falls_silent_in_a_take_back(self):
+        """The door has sprung open, then nobody answers any more, and the courier walks away.
+
+        Requirement: F11, F1, F4
+        """
+        put = self.store()
+        self.admin.recall(put.parcel)
+        courier = self.courier()
+        courier.take_back()
+        self.take(put)
+        self.sim.do("board A silent")
+        self.admin.wait_slot(put.slot, Door="unknown")
+        courier.end()
+        self.admin.wait_parcel(put.parcel, "unverified")
+        self.push(put.slot)
+        self.sim.do("board A normal")
+        self.admin.wait_slot(put.slot, Door="locked", InUse=False)
+        self.assertRefused("NothingToCollect", self.courier().take_back)
+
+    def test_what_was_decided_at_the_open_door_survives(self):
+        """Rejected, killed, put back, shut, found by the operator: it goes back with the courier, and its code is void.
+
+        Requirement: D5, F1
+        """
+        put = self.store()
+        session = self.recipient(put.receipt["code"])
+        place = session.collect()
+        self.reach(place)
+        session.reject()
+        self.assertEqual(self.rows("SELECT choice FROM parcel"), [("reject",)])
+        with self.down():
+            self.shut(place)
+        self.admin.wait_parcel(put.parcel, "unverified")
+        self.assertRefused("WrongState", self.recipient, put.receipt["code"])
+        self.admin.reconcile(put.slot, put.position, "parcel", "it is there")
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "rejected")
+        self.assertRefused("WrongCode", self.recipient, put.receipt["code"])
+        self.assertEqual(len(self.courier().take_back()), 1)
 
     def test_told_to_stop_while_a_door_is_open(self):
         """Requirement: F1, F6"""
@@ -259,6 +325,64 @@ class WithSensors(Restarts):
             self.shut(place)
         self.admin.wait_parcel(two.parcel, "stored")
         self.collect(two.receipt["code"])
+
+    def test_what_was_decided_at_the_open_door_survives(self):
+        """Rejected and put back: rejected. Accepted, but still there: for an operator. Cancelled and taken out: cancelled.
+
+        Requirement: D5, F1, F3
+        """
+        put = self.store(size="M")
+        session = self.recipient(put.receipt["code"])
+        place = session.collect()
+        self.take(place)
+        session.reject()
+        with self.down():
+            self.put(place)
+            self.shut(place)
+        self.admin.wait_parcel(put.parcel, "rejected")
+        self.assertRefused("WrongCode", self.recipient, put.receipt["code"])
+
+        kept = self.store(size="M")
+        session = self.recipient(kept.receipt["code"])
+        place = session.collect()
+        self.reach(place)
+        session.accept()
+        with self.down():
+            self.shut(place)
+        self.admin.wait_parcel(kept.parcel, "unverified")
+
+        session = self.courier()
+        back = session.deposit(size="M")
+        self.put(back)
+        session.cancel()
+        with self.down():
+            self.take(back)
+            self.shut(back)
+        self.assertEqual(self.gone(back.parcel)["state"], "cancelled")
+
+    def test_killed_while_a_courier_takes_back(self):
+        """Taken: returned. Left inside: as it was.
+
+        Requirement: F11, F1
+        """
+        taken = self.store(size="M")
+        self.admin.recall(taken.parcel)
+        self.courier().take_back()
+        self.take(taken)
+        with self.down():
+            self.shut(taken)
+        self.assertEqual(self.gone(taken.parcel)["state"], "returned")
+
+        left = self.store(size="M")
+        self.admin.recall(left.parcel)
+        self.courier().take_back()
+        self.reach(left)
+        with self.down():
+            self.shut(left)
+        self.admin.wait_slot(left.slot, Door="locked", InUse=False)
+        self.assertEqual(self.rows("SELECT state, taking_back FROM parcel WHERE state = 'recalled'"), [("recalled", 0)])
+        courier = self.courier()
+        self.assertEqual(courier.take_back(), [(left.parcel, left.slot, left.position)])
 
 
 main()
