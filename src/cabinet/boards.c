@@ -34,8 +34,8 @@ void boards_health(void *userdata, int board, BoardHealth health, const char *se
                 snprintf(subject, sizeof(subject), "board:%s", name);
                 if (records_begin(h->records) >= 0) {
                         if (records_add(h->records, NULL, NULL, board_words[health].event, subject,
-                                          json_pack("{s:s, s:s*}", "board", name, "sentence", sentence),
-                                          NULL) < 0)
+                                        json_pack("{s:s, s:s*}", "board", name, "sentence", sentence),
+                                        NULL) < 0)
                                 records_rollback(h->records);
                         else
                                 (void)records_commit(h->records);

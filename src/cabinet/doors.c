@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Facts come in, the door machines turn them into what happened, and what happened goes to the ledger, to the movement under way, and
- * up. In that order. */
+/* Facts come in, the door machines turn them into what happened, and what happened goes to the ledger, to the
+ * movement under way, and up. In that order. */
 #include "cabinet/hardware.h"
 #include "base/log.h"
 #include "base/message-ids.h"
@@ -32,12 +32,15 @@ static int record_happened(Hardware *h, int lock, unsigned happened) {
         subject_place(h->cabinet, k->slot, number, subject);
         if (m && m->started && m->action == LOCK_ACTION_UNLOCK && happened & DOOR_RELEASED)
                 r = movement_settle_in(m, "released");
+        if (r >= 0 && m && m->urgent && happened & DOOR_RELEASED)
+                r = records_add(h->records, NULL, m->safety, "safety.released", subject,
+                                data_place(h->cabinet, k->slot, number), NULL);
         if (m && m->started && m->action == LOCK_ACTION_SECURE && happened & DOOR_CLOSED)
                 r = movement_settle_in(m, "secured");
         for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(door_events); i++)
                 if (happened & door_events[i].bit)
                         r = records_add(h->records, NULL, NULL, door_events[i].event, subject,
-                                          data_place(h->cabinet, k->slot, number), NULL);
+                                        data_place(h->cabinet, k->slot, number), NULL);
         return r;
 }
 

@@ -19,8 +19,8 @@ static int by_label(const void *a, const void *b, void *cabinet) {
 
 static int allocate(Hardware *h) {
         const Cabinet *c = h->cabinet;
-        size_t locks = (size_t)c->n_locks + 1, slots = (size_t)c->n_slots + 1, boards = (size_t)c->n_boards + 1,
-               lines = (size_t)c->n_lines + 1;
+        size_t locks = (size_t)c->n_locks + 1, slots = (size_t)c->n_slots + 1,
+               boards = (size_t)c->n_boards + 1, lines = (size_t)c->n_lines + 1;
 
         h->doors = calloc(locks, sizeof(*h->doors));
         h->moving = calloc(locks, sizeof(*h->moving));
@@ -33,8 +33,9 @@ static int allocate(Hardware *h) {
         h->board_sentences = calloc(boards, sizeof(*h->board_sentences));
         h->lines = calloc(lines, sizeof(*h->lines));
         h->line_sentences = calloc(lines, sizeof(*h->line_sentences));
-        return h->doors && h->moving && h->released && h->lid_gave_up && h->opening && h->safety && h->slots_by_label && h->boards &&
-                               h->board_sentences && h->lines && h->line_sentences
+        return h->doors && h->moving && h->released && h->lid_gave_up && h->opening && h->safety &&
+                               h->slots_by_label && h->boards && h->board_sentences && h->lines &&
+                               h->line_sentences
                        ? 0
                        : -ENOMEM;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cabinet as it stands there: what its sensors say of doors, lids and positions, how its locks are moved, how lids are locked
- * again, and what opens by itself when somebody has to get out. Facts come in from src/lock; what has happened goes up through one
- * callback. Nothing here knows of parcels, people or errands. */
+/* The cabinet as it stands there: what its sensors say of doors, lids and positions, how its locks are moved,
+ * how lids are locked again, and what opens by itself when somebody has to get out. Facts come in from
+ * src/lock; what has happened goes up through one callback. Nothing here knows of parcels, people or errands.
+ */
 #pragma once
 
 #include "core/door.h"
@@ -17,12 +18,13 @@ typedef void (*MovementDone)(Movement *m, int result);
 
 /* What has happened, bits. */
 typedef enum HardwareHappened {
-        HARDWARE_CHANGED = 1 << 0,      /* sensors of this slot say something else than before, or one of its locks has come to rest */
-        HARDWARE_FORCED = 1 << 1,       /* opened without a command: whoever is there has shown nothing */
-        HARDWARE_FOR_SAFETY = 1 << 2,   /* opened by a release or alarm input: likewise */
-        HARDWARE_OPENED_LATE = 1 << 3,  /* a lock that was told to open and did not has let go after all */
+        HARDWARE_CHANGED = 1 << 0, /* sensors of this slot say something else than before, or one of its locks
+                                      has come to rest */
+        HARDWARE_FORCED = 1 << 1,  /* opened without a command: whoever is there has shown nothing */
+        HARDWARE_FOR_SAFETY = 1 << 2,  /* opened by a release or alarm input: likewise */
+        HARDWARE_OPENED_LATE = 1 << 3, /* a lock that was told to open and did not has let go after all */
         HARDWARE_OPEN_TOO_LONG = 1 << 4,
-        HARDWARE_SPOKE = 1 << 5,        /* slot -1: a sensor or a board has spoken; see hardware_all_spoke() */
+        HARDWARE_SPOKE = 1 << 5, /* slot -1: a sensor or a board has spoken; see hardware_all_spoke() */
 } HardwareHappened;
 
 /* slot -1: none in particular; lock -1: none (presence). Called after the event has been recorded. */
@@ -37,11 +39,13 @@ struct Movement {
         LockAction action;
         uint64_t expires;
         bool urgent, started;
+        const char *safety;    /* urgent: why; static */
         bool pulsed;           /* a command of it has reached the board, or may have */
         bool confirmed;        /* the board has said so */
         bool insist;           /* pulse even though the sensors say open: the person says it is stuck */
         uint64_t secure_until; /* secure: by then the latch must be home; boot µs */
-        uint64_t secure_look;  /* secure: the window is over, its latch is being looked at since then; else 0 */
+        uint64_t
+                secure_look; /* secure: the window is over, its latch is being looked at since then; else 0 */
         MovementDone done;
         void *userdata;
 };
@@ -94,7 +98,8 @@ int hardware_find_slot(const Hardware *h, const char *label); /* -1 */
 bool lock_is_shut(const Hardware *h, int lock);               /* lock -1: there is none, yes */
 bool lid_is_open(const Hardware *h, int lock);
 bool slot_is_shut(const Hardware *h, int slot);
-bool slot_is_closed(const Hardware *h, int slot); /* shut, or told to open and did not, and its door is not moving */
+bool slot_is_closed(const Hardware *h,
+                    int slot); /* shut, or told to open and did not, and its door is not moving */
 bool slot_is_moving(const Hardware *h, int slot); /* one of its locks is */
 bool board_is_online(const Hardware *h, int board);
 bool place_online(const Hardware *h, int slot, int position); /* position < 0: the door alone matters */
@@ -103,9 +108,11 @@ ErrandView place_view(const Hardware *h, int slot, int position);
 
 /* --- movements (movements.c) --- */
 /* Writes the intent; inside a transaction. session, parcel: for the ledger; 0: none. */
-int movement_intend(Hardware *h, int lock, LockAction action, uint64_t session, uint64_t parcel, const char *why,
-                    const char *actor, const char *reason, Movement **ret);
-/* After the commit: gives the command. `done` gets 0, a Refusal or LOCKER_E_OUTCOME_UNKNOWN, never from inside. -EBUSY. */
+int movement_intend(Hardware *h, int lock, LockAction action, uint64_t session, uint64_t parcel,
+                    const char *why, const char *actor, const char *reason, Movement **ret);
+int record_commanded(Hardware *h, int lock, LockAction action, const char *actor, const char *reason);
+/* After the commit: gives the command. `done` gets 0, a Refusal or LOCKER_E_OUTCOME_UNKNOWN, never from
+ * inside. -EBUSY. */
 int movement_start(Movement *m, MovementDone done, void *userdata);
 void movement_withdraw(Movement *m); /* an intent that is not needed any more: settles it */
 Movement *movement_free(Movement *m);
@@ -135,7 +142,8 @@ typedef struct OpeningRequest {
         int slot, position;       /* position -1: the door alone */
         uint64_t session, parcel; /* for the ledger; 0: none */
         const char *why, *actor, *reason;
-        bool insist;      /* the person says it is stuck: pulse what the sensors call open, unless a contact shows that it really is */
+        bool insist; /* the person says it is stuck: pulse what the sensors call open, unless a contact shows
+                        that it really is */
         bool insist_last; /* the operator: pulse what was asked for whatever the sensors say */
 } OpeningRequest;
 /* Writes the intents; inside a transaction. */
@@ -143,7 +151,7 @@ int opening_intend(Hardware *h, const OpeningRequest *q, Opening **ret);
 /* After the commit. `done` may be called from inside, when there is nothing to move or it cannot be. */
 void opening_start(Opening *o, OpeningDone done, void *userdata);
 bool opening_reported_open(const Opening *o); /* what was asked for was reported open before its pulse */
-Opening *opening_free(Opening *o);            /* leaves its intents open: only before the commit, or at the very end */
+Opening *opening_free(Opening *o); /* leaves its intents open: only before the commit, or at the very end */
 
 /* --- lids behind a shut door (securing.c) --- */
 /* Locks by command whatever can be and is not locked; the end of each is told as HARDWARE_CHANGED. */

@@ -27,8 +27,21 @@ Movement *movement_free(Movement *m) {
         return NULL;
 }
 
-int movement_intend(Hardware *h, int lock, LockAction action, uint64_t session, uint64_t parcel, const char *why,
-                    const char *actor, const char *reason, Movement **ret) {
+/* That a lock was told to move is one fact, what it did is another. In the transaction of the intent. */
+int record_commanded(Hardware *h, int lock, LockAction action, const char *actor, const char *reason) {
+        char subject[SUBJECT_MAX];
+        int slot = h->cabinet->locks[lock].slot;
+
+        subject_place(h->cabinet, slot, position_number(h, lock), subject);
+        return records_add(h->records, actor, reason, "door.commanded", subject,
+                           json_pack("{s:s, s:i, s:s}", "slot", h->cabinet->slots[slot].label, "position",
+                                     (int)position_number(h, lock), "action",
+                                     action == LOCK_ACTION_UNLOCK ? "unlock" : "secure"),
+                           NULL);
+}
+
+int movement_intend(Hardware *h, int lock, LockAction action, uint64_t session, uint64_t parcel,
+                    const char *why, const char *actor, const char *reason, Movement **ret) {
         const Lock *k = &h->cabinet->locks[lock];
         Now now = h->records->now();
         MovementRow row = {.session = session,
@@ -41,6 +54,8 @@ int movement_intend(Hardware *h, int lock, LockAction action, uint64_t session, 
 
         snprintf(row.slot, sizeof(row.slot), "%s", h->cabinet->slots[k->slot].label);
         int r = ledger_movement_intend(h->records->ledger, &row, &now);
+        if (r >= 0)
+                r = record_commanded(h, lock, action, actor, reason);
         if (r < 0)
                 return r;
         Movement *m = calloc(1, sizeof(*m));
@@ -115,7 +130,7 @@ static void settle(Movement *m, const char *outcome, const char *event, int prio
         if (r >= 0 && event) {
                 subject_place(h->cabinet, k->slot, position_number(h, m->lock), subject);
                 r = records_add(h->records, NULL, NULL, event, subject,
-                                  data_place(h->cabinet, k->slot, position_number(h, m->lock)), NULL);
+                                data_place(h->cabinet, k->slot, position_number(h, m->lock)), NULL);
         }
         if (r < 0) {
                 records_rollback(h->records);

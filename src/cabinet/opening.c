@@ -14,8 +14,8 @@ struct Opening {
         void *userdata;
 };
 
-/* A lock that is open already (the door for a second position of the same slot) is not pulsed again, unless somebody who stands
- * there says otherwise. */
+/* A lock that is open already (the door for a second position of the same slot) is not pulsed again, unless
+ * somebody who stands there says otherwise. */
 static bool needs_pulse(const Hardware *h, int lock, const OpeningRequest *q, bool last) {
         const Door *d = &h->doors[lock];
         bool is_open = d->state == DOOR_OPEN || d->state == DOOR_LEFT_OPEN;
@@ -30,7 +30,8 @@ static int intend(Hardware *h, Opening *o, int lock, const OpeningRequest *q, bo
                 return 0;
         if (h->locks)
                 locks_expect(h->locks, lock);
-        int r = movement_intend(h, lock, LOCK_ACTION_UNLOCK, q->session, q->parcel, q->why, q->actor, q->reason, ret);
+        int r = movement_intend(h, lock, LOCK_ACTION_UNLOCK, q->session, q->parcel, q->why, q->actor,
+                                q->reason, ret);
         if (r < 0)
                 return r;
         bool is_open = q->insist_last && door_is_open(&h->doors[lock]);

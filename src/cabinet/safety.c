@@ -15,7 +15,6 @@
 static void safety_release(Hardware *h, int slot, const char *why) {
         int lock = h->cabinet->slots[slot].lock;
         Now now = h->records->now();
-        char subject[SUBJECT_MAX];
         Movement *m = NULL;
 
         if (h->moving[lock])
@@ -27,6 +26,7 @@ static void safety_release(Hardware *h, int slot, const char *why) {
                         .lock = lock,
                         .action = LOCK_ACTION_UNLOCK,
                         .urgent = true,
+                        .safety = why,
                         .secure_until = USEC_INFINITY,
                         .expires = now.boot_usec + SAFETY_EXPIRES_USEC};
         /* The one act that opens first and writes second. */
@@ -36,15 +36,14 @@ static void safety_release(Hardware *h, int slot, const char *why) {
         }
         log_message(LOG_CRIT, LOCKERD_MESSAGE_SAFETY_RELEASE,
                     (const char *const[]){"LOCKERD_SLOT", h->cabinet->slots[slot].label, NULL},
-                    "Slot %s is opened: %s", h->cabinet->slots[slot].label, why);
+                    "Slot %s is to open: %s", h->cabinet->slots[slot].label, why);
         if (records_begin(h->records) < 0)
                 return;
         MovementRow row = {.action = "unlock", .why = "safety", .actor = "lockerd", .reason = why};
         snprintf(row.slot, sizeof(row.slot), "%s", h->cabinet->slots[slot].label);
-        subject_place(h->cabinet, slot, 0, subject);
         int r = ledger_movement_intend(h->records->ledger, &row, &now);
         if (r >= 0)
-                r = records_add(h->records, NULL, why, "safety.released", subject, data_place(h->cabinet, slot, 0), NULL);
+                r = record_commanded(h, lock, LOCK_ACTION_UNLOCK, NULL, why);
         if (r < 0) {
                 records_rollback(h->records);
                 log_error_errno(r, "Cannot record a safety release");

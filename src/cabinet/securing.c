@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lids behind a shut door. A motor lock does not lock by itself: whatever was released there is locked by command as soon as the door
- * is shut, whoever released it (an errand, an operator's look, a position that was not empty, a former run). An errand waits for its
- * own. What cannot be locked is reported, taken out of service, and held back from the next person (lid_holds_back()). */
+/* Lids behind a shut door. A motor lock does not lock by itself: whatever was released there is locked by
+ * command as soon as the door is shut, whoever released it (an errand, an operator's look, a position that
+ * was not empty, a former run). An errand waits for its own. What cannot be locked is reported, taken out of
+ * service, and held back from the next person (lid_holds_back()). */
 #include "cabinet/hardware.h"
 
 /* Pushed home as far as anybody can see, so that the motor can turn. */
@@ -28,8 +29,9 @@ static int secure(Hardware *h, int lock) {
 
         if (r < 0)
                 return r;
-        r = records_end(h->records, movement_intend(h, lock, LOCK_ACTION_SECURE, by->session, by->parcel, "secure",
-                                          by->actor[0] ? by->actor : "lockerd", NULL, &m));
+        r = records_end(h->records,
+                        movement_intend(h, lock, LOCK_ACTION_SECURE, by->session, by->parcel, "secure",
+                                        by->actor[0] ? by->actor : "lockerd", NULL, &m));
         if (r < 0) {
                 movement_free(m);
                 return r;

@@ -91,7 +91,8 @@ static ErrandLid lid_view(const Hardware *h, int lock) {
         if (h->moving[lock])
                 return ERRAND_LID_MOVING;
         /* One that was told to open and did not is as shut as it was. */
-        return door_is_shut(&h->doors[lock]) || h->doors[lock].state == DOOR_JAMMED ? ERRAND_LID_LOCKED : ERRAND_LID_LOOSE;
+        return door_is_shut(&h->doors[lock]) || h->doors[lock].state == DOOR_JAMMED ? ERRAND_LID_LOCKED
+                                                                                    : ERRAND_LID_LOOSE;
 }
 
 ErrandView place_view(const Hardware *h, int slot, int position) {

@@ -3,8 +3,10 @@
 
 #include <assert.h>
 
-#define RETRY_USEC       (5 * USEC_PER_SEC) /* a ledger that could not take it */
-#define SENSORS_LAG_USEC USEC_PER_SEC       /* nobody to ask: a sensor on another line may still say what was before the door was shut */
+#define RETRY_USEC (5 * USEC_PER_SEC) /* a ledger that could not take it */
+#define SENSORS_LAG_USEC                                                                                   \
+        USEC_PER_SEC /* nobody to ask: a sensor on another line may still say what was before the door was \
+                        shut */
 
 /* A row holds when each of its masks has the bit of what is the case; 0: whatever it is. */
 #define IS(x)  (1U << (x))
@@ -22,32 +24,38 @@ typedef struct Row {
         ErrandState next;
         unsigned effects;
         ErrandPrompt prompt;
-        int set_kind, set_said, set_wait, set_pulse, set_seek, set_outcome, set_attended, set_blind, set_final, set_keep;
+        int set_kind, set_said, set_wait, set_pulse, set_seek, set_outcome, set_attended, set_blind,
+                set_final, set_keep;
 } Row;
 
-#define OPENING(event_)  .states = IS(ERRAND_OPENING), .events = (event_)
-#define LOOKING          .states = IS(ERRAND_OPEN) | IS(ERRAND_SECURING) | IS(ERRAND_WAITING), .events = IS(ERRAND_FACTS)
-#define CLOSED           .doors = IS(ERRAND_DOOR_SHUT) | IS(ERRAND_DOOR_STUCK)
-#define DEPOSIT          .kinds = IS(ERRAND_DEPOSIT)
-#define COLLECT          .kinds = IS(ERRAND_COLLECT)
-#define TAKE_BACK        .kinds = IS(ERRAND_TAKE_BACK)
-#define LOOK             .kinds = IS(ERRAND_LOOK)
-#define OCCUPIED         .occupied = TRI(TRI_YES)
-#define EMPTY            .occupied = TRI(TRI_NO)
-#define NOT_OCCUPIED     .occupied = TRI(TRI_NO) | TRI(TRI_UNKNOWN)
-#define UNSEEN           .occupied = TRI(TRI_UNKNOWN)
-#define SAID(x)          .said = IS(ERRAND_SAID_##x)
-#define WAIT(what, say)  .next = ERRAND_WAITING, .set_wait = SET(ERRAND_WAIT_##what), .prompt = ERRAND_SAY_##say
-#define BECOMES(outcome_) .next = ERRAND_WRITING, .set_outcome = SET(ERRAND_##outcome_), .effects = ERRAND_WRITE, .set_keep = SET(true)
-#define BECOMES_LOOSE(outcome_)                                                                                      \
-        .next = ERRAND_WRITING, .set_outcome = SET(ERRAND_##outcome_), .effects = ERRAND_WRITE | ERRAND_QUARANTINE, \
+#define OPENING(event_) .states = IS(ERRAND_OPENING), .events = (event_)
+#define LOOKING \
+        .states = IS(ERRAND_OPEN) | IS(ERRAND_SECURING) | IS(ERRAND_WAITING), .events = IS(ERRAND_FACTS)
+#define CLOSED       .doors = IS(ERRAND_DOOR_SHUT) | IS(ERRAND_DOOR_STUCK)
+#define DEPOSIT      .kinds = IS(ERRAND_DEPOSIT)
+#define COLLECT      .kinds = IS(ERRAND_COLLECT)
+#define TAKE_BACK    .kinds = IS(ERRAND_TAKE_BACK)
+#define LOOK         .kinds = IS(ERRAND_LOOK)
+#define OCCUPIED     .occupied = TRI(TRI_YES)
+#define EMPTY        .occupied = TRI(TRI_NO)
+#define NOT_OCCUPIED .occupied = TRI(TRI_NO) | TRI(TRI_UNKNOWN)
+#define UNSEEN       .occupied = TRI(TRI_UNKNOWN)
+#define SAID(x)      .said = IS(ERRAND_SAID_##x)
+#define WAIT(what, say) \
+        .next = ERRAND_WAITING, .set_wait = SET(ERRAND_WAIT_##what), .prompt = ERRAND_SAY_##say
+#define BECOMES(outcome_)                                                                       \
+        .next = ERRAND_WRITING, .set_outcome = SET(ERRAND_##outcome_), .effects = ERRAND_WRITE, \
         .set_keep = SET(true)
-#define FAILS(outcome_)                                                                                              \
-        .next = ERRAND_WRITING, .set_outcome = SET(ERRAND_##outcome_), .effects = ERRAND_REFUSE | ERRAND_WRITE,      \
-        .prompt = ERRAND_SAY_DID_NOT_OPEN, .set_keep = SET(false)
-#define WRITTEN(outcome_) .states = IS(ERRAND_WRITING), .events = IS(ERRAND_WRITTEN), .outcomes = IS(ERRAND_##outcome_)
-#define UNMOVED          (IS(ERRAND_FAILED) | IS(ERRAND_NOT_SENT))
-#define ANY_FAILURE      (UNMOVED | IS(ERRAND_UNKNOWN))
+#define BECOMES_LOOSE(outcome_)                                        \
+        .next = ERRAND_WRITING, .set_outcome = SET(ERRAND_##outcome_), \
+        .effects = ERRAND_WRITE | ERRAND_QUARANTINE, .set_keep = SET(true)
+#define FAILS(outcome_)                                                \
+        .next = ERRAND_WRITING, .set_outcome = SET(ERRAND_##outcome_), \
+        .effects = ERRAND_REFUSE | ERRAND_WRITE, .prompt = ERRAND_SAY_DID_NOT_OPEN, .set_keep = SET(false)
+#define WRITTEN(outcome_) \
+        .states = IS(ERRAND_WRITING), .events = IS(ERRAND_WRITTEN), .outcomes = IS(ERRAND_##outcome_)
+#define UNMOVED     (IS(ERRAND_FAILED) | IS(ERRAND_NOT_SENT))
+#define ANY_FAILURE (UNMOVED | IS(ERRAND_UNKNOWN))
 
 /* The first row that holds. clang-format off: one row a line. */
 /* clang-format off */
@@ -176,10 +184,14 @@ static const struct {
         [ERRAND_SAY_TAKE_OUT] = {"take-out", "Take the item out, accept or reject it, and close the door."},
         [ERRAND_SAY_TAKE_NEXT] = {"take-next", "Take the item out and close the door."},
         [ERRAND_SAY_TAKE_OUT_AGAIN] = {"take-out", "Take the item out again and close the door."},
-        [ERRAND_SAY_CLOSE_LID] = {"close-lid", "The lid inside is not locked. Please open the door again and close the lid."},
-        [ERRAND_SAY_STILL_INSIDE] = {"still-inside", "The item is still inside. Please open again and take it out."},
-        [ERRAND_SAY_STILL_EMPTY] = {"put-in", "The position is still empty. Please open again and put the item in."},
-        [ERRAND_SAY_PUT_BACK] = {"put-back", "The position is empty. Please open again and put the item back."},
+        [ERRAND_SAY_CLOSE_LID] =
+                {"close-lid", "The lid inside is not locked. Please open the door again and close the lid."},
+        [ERRAND_SAY_STILL_INSIDE] = {"still-inside",
+                                     "The item is still inside. Please open again and take it out."},
+        [ERRAND_SAY_STILL_EMPTY] = {"put-in",
+                                    "The position is still empty. Please open again and put the item in."},
+        [ERRAND_SAY_PUT_BACK] = {"put-back",
+                                 "The position is empty. Please open again and put the item back."},
         [ERRAND_SAY_CHOOSE] = {"choose", "Do you keep the item (accept) or not (reject)?"},
         [ERRAND_SAY_DID_NOT_OPEN] = {"did-not-open", "The door did not open."},
         [ERRAND_SAY_STORED] = {"stored", "The item is locked in."},
@@ -195,14 +207,17 @@ static bool mask_has(unsigned mask, unsigned bit) {
         return !mask || mask & bit;
 }
 
-static const Row *find(const ErrandMachine *e, const ErrandRules *rules, ErrandEvent event, const ErrandView *v) {
+static const Row *find(const ErrandMachine *e, const ErrandRules *rules, ErrandEvent event,
+                       const ErrandView *v) {
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 const Row *r = &rows[i];
                 if (r->states & IS(e->state) && r->events & IS(event) && mask_has(r->kinds, IS(e->kind)) &&
-                    mask_has(r->said, IS(e->said)) && mask_has(r->pulses, IS(e->pulse)) && mask_has(r->seeks, IS(e->seek)) &&
-                    mask_has(r->outcomes, IS(e->outcome)) && mask_has(r->doors, IS(v->door)) && mask_has(r->lids, IS(v->lid)) &&
+                    mask_has(r->said, IS(e->said)) && mask_has(r->pulses, IS(e->pulse)) &&
+                    mask_has(r->seeks, IS(e->seek)) && mask_has(r->outcomes, IS(e->outcome)) &&
+                    mask_has(r->doors, IS(v->door)) && mask_has(r->lids, IS(v->lid)) &&
                     mask_has(r->occupied, TRI(v->occupied)) && mask_has(r->attended, IS(e->attended)) &&
-                    mask_has(r->blind, IS(e->blind)) && mask_has(r->final, IS(e->final)) && mask_has(r->keep, IS(e->keep)) &&
+                    mask_has(r->blind, IS(e->blind)) && mask_has(r->final, IS(e->final)) &&
+                    mask_has(r->keep, IS(e->keep)) &&
                     mask_has(r->collected, IS(rules && rules->unanswered_is_collected)))
                         return r;
         }
@@ -210,11 +225,13 @@ static const Row *find(const ErrandMachine *e, const ErrandRules *rules, ErrandE
 }
 
 void errand_init(ErrandMachine *e, ErrandKind kind, bool attended) {
-        *e = (ErrandMachine){.kind = kind, .state = ERRAND_OPENING, .attended = attended, .deadline = USEC_INFINITY};
+        *e = (ErrandMachine){
+                .kind = kind, .state = ERRAND_OPENING, .attended = attended, .deadline = USEC_INFINITY};
 }
 
 void errand_init_again(ErrandMachine *e, ErrandKind kind, ErrandSaid said) {
-        *e = (ErrandMachine){.kind = kind, .state = ERRAND_OPEN, .said = said, .blind = true, .deadline = USEC_INFINITY};
+        *e = (ErrandMachine){
+                .kind = kind, .state = ERRAND_OPEN, .said = said, .blind = true, .deadline = USEC_INFINITY};
 }
 
 bool errand_allows(const ErrandMachine *e, ErrandEvent event, const ErrandView *view) {
@@ -242,8 +259,8 @@ static void apply(ErrandMachine *e, const Row *r) {
                 e->keep = r->set_keep - 1;
 }
 
-/* Nobody is there any more to choose, shut or take out. Only the sensors' delay is waited for; or the time that an answer would have
- * had, where nobody can see the door. */
+/* Nobody is there any more to choose, shut or take out. Only the sensors' delay is waited for; or the time
+ * that an answer would have had, where nobody can see the door. */
 static uint64_t patience(const ErrandMachine *e, const ErrandRules *rules) {
         return e->attended || e->wait == ERRAND_WAIT_SIGHT ? rules->answer_usec : SENSORS_LAG_USEC;
 }
@@ -267,8 +284,8 @@ static uint64_t deadline(const ErrandMachine *e, const ErrandRules *rules, Erran
         return USEC_INFINITY;
 }
 
-bool errand_step(ErrandMachine *e, const ErrandRules *rules, ErrandEvent event, const ErrandView *view, uint64_t now,
-                 ErrandStep *ret) {
+bool errand_step(ErrandMachine *e, const ErrandRules *rules, ErrandEvent event, const ErrandView *view,
+                 uint64_t now, ErrandStep *ret) {
         const Row *r = find(e, rules, event, view);
         ErrandState before = e->state;
         ErrandWait waited = e->wait;
@@ -284,7 +301,8 @@ bool errand_step(ErrandMachine *e, const ErrandRules *rules, ErrandEvent event, 
         else if (e->state != ERRAND_WAITING)
                 e->wait = ERRAND_WAIT_NOTHING;
         /* What is waited for already has been said, and has its time. */
-        bool stays = e->state == before && e->wait == waited && (e->state == ERRAND_WAITING || e->state == ERRAND_GRACE);
+        bool stays = e->state == before && e->wait == waited &&
+                     (e->state == ERRAND_WAITING || e->state == ERRAND_GRACE);
         if (event == ERRAND_TIME && e->state == ERRAND_WAITING)
                 e->deadline = USEC_INFINITY; /* judged at once, see errand_is_looking() */
         else if (event == ERRAND_LEAVE && e->state == before) {
@@ -302,11 +320,13 @@ bool errand_step(ErrandMachine *e, const ErrandRules *rules, ErrandEvent event, 
 }
 
 bool errand_is_looking(const ErrandMachine *e) {
-        return e->state == ERRAND_OPEN || e->state == ERRAND_SECURING || e->state == ERRAND_WAITING || e->state == ERRAND_WRITING;
+        return e->state == ERRAND_OPEN || e->state == ERRAND_SECURING || e->state == ERRAND_WAITING ||
+               e->state == ERRAND_WRITING;
 }
 
 bool errand_is_busy(const ErrandMachine *e) {
-        return e->state == ERRAND_OPENING || e->state == ERRAND_SEEKING || e->state == ERRAND_SECURING || e->state == ERRAND_WRITING;
+        return e->state == ERRAND_OPENING || e->state == ERRAND_SEEKING || e->state == ERRAND_SECURING ||
+               e->state == ERRAND_WRITING;
 }
 
 bool errand_is_at_work(const ErrandMachine *e) {
@@ -320,16 +340,18 @@ const char *errand_kind_to_string(ErrandKind k) {
 }
 
 const char *errand_state_to_string(ErrandState s) {
-        static const char *const names[] = {"opening", "open", "seeking", "securing", "waiting", "writing", "grace", "done"};
+        static const char *const names[] = {"opening", "open",    "seeking", "securing",
+                                            "waiting", "writing", "grace",   "done"};
 
         static_assert(ARRAY_SIZE(names) == ERRAND_STATE_MAX, "a name for each state");
         return (unsigned)s < ARRAY_SIZE(names) ? names[s] : "invalid";
 }
 
 const char *errand_event_to_string(ErrandEvent e) {
-        static const char *const names[] = {"opened", "failed", "not-sent", "unknown", "facts", "accept", "reject", "cancel",
-                                            "other-place", "does-not-open", "reopen", "leave", "moved", "not-moved", "written",
-                                            "not-written", "yield", "time"};
+        static const char *const names[] = {
+                "opened", "failed",    "not-sent",    "unknown",       "facts",  "accept",
+                "reject", "cancel",    "other-place", "does-not-open", "reopen", "leave",
+                "moved",  "not-moved", "written",     "not-written",   "yield",  "time"};
 
         static_assert(ARRAY_SIZE(names) == ERRAND_EVENT_MAX, "a name for each event");
         return (unsigned)e < ARRAY_SIZE(names) ? names[e] : "invalid";

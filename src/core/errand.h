@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One errand at one place: a deposit, a collection, a take-back, or a look (an operator's or the backend's opening; a place that is
- * opened again when nothing is left to settle; a place that its parcel has left). A table: state × event × what the sensors say → next
- * state, effects, deadline. Pure: it knows neither ledger nor lock; whoever runs it commits, acts and reports back. Drawn in
- * docs/architecture.md, explored by tests/unit/test_errand.c and test_errand_walk.c.
+/* One errand at one place: a deposit, a collection, a take-back, or a look (an operator's or the backend's
+ * opening; a place that is opened again when nothing is left to settle; a place that its parcel has left). A
+ * table: state × event × what the sensors say → next state, effects, deadline. Pure: it knows neither ledger
+ * nor lock; whoever runs it commits, acts and reports back. Drawn in docs/architecture.md, explored by
+ * tests/unit/test_errand.c and test_errand_walk.c.
  *
- * How it is run. Something happens: errand_step(). A request of a person is refused, before any side effect, where the table has no row
- * for it: errand_allows(). After each step the effects are executed in the order of their bits, then ERRAND_FACTS is stepped until
- * nothing changes any more (errand_is_looking()). What the person decides is committed before it is stepped.
+ * How it is run. Something happens: errand_step(). A request of a person is refused, before any side effect,
+ * where the table has no row for it: errand_allows(). After each step the effects are executed in the order
+ * of their bits, then ERRAND_FACTS is stepped until nothing changes any more (errand_is_looking()). What the
+ * person decides is committed before it is stepped.
  *
- * What a parcel becomes follows from what was said, and from the sensors. Where they contradict each other the person is asked, for a
- * while; then what the sensors say counts, and where they say nothing, nothing is guessed: unverified. */
+ * What a parcel becomes follows from what was said, and from the sensors. Where they contradict each other
+ * the person is asked, for a while; then what the sensors say counts, and where they say nothing, nothing is
+ * guessed: unverified. */
 #pragma once
 
 #include "base/clock.h"
@@ -63,7 +66,13 @@ typedef enum ErrandEvent {
         ERRAND_EVENT_MAX,
 } ErrandEvent;
 
-typedef enum ErrandSaid { ERRAND_SAID_NOTHING, ERRAND_SAID_ACCEPT, ERRAND_SAID_REJECT, ERRAND_SAID_CANCEL, ERRAND_SAID_MAX } ErrandSaid;
+typedef enum ErrandSaid {
+        ERRAND_SAID_NOTHING,
+        ERRAND_SAID_ACCEPT,
+        ERRAND_SAID_REJECT,
+        ERRAND_SAID_CANCEL,
+        ERRAND_SAID_MAX
+} ErrandSaid;
 
 /* What an errand that is WAITING waits for. */
 typedef enum ErrandWait {
@@ -76,21 +85,26 @@ typedef enum ErrandWait {
 } ErrandWait;
 
 /* Why the locks are being moved. */
-typedef enum ErrandPulse { ERRAND_PULSE_FIRST, ERRAND_PULSE_AGAIN /* "does not open" */, ERRAND_PULSE_REOPEN, ERRAND_PULSE_MAX } ErrandPulse;
+typedef enum ErrandPulse {
+        ERRAND_PULSE_FIRST,
+        ERRAND_PULSE_AGAIN /* "does not open" */,
+        ERRAND_PULSE_REOPEN,
+        ERRAND_PULSE_MAX
+} ErrandPulse;
 
 /* Why another place is looked for. */
 typedef enum ErrandSeek { ERRAND_SEEK_ASKED, ERRAND_SEEK_FAILED, ERRAND_SEEK_MAX } ErrandSeek;
 
 typedef enum ErrandOutcome {
         ERRAND_OUTCOME_NONE,
-        ERRAND_STORED,     /* put in */
-        ERRAND_CANCELLED,  /* never was inside, or was taken out again */
+        ERRAND_STORED,    /* put in */
+        ERRAND_CANCELLED, /* never was inside, or was taken out again */
         ERRAND_COLLECTED,
         ERRAND_REJECTED,
-        ERRAND_BACK,       /* it still is where it was before the collection was begun */
+        ERRAND_BACK, /* it still is where it was before the collection was begun */
         ERRAND_RETURNED,
-        ERRAND_KEPT,       /* a take-back that took nothing: the parcel is what it was */
-        ERRAND_UNVERIFIED, /* nobody knows */
+        ERRAND_KEPT,         /* a take-back that took nothing: the parcel is what it was */
+        ERRAND_UNVERIFIED,   /* nobody knows */
         ERRAND_NOTHING_LEFT, /* a look: nothing to write */
         ERRAND_OUTCOME_MAX,
 } ErrandOutcome;
@@ -143,11 +157,12 @@ typedef enum ErrandEffect {
         ERRAND_QUARANTINE = 1 << 1, /* nothing else may be put there until somebody looked */
         ERRAND_SEEK = 1 << 2,       /* try another place; report MOVED or NOT_MOVED */
         ERRAND_REFUSE = 1 << 3,     /* the pending request: why not */
-        ERRAND_LEAVE_PLACE = 1 << 4, /* the parcel and the person have nothing to do with this place any more */
-        ERRAND_START = 1 << 5,      /* the movement that was committed with the request */
-        ERRAND_WRITE = 1 << 6,      /* the outcome; report WRITTEN or NOT_WRITTEN */
-        ERRAND_PROMPT = 1 << 7,     /* tell the person, see ErrandStep.prompt */
-        ERRAND_FREE_SLOT = 1 << 8,  /* it is nobody's */
+        ERRAND_LEAVE_PLACE =
+                1 << 4,            /* the parcel and the person have nothing to do with this place any more */
+        ERRAND_START = 1 << 5,     /* the movement that was committed with the request */
+        ERRAND_WRITE = 1 << 6,     /* the outcome; report WRITTEN or NOT_WRITTEN */
+        ERRAND_PROMPT = 1 << 7,    /* tell the person, see ErrandStep.prompt */
+        ERRAND_FREE_SLOT = 1 << 8, /* it is nobody's */
 } ErrandEffect;
 
 typedef enum ErrandPrompt {
@@ -179,12 +194,13 @@ typedef struct ErrandStep {
 
 /* It begins in OPENING. */
 void errand_init(ErrandMachine *e, ErrandKind kind, bool attended);
-/* One that a former run left behind: nobody is there, nobody saw it, and its door may be open. said: as the ledger knows it. */
+/* One that a former run left behind: nobody is there, nobody saw it, and its door may be open. said: as the
+ * ledger knows it. */
 void errand_init_again(ErrandMachine *e, ErrandKind kind, ErrandSaid said);
 bool errand_allows(const ErrandMachine *e, ErrandEvent event, const ErrandView *view);
 /* False, and nothing is changed, when the table has no row. */
-bool errand_step(ErrandMachine *e, const ErrandRules *rules, ErrandEvent event, const ErrandView *view, uint64_t now_boot,
-                 ErrandStep *ret);
+bool errand_step(ErrandMachine *e, const ErrandRules *rules, ErrandEvent event, const ErrandView *view,
+                 uint64_t now_boot, ErrandStep *ret);
 /* It is to be told ERRAND_FACTS when the sensors have changed, and after each step. */
 bool errand_is_looking(const ErrandMachine *e);
 /* A request is being carried out: another one has to wait. */

@@ -42,18 +42,20 @@
         /* parcels.c */                                                                                      \
         X(PARCEL_INSERT,                                                                                     \
           "INSERT INTO parcel (state, slot, position, size, waybill, recipient, phone, phone_tail, person, " \
-          "courier, courier_number, created, stored, expires, temperature, accessible, larger) "              \
+          "courier, courier_number, created, stored, expires, temperature, accessible, larger) "             \
           "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)")             \
-        X(PARCEL_GET, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE id = ?1")                              \
-        X(PARCEL_HISTORY, "SELECT " PARCEL_LIVE ", ended, " PARCEL_PAST " FROM parcel_history WHERE id = ?1")                 \
-        X(PARCEL_AT, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE slot = ?1 AND position = ?2")           \
+        X(PARCEL_GET, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE id = ?1")          \
+        X(PARCEL_HISTORY,                                                                                    \
+          "SELECT " PARCEL_LIVE ", ended, " PARCEL_PAST " FROM parcel_history WHERE id = ?1")                \
+        X(PARCEL_AT,                                                                                         \
+          "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE slot = ?1 AND position = ?2")  \
         X(PARCEL_STATE, "SELECT state FROM parcel WHERE id = ?1")                                            \
         X(PARCEL_UPDATE,                                                                                     \
           "UPDATE parcel SET state = ?2, slot = ?3, position = ?4, size = ?5, person = ?6, courier = ?7, "   \
           "courier_number = ?8, stored = ?9, expires = ?10, waybill = coalesce(?11, waybill), "              \
           "recipient = coalesce(?12, recipient), phone = coalesce(?13, phone), "                             \
-          "phone_tail = iif(?13 IS NULL, phone_tail, ?14), choice = ?15, taking_back = ?16, was = ?17 "       \
-          "WHERE id = ?1")                                    \
+          "phone_tail = iif(?13 IS NULL, phone_tail, ?14), choice = ?15, taking_back = ?16, was = ?17 "      \
+          "WHERE id = ?1")                                                                                   \
         /* The personal data of somebody who was revoked meanwhile is not kept. */                           \
         X(PARCEL_END,                                                                                        \
           "INSERT INTO parcel_history (id, state, slot, position, size, waybill, recipient, phone, person, " \
@@ -63,10 +65,13 @@
           "FROM (SELECT *, EXISTS (SELECT 1 FROM person q WHERE q.id = ?6 AND q.revoked IS NOT NULL) "       \
           "AS gone FROM parcel WHERE id = ?1)")                                                              \
         X(PARCEL_DELETE, "DELETE FROM parcel WHERE id = ?1")                                                 \
-        X(PARCEL_EACH, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel ORDER BY id")                               \
-        X(PARCEL_EACH_OF_PERSON, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE person = ?1 ORDER BY id")   \
-        X(PARCEL_EACH_OF_TAIL, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE phone_tail = ?1 ORDER BY id") \
-        X(PARCEL_EACH_IN_SLOT, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE slot = ?1 ORDER BY id")       \
+        X(PARCEL_EACH, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel ORDER BY id")           \
+        X(PARCEL_EACH_OF_PERSON,                                                                             \
+          "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE person = ?1 ORDER BY id")      \
+        X(PARCEL_EACH_OF_TAIL,                                                                               \
+          "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE phone_tail = ?1 ORDER BY id")  \
+        X(PARCEL_EACH_IN_SLOT,                                                                               \
+          "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE slot = ?1 ORDER BY id")        \
         X(PLACE_EACH, "SELECT id, state, slot, position, expires FROM parcel ORDER BY id")                   \
         X(PLACE_EACH_IN_SLOT,                                                                                \
           "SELECT id, state, slot, position, expires FROM parcel WHERE slot = ?1 ORDER BY id")               \
@@ -134,7 +139,8 @@
         X(OUTBOX_SUMMARISE,                                                                                  \
           "DELETE FROM outbox WHERE sequence > ?1 AND sequence <= ?2 AND sequence IN "                       \
           "(SELECT sequence FROM event WHERE sequence > ?1 AND sequence <= ?2 AND type IN "                  \
-          "('door.released', 'door.opened', 'door.closed', 'door.unknown', 'board.online', "                 \
+          "('door.commanded', 'door.released', 'door.opened', 'door.closed', 'door.unknown', "               \
+          "'board.online', "                                                                                 \
           "'board.offline', 'code.wrong', 'credential.wrong'))")                                             \
         /* inbox.c */                                                                                        \
         X(INBOX_GET, "SELECT " INBOX_COLUMNS " FROM inbox WHERE id = ?1")                                    \

@@ -26,8 +26,10 @@ static int choose_parcel(Locker *l, Session *s, uint64_t wanted, uint64_t *ret) 
         return r == -ENOENT ? LOCKER_E_UNKNOWN_PARCEL : r < 0 ? r : LOCKER_E_NOT_ALLOWED;
 }
 
-/* A6: nobody joins another one at an open slot, and a door that stands open is nobody's to guess about. No side effect. */
-static int may_open(const Locker *l, const Session *s, int slot, int position, char detail[LOCKER_DETAIL_MAX]) {
+/* A6: nobody joins another one at an open slot, and a door that stands open is nobody's to guess about. No
+ * side effect. */
+static int may_open(const Locker *l, const Session *s, int slot, int position,
+                    char detail[LOCKER_DETAIL_MAX]) {
         const Door *door = &l->hardware.doors[l->cabinet->slots[slot].lock];
         unsigned neighbour;
 
@@ -60,7 +62,8 @@ static int write_collect(Errand *e, ParcelRow *p) {
         return r < 0 ? r : errand_intend(e, "collect", false);
 }
 
-static int begin_collect(Locker *l, Session *s, uint64_t wanted, char detail[LOCKER_DETAIL_MAX], Errand **ret) {
+static int begin_collect(Locker *l, Session *s, uint64_t wanted, char detail[LOCKER_DETAIL_MAX],
+                         Errand **ret) {
         _cleanup_parcel_ ParcelRow p = {0};
         uint64_t id;
         int slot, position;
@@ -90,8 +93,7 @@ static int begin_collect(Locker *l, Session *s, uint64_t wanted, char detail[LOC
         return 0;
 }
 
-void locker_collect(Locker *l, Session *s, uint64_t parcel, LockerReply reply,
-                    void *userdata) {
+void locker_collect(Locker *l, Session *s, uint64_t parcel, LockerReply reply, void *userdata) {
         char detail[LOCKER_DETAIL_MAX] = "";
         Errand *e = NULL;
         int r = session_expect(s, ACT_COLLECT);
@@ -134,5 +136,6 @@ int locker_cancel(Locker *l, Session *s) {
                         s->queue_at = s->n_queue; /* the door that is open is the last one */
                 return r;
         }
-        return choose(s, s->errand && s->errand->m.kind == ERRAND_DEPOSIT ? ACT_DEPOSIT : ACT_REOPEN, ERRAND_CANCEL, CHOICE_CANCEL);
+        return choose(s, s->errand && s->errand->m.kind == ERRAND_DEPOSIT ? ACT_DEPOSIT : ACT_REOPEN,
+                      ERRAND_CANCEL, CHOICE_CANCEL);
 }

@@ -69,12 +69,14 @@ static void log_quarantined(const Errand *e, const char *why) {
         const Locker *l = e->locker;
         const char *label = l->cabinet->slots[e->slot].label;
 
-        log_message(LOG_WARNING, LOCKERD_MESSAGE_QUARANTINED, (const char *const[]){"LOCKERD_SLOT", label, NULL},
-                    "Slot %s position %u is quarantined: %s", label, l->cabinet->positions[e->position].number, why);
+        log_message(LOG_WARNING, LOCKERD_MESSAGE_QUARANTINED,
+                    (const char *const[]){"LOCKERD_SLOT", label, NULL},
+                    "Slot %s position %u is quarantined: %s", label,
+                    l->cabinet->positions[e->position].number, why);
 }
 
-/* One transaction: the present place out of service if it is to be, the parcel in another one, the intents of its locks. `next` NULL:
- * there is none. */
+/* One transaction: the present place out of service if it is to be, the parcel in another one, the intents of
+ * its locks. `next` NULL: there is none. */
 static int commit_move(Errand *e, Errand *next, const char *why) {
         Locker *l = e->locker;
         const char *quarantine = e->deposit->quarantine ? e->deposit->quarantine : e->quarantine;
@@ -121,7 +123,9 @@ int deposit_seek(Errand *e) {
         }
         d->tried[e->position] = 1;
         int refusal = (int)locker_choose_position(l, e->session, &fit, d->tried, &position);
-        int r = refusal ? 0 : errand_new(l, ERRAND_DEPOSIT, e->session, l->cabinet->positions[position].slot, position, &next);
+        int r = refusal ? 0
+                        : errand_new(l, ERRAND_DEPOSIT, e->session, l->cabinet->positions[position].slot,
+                                     position, &next);
         if (r < 0)
                 return r;
         if (next)
@@ -191,9 +195,9 @@ static int fill_parcel(Session *s, const DepositRequest *q, ParcelRow *p) {
         if (r < 0)
                 return r;
         /* What was announced wins over what the courier wishes: it is the recipient's. */
+        p->accessible = p->accessible || q->accessible;
         if (!q->parcel) {
                 p->temperature = q->temperature;
-                p->accessible = q->accessible;
                 p->larger = q->allow_larger;
         }
         if (q->size)
@@ -274,7 +278,8 @@ void locker_deposit(Locker *l, Session *s, const DepositRequest *q, LockerReply 
         notify_parcel(&l->records, e->parcel);
 }
 
-static void other_place(Session *s, const char *why, bool larger, const char *quarantine, LockerReply reply, void *userdata) {
+static void other_place(Session *s, const char *why, bool larger, const char *quarantine, LockerReply reply,
+                        void *userdata) {
         Errand *e;
         int r = errand_ask(s, ACT_DEPOSIT, ERRAND_OTHER_PLACE, &e);
 

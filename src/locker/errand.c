@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs the errands' machine (core/errand.h): shows it what the sensors say, and does what it wants done. What a person asks for is
- * prepared and committed in deposit.c, collect.c, take_back.c and operator.c; what happens then, happens here. */
+/* Runs the errands' machine (core/errand.h): shows it what the sensors say, and does what it wants done. What
+ * a person asks for is prepared and committed in deposit.c, collect.c, take_back.c and operator.c; what
+ * happens then, happens here. */
 #include "locker/private.h"
 #include "base/log.h"
 #include "base/message-ids.h"
@@ -129,10 +130,11 @@ static const char *answer_prompt(const Errand *e) {
 void errand_answer(Errand *e, int result, const char *detail) {
         LockerReply reply = steal_ptr(e->reply);
         const Locker *l = e->locker;
-        LockerAnswer answer = {.result = result,
-                               .place = {.slot = e->slot,
-                                         .position = e->position < 0 ? 0 : l->cabinet->positions[e->position].number,
-                                         .parcel = e->parcel}};
+        LockerAnswer answer = {
+                .result = result,
+                .place = {.slot = e->slot,
+                          .position = e->position < 0 ? 0 : l->cabinet->positions[e->position].number,
+                          .parcel = e->parcel}};
 
         if (detail)
                 snprintf(answer.detail, sizeof(answer.detail), "%s", detail);
@@ -152,7 +154,8 @@ void errand_answer(Errand *e, int result, const char *detail) {
                 explicit_bzero(e->deposit->code, sizeof(e->deposit->code));
 }
 
-/* An opening by an operator is reported when there was one; the intent, with who and why, has been in the ledger before. */
+/* An opening by an operator is reported when there was one; the intent, with who and why, has been in the
+ * ledger before. */
 static void record_opened(const Errand *e) {
         Locker *l = e->locker;
         const char *label = l->cabinet->slots[e->slot].label;
@@ -161,8 +164,8 @@ static void record_opened(const Errand *e) {
         int r = locker_begin(l);
 
         if (!r) {
-                json_t *data = json_pack("{s:s, s:i, s:s*}", "slot", label, "position", (int)number, "reported",
-                                         e->reported_open ? "open" : NULL);
+                json_t *data = json_pack("{s:s, s:i, s:s*}", "slot", label, "position", (int)number,
+                                         "reported", e->reported_open ? "open" : NULL);
                 subject_place(l->cabinet, e->slot, number, subject);
                 r = locker_end(l, locker_record(l, e->actor, e->reason, "operator.opened", subject,
                                                 data_by(data, e->actor, e->reason), NULL));
@@ -170,8 +173,9 @@ static void record_opened(const Errand *e) {
         if (r < 0)
                 log_error_errno(r, "Cannot record that an operator opened slot %s", label);
         log_message(LOG_NOTICE, LOCKERD_MESSAGE_OPERATOR_OPEN,
-                    (const char *const[]){"LOCKERD_SLOT", label, "LOCKERD_ACTOR", e->actor, NULL}, "Slot %s was opened by %s: %s%s",
-                    label, e->actor, e->reason, e->reported_open ? " (it was reported open already)" : "");
+                    (const char *const[]){"LOCKERD_SLOT", label, "LOCKERD_ACTOR", e->actor, NULL},
+                    "Slot %s was opened by %s: %s%s", label, e->actor, e->reason,
+                    e->reported_open ? " (it was reported open already)" : "");
 }
 
 static const char *quarantine_reason(const Errand *e) {
@@ -180,7 +184,8 @@ static const char *quarantine_reason(const Errand *e) {
         return e->m.blind ? "nobody saw whether it opened" : "it did not open";
 }
 
-/* A take-back answers when the first of its doors is open; as long as there are others, one that is not is no answer. */
+/* A take-back answers when the first of its doors is open; as long as there are others, one that is not is no
+ * answer. */
 static bool hands_on_reply(Errand *e) {
         Session *s = e->session;
 
@@ -194,7 +199,8 @@ static bool hands_on_reply(Errand *e) {
 
 static void refuse(Errand *e) {
         if (e->m.state == ERRAND_OPEN && e->m.pulse == ERRAND_PULSE_AGAIN && e->m.kind == ERRAND_COLLECT)
-                errand_answer(e, e->result, "It still does not open. Please call the operator; the item stays locked in.");
+                errand_answer(e, e->result,
+                              "It still does not open. Please call the operator; the item stays locked in.");
         else if (!hands_on_reply(e))
                 errand_answer(e, e->result, NULL);
 }
@@ -212,8 +218,10 @@ static ParcelState becomes(const Errand *e, const ParcelRow *p) {
         case ERRAND_RETURNED:
                 return PARCEL_RETURNED;
         case ERRAND_BACK:
-                return p->was == PARCEL_UNVERIFIED && position_occupied(&e->locker->hardware, e->position) != TRI_YES ? PARCEL_UNVERIFIED
-                                                                                                          : PARCEL_STORED;
+                return p->was == PARCEL_UNVERIFIED &&
+                                       position_occupied(&e->locker->hardware, e->position) != TRI_YES
+                               ? PARCEL_UNVERIFIED
+                               : PARCEL_STORED;
         case ERRAND_UNVERIFIED:
                 return PARCEL_UNVERIFIED;
         case ERRAND_KEPT:
@@ -259,7 +267,8 @@ static int write_outcome(Errand *e) {
                 r = locker_quarantine(l, e->position, e->actor, e->quarantine);
         r = locker_end(l, r);
         if (r < 0)
-                return log_error_errno(r, "Cannot record what came of slot %s; trying again", l->cabinet->slots[e->slot].label);
+                return log_error_errno(r, "Cannot record what came of slot %s; trying again",
+                                       l->cabinet->slots[e->slot].label);
         if (changed)
                 parcel_written(l, &p, e->why);
         e->retry_at = USEC_INFINITY;
@@ -283,8 +292,8 @@ static int write_choice(const Errand *e) {
         return r < 0 ? r : locker_end(l, ledger_parcel_update(l->ledger, &p));
 }
 
-/* In the ledger as soon as it was said, so that a power cut does not forget what was decided. A full disk does not forbid to decide:
- * the item is in somebody's hands already. */
+/* In the ledger as soon as it was said, so that a power cut does not forget what was decided. A full disk
+ * does not forbid to decide: the item is in somebody's hands already. */
 int errand_write_choice(Errand *e, ParcelChoice choice) {
         e->choice = choice;
         e->retry_at = USEC_INFINITY;
@@ -292,7 +301,8 @@ int errand_write_choice(Errand *e, ParcelChoice choice) {
         if (r == -ENOENT)
                 return LOCKER_E_WRONG_STATE; /* an operator has settled it */
         if (r < 0) {
-                log_error_errno(r, "Cannot record what was decided about parcel %llu; trying again", (unsigned long long)e->parcel);
+                log_error_errno(r, "Cannot record what was decided about parcel %llu; trying again",
+                                (unsigned long long)e->parcel);
                 e->retry_at = e->locker->now().boot_usec + CHOICE_RETRY_USEC;
         }
         return 0;
@@ -306,10 +316,10 @@ static void opened(void *userdata, int result) {
         e->result = result;
         if (!result && e->reason)
                 record_opened(e);
-        errand_event(e, !result                                   ? ERRAND_OPENED
+        errand_event(e, !result                              ? ERRAND_OPENED
                         : result == LOCKER_E_OUTCOME_UNKNOWN ? ERRAND_UNKNOWN
-                        : did_not                                 ? ERRAND_FAILED
-                                                                  : ERRAND_NOT_SENT);
+                        : did_not                            ? ERRAND_FAILED
+                                                             : ERRAND_NOT_SENT);
 }
 
 void errand_start(Errand *e) {
@@ -326,7 +336,8 @@ static void prompt(Errand *e, ErrandPrompt say) {
                 return;
         if (say == ERRAND_SAY_DID_NOT_OPEN)
                 sentence = refusal_sentence((Refusal)e->result);
-        notify_prompt(&l->records, e->session, e->slot, e->position < 0 ? 0 : l->cabinet->positions[e->position].number,
+        notify_prompt(&l->records, e->session, e->slot,
+                      e->position < 0 ? 0 : l->cabinet->positions[e->position].number,
                       errand_prompt_word(say), sentence);
 }
 
@@ -397,16 +408,15 @@ void errand_event(Errand *e, ErrandEvent event) {
                 ErrandMachine before = e->m;
                 ErrandView view = errand_view(e);
                 ErrandStep step;
-                if (!errand_step(&e->m, &rules, event, &view, l->now().boot_usec, &step) && event == ERRAND_FACTS)
+                if (!errand_step(&e->m, &rules, event, &view, l->now().boot_usec, &step) &&
+                    event == ERRAND_FACTS)
                         break;
                 if (e->session)
                         session_refresh(e->session);
                 ErrandEvent next = execute(e, &step);
                 bool same = event == ERRAND_FACTS && before.state == e->m.state && before.wait == e->m.wait &&
                             before.final == e->m.final;
-                event = next != NO_EVENT                          ? next
-                        : same || !errand_is_looking(&e->m) ? NO_EVENT
-                                                                  : ERRAND_FACTS;
+                event = next != NO_EVENT ? next : same || !errand_is_looking(&e->m) ? NO_EVENT : ERRAND_FACTS;
         }
         notify_slot(&l->records, e->slot);
         if (!s || s->gone)

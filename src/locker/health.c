@@ -64,7 +64,8 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         if (l->keys_state)
                 say(&all[n++], "signing-keys", NULL, l->keys_state, l->keys_sentence);
         for (int i = 0; i < c->n_lines; i++)
-                say(&all[n++], "line", c->lines[i].name, l->hardware.lines[i] ? "ok" : "failed", l->hardware.line_sentences[i]);
+                say(&all[n++], "line", c->lines[i].name, l->hardware.lines[i] ? "ok" : "failed",
+                    l->hardware.line_sentences[i]);
         for (int i = 0; i < c->n_boards; i++)
                 say(&all[n++], "board", c->boards[i].name, board_health_word(l->hardware.boards[i]),
                     l->hardware.board_sentences[i]);

@@ -50,7 +50,8 @@ int locker_new(Locker **ret, const LockerOptions *o) {
                       .lockouts_at = USEC_INFINITY,
                       .checkpoint_at = USEC_INFINITY};
         memcpy(l->boot_id, o->boot_id, sizeof(l->boot_id));
-        l->records = (Records){.cabinet = o->cabinet, .settings = o->settings, .ledger = o->ledger, .now = o->now};
+        l->records =
+                (Records){.cabinet = o->cabinet, .settings = o->settings, .ledger = o->ledger, .now = o->now};
         l->holder = calloc((size_t)o->cabinet->n_slots + 1, sizeof(*l->holder));
         l->exposed = calloc((size_t)o->cabinet->n_locks + 1, sizeof(*l->exposed));
         int r = hardware_init(&l->hardware, &l->records, happened, l);

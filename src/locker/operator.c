@@ -25,9 +25,10 @@ static void tell_parcel(Locker *l, uint64_t id) {
 
 /* --- opening --- */
 
-/* What is asked for is pulsed whatever the sensors say: their wire may be broken, and an operator stands there. On the way to a
- * position the door is pulsed unless it is seen to be open. */
-static int begin_open(Locker *l, int slot, int position, const char *actor, const char *reason, Errand **ret) {
+/* What is asked for is pulsed whatever the sensors say: their wire may be broken, and an operator stands
+ * there. On the way to a position the door is pulsed unless it is seen to be open. */
+static int begin_open(Locker *l, int slot, int position, const char *actor, const char *reason,
+                      Errand **ret) {
         Errand *e;
         int r = errand_new(l, ERRAND_LOOK, NULL, slot, position, &e);
 
@@ -130,9 +131,9 @@ static int found_empty(const ParcelRow *p, ParcelState *ret) {
 static int found_parcel_there(const ParcelRow *p, ParcelState *ret) {
         if (p->state != PARCEL_UNVERIFIED)
                 return LOCKER_E_WRONG_STATE;
-        *ret = p->choice == CHOICE_REJECT                                  ? PARCEL_REJECTED
+        *ret = p->choice == CHOICE_REJECT                               ? PARCEL_REJECTED
                : p->was == PARCEL_REJECTED || p->was == PARCEL_RECALLED ? p->was
-                                                                         : PARCEL_STORED;
+                                                                        : PARCEL_STORED;
         return 0;
 }
 
@@ -192,7 +193,8 @@ int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, 
 
         if (!r && !position)
                 r = LOCKER_E_UNKNOWN_POSITION;
-        if (!r && (slot_is_moving(&l->hardware, slot) || (l->holder[slot] && !gives_way_to_reconcile(l->holder[slot]))))
+        if (!r && (slot_is_moving(&l->hardware, slot) ||
+                   (l->holder[slot] && !gives_way_to_reconcile(l->holder[slot]))))
                 r = LOCKER_E_SLOT_BUSY;
         if (!r)
                 r = locker_begin(l);

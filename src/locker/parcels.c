@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one way for a parcel to change: whatever it becomes, for whatever reason, times, validity, code, reminders and events follow here. */
+/* The one way for a parcel to change: whatever it becomes, for whatever reason, times, validity, code,
+ * reminders and events follow here. */
 #include "locker/private.h"
 #include "base/log.h"
 #include "base/message-ids.h"
@@ -13,7 +14,8 @@ static ParcelState remembered(const ParcelRow *p, ParcelState to) {
         if (to == PARCEL_COLLECTING)
                 return p->state;
         if (to == PARCEL_UNVERIFIED)
-                return p->state == PARCEL_REJECTED || p->state == PARCEL_RECALLED ? p->state : PARCEL_ANNOUNCED;
+                return p->state == PARCEL_REJECTED || p->state == PARCEL_RECALLED ? p->state
+                                                                                  : PARCEL_ANNOUNCED;
         return PARCEL_ANNOUNCED;
 }
 
@@ -59,9 +61,11 @@ int parcel_write(Locker *l, ParcelRow *p, ParcelState to, const char *actor, con
 
 void parcel_written(Locker *l, const ParcelRow *p, const char *reason) {
         if (p->state == PARCEL_UNVERIFIED)
-                log_message(LOG_WARNING, LOCKERD_MESSAGE_UNVERIFIED, (const char *const[]){"LOCKERD_SLOT", p->slot, NULL},
-                            "Parcel %llu in slot %s position %u is unverified%s%s%s: look and reconcile", (unsigned long long)p->id,
-                            p->slot, p->position, reason ? " (" : "", reason ? reason : "", reason ? ")" : "");
+                log_message(LOG_WARNING, LOCKERD_MESSAGE_UNVERIFIED,
+                            (const char *const[]){"LOCKERD_SLOT", p->slot, NULL},
+                            "Parcel %llu in slot %s position %u is unverified%s%s%s: look and reconcile",
+                            (unsigned long long)p->id, p->slot, p->position, reason ? " (" : "",
+                            reason ? reason : "", reason ? ")" : "");
         notify_parcel(&l->records, p->id);
 }
 
@@ -131,7 +135,8 @@ void parcels_exposed(Locker *l, int lock, const char *why) {
         l->exposed[lock] = why;
         int r = mark_exposed(l, lock);
         if (r < 0) {
-                log_error_errno(r, "Cannot mark what lies behind a lock that was opened without its owner; trying again");
+                log_error_errno(r, "Cannot mark what lies behind a lock that was opened without its owner; "
+                                   "trying again");
                 l->exposed_at = MIN(l->exposed_at, l->now().boot_usec + RETRY_USEC);
         }
 }

@@ -27,7 +27,8 @@ bool lid_holds_back(Locker *l, int slot, int own_position, unsigned *ret_number)
         for (int i = 0; i < k->n_positions; i++) {
                 const Position *p = &l->cabinet->positions[k->first_position + i];
                 _cleanup_parcel_ ParcelRow row = {0};
-                if (k->first_position + i == own_position || p->lock < 0 || !lid_is_open(&l->hardware, p->lock) ||
+                if (k->first_position + i == own_position || p->lock < 0 ||
+                    !lid_is_open(&l->hardware, p->lock) ||
                     ledger_parcel_at(l->ledger, k->label, p->number, &row) < 0 ||
                     !parcel_may_be_inside(row.state))
                         continue;
@@ -176,6 +177,6 @@ int locker_quarantine(Locker *l, int position, const char *actor, const char *wh
         if (r < 0)
                 return r;
         subject_place(l->cabinet, p->slot, p->number, subject);
-        return locker_record(l, actor, why, "slot.quarantined", subject, data_place(l->cabinet, p->slot, p->number),
-                             NULL);
+        return locker_record(l, actor, why, "slot.quarantined", subject,
+                             data_place(l->cabinet, p->slot, p->number), NULL);
 }

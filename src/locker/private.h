@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the use cases share among themselves: sessions and errands, and the steps every use case is made of. Below it are the cabinet as
- * it stands there (cabinet/hardware.h) and what is recorded (records/records.h). */
+/* What the use cases share among themselves: sessions and errands, and the steps every use case is made of.
+ * Below it are the cabinet as it stands there (cabinet/hardware.h) and what is recorded (records/records.h).
+ */
 #pragma once
 
 #include "base/text.h"
@@ -63,9 +64,9 @@ struct Locker {
         Records records;
         Hardware hardware;
 
-        Errand **holder;         /* [n_slots]: which errand has this slot */
-        const char **exposed;    /* [n_locks]: what is behind it has still to be marked, and why; NULL */
-        uint64_t exposed_at;     /* boot µs: try that again; USEC_INFINITY */
+        Errand **holder;      /* [n_slots]: which errand has this slot */
+        const char **exposed; /* [n_locks]: what is behind it has still to be marked, and why; NULL */
+        uint64_t exposed_at;  /* boot µs: try that again; USEC_INFINITY */
         Session *sessions;
         Errand *errands;
         Enrolling *enrolling; /* waiting for their secrets to be hashed */
@@ -102,11 +103,12 @@ static inline int locker_end(Locker *l, int r) {
 static inline void locker_rollback(Locker *l) {
         records_rollback(&l->records);
 }
-static inline int locker_record(Locker *l, const char *actor, const char *reason, const char *type, const char *subject, json_t *data,
-                                const char *secret) {
+static inline int locker_record(Locker *l, const char *actor, const char *reason, const char *type,
+                                const char *subject, json_t *data, const char *secret) {
         return records_add(&l->records, actor, reason, type, subject, data, secret);
 }
-static inline int locker_record_parcel(Locker *l, const char *actor, const char *reason, const ParcelRow *p, const char *secret) {
+static inline int locker_record_parcel(Locker *l, const char *actor, const char *reason, const ParcelRow *p,
+                                       const char *secret) {
         return records_add_parcel(&l->records, actor, reason, p, secret);
 }
 static inline int64_t locker_wall(const Locker *l, const Now *now) {
@@ -127,8 +129,9 @@ int locker_quarantine(Locker *l, int position, const char *actor, const char *wh
 bool lid_holds_back(Locker *l, int slot, int own_position, unsigned *ret_number);
 
 /* --- parcels: the one way for them to change (parcels.c) --- */
-/* In a transaction: the parcel becomes `to`, with all that follows from it (times, validity, code, what is remembered of before), and
- * the event. -EINVAL: the life cycle has no such edge. The same state again: nothing but what the row's other fields say. */
+/* In a transaction: the parcel becomes `to`, with all that follows from it (times, validity, code, what is
+ * remembered of before), and the event. -EINVAL: the life cycle has no such edge. The same state again:
+ * nothing but what the row's other fields say. */
 int parcel_write(Locker *l, ParcelRow *p, ParcelState to, const char *actor, const char *reason);
 /* After the commit: log and listeners. */
 void parcel_written(Locker *l, const ParcelRow *p, const char *reason);
@@ -136,8 +139,8 @@ void parcel_written(Locker *l, const ParcelRow *p, const char *reason);
 int parcel_becomes(Locker *l, uint64_t id, ParcelState to, const char *actor, const char *reason);
 /* May its recipient have it? Not what was rejected or recalled before it became unverified. */
 bool parcel_is_recipients(const ParcelRow *p);
-/* Somebody could reach in behind this lock without having shown who they are: what lies there is unverified, unless a sensor says that
- * it still does. Tried again until the ledger takes it. */
+/* Somebody could reach in behind this lock without having shown who they are: what lies there is unverified,
+ * unless a sensor says that it still does. Tried again until the ledger takes it. */
 void parcels_exposed(Locker *l, int lock, const char *why);
 void exposed_tick(Locker *l, const Now *now);
 
@@ -154,7 +157,8 @@ typedef struct Deposit {
         bool larger;
 } Deposit;
 
-/* One errand at one place: the machine (core/errand.h), and what it is about. Its session may end; it goes on until its slot is nobody's. */
+/* One errand at one place: the machine (core/errand.h), and what it is about. Its session may end; it goes on
+ * until its slot is nobody's. */
 struct Errand {
         Errand *next;
         Locker *locker;
@@ -162,13 +166,14 @@ struct Errand {
         Session *session;    /* NULL: nobody is there any more, or never was */
         uint64_t session_id; /* for the ledger; 0: none */
         char actor[LABEL_MAX + 16];
-        const char *why;       /* static; for the events of its parcel; NULL */
-        uint64_t parcel;       /* 0: none */
-        int slot, position;    /* indices; position -1: the door alone */
-        Opening *opening;      /* committed; under way in OPENING */
-        LockerReply reply;     /* of the pending request */
+        const char *why;    /* static; for the events of its parcel; NULL */
+        uint64_t parcel;    /* 0: none */
+        int slot, position; /* indices; position -1: the door alone */
+        Opening *opening;   /* committed; under way in OPENING */
+        LockerReply reply;  /* of the pending request */
         void *reply_userdata;
-        ParcelChoice choice;    /* what was said; written at once, or at retry_at when the ledger could not take it */
+        ParcelChoice
+                choice; /* what was said; written at once, or at retry_at when the ledger could not take it */
         uint64_t retry_at;      /* boot µs; USEC_INFINITY */
         int result;             /* why the request is refused */
         const char *quarantine; /* why nothing else may be put there; written with what comes next; NULL */
@@ -185,13 +190,13 @@ void errand_begin(Errand *e, LockerReply reply, void *userdata);
 void errand_event(Errand *e, ErrandEvent event);
 /* May the person say that now? Refusal; the errand. No side effect. */
 int errand_ask(Session *s, Act act, ErrandEvent event, Errand **ret);
-void errand_start(Errand *e);   /* what errand_intend() has written */
+void errand_start(Errand *e); /* what errand_intend() has written */
 void errand_expect_reply(Errand *e, LockerReply reply, void *userdata);
 void errand_answer(Errand *e, int result, const char *detail);
 int errand_intend(Errand *e, const char *why, bool insist); /* in a transaction: e->opening */
 void errand_hold(Errand *e);                                /* its slot */
-void errand_stand_down(Errand *e); /* never began: gone without a trace */
-void errands_look(Locker *l, int slot); /* its sensors have changed */
+void errand_stand_down(Errand *e);                          /* never began: gone without a trace */
+void errands_look(Locker *l, int slot);                     /* its sensors have changed */
 void errands_tick(Locker *l, const Now *now);
 uint64_t errands_next_deadline(const Locker *l);
 ErrandView errand_view(const Errand *e);
@@ -209,7 +214,8 @@ void session_answer(Session *s, int result, const char *detail);
 void reply_refusal(LockerReply reply, void *userdata, int result, const char *detail);
 void session_refresh(Session *s); /* tells its state when it is another one */
 void session_take_errand(Session *s, Errand *e);
-/* May `s` (NULL: an operator) open this slot now? slot_clear() then takes it from whoever only keeps it for reopening. */
+/* May `s` (NULL: an operator) open this slot now? slot_clear() then takes it from whoever only keeps it for
+ * reopening. */
 bool slot_is_clear(const Locker *l, int slot, const Session *s);
 void slot_clear(Locker *l, int slot);
 void session_unlink(Session *s);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* After a restart: movements without outcome are held against the sensors, and errands that were interrupted are taken up again. What
- * the sensors settle is settled; the rest is `unknown` and `unverified`, for an operator, never guessed. */
+/* After a restart: movements without outcome are held against the sensors, and errands that were interrupted
+ * are taken up again. What the sensors settle is settled; the rest is `unknown` and `unverified`, for an
+ * operator, never guessed. */
 #include "locker/private.h"
 #include "base/log.h"
 #include "base/message-ids.h"
@@ -54,8 +55,8 @@ static int settle_movements(Locker *l) {
                                                     : k->lock;
                         subject_place(l->cabinet, slot, all.rows[i].position, subject);
                 }
-                if (lock >= 0 &&
-                    (l->hardware.doors[lock].state == DOOR_OPEN || l->hardware.doors[lock].state == DOOR_LEFT_OPEN))
+                if (lock >= 0 && (l->hardware.doors[lock].state == DOOR_OPEN ||
+                                  l->hardware.doors[lock].state == DOOR_LEFT_OPEN))
                         outcome = "released";
                 r = ledger_movement_settle(l->ledger, all.rows[i].id, outcome, &now);
                 if (r >= 0 && lock >= 0)
@@ -74,7 +75,9 @@ static int collect_interrupted(void *userdata, const ParcelRow *p) {
 }
 
 static ErrandKind kind_of(const ParcelRow *p) {
-        return p->taking_back ? ERRAND_TAKE_BACK : p->state == PARCEL_DEPOSITING ? ERRAND_DEPOSIT : ERRAND_COLLECT;
+        return p->taking_back                  ? ERRAND_TAKE_BACK
+               : p->state == PARCEL_DEPOSITING ? ERRAND_DEPOSIT
+                                               : ERRAND_COLLECT;
 }
 
 static ErrandSaid said_of(const ParcelRow *p) {
@@ -84,7 +87,8 @@ static ErrandSaid said_of(const ParcelRow *p) {
         return said[p->choice];
 }
 
-/* The errand goes on where it was interrupted: without its person, and without having seen what happened meanwhile. */
+/* The errand goes on where it was interrupted: without its person, and without having seen what happened
+ * meanwhile. */
 static int take_up(Locker *l, const ParcelRow *p, Errand **ret) {
         int slot, position;
         Errand *e;
@@ -93,7 +97,8 @@ static int take_up(Locker *l, const ParcelRow *p, Errand **ret) {
         for (const Errand *other = l->errands; other; other = other->next)
                 if (other->parcel == p->id)
                         return 0;
-        /* A slot that this cabinet does not have (any more), or one that another interrupted errand has: for an operator. */
+        /* A slot that this cabinet does not have (any more), or one that another interrupted errand has: for
+         * an operator. */
         if (parcel_place(l, p, &slot, &position) < 0 || l->holder[slot])
                 return parcel_becomes(l, p->id, PARCEL_UNVERIFIED, NULL, "interrupted");
         int r = errand_new(l, kind_of(p), NULL, slot, position, &e);

@@ -4,8 +4,8 @@
 
 #include <errno.h>
 
-/* Within the grace time the person is still at it: what is settled, and lies there, is taken up again, and judged anew when the door
- * is shut. In the transaction of the intent. */
+/* Within the grace time the person is still at it: what is settled, and lies there, is taken up again, and
+ * judged anew when the door is shut. In the transaction of the intent. */
 static int take_up_again(const Errand *e) {
         Locker *l = e->locker;
         _cleanup_parcel_ ParcelRow p = {0};
@@ -32,7 +32,8 @@ static int take_up_again(const Errand *e) {
         return parcel_write(l, &p, to, e->actor, "reopen");
 }
 
-static void pulse(Session *s, ErrandEvent event, const char *why, bool insist, LockerReply reply, void *userdata) {
+static void pulse(Session *s, ErrandEvent event, const char *why, bool insist, LockerReply reply,
+                  void *userdata) {
         Locker *l = s->locker;
         Errand *e = NULL;
         bool taken_up = false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sessions: who is at the terminal, and which errand is theirs. A session that ends is gone at once; its errand goes on by itself until
- * its slot is nobody's (A6). */
+/* Sessions: who is at the terminal, and which errand is theirs. A session that ends is gone at once; its
+ * errand goes on by itself until its slot is nobody's (A6). */
 #include "locker/private.h"
 #include "base/log.h"
 
@@ -78,7 +78,8 @@ Placement session_place(const Session *s) {
         if (!e)
                 return (Placement){.slot = -1, .parcel = s->parcel};
         return (Placement){.slot = e->slot,
-                           .position = e->position < 0 ? 0 : s->locker->cabinet->positions[e->position].number,
+                           .position =
+                                   e->position < 0 ? 0 : s->locker->cabinet->positions[e->position].number,
                            .parcel = s->parcel};
 }
 
@@ -206,8 +207,8 @@ void session_take_errand(Session *s, Errand *e) {
         s->had_errand = true;
 }
 
-/* A place that is only kept for reopening gives way to somebody who has a parcel there; an open one never does (A6). An operator may
- * look again where one is looking. */
+/* A place that is only kept for reopening gives way to somebody who has a parcel there; an open one never
+ * does (A6). An operator may look again where one is looking. */
 static bool gives_way(const Errand *e, bool to_operator) {
         ErrandView view = errand_view(e);
 
@@ -275,7 +276,8 @@ static bool idles(const Session *s) {
 static void time_out(Session *s) {
         Placement place = session_place(s);
 
-        notify_prompt(&s->locker->records, s, place.slot, place.position, "timed-out", "The session has ended because nothing happened.");
+        notify_prompt(&s->locker->records, s, place.slot, place.position, "timed-out",
+                      "The session has ended because nothing happened.");
         locker_end_session(s->locker, s, "timed out");
 }
 

@@ -45,7 +45,8 @@ static bool may_open(const Locker *l, const Session *s, int slot) {
                (door == DOOR_LOCKED || door == DOOR_JAMMED || door == DOOR_UNKNOWN);
 }
 
-/* Between listing and now it may have been collected, or its slot be in somebody's hands: left for the next time. */
+/* Between listing and now it may have been collected, or its slot be in somebody's hands: left for the next
+ * time. */
 static int check_one(Session *s, const Placement *place, int position, ParcelRow *p) {
         Locker *l = s->locker;
 
@@ -56,7 +57,9 @@ static int check_one(Session *s, const Placement *place, int position, ParcelRow
         int r = ledger_parcel_get(l->ledger, place->parcel, p);
         if (r < 0)
                 return r == -ENOENT ? LOCKER_E_SLOT_BUSY : r;
-        return p->state == PARCEL_REJECTED || p->state == PARCEL_RECALLED || locker_expired(l, p) ? 0 : LOCKER_E_SLOT_BUSY;
+        return p->state == PARCEL_REJECTED || p->state == PARCEL_RECALLED || locker_expired(l, p)
+                       ? 0
+                       : LOCKER_E_SLOT_BUSY;
 }
 
 /* The state stays what it is; that it is being taken back is remembered, should the power go. */
@@ -89,7 +92,8 @@ static int open_one(Session *s, const Placement *place) {
         return 0;
 }
 
-/* Opens the next of the queue. At its end the request, if none of its doors opened, is answered by why the last one did not. */
+/* Opens the next of the queue. At its end the request, if none of its doors opened, is answered by why the
+ * last one did not. */
 void take_back_next(Session *s) {
         Locker *l = s->locker;
         Placement place = session_place(s);

@@ -20,8 +20,8 @@ void records_remove_listener(Records *rec, void *userdata) {
                         rec->listeners[i].listener = NULL;
 }
 
-#define NOTIFY(rec, member, ...)                                                          \
-        for (size_t _i = 0; _i < LISTENERS_MAX; _i++)                                   \
+#define NOTIFY(rec, member, ...)                                                            \
+        for (size_t _i = 0; _i < LISTENERS_MAX; _i++)                                       \
                 if ((rec)->listeners[_i].listener && (rec)->listeners[_i].listener->member) \
         (rec)->listeners[_i].listener->member((rec)->listeners[_i].userdata __VA_OPT__(, ) __VA_ARGS__)
 

@@ -13,9 +13,9 @@ int records_summarise_outbox(Records *rec, uint64_t after, uint64_t to) {
         r = ledger_outbox_summarise(rec->ledger, after, to, &dropped);
         if (r >= 0 && dropped)
                 r = records_add(rec, NULL, "the outbox is full", "outbox.summarised", "cabinet",
-                                  json_pack("{s:I, s:I, s:I}", "after", (json_int_t)after, "to",
-                                            (json_int_t)to, "events", (json_int_t)dropped),
-                                  NULL);
+                                json_pack("{s:I, s:I, s:I}", "after", (json_int_t)after, "to", (json_int_t)to,
+                                          "events", (json_int_t)dropped),
+                                NULL);
         if (r < 0) {
                 records_rollback(rec);
                 return r;

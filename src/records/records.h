@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is recorded, and who is told: transactions over the ledger in which a change, its event, its outbox and its audit row are one;
- * listeners, who hear of it after the commit; and the room that is kept on the disk so that collections can be recorded.
+/* What is recorded, and who is told: transactions over the ledger in which a change, its event, its outbox
+ * and its audit row are one; listeners, who hear of it after the commit; and the room that is kept on the
+ * disk so that collections can be recorded.
  *
  * Errors: negative errno, as in ledger/ledger.h. */
 #pragma once
@@ -14,7 +15,8 @@
 
 typedef struct Session Session;
 
-/* Told to whoever mirrors the cabinet outside (bus objects, the retained MQTT state). Called after the commit. */
+/* Told to whoever mirrors the cabinet outside (bus objects, the retained MQTT state). Called after the
+ * commit. */
 typedef struct LockerListener {
         void (*slot)(void *userdata, int slot);
         void (*parcel)(void *userdata, uint64_t id); /* appeared, changed or gone (ask locker_parcel) */
@@ -59,11 +61,14 @@ int records_commit(Records *rec);
 /* Commits when r is 0, else rolls back; returns what came of it. */
 int records_end(Records *rec, int r);
 void records_rollback(Records *rec);
-/* In a transaction. Steals `data`; NULL is what json_pack() says when there is no memory: -ENOMEM. actor NULL: "lockerd". */
-int records_add(Records *rec, const char *actor, const char *reason, const char *type, const char *subject, json_t *data,
-                const char *secret);
-int records_add_parcel(Records *rec, const char *actor, const char *reason, const ParcelRow *p, const char *secret);
-int64_t records_wall(const Records *rec, const Now *now); /* µs; does not run backwards while the clock is not synchronised */
+/* In a transaction. Steals `data`; NULL is what json_pack() says when there is no memory: -ENOMEM. actor
+ * NULL: "lockerd". */
+int records_add(Records *rec, const char *actor, const char *reason, const char *type, const char *subject,
+                json_t *data, const char *secret);
+int records_add_parcel(Records *rec, const char *actor, const char *reason, const ParcelRow *p,
+                       const char *secret);
+int64_t records_wall(const Records *rec,
+                     const Now *now); /* µs; does not run backwards while the clock is not synchronised */
 /* While set, the next transaction also stores this command of the backend as begun. */
 void records_set_command(Records *rec, InboxRow *row);
 void records_unset_command(Records *rec, const InboxRow *row); /* unless it is another one that is set */
@@ -71,7 +76,8 @@ void records_unset_command(Records *rec, const InboxRow *row); /* unless it is a
 /* "slot:12" or "slot:P1/3" (number 0: the door). */
 void subject_place(const Cabinet *c, int slot, unsigned number, char ret[SUBJECT_MAX]);
 json_t *data_place(const Cabinet *c, int slot, unsigned number);
-/* What an operator does says who and why also where events are read. Steals `data`, which may be NULL, as its result. */
+/* What an operator does says who and why also where events are read. Steals `data`, which may be NULL, as its
+ * result. */
 json_t *data_by(json_t *data, const char *actor, const char *reason);
 json_t *data_parcel(const ParcelRow *p); /* personal data masked */
 
@@ -85,7 +91,8 @@ void records_remove_listener(Records *rec, void *userdata);
 void notify_slot(Records *rec, int slot);
 void notify_parcel(Records *rec, uint64_t id);
 void notify_session(Records *rec, Session *s);
-void notify_prompt(Records *rec, Session *s, int slot, unsigned position, const char *what, const char *sentence);
+void notify_prompt(Records *rec, Session *s, int slot, unsigned position, const char *what,
+                   const char *sentence);
 void notify_health(Records *rec);
 void notify_event(Records *rec, const EventRow *event);
 

@@ -117,7 +117,7 @@ int64_t records_wall(const Records *rec, const Now *now) {
 }
 
 int records_add(Records *rec, const char *actor, const char *reason, const char *type, const char *subject,
-                  json_t *data, const char *secret) {
+                json_t *data, const char *secret) {
         _cleanup_free_ char *json = data ? json_dumps(data, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
         Now now = rec->now();
         EventRow row;
@@ -182,7 +182,7 @@ json_t *data_parcel(const ParcelRow *p) {
 }
 
 int records_add_parcel(Records *rec, const char *actor, const char *reason, const ParcelRow *p,
-                         const char *secret) {
+                       const char *secret) {
         char type[64], subject[SUBJECT_MAX];
 
         snprintf(type, sizeof(type), "parcel.%s", parcel_state_to_string(p->state));

@@ -30,7 +30,7 @@ class Pickups(Scenario):
             self.assertEqual(self.admin.parcel(put.parcel)["State"], "collecting", "accepted, but the door is open")
             self.shut(place)
             session.wait_prompt("collected")
-        self.assertEqual(self.event_types(mark), ["parcel.collecting", "door.released", "door.opened", "door.closed", "parcel.collected"])
+        self.assertEqual(self.event_types(mark), ["parcel.collecting", "door.commanded", "door.released", "door.opened", "door.closed", "parcel.collected"])
         history = self.gone(put.parcel)
         self.assertEqual(history["state"], "collected")
         self.assertNotIn("Mustermann", str(history))

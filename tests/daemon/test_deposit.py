@@ -38,7 +38,7 @@ class Deposits(Scenario):
         self.assertNotIn("Mustermann", parcel["Recipient"])
         self.assertNotIn("1234567", parcel["Phone"])
         # Commanded, released, opened and closed are different facts, in the order in which they happened.
-        self.assertEqual(self.event_types(mark), ["parcel.depositing", "code.issued", "door.released", "door.opened", "door.closed",
+        self.assertEqual(self.event_types(mark), ["parcel.depositing", "code.issued", "door.commanded", "door.released", "door.opened", "door.closed",
                                                   "parcel.stored"])
         self.assertEqual(session.state, "authenticated")
         session.end()

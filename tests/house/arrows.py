@@ -34,7 +34,7 @@ ARROWS = {
     "mqtt": {"base"},
     "sync": {"base", "core", "locker", "ledger", "message", "mqtt"},
     "link": {"base", "core", "locker"},
-    "daemon": {"base", "core", "config", "ledger", "lock", "identity", "recorder", "locker", "bus", "sync", "link"},
+    "daemon": {"base", "core", "config", "ledger", "lock", "records", "identity", "recorder", "locker", "bus", "sync", "link"},
     "ctl": {"base"},
     "sim": {"base"},
 }

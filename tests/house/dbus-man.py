@@ -92,6 +92,8 @@ def page(root, name, version, date):
                 f".B {roff(interface.get('name'))}"]
         for text in doc_texts(interface, "summary") + doc_texts(interface, "para"):
             out += [".PP", roff(sentence(text))]
+        for text in doc_texts(interface, "errors"):
+            out += [".PP", f"Errors of every member: {roff(sentence(text))}"]
         for tag, heading in (("method", "Methods"), ("signal", "Signals"), ("property", "Properties")):
             members = interface.findall(tag)
             if members:
