@@ -109,7 +109,7 @@ static int check_normalised(Locker *l, Session *s, const Evidence *e, const char
                 return r;
         if (locker_expired(l, &p))
                 return LOCKER_E_CODE_EXPIRED;
-        if (!parcel_is_collectable(p.state))
+        if (!parcel_is_recipients(&p))
                 return LOCKER_E_WRONG_STATE;
         return accept_code(l, s, &claim, &p);
 }

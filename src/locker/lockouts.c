@@ -137,7 +137,7 @@ typedef struct Ids {
 static int collect_parcel(void *userdata, const ParcelRow *p) {
         Ids *all = userdata;
 
-        if (!parcel_is_collectable(p->state))
+        if (!parcel_is_recipients(p))
                 return 0;
         uint64_t *grown = reallocarray(all->ids, all->n + 1, sizeof(*grown));
         if (!grown)

@@ -281,7 +281,7 @@ int locker_revoke_code(Locker *l, uint64_t parcel, const char *actor, const char
         int r = ledger_parcel_get(l->ledger, parcel, &p);
         if (r == -ENOENT)
                 return LOCKER_E_UNKNOWN_PARCEL;
-        if (r >= 0 && !parcel_is_collectable(p.state))
+        if (r >= 0 && !parcel_is_recipients(&p))
                 return LOCKER_E_WRONG_STATE;
         if (r >= 0)
                 r = locker_begin(l);
