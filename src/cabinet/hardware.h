@@ -116,6 +116,7 @@ int record_commanded(Hardware *h, int lock, LockAction action, const char *actor
 int movement_start(Movement *m, MovementDone done, void *userdata);
 void movement_withdraw(Movement *m); /* an intent that is not needed any more: settles it */
 Movement *movement_free(Movement *m);
+bool movement_is_under_way(const Hardware *h, uint64_t id); /* id: in the ledger */
 int movement_settle_in(Movement *m, const char *outcome);
 void movement_facts(Hardware *h, int lock, unsigned happened);
 void movement_seen(Hardware *h, int lock, uint64_t at_boot);

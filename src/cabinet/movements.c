@@ -229,6 +229,13 @@ void movement_seen(Hardware *h, int lock, uint64_t at_boot) {
                 not_secured(m);
 }
 
+bool movement_is_under_way(const Hardware *h, uint64_t id) {
+        for (int i = 0; i < h->cabinet->n_locks; i++)
+                if (h->moving[i] && h->moving[i]->id == id)
+                        return true;
+        return false;
+}
+
 static Movement *by_command(Hardware *h, uint64_t command) {
         for (int i = 0; i < h->cabinet->n_locks; i++)
                 if (h->moving[i] && h->moving[i]->command == command)

@@ -42,6 +42,8 @@ static int settle_movements(Locker *l) {
         int r = ledger_movement_each_open(l->ledger, collect_open, &all);
 
         for (size_t i = 0; r >= 0 && i < all.n; i++) {
+                if (movement_is_under_way(&l->hardware, all.rows[i].id))
+                        continue; /* a safety input did not wait for the boards */
                 int slot = locker_find_slot(l, all.rows[i].slot), lock = -1;
                 const char *outcome = "unknown";
                 char subject[SUBJECT_MAX] = "cabinet";

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import time
+import xml.etree.ElementTree
 
 try:
     import gi
@@ -87,8 +88,29 @@ def slot_path(label):
         f"_{b:02x}" for b in c.encode()) for i, c in enumerate(label))
 
 
+def listed_errors():
+    """interface.member → the refusals that the interface's documentation lists for it, and those that every member may answer."""
+    doc = "{http://www.freedesktop.org/dbus/1.0/doc.dtd}"
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "schema", "org.lockerd.Locker1.xml")
+    listed, everywhere = {}, {}
+    for interface in xml.etree.ElementTree.parse(source).getroot():
+        own = "".join(e.text or "" for e in interface.findall(f"{doc}doc/{doc}errors"))
+        everywhere[interface.get("name")] = set(re.findall(r"[A-Z]\w+", own))
+        for method in interface.findall("method"):
+            text = " ".join(e.text or "" for e in method.iter(f"{doc}errors"))
+            listed[f"{interface.get('name')}.{method.get('name')}"] = set(re.findall(r"[A-Z]\w+", re.sub(r"\([^)]*\)", "", text)))
+    for member, errors in listed.items():
+        for other in re.findall(r"[A-Z]\w+", " ".join(errors)):
+            errors |= listed.get(member.rsplit(".", 1)[0] + "." + other, set())  # "as TooSmall"
+        errors |= everywhere[member.rsplit(".", 1)[0]]
+    return listed
+
+
+LISTED = listed_errors()
+
+
 class Pending:
-    """A call whose answer has not been waited for yet."""
+    """A call whose answer has not been waited for yet. A refusal that the documentation of its member does not list is a fault."""
 
     def __init__(self, what):
         self.what = what
@@ -107,6 +129,8 @@ class Pending:
     def result(self, timeout=TIMEOUT):
         wait(lambda: self.done, f"an answer to {self.what}", timeout)
         if self._error:
+            if self._error.name.startswith(NAME) and self.what in LISTED and self._error.short not in LISTED[self.what]:
+                raise AssertionError(f"{self.what} answers {self._error.short}, which its documentation does not list")
             raise self._error
         return self._value[0] if len(self._value) == 1 else self._value
 

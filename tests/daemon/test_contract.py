@@ -99,10 +99,13 @@ def examples():
     return sorted(glob.glob(os.path.join(EXAMPLES, "*.json")))
 
 
+RECORDING = ("locker", "people", "cabinet", "records")
+
+
 def emitted_types():
-    """What src/locker can record: every text there of the form "noun.verb", and a parcel's states."""
+    """What the daemon can record: every text of the form "noun.verb" in the folders that do, and a parcel's states."""
     types = {f"parcel.{s}" for s in TABLE["states"]}
-    for path in glob.glob(os.path.join(ROOT, "src", "locker", "*.c")):
+    for path in (p for folder in RECORDING for p in glob.glob(os.path.join(ROOT, "src", folder, "*.c"))):
         with open(path, encoding="utf-8") as f:
             types |= {t for t in re.findall(r'"([a-z]+\.[a-z-]+)"', f.read()) if not t.endswith((".h", ".c", ".key"))}
     return types
@@ -198,8 +201,8 @@ class Code(unittest.TestCase):
         """Else emitted_types() would look in the wrong folder."""
         for path in glob.glob(os.path.join(ROOT, "src", "*", "*.c")):
             with open(path, encoding="utf-8") as f:
-                if re.search(r"\bledger_record\(", f.read()):
-                    self.assertIn(os.path.basename(os.path.dirname(path)), ("locker", "ledger"), path)
+                if re.search(r"\b(ledger_record|records_add)\(", f.read()):
+                    self.assertIn(os.path.basename(os.path.dirname(path)), (*RECORDING, "ledger"), path)
 
     def test_events_states_and_answers_of_the_cabinet_fit(self):
         for path in examples():

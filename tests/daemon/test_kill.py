@@ -171,7 +171,7 @@ def parcel_faults(f):
 
 def promise_faults(f):
     may_be = {"deposited": None, "stored": {"stored", "unverified", "collecting", "rejected", "collected", "returned"},
-              "collected": {"collected"}, "rejected": {"rejected", "returned"}, "returned": {"returned"}}
+              "collected": {"collected"}, "rejected": {"rejected", "returned", "unverified"}, "returned": {"returned"}}
     states = {p["id"]: p["state"] for p in f.live + f.ended}
     for what, parcel, _ in f.promises:
         if parcel not in states:
