@@ -57,7 +57,8 @@ static void log_happened(Hardware *h, int lock, unsigned happened) {
 }
 
 void doors_happened(Hardware *h, int lock, unsigned happened) {
-        int slot = h->cabinet->locks[lock].slot;
+        const Lock *k = &h->cabinet->locks[lock];
+        int slot = k->slot;
         unsigned recorded =
                 DOOR_RELEASED | DOOR_OPENED | DOOR_CLOSED | DOOR_FORCED_OPEN | DOOR_OPEN_TOO_LONG | DOOR_LOST;
 
@@ -76,8 +77,11 @@ void doors_happened(Hardware *h, int lock, unsigned happened) {
         }
         log_happened(h, lock, happened);
         movement_facts(h, lock, happened);
-        if (happened & (DOOR_RELEASED | DOOR_OPENED | DOOR_FORCED_OPEN))
+        if (happened & (DOOR_RELEASED | DOOR_OPENED | DOOR_FORCED_OPEN)) {
                 lids_moved(h, slot);
+                if (k->position < 0)
+                        h->safety[slot].left = 0; /* what was asked for a moment has been done */
+        }
         secure_lids(h, slot);
         h->up(h->userdata, slot, lock,
               HARDWARE_CHANGED | (happened & DOOR_FORCED_OPEN ? HARDWARE_FORCED : 0) |
