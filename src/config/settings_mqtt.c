@@ -30,6 +30,7 @@ const ConfigKey mqtt_keys[N_MQTT_KEYS] = {
         KEY("Community", key_names, community, .max = 64),
         KEY("SigningKeys", key_path, signing_keys),
         KEY("UnsignedOpen", key_bool, unsigned_open),
+        KEY("UnsignedCommands", key_bool, unsigned_commands),
 };
 
 static bool is_host(const char *host) {

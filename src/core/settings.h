@@ -29,6 +29,7 @@ typedef struct MqttSettings {
         char *signing_keys; /* SigningKeys=/etc/lockerd/signing-keys.d: *.pem, Ed25519 public keys; the file's
                                name is the key id */
         bool unsigned_open; /* UnsignedOpen=no: let unsigned commands open doors */
+        bool unsigned_commands; /* UnsignedCommands=no: let unsigned commands do what does not open doors */
 } MqttSettings;
 
 /* [Reminders]: what happens when a parcel waits for long. The backend may set other thresholds while running.

@@ -293,10 +293,12 @@ int ledger_inbox_store(Ledger *l, const InboxRow *r);           /* -EEXIST: this
 /* In the transaction that executes it: one durable commit for both, when it was not stored before. -EEXIST:
  * it has its answer, and must not be executed. */
 int ledger_inbox_begin(Ledger *l, const InboxRow *r);
-/* Also of one that was never stored. -EEXIST: it has one, which stays. */
+/* Also of one that was never stored; what is kept of the command is from then on what r says. -EEXIST: it has
+ * an answer, which stays. */
 int ledger_inbox_answer(Ledger *l, const InboxRow *r, const char *answer);
 int ledger_inbox_each_open(Ledger *l, int (*each)(void *userdata, const InboxRow *r),
                            void *userdata);         /* without answer, oldest first */
+int ledger_inbox_count(Ledger *l, uint64_t *ret);   /* walks all of them */
 int ledger_inbox_forget(Ledger *l, int64_t before); /* answered ones whose expiry is older; as long as they
                                                        are kept, a repeat gets the stored answer */
 

@@ -49,6 +49,7 @@ struct Sync {
         Drain drain;
         Running *running; /* commands whose answer is awaited, or could not be stored yet; the newest first */
         uint64_t save_at; /* boot µs: try again to store answers */
+        uint64_t remembered; /* commands in the ledger, at most */
         bool connected, ever_connected;
         bool resumed; /* stored commands have been looked through; before that new ones are only stored */
         int64_t started_usec; /* wall */
@@ -83,9 +84,12 @@ int keys_load(Sync *s);
 /* in: commands (inbox.c) */
 void inbox_message(Sync *s, const MqttMessage *m);
 void inbox_recover(Sync *s);
+char *inbox_digest(const RemoteCommand *c); /* what is kept of an answered command; NULL: no memory */
 void inbox_forget(Sync *s);
+int inbox_init(Sync *s);
 
 /* out: answers (command_answer.c) */
+bool answer_topic_is_fine(const Sync *s, const char *response_topic); /* "": the cabinet's own is taken */
 void answer_send(Sync *s, const char *response_topic, const char *correlation, const char *answer);
 Refusal answer_refusal(int refusal_or_errno);
 /* Exactly once per running command. result is stolen. */
@@ -95,18 +99,18 @@ void answers_done(Sync *s);
 Running *running_find(const Sync *s, const char *id); /* NULL: there is none */
 void running_free(Running *r);
 
-/* What a command does (command_run.c). Answers now or later through command_answer(). */
+/* What a command does (command_run.c). Answers now or later through
+ * command_answer(). */
 struct Running {
         Running *next;
         Sync *sync; /* NULL: it is gone, the answer interests nobody */
         RemoteCommand command;
         InboxRow row; /* as it is stored, or will be; whom to answer */
         char actor[80];
-        unsigned callers; /* CALLER_BACKEND, CALLER_SIGNED */
-        bool stored;      /* as received; row.begun: as begun */
-        bool waiting;     /* for the boards to be known */
-        char *answer;     /* which the ledger has not taken yet */
+        bool kept;    /* the ledger remembers its id: it changes something */
+        bool stored;  /* as received; row.begun: as begun */
+        bool waiting; /* for the boards to be known */
+        char *answer; /* which the ledger has not taken yet */
         bool complained;
 };
-void command_run(Running *r);
-int command_act(const char *name, Act *ret); /* -ENOENT: no such command */
+void command_run(Running *r); /* of a command that is known and whose arguments are in order */

@@ -204,6 +204,8 @@ int sync_new(Sync **ret, sd_event *event, Locker *locker, const Settings *settin
         if (r >= 0)
                 r = neighbours_new(&s->neighbours, s->cabinet, settings->mqtt.community);
         if (r >= 0)
+                r = inbox_init(s);
+        if (r >= 0)
                 r = drain_init(s);
         if (r >= 0)
                 r = add_sources(s);

@@ -622,7 +622,7 @@ static void test_settings_every_key_is_applied(void **state) {
                 "[Mqtt]\nHost=2001:db8::1\nPort=1884\nTls=yes\nCaFile=/dev/null\nCertFile=/dev/zero\n"
                 "KeyFile=/dev/full\nUsername=u\nPasswordFile=/dev/random\nClientId=c\nKeepAlive=5s\n"
                 "SessionExpiry=0\nBackoffMin=2s\nBackoffMax=10s\nWindow=7\nOutboxMaximum=5000\n"
-                "SigningKeys=/keys\nUnsignedOpen=yes\nCommunity=C-0013 C-0014\n";
+                "SigningKeys=/keys\nUnsignedOpen=yes\nUnsignedCommands=yes\nCommunity=C-0013 C-0014\n";
         ConfigReport report = {};
         _cleanup_(settings_freep) Settings *s = NULL;
 
@@ -673,6 +673,7 @@ static void test_settings_every_key_is_applied(void **state) {
         assert_int_equal(s->mqtt.outbox_max, 5000);
         assert_string_equal(s->mqtt.signing_keys, "/keys");
         assert_true(s->mqtt.unsigned_open);
+        assert_true(s->mqtt.unsigned_commands);
 }
 
 static void test_settings_mqtt_with_a_shared_key(void **state) {
@@ -733,6 +734,7 @@ static void test_settings_example_shows_the_defaults(void **state) {
         assert_int_equal(s->mqtt.window, d->mqtt.window);
         assert_int_equal(s->mqtt.outbox_max, d->mqtt.outbox_max);
         assert_int_equal(s->mqtt.unsigned_open, d->mqtt.unsigned_open);
+        assert_int_equal(s->mqtt.unsigned_commands, d->mqtt.unsigned_commands);
 }
 
 static void test_settings_each_mistake_raises_its_complaint(void **state) {
