@@ -266,15 +266,15 @@ int ledger_record(Ledger *l, const Record *r, const Now *now, EventRow *ret);
 int ledger_event_each(Ledger *l, uint64_t after, unsigned limit,
                       int (*each)(void *userdata, const EventRow *e), void *userdata);
 int ledger_outbox_length(Ledger *l, uint64_t *ret);
-/* The next events to send, in order; secret is opened. */
+/* The next events to send, in order; secret is opened: NULL when there is none, "" when it cannot be. */
 int ledger_outbox_each(Ledger *l, uint64_t after, unsigned limit,
                        int (*each)(void *userdata, const EventRow *e, const char *secret), void *userdata);
 /* Takes the routine (doors that open and close as they should, boards that come and go, wrong entries) of
  * after < sequence <= to out of the outbox; the events stay in the ledger. What happened to parcels, codes,
  * people and slots, and every alarm, is never taken out. Inside a transaction. */
 int ledger_outbox_summarise(Ledger *l, uint64_t after, uint64_t to, uint64_t *ret_dropped);
-int ledger_outbox_acknowledge(Ledger *l,
-                              uint64_t sequence); /* everything up to it leaves, secrets are scrubbed */
+/* after < sequence <= to leave, secrets are scrubbed. */
+int ledger_outbox_acknowledge(Ledger *l, uint64_t after, uint64_t to);
 
 /* --- Inbox: commands of the backend, by id
  * ------------------------------------------------------------------- */

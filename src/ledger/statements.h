@@ -126,7 +126,7 @@
         X(OUTBOX_EACH, "SELECT " EVENT_COLUMNS ", o.secret FROM outbox o "                                   \
                        "CROSS JOIN event e ON e.sequence = o.sequence WHERE o.sequence > ?1 "                \
                        "ORDER BY o.sequence LIMIT ?2")                                                       \
-        X(OUTBOX_ACKNOWLEDGE, "DELETE FROM outbox WHERE sequence <= ?1")                                     \
+        X(OUTBOX_ACKNOWLEDGE, "DELETE FROM outbox WHERE sequence > ?1 AND sequence <= ?2")                   \
         X(OUTBOX_SUMMARISE,                                                                                  \
           "DELETE FROM outbox WHERE sequence > ?1 AND sequence <= ?2 AND sequence IN "                       \
           "(SELECT sequence FROM event WHERE sequence > ?1 AND sequence <= ?2 AND type IN "                  \

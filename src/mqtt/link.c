@@ -14,11 +14,27 @@
 #define MISC    USEC_PER_SEC        /* how often the library looks at its keep-alive */
 #define SILENCE (60 * USEC_PER_SEC) /* without any acknowledgement while something is under way */
 
-static void tell_link(MqttWorker *w, MqttLinkState state, const char *sentence) {
+static void tell_state(MqttWorker *w, MqttLinkState state, const char *sentence) {
         MqttWireHeader h = {
-                .type = MQTT_WIRE_LINK, .token = ++w->generation, .a = state, .b = w->receive_maximum};
+                .type = MQTT_WIRE_LINK, .token = w->generation, .a = state, .b = w->receive_maximum};
 
+        worker_tell(w, &h, &sentence, NULL, 0);
+}
+
+/* Everything that was under way is sent again by the daemon. */
+static void tell_link(MqttWorker *w, MqttLinkState state, const char *sentence) {
+        w->generation++;
         queue_forget(w); /* of an older generation now */
+        tell_state(w, state, sentence);
+}
+
+void link_refuse(MqttWorker *w, const UnderWay *u, unsigned reason, const char *sentence) {
+        MqttWireHeader h = {.type = MQTT_WIRE_REFUSED,
+                            .flags = reason,
+                            .token = u->token,
+                            .a = u->generation,
+                            .b = u->n_bytes};
+
         worker_tell(w, &h, &sentence, NULL, 0);
 }
 
@@ -106,6 +122,17 @@ bool link_start(MqttWorker *w) {
         return true;
 }
 
+static void say_connected(const MqttWorker *w, char ret[SENTENCE_MAX]) {
+        char shorter[80] = "";
+
+        /* Commands that come while the cabinet is away are lost sooner than was asked for. */
+        if (w->session_expiry_sec < w->setup->session_expiry_sec)
+                snprintf(shorter, sizeof(shorter), "; the broker keeps it for %u s only, not %u",
+                         w->session_expiry_sec, w->setup->session_expiry_sec);
+        snprintf(ret, SENTENCE_MAX, "Connected to %.160s:%u, %s%s", w->setup->host, w->setup->port,
+                 w->session_present ? "the session goes on" : "a new session", shorter);
+}
+
 void link_is_up(MqttWorker *w) {
         uint64_t now = worker_now();
         char sentence[SENTENCE_MAX];
@@ -113,8 +140,9 @@ void link_is_up(MqttWorker *w) {
         w->phase = PHASE_UP;
         w->complaint[0] = 0;
         w->up_since = w->heard_at = w->progress_at = now;
-        snprintf(sentence, sizeof(sentence), "Connected to %.200s:%u, %s", w->setup->host, w->setup->port,
-                 w->session_present ? "the session goes on" : "a new session");
+        say_connected(w, sentence);
+        if (w->session_expiry_sec < w->setup->session_expiry_sec)
+                log_warning("%s", sentence);
         tell_link(w, MQTT_LINK_UP, sentence);
 }
 
@@ -221,18 +249,20 @@ void link_writable(MqttWorker *w) {
         (void)still_there(w, r);
 }
 
-/* What was refused is tried again: the daemon sends everything once more that was not acknowledged. */
+/* A subscription that was refused is tried again. */
 static void try_again(MqttWorker *w) {
         char sentence[SENTENCE_MAX];
 
         w->again_at = USEC_INFINITY;
         w->clear_at = worker_now() + w->setup->answer_usec;
         snprintf(sentence, sizeof(sentence), "%s", w->trouble);
-        tell_link(w, MQTT_LINK_TROUBLE, sentence);
+        tell_state(w, MQTT_LINK_TROUBLE, sentence);
         subscribe(w);
 }
 
 static void watch_connection(MqttWorker *w, uint64_t now) {
+        char sentence[SENTENCE_MAX];
+
         if (w->subscribe_until <= now)
                 drop_saying(w, "The broker does not answer a subscription");
         else if (w->keepalive_sec && now - w->heard_at > w->keepalive_sec * USEC_PER_SEC * 3 / 2)
@@ -245,7 +275,8 @@ static void watch_connection(MqttWorker *w, uint64_t now) {
                 w->clear_at = USEC_INFINITY;
                 w->troubles = 0;
                 w->trouble[0] = 0;
-                link_is_up(w);
+                say_connected(w, sentence);
+                tell_state(w, MQTT_LINK_UP, sentence);
         } else if (w->misc_at <= now) {
                 w->misc_at = now + MISC;
                 (void)still_there(w, mosquitto_loop_misc(w->mosq));
@@ -342,6 +373,7 @@ void link_take(MqttWorker *w, const MqttWireReader *packet, bool patient) {
 void link_publish(MqttWorker *w, const MqttWireMessage *m) {
         int qos = m->header.flags & MQTT_FLAG_QOS0 ? 0 : 1, mid = 0, r;
         mosquitto_property *properties = NULL;
+        char sentence[SENTENCE_MAX];
 
         if (m->header.a != w->generation)
                 return; /* it counts as not sent */
@@ -358,7 +390,12 @@ void link_publish(MqttWorker *w, const MqttWireMessage *m) {
         case MOSQ_ERR_PAYLOAD_SIZE:
         case MOSQ_ERR_OVERSIZE_PACKET:
         case MOSQ_ERR_QOS_NOT_SUPPORTED:
-                link_trouble(w, "A message to %.200s cannot be sent: %s", m->text[0], mosquitto_strerror(r));
+                snprintf(sentence, sizeof(sentence), "it cannot be sent (%s)", mosquitto_strerror(r));
+                link_refuse(w,
+                            &(UnderWay){.token = m->header.token,
+                                        .generation = m->header.a,
+                                        .n_bytes = m->header.n_payload},
+                            MQTT_REASON_TOO_LARGE, sentence);
                 return;
         default:
                 (void)still_there(w, r);

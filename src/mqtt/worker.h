@@ -72,6 +72,7 @@ typedef struct MqttWorker {
         uint64_t up_since, heard_at, progress_at; /* progress: the broker acknowledged something */
         unsigned keepalive_sec;                   /* the broker's word counts */
         unsigned receive_maximum;
+        unsigned session_expiry_sec;   /* the broker's word counts here, too */
         int subscribe_mid, states_mid; /* commands; what other cabinets are */
         uint64_t subscribe_until;      /* USEC_INFINITY: not awaited */
         UnderWay *under_way;           /* [window] */
@@ -81,7 +82,7 @@ typedef struct MqttWorker {
         MqttWirePacket acks; /* to be told to the daemon, together, */
         uint64_t acks_until; /* at the latest then */
 
-        /* A refusal does not end the connection: what was refused is tried again later. */
+        /* A refused subscription does not end the connection: it is tried again later. */
         char trouble[SENTENCE_MAX];
         unsigned troubles;
         uint64_t again_at, clear_at; /* USEC_INFINITY: not */
@@ -112,6 +113,8 @@ void link_leave(MqttWorker *w);          /* DISCONNECT, with the will */
 /* For callbacks. */
 bool link_is_state(const char *filter); /* of another cabinet, subscribed to apart */
 void link_is_up(MqttWorker *w);
+/* A message that was not taken, but ended nothing else. */
+void link_refuse(MqttWorker *w, const UnderWay *u, unsigned reason, const char *sentence);
 _printf_(2, 3) void link_trouble(MqttWorker *w, const char *format, ...);
 
 /* connect.c: from settings to a mosquitto object, and its connecting. 0, or -1 with the sentence in

@@ -10,10 +10,13 @@
 #include "message/compose.h"
 #include "message/neighbours.h"
 #include "message/remote_command.h"
+#include "mqtt/wire.h"
+#include "sync/aside.h"
 #include "sync/mqtt_client.h"
 #include "sync/sync.h"
 
-#define TOPIC_MAX 256
+#define TOPIC_MAX   256
+#define TROUBLE_MAX 160 /* a sentence of the cabinet's health */
 
 /* Tokens of publications: events by their sequence number, the rest above. */
 #define TOKEN_NOBODY 0
@@ -34,6 +37,10 @@ typedef struct Drain {
         uint64_t bounded;       /* up to here routine has been taken out of an overfull outbox */
         uint64_t offline_until; /* events up to here were recorded before the connection came up */
         uint64_t flush_at;      /* boot µs: write what was acknowledged */
+        uint64_t again_at;      /* boot µs: send again what could be neither sent nor set aside */
+        uint64_t heard;         /* the last event that the broker has taken and somebody was there to hear */
+        Asides asides;
+        bool full; /* of these: the next event waits until one of them is taken */
 } Drain;
 
 struct Sync {
@@ -51,6 +58,7 @@ struct Sync {
         uint64_t save_at; /* boot µs: try again to store answers */
         uint64_t remembered; /* commands in the ledger, at most */
         bool connected, ever_connected;
+        char link[TROUBLE_MAX], trouble[TROUBLE_MAX], state_trouble[TROUBLE_MAX]; /* sentences; "": none */
         bool resumed; /* stored commands have been looked through; before that new ones are only stored */
         int64_t started_usec; /* wall */
         bool state_dirty;
@@ -60,6 +68,7 @@ struct Sync {
 };
 
 void sync_wake(Sync *s); /* look for work soon, from the event loop */
+void sync_tell_health(Sync *s);
 int sync_last_event(Sync *s, uint64_t *ret_sequence);
 
 /* out: events (drain.c) */
@@ -67,6 +76,8 @@ int drain_init(Sync *s);
 void drain_done(Sync *s);
 void drain_link(Sync *s, bool connected);
 void drain_acknowledged(Sync *s, uint64_t token);
+void drain_refused(Sync *s, uint64_t token, unsigned reason, const char *sentence);
+bool drain_trouble(const Sync *s, char ret[TROUBLE_MAX]); /* false: there is none */
 void drain_pump(Sync *s, uint64_t now_boot);
 uint64_t drain_next_deadline(const Sync *s);
 void drain_bound(Sync *s);

@@ -21,7 +21,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from mqtt_brokers import MOSQUITTO, Broker, Certificates, Puppet, free_port
-from mqtt_link import (ACKED, DOWN, LINK, MESSAGE, PAYLOAD_MAX, PATIENT, PING, PUBLISH, RETAIN, STOP, TOO_LARGE, TROUBLE, UP, Worker, pack)
+from mqtt_link import (ACKED, DOWN, LINK, MESSAGE, PAYLOAD_MAX, PATIENT, PING, PUBLISH, REFUSED, RETAIN, STOP, TOO_LARGE, TROUBLE, UP, Worker, pack)
 
 PROGRAM = None
 TOPIC = "lockerd/v1/T1/"
@@ -132,7 +132,7 @@ class Secured(Case):
         broker = self.tls()
         worker = self.connected(broker.port, tls=True, ca_file=self.pki.ca, **self.client)
         worker.publish(7, payload=b"x" * PAYLOAD_MAX)
-        self.assertEqual(7, worker.wait(ACKED).token)
+        self.assertEqual(7, worker.wait_taken().token)
         self.assertIn("as lockerd-T1 (p5, c0, k10", broker.log())
 
     def test_large_messages_over_tls_all_arrive(self):
@@ -244,7 +244,7 @@ class Traffic(Case):
         broker = self.broker()
         worker = self.connected(broker.port)
         worker.publish(1, TOPIC + "state", b'{"presence":"online"}', flags=RETAIN)
-        self.assertIsNotNone(worker.wait(ACKED))
+        self.assertIsNotNone(worker.wait_taken())
         m = self.backend(broker.port, TOPIC + "state").messages.get(timeout=10)
         self.assertEqual((b'{"presence":"online"}', True), (m.payload, bool(m.retain)))
 
@@ -279,7 +279,7 @@ class Traffic(Case):
         delays = []
         for i in range(40):
             worker.publish(i + 1)
-            self.assertEqual(i + 1, worker.wait(ACKED).token)
+            self.assertEqual(i + 1, worker.wait_taken().token)
             time.sleep(0.005)
             begin = time.monotonic()
             sender.publish(TOPIC + "command/open", b"now")
@@ -428,21 +428,21 @@ class Window(Case):
         self.assertEqual(7, worker.wait(ACKED).token)
         self.assertEqual([1, 2, 7], self.numbers(puppet))
 
-    def test_what_waits_is_forgotten_when_all_is_tried_again(self):
-        """The daemon sends everything once more after a refusal: what waits here would come twice."""
+    def test_only_what_was_refused_is_told_and_the_others_go_on(self):
         puppet = self.puppet()
         worker = self.connected(puppet.port, window=2)
         self.events(worker, range(1, 6))
         self.assertTrue(puppet.wait(lambda: len(puppet.published) == 2))
         puppet.ack(puppet.published[0][0], 0x97)
-        self.assertTrue(puppet.wait(lambda: len(puppet.published) == 3))
-        self.assertIsNotNone(worker.wait_link(TROUBLE))
-        self.events(worker, range(1, 6))
-        for i in range(1, 8):
+        refused = worker.wait(REFUSED)
+        self.assertEqual((1, 0x97), (refused.token, refused.flags))
+        self.assertIn("Quota exceeded", refused.texts[0])
+        for i in range(1, 5):
             self.assertTrue(puppet.wait(lambda: len(puppet.published) > i))
             puppet.ack(puppet.published[i][0])
-        self.assertTrue(all(worker.wait(ACKED, lambda m: m.token == t and m.a == worker.generation) for t in range(1, 6)))
-        self.assertEqual([1, 2, 3, 1, 2, 3, 4, 5], self.numbers(puppet))
+        self.assertTrue(all(worker.wait(ACKED, lambda m: m.token == t and m.a == worker.generation) for t in range(2, 6)))
+        self.assertEqual([1, 2, 3, 4, 5], self.numbers(puppet), "whether it is tried again is the daemon's to say")
+        self.assertEqual(1, len([m for m in worker.seen if m.type == LINK]))
 
     def test_stop_sends_answers_and_leaves_events_that_wait_to_the_next(self):
         puppet = self.puppet()
@@ -472,15 +472,15 @@ class Losses(Case):
         broker = self.broker()
         worker = self.connected(broker.port)
         worker.publish(1)
-        self.assertEqual(1, worker.wait(ACKED).token)
+        self.assertEqual(1, worker.wait_taken().token)
         broker.kill()
         self.assertIsNotNone(worker.wait_link(DOWN))
         worker.publish(2)
         broker.start()
         self.assertIsNotNone(worker.wait_link(UP))
-        self.assertEqual([1], [m.token for m in worker.seen if m.type == ACKED], "2 was sent to nobody")
+        self.assertEqual([1], [m.token for m in worker.seen if m.type in (ACKED, REFUSED)], "2 was sent to nobody")
         worker.publish(2)
-        self.assertEqual(2, worker.wait(ACKED).token)
+        self.assertEqual(2, worker.wait_taken().token)
 
     def test_unacknowledged_is_forgotten_with_the_connection(self):
         puppet = self.puppet()
@@ -519,15 +519,25 @@ class Losses(Case):
         worker.publish(5)
         self.assertTrue(puppet.wait(lambda: len(puppet.published) == 1))
         puppet.ack(puppet.published[0][0], 0x97)
-        m = worker.wait_link(TROUBLE)
-        self.assertIn("Quota exceeded", m.texts[0])
+        refused = worker.wait(REFUSED)
+        self.assertEqual((5, 0x97), (refused.token, refused.flags))
+        self.assertIn("Quota exceeded", refused.texts[0])
         self.assertFalse([m for m in worker.seen if m.type == ACKED])
         worker.publish(5)
         self.assertTrue(puppet.wait(lambda: len(puppet.published) == 2))
         puppet.ack(puppet.published[1][0])
         self.assertEqual(5, worker.wait(ACKED).token)
-        self.assertIsNotNone(worker.wait_link(UP), "and then it is well again")
         self.assertEqual(1, len(puppet.times), "on the same connection")
+
+    def test_message_that_nobody_hears_is_told_as_such(self):
+        worker = self.connected(self.broker().port)
+        worker.publish(5)
+        refused = worker.wait(REFUSED)
+        self.assertEqual((5, 0x10), (refused.token, refused.flags))
+
+    def test_session_that_is_shorter_than_asked_is_said(self):
+        puppet = self.puppet(connack=b"\0\0\5\x11\0\0\0\x3c", acks=True)  # Session Expiry Interval 60
+        self.assertIn("keeps it for 60 s only, not 3600", self.worker(puppet.port).wait_link(UP).texts[0])
 
     def test_refused_subscription_is_told_and_tried_again(self):
         puppet = self.puppet(suback=0x87, acks=True)
@@ -544,7 +554,9 @@ class Losses(Case):
         worker.publish(1, payload=b"x" * 1000)
         worker.publish(2)
         self.assertEqual(2, worker.wait(ACKED).token)
-        self.assertIn("cannot be sent", worker.wait_link(TROUBLE).texts[0])
+        refused = next(m for m in worker.seen if m.type == REFUSED)
+        self.assertEqual((1, 0x95), (refused.token, refused.flags))
+        self.assertIn("cannot be sent", refused.texts[0])
 
     def test_brokers_reasons_are_told(self):
         puppet = self.puppet(connack=b"\0\x88\0")
