@@ -71,20 +71,33 @@ static void on_publish(struct mosquitto *mosq, void *userdata, int mid, int reas
         errno = 0;
 }
 
+/* A broker may keep a cabinet from reading what it writes: nothing is missing without it. */
+static void own_state_granted(MqttWorker *w, int reason) {
+        if (reason >= MQTT_REASON_REFUSED && !w->own_refused)
+                log_notice("The broker refuses the subscription to %s (%s): what others write there is not "
+                           "noticed",
+                           w->setup->will_topic, mosquitto_reason_string(reason));
+        w->own_refused = reason >= MQTT_REASON_REFUSED;
+}
+
 static void on_subscribe(struct mosquitto *mosq, void *userdata, int mid, int n, const int *granted,
                          const mosquitto_property *properties) {
         MqttWorker *w = userdata;
 
-        bool states = mid == w->states_mid;
+        SubscriptionGroup group = mid == w->states_mid ? GROUP_STATES : GROUP_COMMANDS;
         const char *first = NULL;
         int refused = 0, reason = 0, i = 0;
 
-        if (!states && mid != w->subscribe_mid)
+        if (mid == w->own_mid) {
+                own_state_granted(w, n ? granted[0] : 0);
                 return;
-        if (!states)
+        }
+        if (group == GROUP_COMMANDS && mid != w->subscribe_mid)
+                return;
+        if (group == GROUP_COMMANDS)
                 w->subscribe_until = USEC_INFINITY;
         for (int k = 0; k < w->setup->n_subscriptions && i < n; k++) {
-                if (link_is_state(w->setup->subscriptions[k]) != states)
+                if (link_group(w, w->setup->subscriptions[k]) != group)
                         continue;
                 if (granted[i] >= MQTT_REASON_REFUSED && refused++ == 0) {
                         first = w->setup->subscriptions[k];

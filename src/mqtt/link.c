@@ -173,20 +173,22 @@ static bool still_there(MqttWorker *w, int result) {
         return false;
 }
 
-bool link_is_state(const char *filter) {
+SubscriptionGroup link_group(const MqttWorker *w, const char *filter) {
         const char *last = strrchr(filter, '/');
 
-        return last && strcmp(last, "/state") == 0;
+        return streq(filter, w->setup->will_topic)   ? GROUP_OWN
+               : last && strcmp(last, "/state") == 0 ? GROUP_STATES
+                                                     : GROUP_COMMANDS;
 }
 
-static int subscribe_to(MqttWorker *w, bool states, int options, int *ret_mid) {
+static int subscribe_to(MqttWorker *w, SubscriptionGroup group, int options, int *ret_mid) {
         _cleanup_free_ char **filters = calloc((size_t)w->setup->n_subscriptions, sizeof(*filters));
         int n = 0;
 
         if (!filters)
                 return MOSQ_ERR_NOMEM;
         for (int i = 0; i < w->setup->n_subscriptions; i++)
-                if (link_is_state(w->setup->subscriptions[i]) == states)
+                if (link_group(w, w->setup->subscriptions[i]) == group)
                         filters[n++] = (char *)(uintptr_t)w->setup->subscriptions[i];
         return n ? mosquitto_subscribe_multiple(w->mosq, ret_mid, n, filters, 1, options, NULL)
                  : MOSQ_ERR_SUCCESS;
@@ -199,9 +201,12 @@ static void subscribe(MqttWorker *w) {
                 return;
         /* What other cabinets are is retained. A retained command would be one that somebody gave at some
          * time: not sent at all. The broker answers in this order, and the last answer is waited for. */
-        r = subscribe_to(w, true, MQTT_SUB_OPT_SEND_RETAIN_ALWAYS, &w->states_mid);
+        r = subscribe_to(w, GROUP_STATES, MQTT_SUB_OPT_SEND_RETAIN_ALWAYS, &w->states_mid);
         if (r == MOSQ_ERR_SUCCESS)
-                r = subscribe_to(w, false, MQTT_SUB_OPT_SEND_RETAIN_NEVER, &w->subscribe_mid);
+                r = subscribe_to(w, GROUP_OWN, MQTT_SUB_OPT_SEND_RETAIN_NEVER | MQTT_SUB_OPT_NO_LOCAL,
+                                 &w->own_mid);
+        if (r == MOSQ_ERR_SUCCESS)
+                r = subscribe_to(w, GROUP_COMMANDS, MQTT_SUB_OPT_SEND_RETAIN_NEVER, &w->subscribe_mid);
         if (r == MOSQ_ERR_SUCCESS)
                 w->subscribe_until = worker_now() + w->setup->answer_usec;
         else

@@ -72,10 +72,12 @@ typedef struct MqttWorker {
         uint64_t up_since, heard_at, progress_at; /* progress: the broker acknowledged something */
         unsigned keepalive_sec;                   /* the broker's word counts */
         unsigned receive_maximum;
-        unsigned session_expiry_sec;   /* the broker's word counts here, too */
-        int subscribe_mid, states_mid; /* commands; what other cabinets are */
-        uint64_t subscribe_until;      /* USEC_INFINITY: not awaited */
-        UnderWay *under_way;           /* [window] */
+        unsigned session_expiry_sec; /* the broker's word counts here, too */
+        int subscribe_mid, states_mid,
+                own_mid; /* commands; what other cabinets are, what this one is said to be */
+        bool own_refused;
+        uint64_t subscribe_until; /* USEC_INFINITY: not awaited */
+        UnderWay *under_way;      /* [window] */
         size_t n_under_way;
         MqttQueue prompt, patient; /* the latter when nothing of the former waits */
         size_t n_waiting_bytes;
@@ -111,7 +113,12 @@ void link_publish(MqttWorker *w, const MqttWireMessage *m);
 unsigned link_room(const MqttWorker *w); /* how many more the window takes now */
 void link_leave(MqttWorker *w);          /* DISCONNECT, with the will */
 /* For callbacks. */
-bool link_is_state(const char *filter); /* of another cabinet, subscribed to apart */
+typedef enum SubscriptionGroup { /* subscribed to apart */
+                                 GROUP_COMMANDS,
+                                 GROUP_STATES, /* of other cabinets */
+                                 GROUP_OWN,    /* this cabinet's state, as others write it */
+} SubscriptionGroup;
+SubscriptionGroup link_group(const MqttWorker *w, const char *filter);
 void link_is_up(MqttWorker *w);
 /* A message that was not taken, but ended nothing else. */
 void link_refuse(MqttWorker *w, const UnderWay *u, unsigned reason, const char *sentence);

@@ -62,8 +62,10 @@ struct Sync {
         bool resumed; /* stored commands have been looked through; before that new ones are only stored */
         int64_t started_usec; /* wall */
         bool state_dirty;
-        uint64_t told_outbox; /* by the last state */
-        uint64_t state_at;    /* boot µs: not before */
+        char *state;             /* as it was published last */
+        uint64_t foreign_log_at; /* boot µs: not before is said again that somebody else wrote it */
+        uint64_t told_outbox;    /* by the last state */
+        uint64_t state_at;       /* boot µs: not before */
         uint64_t forget_at;
 };
 
@@ -86,6 +88,8 @@ bool drain_replays(const Sync *s); /* until the last one is acknowledged */
 
 /* out: the retained state (retained_state.c) */
 void state_publish(Sync *s);
+/* What somebody else has put in its place is replaced. False: it is about something else. */
+bool state_heard(Sync *s, const MqttMessage *m);
 char *state_will(const Sync *s);
 void state_topic(const char *cabinet, char ret[TOPIC_MAX]);
 

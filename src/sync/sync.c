@@ -167,7 +167,7 @@ static bool neighbour_state(Sync *s, const MqttMessage *m) {
 static void on_message(void *userdata, const MqttMessage *m) {
         Sync *s = userdata;
 
-        if (!neighbour_state(s, m))
+        if (!state_heard(s, m) && !neighbour_state(s, m))
                 inbox_message(s, m);
 }
 
@@ -210,7 +210,7 @@ static const LockerListener sync_listener = {
 static int connect_client(Sync *s) {
         _cleanup_free_ char *will = state_will(s);
         char topic[TOPIC_MAX], filter[TOPIC_MAX], states[COMMUNITY_MAX][TOPIC_MAX];
-        const char *subscriptions[COMMUNITY_MAX + 2] = {filter};
+        const char *subscriptions[COMMUNITY_MAX + 3] = {filter, topic};
         const MqttOptions options = {.settings = &s->settings->mqtt,
                                      .worker_directory = s->settings->worker_directory,
                                      .cabinet = s->cabinet,
@@ -222,7 +222,7 @@ static int connect_client(Sync *s) {
                 return -ENOMEM;
         for (size_t i = 0; i < neighbours_count(s->neighbours); i++) {
                 state_topic(neighbours_number(s->neighbours, i), states[i]);
-                subscriptions[i + 1] = states[i];
+                subscriptions[i + 2] = states[i];
         }
         state_topic(s->cabinet, topic);
         snprintf(filter, sizeof(filter), "lockerd/v1/%s/command/+", s->cabinet);
@@ -292,6 +292,7 @@ Sync *sync_free(Sync *s) {
         sd_event_source_unref(s->defer);
         sd_event_unref(s->event);
         answers_done(s);
+        free(s->state);
         neighbours_free(s->neighbours);
         key_ring_free(s->ring);
         free(s);

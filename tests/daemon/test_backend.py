@@ -6,6 +6,8 @@ import time
 from backendlib import EXAMPLES, BackendTest, Judge, Message, SigningKey
 from daemonlib import DBusError, main
 from dbusclient import wait
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 
 class Events(BackendTest):
@@ -97,6 +99,23 @@ class State(BackendTest):
         self.wait_online()
         self.cabinet.stop_daemon()
         wait(lambda: self.backend.state()["presence"] == "offline", "a farewell")
+
+
+    def test_state_that_somebody_else_has_written_is_repaired(self):
+        """Requirement: F4"""
+        self.wait_drained()
+        for forged in ({"cabinet": self.number, "presence": "offline"}, {"cabinet": self.number, "presence": "offline", "time": "2026-01-01T00:00:00Z"}):
+            properties = Properties(PacketTypes.PUBLISH)
+            properties.ContentType = "application/json"
+            self.backend.client.publish(f"lockerd/v1/{self.number}/state", json.dumps(forged), qos=1, retain=True,
+                                        properties=properties).wait_for_publish()
+            wait(lambda: self.backend.state() == forged, "the forged one")
+            wait(lambda: self.backend.state()["presence"] == "online", "the right one")
+        # Nothing goes round in circles.
+        time.sleep(2)
+        n = len(self.backend.topics("state"))
+        time.sleep(3)
+        self.assertEqual(len(self.backend.topics("state")), n)
 
 
 class Commands(BackendTest):
