@@ -11,7 +11,7 @@ typedef enum CodeAlphabet { CODE_CROCKFORD, CODE_DIGITS } CodeAlphabet;
 
 /* [Mqtt]: the backend. Without Host= there is none, and nothing is started for it. */
 typedef struct MqttSettings {
-        char *host;
+        char *host;                           /* Host=: one or more, blanks between them */
         unsigned port;                        /* Port=: 8883 with TLS, 1883 without */
         bool tls;                             /* Tls=yes */
         char *ca_file, *cert_file, *key_file; /* CaFile=, CertFile=, KeyFile= */

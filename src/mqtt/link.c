@@ -40,8 +40,9 @@ void link_refuse(MqttWorker *w, const UnderWay *u, unsigned reason, const char *
 
 static void wait_for_next(MqttWorker *w) {
         w->phase = PHASE_WAITING;
-        w->due = worker_now() + backoff_delay(w->setup, w->attempts);
-        if (w->attempts < 64)
+        w->turn++;
+        w->due = worker_now() + backoff_delay(w->setup, address_rounds(w, w->attempts));
+        if (w->attempts < 4096)
                 w->attempts++;
 }
 
@@ -81,7 +82,7 @@ _printf_(2, 3) static void drop_saying(MqttWorker *w, const char *format, ...) {
         va_start(ap, format);
         vsnprintf(text, sizeof(text), format, ap);
         va_end(ap);
-        snprintf(sentence, sizeof(sentence), "%.100s:%u: %s", w->setup->host, w->setup->port, text);
+        snprintf(sentence, sizeof(sentence), "%.100s:%u: %s", w->host, w->setup->port, text);
         drop(w, sentence);
 }
 
@@ -89,6 +90,7 @@ static void attempt(MqttWorker *w) {
         char sentence[SENTENCE_MAX];
 
         w->slow_reported = false;
+        address_choose(w);
         if (connect_prepare(w) < 0 || connect_start(w) < 0) {
                 snprintf(sentence, sizeof(sentence), "%s", w->complaint);
                 drop(w, sentence);
@@ -129,7 +131,7 @@ static void say_connected(const MqttWorker *w, char ret[SENTENCE_MAX]) {
         if (w->session_expiry_sec < w->setup->session_expiry_sec)
                 snprintf(shorter, sizeof(shorter), "; the broker keeps it for %u s only, not %u",
                          w->session_expiry_sec, w->setup->session_expiry_sec);
-        snprintf(ret, SENTENCE_MAX, "Connected to %.160s:%u, %s%s", w->setup->host, w->setup->port,
+        snprintf(ret, SENTENCE_MAX, "Connected to %.160s:%u, %s%s", w->host, w->setup->port,
                  w->session_present ? "the session goes on" : "a new session", shorter);
 }
 
@@ -302,7 +304,7 @@ void link_turn(MqttWorker *w) {
 
                         /* The thread cannot be stopped; the kernel and the resolver end it in a few minutes.
                          */
-                        snprintf(sentence, sizeof(sentence), "%.200s:%u: no answer yet", w->setup->host,
+                        snprintf(sentence, sizeof(sentence), "%.200s:%u: no answer yet", w->host,
                                  w->setup->port);
                         tell_link(w, MQTT_LINK_DOWN, sentence);
                         w->slow_reported = true;

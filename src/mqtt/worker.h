@@ -15,7 +15,8 @@
 #include <pthread.h>
 
 #define SENTENCE_MAX 320
-#define PSK_MAX      64 /* bytes */
+#define PSK_MAX      64  /* bytes */
+#define ADDRESS_MAX  256 /* a host name, or a numeric address */
 
 typedef enum Phase {
         PHASE_WAITING,    /* until `due` */
@@ -52,6 +53,8 @@ typedef struct MqttWorker {
         Phase phase;
         uint64_t due;
         unsigned attempts; /* since the last connection that lasted */
+        unsigned turn;     /* of the addresses: one further with each attempt */
+        char host[ADDRESS_MAX];
         struct mosquitto *mosq;
 
         unsigned char psk[PSK_MAX];
@@ -131,6 +134,12 @@ int connect_start(MqttWorker *w);
 void connect_finish(MqttWorker *w); /* joins the thread */
 /* What is known about why it did not work. */
 void connect_explain(MqttWorker *w, int result, char ret[SENTENCE_MAX]);
+
+/* address.c */
+void address_choose(MqttWorker *w);                               /* → w->host */
+void address_resolve(const MqttWorker *w, char ret[ADDRESS_MAX]); /* may wait: in the thread */
+/* How often all of Host= have been tried in n attempts. */
+unsigned address_rounds(const MqttWorker *w, unsigned n);
 
 /* callbacks.c */
 void callbacks_set(struct mosquitto *mosq);

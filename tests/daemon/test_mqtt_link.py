@@ -22,6 +22,7 @@ from paho.mqtt.properties import Properties
 
 from mqtt_brokers import MOSQUITTO, Broker, Certificates, Puppet, free_port
 from mqtt_link import (ACKED, DOWN, LINK, MESSAGE, PAYLOAD_MAX, PATIENT, PING, PUBLISH, REFUSED, RETAIN, STOP, TOO_LARGE, TROUBLE, UP, Worker, pack)
+from small_disk import needs_mount
 
 PROGRAM = None
 TOPIC = "lockerd/v1/T1/"
@@ -565,6 +566,38 @@ class Losses(Case):
         worker = self.connected(puppet.port)
         puppet.send(0xE0, b"\x8e\0")
         self.assertIn("Session taken over", worker.wait_link(DOWN).texts[0])
+
+    def test_each_failed_attempt_goes_on_to_the_next_address(self):
+        """One takes connections and says nothing, one is not there, one refuses; the last one works."""
+        frozen = self.puppet(connack=None)
+        refusing = self.puppet(connack=b"\0\x88\0", address=("127.0.0.3", frozen.port))
+        good = self.puppet(acks=True, address=("127.0.0.4", frozen.port))
+        worker = self.worker(frozen.port, host="127.0.0.1  127.0.0.2 127.0.0.3 127.0.0.4", answer_usec=300000)
+        for words in (f"127.0.0.1:{frozen.port}: The broker does not answer", f"127.0.0.2:{frozen.port}: Connection refused",
+                      f"127.0.0.3:{frozen.port}: Server unavailable"):
+            self.assertIn(words, worker.wait_link(DOWN).texts[0])
+        self.assertIn(f"Connected to 127.0.0.4:{frozen.port}", worker.wait_link(UP).texts[0])
+        self.assertEqual([1, 1, 1], [len(p.times) for p in (frozen, refusing, good)])
+        # And round again when that one is lost.
+        good.drop()
+        self.assertTrue(frozen.wait(lambda: len(frozen.times) == 2))
+
+    @needs_mount
+    def test_next_address_of_a_name_is_tried_too(self):
+        """A name with two addresses, one of which takes connections and says nothing; once the first of both, once the second."""
+        hosts, script = self.path("hosts", "127.0.0.5 cluster.example\n127.0.0.6 cluster.example\n"), self.path("run", "")
+        with open(script, "w", encoding="utf-8") as f:
+            f.write(f"#!/bin/sh\nexec unshare -m sh -c 'mount --bind {hosts} /etc/hosts && exec {PROGRAM}'\n")
+        os.chmod(script, 0o755)
+        rounds = []
+        for first, second in (("127.0.0.5", "127.0.0.6"), ("127.0.0.6", "127.0.0.5")):
+            frozen = self.puppet(connack=None, address=(first, 0))
+            self.puppet(address=(second, frozen.port))
+            worker = Worker(script, frozen.port, host="cluster.example", answer_usec=300000)
+            self.addCleanup(worker.close)
+            self.assertIsNotNone(worker.wait_link(UP))
+            rounds.append(len(frozen.times))
+        self.assertEqual(sorted(rounds), [0, 1], "one of them was the first")
 
     def test_silent_broker_is_left(self):
         puppet = self.puppet(connack=b"\0\0\3\x13\0\2", pings=False)  # Server Keep Alive 2
