@@ -4,13 +4,15 @@
 
 #include <errno.h>
 
+#define BLANKS                       " \t"
+#define HOST_MAX                     253
 #define MINUTES(n)                   ((n)*60 * USEC_PER_SEC)
 #define HOURS(n)                     MINUTES(60 * (n))
 #define DAYS(n)                      HOURS(24 * (n))
 #define KEY(label, how, member, ...) CONFIG_KEY(label, how, Settings, mqtt.member, __VA_ARGS__)
 
 const ConfigKey mqtt_keys[N_MQTT_KEYS] = {
-        KEY("Host", key_text, host, .min = 1, .max = 253),
+        KEY("Host", key_text, host, .min = 1, .max = 1023),
         KEY("Port", key_unsigned, port, .min = 1, .max = UINT16_MAX),
         KEY("Tls", key_bool, tls),
         KEY("CaFile", key_path, ca_file),
@@ -30,13 +32,28 @@ const ConfigKey mqtt_keys[N_MQTT_KEYS] = {
         KEY("Community", key_names, community, .max = 64),
         KEY("SigningKeys", key_path, signing_keys),
         KEY("UnsignedOpen", key_bool, unsigned_open),
+        KEY("UnsignedCommands", key_bool, unsigned_commands),
 };
 
-static bool is_host(const char *host) {
-        return host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:%")] ==
-                       0 &&
+static bool is_host(const char *host, size_t n) {
+        const char *colon = memchr(host, ':', n);
+
+        return n <= HOST_MAX &&
+               strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:%") >= n &&
                /* one colon is a port; a numeric IPv6 address has more */
-               (!strchr(host, ':') || strchr(host, ':') != strrchr(host, ':'));
+               (!colon || colon != memrchr(host, ':', n));
+}
+
+static bool are_hosts(const char *list) {
+        size_t n = 0;
+
+        for (list += strspn(list, BLANKS); *list; list += strspn(list, BLANKS), n++) {
+                size_t length = strcspn(list, BLANKS);
+                if (!is_host(list, length))
+                        return false;
+                list += length;
+        }
+        return n > 0;
 }
 
 /* Only what is certainly wrong: whoever checks the configuration may see less than lockerd. */
@@ -64,9 +81,10 @@ void settings_check_mqtt(Complaints *c, const char *file, const MqttSettings *m)
         if (!m->host && (m->tls || m->ca_file || m->cert_file || m->key_file || m->psk_identity ||
                          m->psk_file || m->username || m->password_file))
                 complain_at(c, file, 0, "[Mqtt]: Host= is missing; without it there is no backend");
-        if (m->host && !is_host(m->host))
+        if (m->host && !are_hosts(m->host))
                 complain_at(c, file, 0,
-                            "[Mqtt] Host=%s: a name or an address is allowed, without \"mqtt://\"; the port "
+                            "[Mqtt] Host=%s: names or addresses are allowed, blanks between them, without "
+                            "\"mqtt://\"; the port "
                             "has a "
                             "key of its own",
                             m->host);

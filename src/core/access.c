@@ -3,9 +3,12 @@
 
 #define KIOSK   CALLER_KIOSK
 #define ADMIN   CALLER_ADMIN
-#define BACKEND (CALLER_BACKEND | CALLER_SIGNED)
-#define SIGNED  CALLER_SIGNED /* what opens doors, or makes somebody able to */
-#define ANY     (PROOF_NOTHING | PROOF_COURIER | PROOF_CODE | PROOF_RECIPIENT)
+#define BACKEND (CALLER_BACKEND | CALLER_SIGNED) /* what changes nothing */
+/* What opens doors, or makes somebody able to; and what may be used to that end or shuts people out, which
+ * the migration key still lets through. */
+#define SIGNED    CALLER_SIGNED
+#define MIGRATING (CALLER_SIGNED | CALLER_UNSIGNED)
+#define ANY       (PROOF_NOTHING | PROOF_COURIER | PROOF_CODE | PROOF_RECIPIENT)
 
 static const struct {
         unsigned callers, proofs;
@@ -20,16 +23,16 @@ static const struct {
         [ACT_END_SESSION] = {KIOSK, ANY},
 
         [ACT_OPEN_SLOT] = {ADMIN | SIGNED, ANY},
-        [ACT_SERVICE_SLOT] = {ADMIN | BACKEND, ANY},
-        [ACT_RULE_PARCEL] = {ADMIN | BACKEND, ANY},
+        [ACT_SERVICE_SLOT] = {ADMIN | MIGRATING, ANY},
+        [ACT_RULE_PARCEL] = {ADMIN | MIGRATING, ANY},
         [ACT_NEW_CODE] = {ADMIN | SIGNED, ANY},
         [ACT_RULE_PEOPLE] = {ADMIN | SIGNED, ANY},
         [ACT_RULE_LOCKOUTS] = {ADMIN, ANY},
         [ACT_READ_EVENTS] = {ADMIN, ANY},
         [ACT_BACKUP] = {ADMIN, ANY},
 
-        [ACT_ANNOUNCE] = {BACKEND, ANY},
-        [ACT_SET_THRESHOLDS] = {BACKEND, ANY},
+        [ACT_ANNOUNCE] = {MIGRATING, ANY},
+        [ACT_SET_THRESHOLDS] = {MIGRATING, ANY},
         [ACT_ASK] = {BACKEND, ANY},
 };
 

@@ -7,10 +7,12 @@
 #include "core/refusal.h"
 
 typedef enum Caller {
-        CALLER_KIOSK = 1 << 0,   /* programs that people stand in front of: group lockerd-kiosk */
-        CALLER_ADMIN = 1 << 1,   /* operators' programs: group lockerd-admin */
-        CALLER_BACKEND = 1 << 2, /* whoever may publish at the broker */
-        CALLER_SIGNED = 1 << 3,  /* a command signed by a key of the ring, for this cabinet */
+        CALLER_KIOSK = 1 << 0,    /* programs that people stand in front of: group lockerd-kiosk */
+        CALLER_ADMIN = 1 << 1,    /* operators' programs: group lockerd-admin */
+        CALLER_BACKEND = 1 << 2,  /* whoever may publish at the broker */
+        CALLER_SIGNED = 1 << 3,   /* a command signed by a key of the ring, for this cabinet */
+        CALLER_UNSIGNED = 1 << 4, /* whoever may publish at the broker, where UnsignedCommands=yes: until a
+                                     backend signs what it did not have to sign before */
 } Caller;
 
 /* What a person has proved in this session. */

@@ -40,7 +40,7 @@
         X(SESSION_ENDED, "SessionEnded", 5, "This session has ended.")                                       \
         X(BUSY, "Busy", 7, "The last request is still being carried out.")                                   \
         X(EXPIRED, "Expired", 5, "The command came too late and was not carried out.")                        \
-        X(NOT_SIGNED, "NotSigned", 4, "This command opens doors and must be signed.")                        \
+        X(NOT_SIGNED, "NotSigned", 4, "This command must be signed.")                                        \
         X(BAD_SIGNATURE, "BadSignature", 4, "The signature is not right, or its key is not known here.")     \
         X(UNKNOWN_COMMAND, "UnknownCommand", 2, "This cabinet knows no such command.")                       \
         X(ID_REUSED, "IdReused", 5, "This id was used for another command, or with other arguments.")        \

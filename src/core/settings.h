@@ -11,7 +11,7 @@ typedef enum CodeAlphabet { CODE_CROCKFORD, CODE_DIGITS } CodeAlphabet;
 
 /* [Mqtt]: the backend. Without Host= there is none, and nothing is started for it. */
 typedef struct MqttSettings {
-        char *host;
+        char *host;                           /* Host=: one or more, blanks between them */
         unsigned port;                        /* Port=: 8883 with TLS, 1883 without */
         bool tls;                             /* Tls=yes */
         char *ca_file, *cert_file, *key_file; /* CaFile=, CertFile=, KeyFile= */
@@ -29,6 +29,7 @@ typedef struct MqttSettings {
         char *signing_keys; /* SigningKeys=/etc/lockerd/signing-keys.d: *.pem, Ed25519 public keys; the file's
                                name is the key id */
         bool unsigned_open; /* UnsignedOpen=no: let unsigned commands open doors */
+        bool unsigned_commands; /* UnsignedCommands=no: let unsigned commands do what does not open doors */
 } MqttSettings;
 
 /* [Reminders]: what happens when a parcel waits for long. The backend may set other thresholds while running.

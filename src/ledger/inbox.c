@@ -118,6 +118,17 @@ int ledger_inbox_each_open(Ledger *l, int (*each)(void *userdata, const InboxRow
         return r;
 }
 
+int ledger_inbox_count(Ledger *l, uint64_t *ret) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_INBOX_COUNT);
+        if (r >= 0)
+                r = query_row(&q);
+        if (r >= 0)
+                *ret = column_u64(&q, 0);
+        return r;
+}
+
 int ledger_inbox_forget(Ledger *l, int64_t before) {
         _cleanup_query_ Query q = {0};
 

@@ -275,15 +275,15 @@ int ledger_record(Ledger *l, const Record *r, const Now *now, EventRow *ret);
 int ledger_event_each(Ledger *l, uint64_t after, unsigned limit,
                       int (*each)(void *userdata, const EventRow *e), void *userdata);
 int ledger_outbox_length(Ledger *l, uint64_t *ret);
-/* The next events to send, in order; secret is opened. */
+/* The next events to send, in order; secret is opened: NULL when there is none, "" when it cannot be. */
 int ledger_outbox_each(Ledger *l, uint64_t after, unsigned limit,
                        int (*each)(void *userdata, const EventRow *e, const char *secret), void *userdata);
 /* Takes the routine (doors that open and close as they should, boards that come and go, wrong entries) of
  * after < sequence <= to out of the outbox; the events stay in the ledger. What happened to parcels, codes,
  * people and slots, and every alarm, is never taken out. Inside a transaction. */
 int ledger_outbox_summarise(Ledger *l, uint64_t after, uint64_t to, uint64_t *ret_dropped);
-int ledger_outbox_acknowledge(Ledger *l,
-                              uint64_t sequence); /* everything up to it leaves, secrets are scrubbed */
+/* after < sequence <= to leave, secrets are scrubbed. */
+int ledger_outbox_acknowledge(Ledger *l, uint64_t after, uint64_t to);
 
 /* --- Inbox: commands of the backend, by id
  * ------------------------------------------------------------------- */
@@ -302,10 +302,12 @@ int ledger_inbox_store(Ledger *l, const InboxRow *r);           /* -EEXIST: this
 /* In the transaction that executes it: one durable commit for both, when it was not stored before. -EEXIST:
  * it has its answer, and must not be executed. */
 int ledger_inbox_begin(Ledger *l, const InboxRow *r);
-/* Also of one that was never stored. -EEXIST: it has one, which stays. */
+/* Also of one that was never stored; what is kept of the command is from then on what r says. -EEXIST: it has
+ * an answer, which stays. */
 int ledger_inbox_answer(Ledger *l, const InboxRow *r, const char *answer);
 int ledger_inbox_each_open(Ledger *l, int (*each)(void *userdata, const InboxRow *r),
                            void *userdata);         /* without answer, oldest first */
+int ledger_inbox_count(Ledger *l, uint64_t *ret);   /* walks all of them */
 int ledger_inbox_forget(Ledger *l, int64_t before); /* answered ones whose expiry is older; as long as they
                                                        are kept, a repeat gets the stored answer */
 

@@ -135,7 +135,7 @@
         X(OUTBOX_EACH, "SELECT " EVENT_COLUMNS ", o.secret FROM outbox o "                                   \
                        "CROSS JOIN event e ON e.sequence = o.sequence WHERE o.sequence > ?1 "                \
                        "ORDER BY o.sequence LIMIT ?2")                                                       \
-        X(OUTBOX_ACKNOWLEDGE, "DELETE FROM outbox WHERE sequence <= ?1")                                     \
+        X(OUTBOX_ACKNOWLEDGE, "DELETE FROM outbox WHERE sequence > ?1 AND sequence <= ?2")                   \
         X(OUTBOX_SUMMARISE,                                                                                  \
           "DELETE FROM outbox WHERE sequence > ?1 AND sequence <= ?2 AND sequence IN "                       \
           "(SELECT sequence FROM event WHERE sequence > ?1 AND sequence <= ?2 AND type IN "                  \
@@ -152,10 +152,12 @@
           "INSERT INTO inbox (id, arrival, name, received, expires, command, response_topic, correlation, "  \
           "begun, answer) "                                                                                  \
           "VALUES (?1, (SELECT coalesce(max(arrival), 0) + 1 FROM inbox), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "  \
-          "ON CONFLICT (id) DO UPDATE SET begun = max(begun, excluded.begun), answer = excluded.answer "     \
+          "ON CONFLICT (id) DO UPDATE SET begun = max(begun, excluded.begun), answer = excluded.answer, "    \
+          "command = excluded.command "                                                                      \
           "WHERE answer IS NULL")                                                                            \
         X(INBOX_EACH_OPEN, "SELECT " INBOX_COLUMNS " FROM inbox INDEXED BY inbox_open "                      \
                            "WHERE answer IS NULL ORDER BY arrival")                                          \
+        X(INBOX_COUNT, "SELECT count(*) FROM inbox")                                                         \
         X(INBOX_FORGET, "DELETE FROM inbox INDEXED BY inbox_answered "                                       \
                         "WHERE answer IS NOT NULL AND expires < ?1")                                         \
         /* reminders.c */                                                                                    \

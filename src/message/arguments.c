@@ -75,22 +75,22 @@ static const char *check_recommend(const json_t *a);
 
 #define ROWS(rows) rows, ARRAY_SIZE(rows)
 static const CommandRow commands[] = {
-        {"announce",       false, ROWS(announce),     NULL},
-        {"release",        false, ROWS(about_parcel), NULL},
-        {"new-code",       true,  ROWS(about_parcel), NULL},
-        {"revoke-code",    false, ROWS(about_parcel), NULL},
-        {"recall",         false, ROWS(about_parcel), NULL},
-        {"open",           true,  ROWS(about_place),  NULL},
-        {"deposit",        true,  ROWS(deposit),      check_deposit},
-        {"collect",        true,  ROWS(about_parcel), NULL},
-        {"disable",        false, ROWS(about_place),  NULL},
-        {"enable",         false, ROWS(about_place),  NULL},
-        {"enrol",          true,  ROWS(enrol),        check_enrol},
-        {"revoke",         true,  ROWS(about_person), NULL},
-        {"snapshot",       false, NULL, 0,            NULL},
-        {"replay",         false, ROWS(replay),       check_replay},
-        {"set-thresholds", false, ROWS(thresholds),   check_thresholds},
-        {"recommend",      false, ROWS(recommend),    check_recommend},
+        {"announce",       ACT_ANNOUNCE,       ROWS(announce),     NULL},
+        {"release",        ACT_RULE_PARCEL,    ROWS(about_parcel), NULL},
+        {"new-code",       ACT_NEW_CODE,       ROWS(about_parcel), NULL},
+        {"revoke-code",    ACT_RULE_PARCEL,    ROWS(about_parcel), NULL},
+        {"recall",         ACT_RULE_PARCEL,    ROWS(about_parcel), NULL},
+        {"open",           ACT_OPEN_SLOT,      ROWS(about_place),  NULL},
+        {"deposit",        ACT_DEPOSIT,        ROWS(deposit),      check_deposit},
+        {"collect",        ACT_COLLECT,        ROWS(about_parcel), NULL},
+        {"disable",        ACT_SERVICE_SLOT,   ROWS(about_place),  NULL},
+        {"enable",         ACT_SERVICE_SLOT,   ROWS(about_place),  NULL},
+        {"enrol",          ACT_RULE_PEOPLE,    ROWS(enrol),        check_enrol},
+        {"revoke",         ACT_RULE_PEOPLE,    ROWS(about_person), NULL},
+        {"snapshot",       ACT_ASK,            NULL, 0,            NULL},
+        {"replay",         ACT_ASK,            ROWS(replay),       check_replay},
+        {"set-thresholds", ACT_SET_THRESHOLDS, ROWS(thresholds),   check_thresholds},
+        {"recommend",      ACT_ASK,            ROWS(recommend),    check_recommend},
 };
 /* clang-format on */
 
@@ -104,6 +104,10 @@ const CommandRow *command_row(const char *name) {
 const CommandRow *command_rows(size_t *ret_n) {
         *ret_n = ARRAY_SIZE(commands);
         return commands;
+}
+
+bool command_must_be_signed(const CommandRow *row) {
+        return !(access_callers(row->act) & CALLER_BACKEND);
 }
 
 /* --- what several arguments must be together --- */

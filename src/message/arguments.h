@@ -4,6 +4,7 @@
  * test holds the two together. */
 #pragma once
 
+#include "core/access.h"
 #include "message/strict_json.h"
 #include <stdbool.h>
 
@@ -30,7 +31,7 @@ typedef struct ArgumentRow {
 
 typedef struct CommandRow {
         const char *name;
-        bool opens; /* moves locks, or makes somebody able to: must be signed (core/access.c says the same) */
+        Act act; /* who may: core/access.h */
         const ArgumentRow *arguments;
         size_t n_arguments;
         /* What no single row can say; NULL: nothing. A sentence, or NULL when all is well. */
@@ -39,6 +40,8 @@ typedef struct CommandRow {
 
 const CommandRow *command_row(const char *name); /* NULL: unknown */
 const CommandRow *command_rows(size_t *ret_n);
+/* Not taken from whoever may publish at a broker. */
+bool command_must_be_signed(const CommandRow *row);
 /* 0, LOCKER_E_UNKNOWN_COMMAND or LOCKER_E_INVALID_ARGUMENT, with a detail. No value is repeated in it. */
 int arguments_check(const char *name, const json_t *arguments, char ret_detail[MESSAGE_DETAIL_MAX]);
 

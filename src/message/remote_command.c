@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "message/remote_command.h"
+#include "base/text.h"
 #include "message/rfc3339.h"
 
 #include <errno.h>
+#include <openssl/sha.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -19,6 +21,18 @@ static _printf_(3, 4) int refuse(char ret_detail[MESSAGE_DETAIL_MAX], Refusal re
 void remote_command_done(RemoteCommand *c) {
         json_erase(c->arguments);
         *c = (RemoteCommand){0};
+}
+
+int remote_command_digest(const RemoteCommand *c, char ret[COMMAND_DIGEST_MAX]) {
+        unsigned char digest[SHA256_DIGEST_LENGTH];
+        char *text = json_dumps(c->arguments, JSON_COMPACT | JSON_SORT_KEYS);
+
+        if (!text)
+                return -ENOMEM;
+        (void)SHA256((const unsigned char *)text, strlen(text), digest);
+        text_to_hex(digest, sizeof(digest), ret);
+        text_erase_free(text);
+        return 0;
 }
 
 /* Text without NUL inside; NULL when it is not one. */

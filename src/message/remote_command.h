@@ -22,6 +22,10 @@ typedef struct RemoteCommand {
 } RemoteCommand;
 void remote_command_done(RemoteCommand *c); /* erases: an argument may be a PIN */
 
+#define COMMAND_DIGEST_MAX 65
+/* SHA-256 of the arguments, whatever their order, in hexadecimal digits: to know them again. -ENOMEM. */
+int remote_command_digest(const RemoteCommand *c, char ret[COMMAND_DIGEST_MAX]);
+
 /* name: the command that the sender has addressed (MQTT: the end of the topic). ret_detail: what is wrong,
  * for people. 0, a Refusal (INVALID_ARGUMENT, BAD_SIGNATURE, UNKNOWN_COMMAND), -ENOMEM, -EIO. Whatever can be
  * read of the id is filled in also on refusal, so that the answer can name it; arguments are NULL then. The

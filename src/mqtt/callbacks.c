@@ -9,12 +9,11 @@
 #include <mqtt_protocol.h>
 #include <stdio.h>
 
-#define REFUSED 0x80 /* reason codes from here on */
-
 static void on_connect(struct mosquitto *mosq, void *userdata, int reason, int flags,
                        const mosquitto_property *properties) {
         MqttWorker *w = userdata;
         uint16_t keepalive = (uint16_t)w->setup->keepalive_sec, receive_maximum = UINT16_MAX;
+        uint32_t session_expiry = w->setup->session_expiry_sec;
 
         if (reason != 0) {
                 w->reason_code = (unsigned)reason;
@@ -22,7 +21,10 @@ static void on_connect(struct mosquitto *mosq, void *userdata, int reason, int f
         }
         (void)mosquitto_property_read_int16(properties, MQTT_PROP_SERVER_KEEP_ALIVE, &keepalive, false);
         (void)mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM, &receive_maximum, false);
+        (void)mosquitto_property_read_int32(properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, &session_expiry,
+                                            false);
         w->keepalive_sec = keepalive;
+        w->session_expiry_sec = session_expiry;
         w->receive_maximum = receive_maximum;
         w->session_present = flags & 1;
         w->got_connack = true;
@@ -37,7 +39,7 @@ static void on_disconnect(struct mosquitto *mosq, void *userdata, int reason,
         MqttWorker *w = userdata;
 
         /* Below that it is an error of the library, which its functions return as well. */
-        if (reason >= REFUSED)
+        if (reason >= MQTT_REASON_REFUSED)
                 w->reason_code = (unsigned)reason;
 }
 
@@ -58,8 +60,9 @@ static void on_publish(struct mosquitto *mosq, void *userdata, int mid, int reas
         UnderWay done = *u;
         *u = w->under_way[--w->n_under_way];
         w->progress_at = worker_now();
-        if (reason >= REFUSED) {
-                link_trouble(w, "The broker refuses a message: %s", mosquitto_reason_string(reason));
+        if (reason >= MQTT_REASON_REFUSED || reason == MQTT_REASON_NOBODY) {
+                link_refuse(w, &done, (unsigned)reason, mosquitto_reason_string(reason));
+                errno = 0;
                 return;
         }
         MqttWireHeader h = {
@@ -68,22 +71,35 @@ static void on_publish(struct mosquitto *mosq, void *userdata, int mid, int reas
         errno = 0;
 }
 
+/* A broker may keep a cabinet from reading what it writes: nothing is missing without it. */
+static void own_state_granted(MqttWorker *w, int reason) {
+        if (reason >= MQTT_REASON_REFUSED && !w->own_refused)
+                log_notice("The broker refuses the subscription to %s (%s): what others write there is not "
+                           "noticed",
+                           w->setup->will_topic, mosquitto_reason_string(reason));
+        w->own_refused = reason >= MQTT_REASON_REFUSED;
+}
+
 static void on_subscribe(struct mosquitto *mosq, void *userdata, int mid, int n, const int *granted,
                          const mosquitto_property *properties) {
         MqttWorker *w = userdata;
 
-        bool states = mid == w->states_mid;
+        SubscriptionGroup group = mid == w->states_mid ? GROUP_STATES : GROUP_COMMANDS;
         const char *first = NULL;
         int refused = 0, reason = 0, i = 0;
 
-        if (!states && mid != w->subscribe_mid)
+        if (mid == w->own_mid) {
+                own_state_granted(w, n ? granted[0] : 0);
                 return;
-        if (!states)
+        }
+        if (group == GROUP_COMMANDS && mid != w->subscribe_mid)
+                return;
+        if (group == GROUP_COMMANDS)
                 w->subscribe_until = USEC_INFINITY;
         for (int k = 0; k < w->setup->n_subscriptions && i < n; k++) {
-                if (link_is_state(w->setup->subscriptions[k]) != states)
+                if (link_group(w, w->setup->subscriptions[k]) != group)
                         continue;
-                if (granted[i] >= REFUSED && refused++ == 0) {
+                if (granted[i] >= MQTT_REASON_REFUSED && refused++ == 0) {
                         first = w->setup->subscriptions[k];
                         reason = granted[i];
                 }

@@ -156,8 +156,10 @@ static void *connect_thread(void *userdata) {
         MqttWorker *w = userdata;
         const MqttSetup *s = w->setup;
         mosquitto_property *p = NULL;
+        char address[ADDRESS_MAX];
         int r;
 
+        address_resolve(w, address);
         r = mosquitto_property_add_int32(&p, MQTT_PROP_SESSION_EXPIRY_INTERVAL, s->session_expiry_sec);
         if (r == MOSQ_ERR_SUCCESS)
                 r = mosquitto_property_add_int16(&p, MQTT_PROP_RECEIVE_MAXIMUM, COMMANDS_AT_ONCE);
@@ -165,7 +167,7 @@ static void *connect_thread(void *userdata) {
                 r = mosquitto_property_add_int32(&p, MQTT_PROP_MAXIMUM_PACKET_SIZE, PACKET_MAX);
         errno = 0;
         if (r == MOSQ_ERR_SUCCESS)
-                r = mosquitto_connect_bind_v5(w->mosq, s->host, (int)s->port, (int)s->keepalive_sec, NULL, p);
+                r = mosquitto_connect_bind_v5(w->mosq, address, (int)s->port, (int)s->keepalive_sec, NULL, p);
         w->connect_errno = errno;
         w->connect_result = r;
         mosquitto_property_free_all(&p);
@@ -234,7 +236,7 @@ void connect_explain(MqttWorker *w, int result, char ret[SENTENCE_MAX]) {
                 why = w->connect_errno ? strerror(w->connect_errno) : "The connection broke";
         else
                 why = mosquitto_strerror(result);
-        snprintf(ret, SENTENCE_MAX, "%.100s:%u: %.120s%s%.80s%s", w->setup->host, w->setup->port, why,
+        snprintf(ret, SENTENCE_MAX, "%.100s:%u: %.120s%s%.80s%s", w->host, w->setup->port, why,
                  verdict != X509_V_OK ? " (" : "",
                  verdict != X509_V_OK ? X509_verify_cert_error_string(verdict) : "",
                  verdict != X509_V_OK ? ")" : "");

@@ -14,18 +14,35 @@
 #define MISC    USEC_PER_SEC        /* how often the library looks at its keep-alive */
 #define SILENCE (60 * USEC_PER_SEC) /* without any acknowledgement while something is under way */
 
-static void tell_link(MqttWorker *w, MqttLinkState state, const char *sentence) {
+static void tell_state(MqttWorker *w, MqttLinkState state, const char *sentence) {
         MqttWireHeader h = {
-                .type = MQTT_WIRE_LINK, .token = ++w->generation, .a = state, .b = w->receive_maximum};
+                .type = MQTT_WIRE_LINK, .token = w->generation, .a = state, .b = w->receive_maximum};
 
+        worker_tell(w, &h, &sentence, NULL, 0);
+}
+
+/* Everything that was under way is sent again by the daemon. */
+static void tell_link(MqttWorker *w, MqttLinkState state, const char *sentence) {
+        w->generation++;
         queue_forget(w); /* of an older generation now */
+        tell_state(w, state, sentence);
+}
+
+void link_refuse(MqttWorker *w, const UnderWay *u, unsigned reason, const char *sentence) {
+        MqttWireHeader h = {.type = MQTT_WIRE_REFUSED,
+                            .flags = reason,
+                            .token = u->token,
+                            .a = u->generation,
+                            .b = u->n_bytes};
+
         worker_tell(w, &h, &sentence, NULL, 0);
 }
 
 static void wait_for_next(MqttWorker *w) {
         w->phase = PHASE_WAITING;
-        w->due = worker_now() + backoff_delay(w->setup, w->attempts);
-        if (w->attempts < 64)
+        w->turn++;
+        w->due = worker_now() + backoff_delay(w->setup, address_rounds(w, w->attempts));
+        if (w->attempts < 4096)
                 w->attempts++;
 }
 
@@ -65,7 +82,7 @@ _printf_(2, 3) static void drop_saying(MqttWorker *w, const char *format, ...) {
         va_start(ap, format);
         vsnprintf(text, sizeof(text), format, ap);
         va_end(ap);
-        snprintf(sentence, sizeof(sentence), "%.100s:%u: %s", w->setup->host, w->setup->port, text);
+        snprintf(sentence, sizeof(sentence), "%.100s:%u: %s", w->host, w->setup->port, text);
         drop(w, sentence);
 }
 
@@ -73,6 +90,7 @@ static void attempt(MqttWorker *w) {
         char sentence[SENTENCE_MAX];
 
         w->slow_reported = false;
+        address_choose(w);
         if (connect_prepare(w) < 0 || connect_start(w) < 0) {
                 snprintf(sentence, sizeof(sentence), "%s", w->complaint);
                 drop(w, sentence);
@@ -106,6 +124,17 @@ bool link_start(MqttWorker *w) {
         return true;
 }
 
+static void say_connected(const MqttWorker *w, char ret[SENTENCE_MAX]) {
+        char shorter[80] = "";
+
+        /* Commands that come while the cabinet is away are lost sooner than was asked for. */
+        if (w->session_expiry_sec < w->setup->session_expiry_sec)
+                snprintf(shorter, sizeof(shorter), "; the broker keeps it for %u s only, not %u",
+                         w->session_expiry_sec, w->setup->session_expiry_sec);
+        snprintf(ret, SENTENCE_MAX, "Connected to %.160s:%u, %s%s", w->host, w->setup->port,
+                 w->session_present ? "the session goes on" : "a new session", shorter);
+}
+
 void link_is_up(MqttWorker *w) {
         uint64_t now = worker_now();
         char sentence[SENTENCE_MAX];
@@ -113,8 +142,9 @@ void link_is_up(MqttWorker *w) {
         w->phase = PHASE_UP;
         w->complaint[0] = 0;
         w->up_since = w->heard_at = w->progress_at = now;
-        snprintf(sentence, sizeof(sentence), "Connected to %.200s:%u, %s", w->setup->host, w->setup->port,
-                 w->session_present ? "the session goes on" : "a new session");
+        say_connected(w, sentence);
+        if (w->session_expiry_sec < w->setup->session_expiry_sec)
+                log_warning("%s", sentence);
         tell_link(w, MQTT_LINK_UP, sentence);
 }
 
@@ -145,20 +175,22 @@ static bool still_there(MqttWorker *w, int result) {
         return false;
 }
 
-bool link_is_state(const char *filter) {
+SubscriptionGroup link_group(const MqttWorker *w, const char *filter) {
         const char *last = strrchr(filter, '/');
 
-        return last && strcmp(last, "/state") == 0;
+        return streq(filter, w->setup->will_topic)   ? GROUP_OWN
+               : last && strcmp(last, "/state") == 0 ? GROUP_STATES
+                                                     : GROUP_COMMANDS;
 }
 
-static int subscribe_to(MqttWorker *w, bool states, int options, int *ret_mid) {
+static int subscribe_to(MqttWorker *w, SubscriptionGroup group, int options, int *ret_mid) {
         _cleanup_free_ char **filters = calloc((size_t)w->setup->n_subscriptions, sizeof(*filters));
         int n = 0;
 
         if (!filters)
                 return MOSQ_ERR_NOMEM;
         for (int i = 0; i < w->setup->n_subscriptions; i++)
-                if (link_is_state(w->setup->subscriptions[i]) == states)
+                if (link_group(w, w->setup->subscriptions[i]) == group)
                         filters[n++] = (char *)(uintptr_t)w->setup->subscriptions[i];
         return n ? mosquitto_subscribe_multiple(w->mosq, ret_mid, n, filters, 1, options, NULL)
                  : MOSQ_ERR_SUCCESS;
@@ -171,9 +203,12 @@ static void subscribe(MqttWorker *w) {
                 return;
         /* What other cabinets are is retained. A retained command would be one that somebody gave at some
          * time: not sent at all. The broker answers in this order, and the last answer is waited for. */
-        r = subscribe_to(w, true, MQTT_SUB_OPT_SEND_RETAIN_ALWAYS, &w->states_mid);
+        r = subscribe_to(w, GROUP_STATES, MQTT_SUB_OPT_SEND_RETAIN_ALWAYS, &w->states_mid);
         if (r == MOSQ_ERR_SUCCESS)
-                r = subscribe_to(w, false, MQTT_SUB_OPT_SEND_RETAIN_NEVER, &w->subscribe_mid);
+                r = subscribe_to(w, GROUP_OWN, MQTT_SUB_OPT_SEND_RETAIN_NEVER | MQTT_SUB_OPT_NO_LOCAL,
+                                 &w->own_mid);
+        if (r == MOSQ_ERR_SUCCESS)
+                r = subscribe_to(w, GROUP_COMMANDS, MQTT_SUB_OPT_SEND_RETAIN_NEVER, &w->subscribe_mid);
         if (r == MOSQ_ERR_SUCCESS)
                 w->subscribe_until = worker_now() + w->setup->answer_usec;
         else
@@ -221,18 +256,20 @@ void link_writable(MqttWorker *w) {
         (void)still_there(w, r);
 }
 
-/* What was refused is tried again: the daemon sends everything once more that was not acknowledged. */
+/* A subscription that was refused is tried again. */
 static void try_again(MqttWorker *w) {
         char sentence[SENTENCE_MAX];
 
         w->again_at = USEC_INFINITY;
         w->clear_at = worker_now() + w->setup->answer_usec;
         snprintf(sentence, sizeof(sentence), "%s", w->trouble);
-        tell_link(w, MQTT_LINK_TROUBLE, sentence);
+        tell_state(w, MQTT_LINK_TROUBLE, sentence);
         subscribe(w);
 }
 
 static void watch_connection(MqttWorker *w, uint64_t now) {
+        char sentence[SENTENCE_MAX];
+
         if (w->subscribe_until <= now)
                 drop_saying(w, "The broker does not answer a subscription");
         else if (w->keepalive_sec && now - w->heard_at > w->keepalive_sec * USEC_PER_SEC * 3 / 2)
@@ -245,7 +282,8 @@ static void watch_connection(MqttWorker *w, uint64_t now) {
                 w->clear_at = USEC_INFINITY;
                 w->troubles = 0;
                 w->trouble[0] = 0;
-                link_is_up(w);
+                say_connected(w, sentence);
+                tell_state(w, MQTT_LINK_UP, sentence);
         } else if (w->misc_at <= now) {
                 w->misc_at = now + MISC;
                 (void)still_there(w, mosquitto_loop_misc(w->mosq));
@@ -266,7 +304,7 @@ void link_turn(MqttWorker *w) {
 
                         /* The thread cannot be stopped; the kernel and the resolver end it in a few minutes.
                          */
-                        snprintf(sentence, sizeof(sentence), "%.200s:%u: no answer yet", w->setup->host,
+                        snprintf(sentence, sizeof(sentence), "%.200s:%u: no answer yet", w->host,
                                  w->setup->port);
                         tell_link(w, MQTT_LINK_DOWN, sentence);
                         w->slow_reported = true;
@@ -342,6 +380,7 @@ void link_take(MqttWorker *w, const MqttWireReader *packet, bool patient) {
 void link_publish(MqttWorker *w, const MqttWireMessage *m) {
         int qos = m->header.flags & MQTT_FLAG_QOS0 ? 0 : 1, mid = 0, r;
         mosquitto_property *properties = NULL;
+        char sentence[SENTENCE_MAX];
 
         if (m->header.a != w->generation)
                 return; /* it counts as not sent */
@@ -358,7 +397,12 @@ void link_publish(MqttWorker *w, const MqttWireMessage *m) {
         case MOSQ_ERR_PAYLOAD_SIZE:
         case MOSQ_ERR_OVERSIZE_PACKET:
         case MOSQ_ERR_QOS_NOT_SUPPORTED:
-                link_trouble(w, "A message to %.200s cannot be sent: %s", m->text[0], mosquitto_strerror(r));
+                snprintf(sentence, sizeof(sentence), "it cannot be sent (%s)", mosquitto_strerror(r));
+                link_refuse(w,
+                            &(UnderWay){.token = m->header.token,
+                                        .generation = m->header.a,
+                                        .n_bytes = m->header.n_payload},
+                            MQTT_REASON_TOO_LARGE, sentence);
                 return;
         default:
                 (void)still_there(w, r);

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 
 typedef struct MqttSetup {
-        json_t *root; /* owns the strings */
-        const char *host, *client_id;
+        json_t *root;                 /* owns the strings */
+        const char *host, *client_id; /* host: one or more, blanks between them */
         unsigned port;
         bool tls;
         const char *ca_file, *cert_file, *key_file, *psk_identity, *psk_file, *username,

@@ -8,7 +8,7 @@
 /* How many NUL-terminated strings begin the body. */
 static const uint8_t n_texts[MQTT_WIRE_TYPES] = {
         [MQTT_WIRE_SETUP] = 1,   [MQTT_WIRE_PUBLISH] = 3,   [MQTT_WIRE_LINK] = 1,
-        [MQTT_WIRE_MESSAGE] = 3, [MQTT_WIRE_TOO_LARGE] = 3,
+        [MQTT_WIRE_MESSAGE] = 3, [MQTT_WIRE_TOO_LARGE] = 3, [MQTT_WIRE_REFUSED] = 1,
 };
 
 /* A packet that has this much is full: the sooner it is there, the sooner the other process can begin. */

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define MQTT_WIRE_FD      3 /* the worker's end */
-#define MQTT_WIRE_VERSION 2
+#define MQTT_WIRE_VERSION 3
 #define MQTT_WIRE_MAX     (128 * 1024) /* a packet */
 #define MQTT_PAYLOAD_MAX                                                                                   \
         (64 * 1024) /* longer ones are neither sent nor taken: a longer command is answered from its topic \
@@ -32,24 +32,32 @@ typedef enum MqttWireType {
         MQTT_WIRE_STOP,
         /* worker → daemon */
         MQTT_WIRE_READY,
-        /* a: MqttLinkState; b: the broker's receive-maximum; token: generation, a new one each time; body:
+        /* a: MqttLinkState; b: the broker's receive-maximum; token: generation, a new one with each
+         * connection and each loss, the same while a subscription is refused and when it no longer is; body:
          * sentence. A message of an older generation counts as never sent: the worker drops it, the daemon
          * sends it again. */
         MQTT_WIRE_LINK,
-        /* token; a: generation; b: bytes of the payload: the broker has it (QoS 1 PUBACK). Failures are not
-         * told: an unacknowledged token is sent again after the next LINK that is not down. */
+        /* token; a: generation; b: bytes of the payload: the broker has it (QoS 1 PUBACK). */
         MQTT_WIRE_ACKED,
         /* body: topic, response topic ("" when none), correlation data (hex), payload (n_payload bytes) */
         MQTT_WIRE_MESSAGE,
         MQTT_WIRE_TOO_LARGE, /* as MESSAGE, without payload */
         MQTT_WIRE_PONG,
+        /* As ACKED, but the broker has not taken it, or nobody was there to hear it; flags: the reason code
+         * of the PUBACK, or MQTT_REASON_TOO_LARGE when it could not even be sent; body: sentence. The others
+         * under way are not touched. */
+        MQTT_WIRE_REFUSED,
         MQTT_WIRE_TYPES,
 } MqttWireType;
+
+#define MQTT_REASON_NOBODY    0x10 /* no matching subscribers: the broker has thrown it away */
+#define MQTT_REASON_REFUSED   0x80 /* reason codes from here on */
+#define MQTT_REASON_TOO_LARGE 0x95
 
 typedef enum MqttLinkState {
         MQTT_LINK_DOWN,
         MQTT_LINK_UP,
-        MQTT_LINK_TROUBLE, /* up, but the broker refused a message or a subscription: it is tried again now */
+        MQTT_LINK_TROUBLE, /* up, but the broker refused a subscription: it is tried again now */
 } MqttLinkState;
 
 enum {

@@ -15,7 +15,8 @@
 #include <pthread.h>
 
 #define SENTENCE_MAX 320
-#define PSK_MAX      64 /* bytes */
+#define PSK_MAX      64  /* bytes */
+#define ADDRESS_MAX  256 /* a host name, or a numeric address */
 
 typedef enum Phase {
         PHASE_WAITING,    /* until `due` */
@@ -52,6 +53,8 @@ typedef struct MqttWorker {
         Phase phase;
         uint64_t due;
         unsigned attempts; /* since the last connection that lasted */
+        unsigned turn;     /* of the addresses: one further with each attempt */
+        char host[ADDRESS_MAX];
         struct mosquitto *mosq;
 
         unsigned char psk[PSK_MAX];
@@ -72,16 +75,19 @@ typedef struct MqttWorker {
         uint64_t up_since, heard_at, progress_at; /* progress: the broker acknowledged something */
         unsigned keepalive_sec;                   /* the broker's word counts */
         unsigned receive_maximum;
-        int subscribe_mid, states_mid; /* commands; what other cabinets are */
-        uint64_t subscribe_until;      /* USEC_INFINITY: not awaited */
-        UnderWay *under_way;           /* [window] */
+        unsigned session_expiry_sec; /* the broker's word counts here, too */
+        int subscribe_mid, states_mid,
+                own_mid; /* commands; what other cabinets are, what this one is said to be */
+        bool own_refused;
+        uint64_t subscribe_until; /* USEC_INFINITY: not awaited */
+        UnderWay *under_way;      /* [window] */
         size_t n_under_way;
         MqttQueue prompt, patient; /* the latter when nothing of the former waits */
         size_t n_waiting_bytes;
         MqttWirePacket acks; /* to be told to the daemon, together, */
         uint64_t acks_until; /* at the latest then */
 
-        /* A refusal does not end the connection: what was refused is tried again later. */
+        /* A refused subscription does not end the connection: it is tried again later. */
         char trouble[SENTENCE_MAX];
         unsigned troubles;
         uint64_t again_at, clear_at; /* USEC_INFINITY: not */
@@ -110,8 +116,15 @@ void link_publish(MqttWorker *w, const MqttWireMessage *m);
 unsigned link_room(const MqttWorker *w); /* how many more the window takes now */
 void link_leave(MqttWorker *w);          /* DISCONNECT, with the will */
 /* For callbacks. */
-bool link_is_state(const char *filter); /* of another cabinet, subscribed to apart */
+typedef enum SubscriptionGroup { /* subscribed to apart */
+                                 GROUP_COMMANDS,
+                                 GROUP_STATES, /* of other cabinets */
+                                 GROUP_OWN,    /* this cabinet's state, as others write it */
+} SubscriptionGroup;
+SubscriptionGroup link_group(const MqttWorker *w, const char *filter);
 void link_is_up(MqttWorker *w);
+/* A message that was not taken, but ended nothing else. */
+void link_refuse(MqttWorker *w, const UnderWay *u, unsigned reason, const char *sentence);
 _printf_(2, 3) void link_trouble(MqttWorker *w, const char *format, ...);
 
 /* connect.c: from settings to a mosquitto object, and its connecting. 0, or -1 with the sentence in
@@ -121,6 +134,12 @@ int connect_start(MqttWorker *w);
 void connect_finish(MqttWorker *w); /* joins the thread */
 /* What is known about why it did not work. */
 void connect_explain(MqttWorker *w, int result, char ret[SENTENCE_MAX]);
+
+/* address.c */
+void address_choose(MqttWorker *w);                               /* → w->host */
+void address_resolve(const MqttWorker *w, char ret[ADDRESS_MAX]); /* may wait: in the thread */
+/* How often all of Host= have been tried in n attempts. */
+unsigned address_rounds(const MqttWorker *w, unsigned n);
 
 /* callbacks.c */
 void callbacks_set(struct mosquitto *mosq);

@@ -30,6 +30,10 @@ void running_free(Running *r) {
         free(r);
 }
 
+static void reply_topic(const Sync *s, char ret[TOPIC_MAX]) {
+        snprintf(ret, TOPIC_MAX, "lockerd/v1/%s/reply", s->cabinet);
+}
+
 Running *running_find(const Sync *s, const char *id) {
         for (Running *r = s->running; r; r = r->next)
                 if (streq(r->row.id, id))
@@ -37,13 +41,28 @@ Running *running_find(const Sync *s, const char *id) {
         return NULL;
 }
 
+/* Not where a command, an event or a state would be taken for another's: whoever chooses the response topic
+ * chooses where this cabinet, with its rights at the broker, writes. */
+bool answer_topic_is_fine(const Sync *s, const char *response_topic) {
+        static const char ours[] = "lockerd/";
+        char reply[TOPIC_MAX];
+
+        if (!response_topic || !*response_topic)
+                return true;
+        reply_topic(s, reply);
+        return streq(response_topic, reply) || (!strpbrk(response_topic, "+#") && response_topic[0] != '$' &&
+                                                strncmp(response_topic, ours, strlen(ours)) != 0);
+}
+
 void answer_send(Sync *s, const char *response_topic, const char *correlation, const char *answer) {
         char topic[TOPIC_MAX];
+        const char *to = topic;
 
-        snprintf(topic, sizeof(topic), "lockerd/v1/%s/reply", s->cabinet);
-        int r = mqtt_client_publish(s->client, TOKEN_NOBODY,
-                                    response_topic && *response_topic ? response_topic : topic, answer,
-                                    strlen(answer), false, COMPOSE_JSON_TYPE, correlation);
+        reply_topic(s, topic);
+        if (response_topic && *response_topic && answer_topic_is_fine(s, response_topic))
+                to = response_topic;
+        int r = mqtt_client_publish(s->client, TOKEN_NOBODY, to, answer, strlen(answer), false,
+                                    COMPOSE_JSON_TYPE, correlation);
         /* Lost answers are asked for again, with the same id. */
         if (r < 0 && r != -ENOTCONN && r != -EAGAIN)
                 log_error_errno(r, "Cannot answer a command of the backend");
@@ -62,6 +81,17 @@ static bool save(Running *r) {
                                 r->row.name);
         r->complained = true;
         return e >= 0 || e == -EEXIST;
+}
+
+/* What was answered is not carried out again: of its arguments, which may be a PIN, is kept what is needed to
+ * know a repeat. */
+static void keep_digest(Running *r) {
+        char *digest = inbox_digest(&r->command);
+
+        if (!digest)
+                return; /* no memory: all of it is kept */
+        text_erase_free(r->row.command);
+        r->row.command = digest;
 }
 
 /* The answers that wait longest are the ones given up: what is in the ledger of their commands says at the
@@ -120,7 +150,9 @@ void command_answer(Running *r, int result, const char *detail, json_t *object) 
                 running_free(r);
                 return;
         }
-        bool saved = save(r);
+        if (r->kept)
+                keep_digest(r);
+        bool saved = !r->kept || save(r);
         answer_send(s, r->row.response_topic, r->row.correlation, r->answer);
         if (saved)
                 running_free(r);

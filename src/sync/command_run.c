@@ -2,15 +2,14 @@
 /* What each command of the backend does: arguments → one use case → answer. Arguments have been checked
  * against their table before. */
 #include "sync/private.h"
-#include "message/arguments.h"
 #include "core/code.h"
+#include "message/arguments.h"
 
 #include <errno.h>
 #include <stdio.h>
 
 typedef struct CommandKind {
         const char *name;
-        Act act;
         void (*run)(Running *r, const json_t *a);
 } CommandKind;
 
@@ -283,24 +282,25 @@ static void run_recommend(Running *r, const json_t *a) {
 }
 
 static const CommandKind kinds[] = {
-        {"announce", ACT_ANNOUNCE, run_announce},
-        {"release", ACT_RULE_PARCEL, run_release},
-        {"recall", ACT_RULE_PARCEL, run_recall},
-        {"revoke-code", ACT_RULE_PARCEL, run_revoke_code},
-        {"new-code", ACT_NEW_CODE, run_new_code},
-        {"open", ACT_OPEN_SLOT, run_open},
-        {"deposit", ACT_DEPOSIT, run_deposit},
-        {"collect", ACT_COLLECT, run_collect},
-        {"disable", ACT_SERVICE_SLOT, run_service},
-        {"enable", ACT_SERVICE_SLOT, run_service},
-        {"enrol", ACT_RULE_PEOPLE, run_enrol},
-        {"revoke", ACT_RULE_PEOPLE, run_revoke},
-        {"set-thresholds", ACT_SET_THRESHOLDS, run_set_thresholds},
-        {"recommend", ACT_ASK, run_recommend},
-        {"snapshot", ACT_ASK, run_snapshot},
-        {"replay", ACT_ASK, run_replay},
+        {"announce", run_announce},
+        {"release", run_release},
+        {"recall", run_recall},
+        {"revoke-code", run_revoke_code},
+        {"new-code", run_new_code},
+        {"open", run_open},
+        {"deposit", run_deposit},
+        {"collect", run_collect},
+        {"disable", run_service},
+        {"enable", run_service},
+        {"enrol", run_enrol},
+        {"revoke", run_revoke},
+        {"set-thresholds", run_set_thresholds},
+        {"recommend", run_recommend},
+        {"snapshot", run_snapshot},
+        {"replay", run_replay},
 };
 
+/* Whether it is known was asked before: both tables have the same names. */
 static const CommandKind *find(const char *name) {
         for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
                 if (streq(kinds[i].name, name))
@@ -308,22 +308,6 @@ static const CommandKind *find(const char *name) {
         return NULL;
 }
 
-int command_act(const char *name, Act *ret) {
-        const CommandKind *k = find(name);
-
-        if (!k)
-                return -ENOENT;
-        *ret = k->act;
-        return 0;
-}
-
 void command_run(Running *r) {
-        char detail[MESSAGE_DETAIL_MAX] = "";
-        int e = arguments_check(r->command.name, r->command.arguments, detail);
-
-        if (e) {
-                command_answer(r, e, detail, NULL);
-                return;
-        }
-        find(r->command.name)->run(r, r->command.arguments);
+        find(r->row.name)->run(r, r->command.arguments);
 }

@@ -3,7 +3,7 @@
  * never waits for the ledger; they are handed over many at a time, because waking each other for every one
  * costs more than all the rest. What the broker has acknowledged leaves the ledger in batches, too: a durable
  * commit an event would cost more than the network. A batch that a power cut loses is sent again, with the
- * same ids. */
+ * same ids. What the broker refuses, or nobody hears, is set aside (aside.h) and holds nothing up. */
 #include "sync/private.h"
 
 #include <errno.h>
@@ -15,6 +15,7 @@
 #define AHEAD         256  /* with the worker beyond the window */
 #define REFILL        (AHEAD / 2)
 #define BOUND_STRETCH 10000
+#define AGAIN_USEC    (30 * USEC_PER_SEC)
 
 static int note_first(void *userdata, const EventRow *e, const char *secret) {
         *(uint64_t *)userdata = e->sequence;
@@ -37,8 +38,35 @@ int drain_init(Sync *s) {
         d->acknowledged = d->sent = d->stored = first - 1;
         d->room = s->settings->mqtt.window + AHEAD;
         d->flush_at = USEC_INFINITY;
+        d->again_at = USEC_INFINITY;
         d->marks = calloc(d->room, 1);
-        return d->marks ? 0 : -ENOMEM;
+        d->asides.all = calloc(ASIDE_MAX, sizeof(*d->asides.all));
+        return d->marks && d->asides.all ? 0 : -ENOMEM;
+}
+
+/* All up to what is acknowledged, except for what was set aside; and of that what has been delivered since.
+ */
+static int clear_with_asides(Sync *s) {
+        Drain *d = &s->drain;
+        uint64_t from = d->stored;
+        int r = ledger_begin(s->ledger);
+
+        for (size_t i = 0; i < d->asides.n && r >= 0; i++) {
+                const Aside *a = &d->asides.all[i];
+                if (a->state == ASIDE_DONE)
+                        r = ledger_outbox_acknowledge(s->ledger, a->sequence - 1, a->sequence);
+                if (a->sequence <= from || a->sequence > d->acknowledged)
+                        continue;
+                if (r >= 0)
+                        r = ledger_outbox_acknowledge(s->ledger, from, a->sequence - 1);
+                from = a->sequence;
+        }
+        if (r >= 0)
+                r = ledger_outbox_acknowledge(s->ledger, from, d->acknowledged);
+        if (r >= 0)
+                return ledger_commit(s->ledger);
+        ledger_rollback(s->ledger);
+        return r;
 }
 
 static void flush(Sync *s) {
@@ -46,40 +74,62 @@ static void flush(Sync *s) {
         uint64_t length;
 
         d->flush_at = USEC_INFINITY;
-        if (d->acknowledged == d->stored)
+        if (d->acknowledged == d->stored && !d->asides.n_done)
                 return;
-        int r = ledger_outbox_acknowledge(s->ledger, d->acknowledged);
+        int r = d->asides.n ? clear_with_asides(s)
+                            : ledger_outbox_acknowledge(s->ledger, d->stored, d->acknowledged);
         if (r < 0) {
                 log_error_errno(r, "Cannot clear what the backend has acknowledged; trying again");
                 d->flush_at = clock_now().boot_usec + 10 * USEC_PER_SEC;
                 return;
         }
         d->stored = d->acknowledged;
+        aside_forget_done(&d->asides);
         /* The backend waits for this word before it asks for what it misses. */
         if (s->told_outbox && ledger_outbox_length(s->ledger, &length) >= 0 && !length)
                 s->state_dirty = true;
 }
 
+static void flush_later(Drain *d) {
+        if (d->flush_at == USEC_INFINITY)
+                d->flush_at = clock_now().boot_usec + FLUSH_USEC;
+}
+
 void drain_done(Sync *s) {
         flush(s);
         free(s->drain.marks);
+        free(s->drain.asides.all);
+}
+
+/* Whatever was under way is sent again, from the first that was not acknowledged. */
+static void send_again(Drain *d) {
+        d->sent = d->acknowledged;
+        d->again_at = USEC_INFINITY;
+        memset(d->marks, 0, d->room);
 }
 
 void drain_link(Sync *s, bool connected) {
         Drain *d = &s->drain;
 
-        /* Whatever was under way is sent again, from the first that was not acknowledged. */
-        d->sent = d->acknowledged;
+        send_again(d);
+        aside_link(&d->asides, clock_now().boot_usec);
         if (d->replay_next)
                 d->replay_next = d->replay_acknowledged + 1;
-        memset(d->marks, 0, d->room);
         /* What is in the ledger now happened while nobody could be told. */
         if (connected && sync_last_event(s, &d->offline_until) < 0)
                 d->offline_until = d->acknowledged;
 }
 
+/* Out of turn or not. */
+static void mark(Drain *d, uint64_t sequence) {
+        d->marks[sequence % d->room] = 1;
+        while (d->acknowledged < d->sent && d->marks[(d->acknowledged + 1) % d->room])
+                d->marks[++d->acknowledged % d->room] = 0;
+}
+
 void drain_acknowledged(Sync *s, uint64_t token) {
         Drain *d = &s->drain;
+        Aside *a;
 
         if (token & TOKEN_REPLAY) {
                 token &= ~TOKEN_REPLAY;
@@ -87,16 +137,115 @@ void drain_acknowledged(Sync *s, uint64_t token) {
                         d->replay_acknowledged = token; /* brokers acknowledge in order */
                 return;
         }
+        a = d->asides.n ? aside_find(&d->asides, token) : NULL;
+        if (a) {
+                d->heard = MAX(d->heard, token);
+                if (aside_delivered(&d->asides, a)) {
+                        log_notice("The broker takes %s events again", d->asides.topics[a->topic].type);
+                        sync_tell_health(s);
+                }
+                flush_later(d);
+                return;
+        }
         if (token <= d->acknowledged || token > d->sent)
                 return; /* of a connection that is no more */
-        d->marks[token % d->room] = 1;
-        while (d->acknowledged < d->sent && d->marks[(d->acknowledged + 1) % d->room])
-                d->marks[++d->acknowledged % d->room] = 0;
+        d->heard = MAX(d->heard, token);
+        mark(d, token);
         uint64_t fresh = d->acknowledged - d->stored;
         if (fresh >= FLUSH_EVENTS || (fresh >= FLUSH_EARLY && d->acknowledged == d->sent))
                 flush(s);
-        else if (fresh && d->flush_at == USEC_INFINITY)
-                d->flush_at = clock_now().boot_usec + FLUSH_USEC;
+        else if (fresh)
+                flush_later(d);
+}
+
+/* --- what is refused --- */
+
+bool drain_trouble(const Sync *s, char ret[TROUBLE_MAX]) {
+        const AsideTopic *first = NULL;
+        char more[24] = "";
+        unsigned n = 0;
+
+        for (size_t i = 0; i < ASIDE_TOPICS; i++)
+                if (s->drain.asides.topics[i].blocked && n++ == 0)
+                        first = &s->drain.asides.topics[i];
+        if (!first)
+                return false;
+        if (n > 1)
+                snprintf(more, sizeof(more), " and %u more", n - 1);
+        if (first->unheard)
+                snprintf(ret, TROUBLE_MAX, "Nobody listens to lockerd/v1/%.64s/event/%.40s%s.", s->cabinet,
+                         first->type, more);
+        else
+                snprintf(ret, TROUBLE_MAX, "The broker refuses lockerd/v1/%.40s/event/%.32s%s: %.48s",
+                         s->cabinet, first->type, more, first->why);
+        return true;
+}
+
+static int note_type(void *userdata, const EventRow *e, const char *secret) {
+        snprintf(userdata, ASIDE_TYPE, "%s", e->type);
+        return 1;
+}
+
+static AsideTopic *block(Sync *s, const char *type, unsigned reason, const char *sentence) {
+        Asides *a = &s->drain.asides;
+        bool unheard = reason < MQTT_REASON_REFUSED, known = aside_blocked(a, type);
+        AsideTopic *t = aside_block(a, type, unheard, sentence, clock_now().boot_usec);
+
+        if (t && !known) {
+                if (unheard)
+                        log_warning("Nobody listens to lockerd/v1/%s/event/%s: such events are kept",
+                                    s->cabinet, type);
+                else
+                        log_warning("The broker refuses lockerd/v1/%s/event/%s (%s): such events are kept",
+                                    s->cabinet, type, sentence);
+        }
+        return t;
+}
+
+/* When there are more than fit, and others are heard, the oldest leaves the outbox: it stays in the ledger,
+ * where `replay` finds it. While nobody is heard at all everything stays. */
+static void make_room_aside(Sync *s) {
+        Drain *d = &s->drain;
+        Aside *oldest = &d->asides.all[0];
+
+        d->full = d->asides.n == ASIDE_MAX && (oldest->state != ASIDE_KEPT || oldest->sequence >= d->heard);
+        if (d->full || d->asides.n < ASIDE_MAX)
+                return;
+        log_warning("Event %llu (%s) was not taken for too long and is given up; `replay` brings it",
+                    (unsigned long long)oldest->sequence, d->asides.topics[oldest->topic].type);
+        oldest->state = ASIDE_DONE;
+        d->asides.n_done++;
+        flush(s);
+}
+
+void drain_refused(Sync *s, uint64_t token, unsigned reason, const char *sentence) {
+        Drain *d = &s->drain;
+        Aside *a = d->asides.n ? aside_find(&d->asides, token) : NULL;
+        char type[ASIDE_TYPE] = "";
+
+        if (token & TOKEN_REPLAY) { /* asked for; whoever misses it asks again */
+                drain_acknowledged(s, token);
+                return;
+        }
+        if (a) {
+                a->state = ASIDE_KEPT;
+                (void)block(s, d->asides.topics[a->topic].type, reason, sentence);
+                sync_tell_health(s);
+                return;
+        }
+        if (token <= d->acknowledged || token > d->sent)
+                return; /* of a connection that is no more */
+        if (ledger_outbox_each(s->ledger, token - 1, 1, note_type, type) >= 0 && *type) {
+                AsideTopic *t = block(s, type, reason, sentence);
+                make_room_aside(s);
+                if (t && aside_add(&d->asides, token, t)) {
+                        mark(d, token);
+                        flush_later(d);
+                        sync_tell_health(s);
+                        return;
+                }
+        }
+        d->again_at = clock_now().boot_usec + AGAIN_USEC;
 }
 
 /* --- handing over --- */
@@ -105,6 +254,8 @@ typedef struct Handover {
         Sync *s;
         uint64_t left;        /* the last one that the worker has */
         uint64_t replay_left; /* the first one that it has not */
+        bool left_out;        /* there was room, and may still be */
+        Aside *aside;         /* that is tried again */
 } Handover;
 
 /* What could not leave was not sent. */
@@ -112,6 +263,7 @@ static int hand_over(Handover *h) {
         Drain *d = &h->s->drain;
         int r = mqtt_client_flush(h->s->client);
 
+        aside_left(&d->asides, r >= 0);
         if (r < 0) {
                 d->sent = MAX(h->left, d->acknowledged);
                 d->replay_next = h->replay_left;
@@ -122,19 +274,35 @@ static int hand_over(Handover *h) {
         return 0;
 }
 
+/* What cannot be read is said, and holds nothing up. */
+static int compose(Sync *s, const EventRow *e, const char *secret, char **ret) {
+        EventMessage m = {.sequence = e->sequence,
+                          .wall_usec = e->wall_usec,
+                          .type = e->type,
+                          .subject = e->subject,
+                          .data = e->data,
+                          .secret = secret,
+                          .synced = e->synced,
+                          .offline = e->sequence <= s->drain.offline_until};
+        int r = compose_event(s->cabinet, &m, ret);
+
+        if (r == -EUCLEAN && secret) {
+                log_error("The secret of event %llu (%s) cannot be read; the event is sent without it",
+                          (unsigned long long)e->sequence, e->type);
+                m.secret = NULL;
+                r = compose_event(s->cabinet, &m, ret);
+        }
+        if (r == -EUCLEAN)
+                log_error("Event %llu (%s) cannot be read; it is left out", (unsigned long long)e->sequence,
+                          e->type);
+        return r;
+}
+
 static int queue_event(Handover *h, const EventRow *e, const char *secret, uint64_t token) {
         Sync *s = h->s;
         _cleanup_erase_ char *payload = NULL;
         char topic[TOPIC_MAX];
-        const EventMessage message = {.sequence = e->sequence,
-                                      .wall_usec = e->wall_usec,
-                                      .type = e->type,
-                                      .subject = e->subject,
-                                      .data = e->data,
-                                      .secret = secret,
-                                      .synced = e->synced,
-                                      .offline = e->sequence <= s->drain.offline_until};
-        int r = compose_event(s->cabinet, &message, &payload);
+        int r = compose(s, e, secret, &payload);
 
         if (r < 0)
                 return r;
@@ -163,10 +331,20 @@ static int send_one(void *userdata, const EventRow *e, const char *secret) {
         skip_gap(d, e->sequence);
         if (d->sent + 1 != e->sequence || d->sent - d->acknowledged >= d->room)
                 return 1;
-        int r = queue_event(h, e, secret, e->sequence);
-        if (r < 0)
+        const AsideTopic *blocked = aside_blocked(&d->asides, e->type);
+        bool aside = blocked || aside_find(&d->asides, e->sequence);
+        if (blocked && !aside_add(&d->asides, e->sequence, blocked)) {
+                d->full = true;
+                return 1;
+        }
+        int r = aside ? 0 : queue_event(h, e, secret, e->sequence);
+        if (r < 0 && r != -EUCLEAN && r != -EMSGSIZE)
                 return r;
         d->sent = e->sequence;
+        if (aside || r < 0) { /* not now, or never */
+                mark(d, e->sequence);
+                h->left_out = true;
+        }
         return 0;
 }
 
@@ -177,8 +355,12 @@ static int resend_one(void *userdata, const EventRow *e) {
         if (e->sequence > d->replay_to || e->sequence - d->replay_acknowledged > d->room)
                 return 1;
         int r = queue_event(h, e, NULL, TOKEN_REPLAY | e->sequence);
-        if (r < 0)
+        if (r == -EUCLEAN || r == -EMSGSIZE) {
+                if (d->replay_acknowledged == e->sequence - 1)
+                        d->replay_acknowledged++;
+        } else if (r < 0) {
                 return r;
+        }
         d->replay_next = e->sequence + 1;
         return 0;
 }
@@ -191,6 +373,34 @@ static int pump_events(Handover *h) {
         if (with_worker + REFILL > d->room)
                 return 0;
         return ledger_outbox_each(h->s->ledger, d->sent, (unsigned)(d->room - with_worker), send_one, h);
+}
+
+static int send_aside(void *userdata, const EventRow *e, const char *secret) {
+        Handover *h = userdata;
+
+        if (e->sequence != h->aside->sequence)
+                return 1;
+        int r = queue_event(h, e, secret, e->sequence);
+        if (r >= 0)
+                h->aside->state = ASIDE_QUEUED;
+        return r < 0 ? r : 1;
+}
+
+static int pump_asides(Handover *h, uint64_t now) {
+        Asides *a = &h->s->drain.asides;
+        int r = 0;
+
+        while (r >= 0 && (h->aside = aside_next(a, now))) {
+                r = ledger_outbox_each(h->s->ledger, h->aside->sequence - 1, 1, send_aside, h);
+                /* No longer there, or not to be read. */
+                if ((r >= 0 && h->aside->state == ASIDE_KEPT) || r == -EUCLEAN || r == -EMSGSIZE) {
+                        h->aside->state = ASIDE_DONE;
+                        a->n_done++;
+                        flush_later(&h->s->drain);
+                        r = 0;
+                }
+        }
+        return r;
 }
 
 static int pump_replay(Handover *h) {
@@ -222,7 +432,15 @@ void drain_pump(Sync *s, uint64_t now_boot) {
                 flush(s);
         if (!s->connected)
                 return;
+        if (now_boot >= d->again_at) {
+                send_again(d);
+                h.left = d->sent;
+        }
+        if (d->full)
+                make_room_aside(s);
         r = pump_events(&h);
+        if (r >= 0)
+                r = pump_asides(&h, now_boot);
         if (r >= 0)
                 r = pump_replay(&h);
         left = hand_over(&h);
@@ -233,15 +451,21 @@ void drain_pump(Sync *s, uint64_t now_boot) {
         /* -EAGAIN: the worker has enough for now and will speak when it has sent some. */
         if (r < 0 && r != -EAGAIN && r != -ENOTCONN)
                 log_error_errno(r, "Cannot send events to the backend");
+        if (h.left_out) {
+                flush_later(d);
+                sync_wake(s);
+        }
 }
 
-/* Bounded by policy: see locker_summarise_outbox(). Only while nothing is under way, a stretch at a time. */
+/* Bounded by policy: see locker_summarise_outbox(). Only while nothing is under way, because there is no
+ * connection or nobody listens, a stretch at a time. */
 void drain_bound(Sync *s) {
         Drain *d = &s->drain;
         uint64_t length = 0, last = 0;
 
-        if (s->connected || ledger_outbox_length(s->ledger, &length) < 0 ||
-            length <= s->settings->mqtt.outbox_max || sync_last_event(s, &last) < 0)
+        if ((s->connected && !(d->full && d->sent == d->acknowledged)) ||
+            ledger_outbox_length(s->ledger, &length) < 0 || length <= s->settings->mqtt.outbox_max ||
+            sync_last_event(s, &last) < 0)
                 return;
         uint64_t from = MAX(d->bounded, d->acknowledged),
                  to = MIN(from + BOUND_STRETCH, last - s->settings->mqtt.outbox_max);
@@ -255,5 +479,8 @@ void drain_bound(Sync *s) {
 }
 
 uint64_t drain_next_deadline(const Sync *s) {
-        return s->drain.flush_at;
+        const Drain *d = &s->drain;
+        uint64_t next = MIN(d->flush_at, d->again_at);
+
+        return s->connected ? MIN(next, aside_next_deadline(&d->asides)) : d->flush_at;
 }

@@ -3,9 +3,18 @@
  * transaction that makes it happen. A repeat gets the stored answer, an expired one is refused, and one that
  * a restart interrupted is not tried again but answered as what it is: unknown. */
 #include "sync/private.h"
+#include "message/arguments.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
+
+#define AT_A_TIME        256   /* commands that are carried out, or wait for the boards to be found */
+#define REMEMBERED_MAX   20000 /* in the ledger, until they have expired: some 10 MB */
+#define EXPIRES_MAX_DAYS 31
+/* A day longer than anybody may repeat it: clocks differ. */
+#define FORGET_AFTER_USEC ((int64_t)(86400 * USEC_PER_SEC))
+#define EXPIRES_MAX_USEC  ((int64_t)(EXPIRES_MAX_DAYS * 86400 * USEC_PER_SEC))
 
 static int64_t wall(void) {
         return clock_now().wall_usec;
@@ -22,26 +31,74 @@ static void refuse(Sync *s, const MqttMessage *m, const char *id, const char *na
                 answer_send(s, m->response_topic, m->correlation, answer);
 }
 
+/* --- who may, and what fits --- */
+
+static unsigned callers_of(const Sync *s, bool is_signed) {
+        const MqttSettings *m = &s->settings->mqtt;
+
+        return is_signed || m->unsigned_open ? CALLER_SIGNED
+               : m->unsigned_commands        ? CALLER_BACKEND | CALLER_UNSIGNED
+                                             : CALLER_BACKEND;
+}
+
+/* What can be said without looking at the cabinet, and does not change: nothing of such a command is kept.
+ * What it takes to make the ledger grow is a key. */
+static int judge(const Sync *s, const RemoteCommand *c, char ret_detail[MESSAGE_DETAIL_MAX]) {
+        const CommandRow *row = command_row(c->name);
+        Now now = clock_now();
+
+        if (!row)
+                return LOCKER_E_UNKNOWN_COMMAND;
+        if (access_of_caller(row->act, callers_of(s, c->is_signed)))
+                return access_callers(row->act) & CALLER_SIGNED ? LOCKER_E_NOT_SIGNED
+                                                                : LOCKER_E_ACCESS_DENIED;
+        int r = arguments_check(c->name, c->arguments, ret_detail);
+        /* A clock that is not right yet may be decades behind. */
+        if (!r && c->expires_usec < now.wall_usec - FORGET_AFTER_USEC)
+                return LOCKER_E_EXPIRED; /* what is known of its id is forgotten, and stays so */
+        if (!r && now.synced && c->expires_usec - now.wall_usec > EXPIRES_MAX_USEC) {
+                snprintf(ret_detail, MESSAGE_DETAIL_MAX, "\"expires\" is more than %d days away.",
+                         EXPIRES_MAX_DAYS);
+                r = LOCKER_E_INVALID_ARGUMENT;
+        }
+        return r;
+}
+
+/* The reserve is there so that people get their parcels, and the last of the disk before it as well. */
+static bool storage_is_low(const Sync *s) {
+        struct statvfs v;
+
+        return statvfs(ledger_path(s->ledger), &v) >= 0 &&
+               (uint64_t)v.f_bavail * v.f_frsize < s->settings->minimum_free;
+}
+
+/* Is there room for one more? 0, or why not. */
+static int judge_room(const Sync *s, Act act, char ret_detail[MESSAGE_DETAIL_MAX]) {
+        size_t n = 0;
+
+        for (const Running *r = s->running; r; r = r->next)
+                n += !r->answer;
+        if (n >= AT_A_TIME) {
+                snprintf(ret_detail, MESSAGE_DETAIL_MAX, "%d commands are being carried out.", AT_A_TIME);
+                return LOCKER_E_BUSY;
+        }
+        if (act == ACT_ASK)
+                return 0;
+        if (s->remembered >= REMEMBERED_MAX) {
+                snprintf(ret_detail, MESSAGE_DETAIL_MAX,
+                         "%d commands are remembered until they have expired.", REMEMBERED_MAX);
+                return LOCKER_E_BUSY;
+        }
+        return act != ACT_COLLECT && act != ACT_OPEN_SLOT && storage_is_low(s) ? LOCKER_E_STORAGE_FULL : 0;
+}
+
 /* --- execution --- */
 
-static void judge_and_run(Running *r) {
-        Act act;
-
-        if (r->row.expires <= wall()) {
+static void run(Running *r) {
+        if (r->row.expires <= wall())
                 command_answer(r, LOCKER_E_EXPIRED, NULL, NULL);
-                return;
-        }
-        if (command_act(r->row.name, &act) < 0) {
-                command_answer(r, LOCKER_E_UNKNOWN_COMMAND, NULL, NULL);
-                return;
-        }
-        if (access_of_caller(act, r->callers)) {
-                command_answer(
-                        r, access_callers(act) & CALLER_SIGNED ? LOCKER_E_NOT_SIGNED : LOCKER_E_ACCESS_DENIED,
-                        NULL, NULL);
-                return;
-        }
-        command_run(r);
+        else
+                command_run(r);
 }
 
 /* What opens a door is stored in the transaction that says so, what is answered at once together with its
@@ -52,9 +109,9 @@ static void execute(Running *r) {
         char id[COMMAND_ID_MAX + 1];
 
         snprintf(id, sizeof(id), "%s", r->row.id);
-        judge_and_run(r);
+        run(r);
         r = running_find(s, id);
-        if (!r || r->answer || r->row.begun || r->stored)
+        if (!r || !r->kept || r->answer || r->row.begun || r->stored)
                 return;
         int e = ledger_inbox_store(s->ledger, &r->row);
         if (e < 0)
@@ -67,6 +124,17 @@ static void execute(Running *r) {
 static char *pack(const RemoteCommand *c) {
         json_t *o = json_pack("{s:O, s:b, s:s}", "arguments", c->arguments, "signed", c->is_signed, "key",
                               c->key);
+        char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+
+        json_decref(o);
+        return text;
+}
+
+char *inbox_digest(const RemoteCommand *c) {
+        char digest[COMMAND_DIGEST_MAX];
+        json_t *o = remote_command_digest(c, digest) < 0
+                            ? NULL
+                            : json_pack("{s:s, s:b}", "digest", digest, "signed", c->is_signed);
         char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 
         json_decref(o);
@@ -98,6 +166,7 @@ static char *copy(const char *text) {
 /* Steals the command. */
 static Running *running_new(Sync *s, RemoteCommand *command, const char *response_topic,
                             const char *correlation) {
+        const CommandRow *row = command_row(command->name);
         Running *r = calloc(1, sizeof(*r));
         char *packed = r ? pack(command) : NULL;
 
@@ -108,8 +177,7 @@ static Running *running_new(Sync *s, RemoteCommand *command, const char *respons
         *r = (Running){.next = s->running,
                        .sync = s,
                        .command = *command,
-                       .callers = command->is_signed || s->settings->mqtt.unsigned_open ? CALLER_SIGNED
-                                                                                        : CALLER_BACKEND,
+                       .kept = !row || row->act != ACT_ASK,
                        .row = {.received = wall(),
                                .expires = command->expires_usec,
                                .command = packed,
@@ -128,11 +196,18 @@ static Running *running_new(Sync *s, RemoteCommand *command, const char *respons
 
 /* The expiry may be another one, and the key: whoever asks again some time later signs anew. */
 static bool is_same(const InboxRow *row, const RemoteCommand *c) {
-        RemoteCommand stored = {0};
-        bool same = streq(row->name, c->name) && unpack(row, &stored) >= 0 &&
-                    stored.is_signed == c->is_signed && json_equal(stored.arguments, c->arguments);
+        json_t *stored = row->command ? json_loads(row->command, 0, NULL) : NULL,
+               *arguments = json_object_get(stored, "arguments");
+        const char *kept = json_string_value(json_object_get(stored, "digest"));
+        char digest[COMMAND_DIGEST_MAX];
+        bool same =
+                streq(row->name, c->name) && json_is_true(json_object_get(stored, "signed")) == c->is_signed;
 
-        remote_command_done(&stored);
+        if (same && arguments)
+                same = json_equal(arguments, c->arguments);
+        else if (same)
+                same = kept && remote_command_digest(c, digest) >= 0 && streq(kept, digest);
+        json_erase(stored);
         return same;
 }
 
@@ -152,12 +227,20 @@ static Running *running_of_row(Sync *s, const InboxRow *row, const char *respons
         return r;
 }
 
+/* Judged again: it may have been stored under another configuration. */
 static void go_on(Running *r) {
+        char detail[MESSAGE_DETAIL_MAX] = "";
+
         r->waiting = false;
-        if (r->row.begun)
+        if (r->row.begun) {
                 command_answer(r, LOCKER_E_OUTCOME_UNKNOWN,
                                "A restart interrupted this command; look at the events for what it did.",
                                NULL);
+                return;
+        }
+        int refusal = judge(r->sync, &r->command, detail);
+        if (refusal)
+                command_answer(r, refusal, detail, NULL);
         else
                 execute(r);
 }
@@ -233,14 +316,16 @@ static void take(Sync *s, RemoteCommand *c, const MqttMessage *m) {
                 refuse(s, m, c->id, c->name, LOCKER_E_INTERNAL, NULL);
                 return;
         }
+        s->remembered += r->kept;
         if (s->resumed) {
                 execute(r);
                 return;
         }
         /* The boards are still being looked for: it is carried out together with the other stored ones. */
-        int e = ledger_inbox_store(s->ledger, &r->row);
+        int e = r->kept ? ledger_inbox_store(s->ledger, &r->row) : 0;
         if (e >= 0) {
-                r->stored = r->waiting = true;
+                r->stored = r->kept;
+                r->waiting = true;
                 return;
         }
         log_error_errno(e, "Cannot store a command of the backend");
@@ -248,24 +333,46 @@ static void take(Sync *s, RemoteCommand *c, const MqttMessage *m) {
         running_free(r);
 }
 
-void inbox_message(Sync *s, const MqttMessage *m) {
-        const char *name = command_name(s, m->topic);
+static void take_if_it_may(Sync *s, RemoteCommand *c, const MqttMessage *m) {
+        char detail[MESSAGE_DETAIL_MAX] = "";
+        int refusal = judge(s, c, detail);
+
+        if (!refusal)
+                refusal = judge_room(s, command_row(c->name)->act, detail);
+        if (refusal)
+                refuse(s, m, c->id, c->name, answer_refusal(refusal), detail);
+        else
+                take(s, c, m);
+}
+
+static void read_message(Sync *s, const char *name, const MqttMessage *m) {
         char detail[MESSAGE_DETAIL_MAX] = "";
         RemoteCommand c = {0};
 
-        if (!name)
-                return;
         if (m->too_large) {
                 refuse(s, m, "", name, LOCKER_E_INVALID_ARGUMENT,
                        "The command is too large; 64 KiB are allowed.");
                 return;
         }
         int r = remote_command_parse(s->cabinet, name, m->payload, m->n_payload, s->ring, &c, detail);
+        if (!r && !answer_topic_is_fine(s, m->response_topic)) {
+                r = LOCKER_E_INVALID_ARGUMENT;
+                snprintf(detail, sizeof(detail),
+                         "The response topic must not be below \"lockerd/\", except for this cabinet's own "
+                         "\"reply\".");
+        }
         if (r)
                 refuse(s, m, c.id, name, answer_refusal(r), detail);
         else if (!repeated(s, m, &c))
-                take(s, &c, m);
+                take_if_it_may(s, &c, m);
         remote_command_done(&c);
+}
+
+void inbox_message(Sync *s, const MqttMessage *m) {
+        const char *name = command_name(s, m->topic);
+
+        if (name)
+                read_message(s, name, m);
 }
 
 /* --- after a restart --- */
@@ -291,6 +398,18 @@ static int collect_left(void *userdata, const InboxRow *row) {
         return copy->command ? 0 : -ENOMEM;
 }
 
+/* Which the ledger does not know. */
+static void go_on_with_questions(Sync *s) {
+        Running *r;
+
+        do {
+                for (r = s->running; r && (!r->waiting || r->kept); r = r->next)
+                        ;
+                if (r)
+                        go_on(r);
+        } while (r);
+}
+
 void inbox_recover(Sync *s) {
         Left left = {0};
         int r = ledger_inbox_each_open(s->ledger, collect_left, &left);
@@ -310,12 +429,18 @@ void inbox_recover(Sync *s) {
         free(left.rows);
         if (r < 0)
                 log_error_errno(r, "Cannot read the stored commands");
+        go_on_with_questions(s);
 }
 
 void inbox_forget(Sync *s) {
-        /* A day longer than anybody may repeat it: clocks differ. */
-        int r = ledger_inbox_forget(s->ledger, wall() - (int64_t)(24 * 3600 * USEC_PER_SEC));
+        int r = ledger_inbox_forget(s->ledger, wall() - FORGET_AFTER_USEC);
 
+        if (r >= 0)
+                r = inbox_init(s);
         if (r < 0)
                 log_error_errno(r, "Cannot clear old commands");
+}
+
+int inbox_init(Sync *s) {
+        return ledger_inbox_count(s->ledger, &s->remembered);
 }

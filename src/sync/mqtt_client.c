@@ -35,9 +35,7 @@ struct MqttClient {
         MqttWirePacket packet;
 };
 
-static void tell_link(MqttClient *c, MqttLinkState state, const char *sentence) {
-        bool connected = state != MQTT_LINK_DOWN;
-
+static void tell_link(MqttClient *c, bool connected, const char *sentence) {
         c->under_way = 0;
         c->under_way_bytes = 0;
         /* Attempt after attempt fails for the same reason: said once. */
@@ -45,15 +43,31 @@ static void tell_link(MqttClient *c, MqttLinkState state, const char *sentence) 
                 return;
         c->connected = connected;
         snprintf(c->sentence, sizeof(c->sentence), "%s", sentence);
-        c->handlers->link(c->userdata, connected, state == MQTT_LINK_TROUBLE, c->sentence);
+        c->handlers->link(c->userdata, connected, c->sentence);
 }
 
-static void take_acknowledgement(MqttClient *c, const MqttWireHeader *h) {
+static void take_link(MqttClient *c, const MqttWireMessage *m) {
+        bool fresh = c->generation != (uint32_t)m->header.token;
+
+        c->generation = (uint32_t)m->header.token;
+        if (fresh)
+                tell_link(c, m->header.a != MQTT_LINK_DOWN, m->text[0]);
+        if (m->header.a == MQTT_LINK_TROUBLE)
+                c->handlers->trouble(c->userdata, m->text[0]);
+        else if (!fresh)
+                c->handlers->trouble(c->userdata, NULL);
+}
+
+static void take_acknowledgement(MqttClient *c, const MqttWireMessage *m) {
+        const MqttWireHeader *h = &m->header;
+
         if (h->a != c->generation || !c->under_way)
                 return;
         c->under_way--;
         c->under_way_bytes -= MIN(h->b, c->under_way_bytes);
-        if (h->token)
+        if (h->type == MQTT_WIRE_REFUSED)
+                c->handlers->refused(c->userdata, h->token, h->flags, m->text[0]);
+        else if (h->token)
                 c->handlers->acknowledged(c->userdata, h->token);
 }
 
@@ -76,11 +90,11 @@ static bool take_message(MqttClient *c, const MqttWireMessage *m) {
         case MQTT_WIRE_PONG:
                 return true;
         case MQTT_WIRE_LINK:
-                c->generation = (uint32_t)m->header.token;
-                tell_link(c, m->header.a, m->text[0]);
+                take_link(c, m);
                 return true;
         case MQTT_WIRE_ACKED:
-                take_acknowledgement(c, &m->header);
+        case MQTT_WIRE_REFUSED:
+                take_acknowledgement(c, m);
                 return true;
         case MQTT_WIRE_MESSAGE:
         case MQTT_WIRE_TOO_LARGE:
@@ -127,7 +141,7 @@ static int ping(void *userdata, uint64_t number) {
 }
 
 static void gone(void *userdata, const char *sentence) {
-        tell_link(userdata, MQTT_LINK_DOWN, sentence);
+        tell_link(userdata, false, sentence);
 }
 
 static const SupervisorHandlers worker_handlers = {

@@ -18,11 +18,14 @@ typedef struct MqttMessage {
 
 typedef struct MqttHandlers {
         /* connected: the broker takes messages now; everything published before and not acknowledged must be
-         * published again. It may be said again while connected, with trouble: the broker had refused
-         * something (the sentence says what), and it is time to try once more; and without, when that has
-         * gone well. */
-        void (*link)(void *userdata, bool connected, bool trouble, const char *sentence);
+         * published again. */
+        void (*link)(void *userdata, bool connected, const char *sentence);
+        /* The broker refuses a subscription, which is tried again; NULL: no longer. */
+        void (*trouble)(void *userdata, const char *sentence);
         void (*acknowledged)(void *userdata, uint64_t token);
+        /* In place of acknowledged: the reason code of the PUBACK (MQTT_REASON_…, mqtt/wire.h), which is also
+         * that nobody was there to hear it. */
+        void (*refused)(void *userdata, uint64_t token, unsigned reason, const char *sentence);
         void (*message)(void *userdata, const MqttMessage *m);
 } MqttHandlers;
 

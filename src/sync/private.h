@@ -10,10 +10,13 @@
 #include "message/compose.h"
 #include "message/neighbours.h"
 #include "message/remote_command.h"
+#include "mqtt/wire.h"
+#include "sync/aside.h"
 #include "sync/mqtt_client.h"
 #include "sync/sync.h"
 
-#define TOPIC_MAX 256
+#define TOPIC_MAX   256
+#define TROUBLE_MAX 160 /* a sentence of the cabinet's health */
 
 /* Tokens of publications: events by their sequence number, the rest above. */
 #define TOKEN_NOBODY 0
@@ -34,6 +37,10 @@ typedef struct Drain {
         uint64_t bounded;       /* up to here routine has been taken out of an overfull outbox */
         uint64_t offline_until; /* events up to here were recorded before the connection came up */
         uint64_t flush_at;      /* boot µs: write what was acknowledged */
+        uint64_t again_at;      /* boot µs: send again what could be neither sent nor set aside */
+        uint64_t heard;         /* the last event that the broker has taken and somebody was there to hear */
+        Asides asides;
+        bool full; /* of these: the next event waits until one of them is taken */
 } Drain;
 
 struct Sync {
@@ -49,16 +56,21 @@ struct Sync {
         Drain drain;
         Running *running; /* commands whose answer is awaited, or could not be stored yet; the newest first */
         uint64_t save_at; /* boot µs: try again to store answers */
+        uint64_t remembered; /* commands in the ledger, at most */
         bool connected, ever_connected;
+        char link[TROUBLE_MAX], trouble[TROUBLE_MAX], state_trouble[TROUBLE_MAX]; /* sentences; "": none */
         bool resumed; /* stored commands have been looked through; before that new ones are only stored */
         int64_t started_usec; /* wall */
         bool state_dirty;
-        uint64_t told_outbox; /* by the last state */
-        uint64_t state_at;    /* boot µs: not before */
+        char *state;             /* as it was published last */
+        uint64_t foreign_log_at; /* boot µs: not before is said again that somebody else wrote it */
+        uint64_t told_outbox;    /* by the last state */
+        uint64_t state_at;       /* boot µs: not before */
         uint64_t forget_at;
 };
 
 void sync_wake(Sync *s); /* look for work soon, from the event loop */
+void sync_tell_health(Sync *s);
 int sync_last_event(Sync *s, uint64_t *ret_sequence);
 
 /* out: events (drain.c) */
@@ -66,6 +78,8 @@ int drain_init(Sync *s);
 void drain_done(Sync *s);
 void drain_link(Sync *s, bool connected);
 void drain_acknowledged(Sync *s, uint64_t token);
+void drain_refused(Sync *s, uint64_t token, unsigned reason, const char *sentence);
+bool drain_trouble(const Sync *s, char ret[TROUBLE_MAX]); /* false: there is none */
 void drain_pump(Sync *s, uint64_t now_boot);
 uint64_t drain_next_deadline(const Sync *s);
 void drain_bound(Sync *s);
@@ -74,6 +88,8 @@ bool drain_replays(const Sync *s); /* until the last one is acknowledged */
 
 /* out: the retained state (retained_state.c) */
 void state_publish(Sync *s);
+/* What somebody else has put in its place is replaced. False: it is about something else. */
+bool state_heard(Sync *s, const MqttMessage *m);
 char *state_will(const Sync *s);
 void state_topic(const char *cabinet, char ret[TOPIC_MAX]);
 
@@ -83,9 +99,12 @@ int keys_load(Sync *s);
 /* in: commands (inbox.c) */
 void inbox_message(Sync *s, const MqttMessage *m);
 void inbox_recover(Sync *s);
+char *inbox_digest(const RemoteCommand *c); /* what is kept of an answered command; NULL: no memory */
 void inbox_forget(Sync *s);
+int inbox_init(Sync *s);
 
 /* out: answers (command_answer.c) */
+bool answer_topic_is_fine(const Sync *s, const char *response_topic); /* "": the cabinet's own is taken */
 void answer_send(Sync *s, const char *response_topic, const char *correlation, const char *answer);
 Refusal answer_refusal(int refusal_or_errno);
 /* Exactly once per running command. result is stolen. */
@@ -95,18 +114,18 @@ void answers_done(Sync *s);
 Running *running_find(const Sync *s, const char *id); /* NULL: there is none */
 void running_free(Running *r);
 
-/* What a command does (command_run.c). Answers now or later through command_answer(). */
+/* What a command does (command_run.c). Answers now or later through
+ * command_answer(). */
 struct Running {
         Running *next;
         Sync *sync; /* NULL: it is gone, the answer interests nobody */
         RemoteCommand command;
         InboxRow row; /* as it is stored, or will be; whom to answer */
         char actor[80];
-        unsigned callers; /* CALLER_BACKEND, CALLER_SIGNED */
-        bool stored;      /* as received; row.begun: as begun */
-        bool waiting;     /* for the boards to be known */
-        char *answer;     /* which the ledger has not taken yet */
+        bool kept;    /* the ledger remembers its id: it changes something */
+        bool stored;  /* as received; row.begun: as begun */
+        bool waiting; /* for the boards to be known */
+        char *answer; /* which the ledger has not taken yet */
         bool complained;
 };
-void command_run(Running *r);
-int command_act(const char *name, Act *ret); /* -ENOENT: no such command */
+void command_run(Running *r); /* of a command that is known and whose arguments are in order */

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#define FOREIGN_LOG_USEC (60 * USEC_PER_SEC)
+
 void state_topic(const char *cabinet, char ret[TOPIC_MAX]) {
         snprintf(ret, TOPIC_MAX, "lockerd/v1/%s/state", cabinet);
 }
@@ -99,6 +101,26 @@ static int make_state(Sync *s, char **ret) {
         return compose_state(&state, ret);
 }
 
+bool state_heard(Sync *s, const MqttMessage *m) {
+        char topic[TOPIC_MAX];
+        uint64_t now = clock_now().boot_usec;
+
+        state_topic(s->cabinet, topic);
+        if (!streq(m->topic, topic))
+                return false;
+        /* A broker that sends back what it was sent. */
+        if (!m->too_large && s->state && strlen(s->state) == m->n_payload &&
+            memcmp(s->state, m->payload, m->n_payload) == 0)
+                return true;
+        if (now >= s->foreign_log_at) {
+                log_warning("Somebody else has written %s; it is written again", topic);
+                s->foreign_log_at = now + FOREIGN_LOG_USEC;
+        }
+        s->state_dirty = true;
+        sync_wake(s);
+        return true;
+}
+
 void state_publish(Sync *s) {
         _cleanup_free_ char *payload = NULL;
         char topic[TOPIC_MAX];
@@ -108,6 +130,10 @@ void state_publish(Sync *s) {
                 state_topic(s->cabinet, topic);
                 r = mqtt_client_publish(s->client, TOKEN_STATE, topic, payload, strlen(payload), true,
                                         COMPOSE_JSON_TYPE, NULL);
+        }
+        if (r >= 0) {
+                free(s->state);
+                s->state = steal_ptr(payload);
         }
         if (r == -EAGAIN || r == -ENOTCONN)
                 s->state_dirty = true; /* the next wake-up tries again */

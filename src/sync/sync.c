@@ -9,6 +9,7 @@
 /* And a change at this one: the events that belong to it are then on their way, acknowledged and cleared. */
 #define STATE_AFTER_USEC   (300 * USEC_PER_MSEC)
 #define SETTLED_EVERY_USEC (100 * USEC_PER_MSEC)
+#define STATE_REFUSED_USEC (30 * USEC_PER_SEC)
 #define FORGET_EVERY_USEC  (3600 * USEC_PER_SEC)
 
 int sync_last_event(Sync *s, uint64_t *ret_sequence) {
@@ -71,27 +72,82 @@ static int on_defer(sd_event_source *source, void *userdata) {
 
 /* --- the network --- */
 
-static void on_link(void *userdata, bool connected, bool trouble, const char *sentence) {
+/* The worst first. */
+void sync_tell_health(Sync *s) {
+        char trouble[TROUBLE_MAX];
+
+        if (!s->connected)
+                locker_set_backend_health(s->locker, "degraded", s->link);
+        else if (*s->trouble)
+                locker_set_backend_health(s->locker, "degraded", s->trouble);
+        else if (*s->state_trouble)
+                locker_set_backend_health(s->locker, "degraded", s->state_trouble);
+        else if (drain_trouble(s, trouble))
+                locker_set_backend_health(s->locker, "degraded", trouble);
+        else
+                locker_set_backend_health(s->locker, "ok", s->link);
+}
+
+static void on_link(void *userdata, bool connected, const char *sentence) {
         Sync *s = userdata;
 
         if (connected != s->connected || !s->ever_connected)
                 log_info("Backend: %s", sentence);
         s->connected = connected;
         s->ever_connected |= connected;
-        locker_set_backend_health(s->locker, connected && !trouble ? "ok" : "degraded", sentence);
+        snprintf(s->link, sizeof(s->link), "%s", sentence);
+        s->trouble[0] = s->state_trouble[0] = 0;
         if (!connected)
                 neighbours_lost(s->neighbours);
         drain_link(s, connected);
+        sync_tell_health(s);
         s->state_dirty = true;
         s->state_at = 0;
         sync_wake(s);
 }
 
+static void on_trouble(void *userdata, const char *sentence) {
+        Sync *s = userdata;
+
+        snprintf(s->trouble, sizeof(s->trouble), "%s", sentence ? sentence : "");
+        sync_tell_health(s);
+}
+
 static void on_acknowledged(void *userdata, uint64_t token) {
         Sync *s = userdata;
 
-        if (token != TOKEN_STATE && token != TOKEN_NOBODY)
+        if (token == TOKEN_STATE && *s->state_trouble) {
+                s->state_trouble[0] = 0;
+                sync_tell_health(s);
+        } else if (token != TOKEN_STATE) {
                 drain_acknowledged(s, token);
+        }
+        sync_wake(s);
+}
+
+static void state_refused(Sync *s, const char *sentence) {
+        if (!*s->state_trouble)
+                log_warning("The broker refuses the cabinet's state: %s", sentence);
+        snprintf(s->state_trouble, sizeof(s->state_trouble), "The broker refuses lockerd/v1/%s/state: %s",
+                 s->cabinet, sentence);
+        s->state_dirty = true;
+        s->state_at = clock_now().boot_usec + STATE_REFUSED_USEC;
+        sync_tell_health(s);
+}
+
+static void on_refused(void *userdata, uint64_t token, unsigned reason, const char *sentence) {
+        Sync *s = userdata;
+
+        /* The state is kept for whoever comes, and an answer was asked for: whoever repeats the command gets
+         * it. */
+        if (token == TOKEN_STATE && reason >= MQTT_REASON_REFUSED)
+                state_refused(s, sentence);
+        else if (token == TOKEN_STATE)
+                on_acknowledged(s, token);
+        else if (token == TOKEN_NOBODY && reason >= MQTT_REASON_REFUSED)
+                log_warning("The broker refuses the answer to a command: %s", sentence);
+        else if (token != TOKEN_NOBODY)
+                drain_refused(s, token, reason, sentence);
         sync_wake(s);
 }
 
@@ -111,12 +167,15 @@ static bool neighbour_state(Sync *s, const MqttMessage *m) {
 static void on_message(void *userdata, const MqttMessage *m) {
         Sync *s = userdata;
 
-        if (!neighbour_state(s, m))
+        if (!state_heard(s, m) && !neighbour_state(s, m))
                 inbox_message(s, m);
 }
 
-static const MqttHandlers mqtt_handlers = {
-        .link = on_link, .acknowledged = on_acknowledged, .message = on_message};
+static const MqttHandlers mqtt_handlers = {.link = on_link,
+                                           .trouble = on_trouble,
+                                           .acknowledged = on_acknowledged,
+                                           .refused = on_refused,
+                                           .message = on_message};
 
 /* --- the cabinet --- */
 
@@ -151,7 +210,7 @@ static const LockerListener sync_listener = {
 static int connect_client(Sync *s) {
         _cleanup_free_ char *will = state_will(s);
         char topic[TOPIC_MAX], filter[TOPIC_MAX], states[COMMUNITY_MAX][TOPIC_MAX];
-        const char *subscriptions[COMMUNITY_MAX + 2] = {filter};
+        const char *subscriptions[COMMUNITY_MAX + 3] = {filter, topic};
         const MqttOptions options = {.settings = &s->settings->mqtt,
                                      .worker_directory = s->settings->worker_directory,
                                      .cabinet = s->cabinet,
@@ -163,7 +222,7 @@ static int connect_client(Sync *s) {
                 return -ENOMEM;
         for (size_t i = 0; i < neighbours_count(s->neighbours); i++) {
                 state_topic(neighbours_number(s->neighbours, i), states[i]);
-                subscriptions[i + 1] = states[i];
+                subscriptions[i + 2] = states[i];
         }
         state_topic(s->cabinet, topic);
         snprintf(filter, sizeof(filter), "lockerd/v1/%s/command/+", s->cabinet);
@@ -199,10 +258,13 @@ int sync_new(Sync **ret, sd_event *event, Locker *locker, const Settings *settin
                     .started_usec = clock_now().wall_usec,
                     .state_dirty = true,
                     .save_at = USEC_INFINITY,
-                    .drain.flush_at = USEC_INFINITY};
+                    .drain.flush_at = USEC_INFINITY,
+                    .drain.again_at = USEC_INFINITY};
         r = keys_load(s);
         if (r >= 0)
                 r = neighbours_new(&s->neighbours, s->cabinet, settings->mqtt.community);
+        if (r >= 0)
+                r = inbox_init(s);
         if (r >= 0)
                 r = drain_init(s);
         if (r >= 0)
@@ -230,6 +292,7 @@ Sync *sync_free(Sync *s) {
         sd_event_source_unref(s->defer);
         sd_event_unref(s->event);
         answers_done(s);
+        free(s->state);
         neighbours_free(s->neighbours);
         key_ring_free(s->ring);
         free(s);

@@ -23,7 +23,7 @@ from fleetlib import DEFAULTS, Ear, Fleet, cpu_seconds, histogram, judge, memory
 
 import backendlib  # noqa: E402, I100 (benchlib has made the path)
 from mqtt_brokers import Certificates, free_port
-from mqtt_link import LINK, TROUBLE
+from mqtt_link import REFUSED
 
 import fleet_rates
 
@@ -244,7 +244,7 @@ class Run:
         first.publish(7, f"lockerd/v1/{second.number}/state", b'{"presence":"forged"}')
         troubles = []
         take = first.take
-        first.take = lambda m: (troubles.append(m.texts[0]) if m.type == LINK and m.a == TROUBLE else None, take(m))
+        first.take = lambda m: (troubles.append(m.texts[0]) if m.type == REFUSED else None, take(m))
         self.fleet.run(30, lambda: troubles)
         forged = [r for r in self.ears[0].heard("s")[before:] if r[2] == "forged"]
         report("a state in another cabinet's name", f"{'refused' if troubles else 'not refused'}, heard {len(forged)} times",

@@ -15,7 +15,7 @@ import time
 from benchlib import now
 
 from backendlib import EXAMPLES  # noqa: E402, I100 (benchlib has made the path)
-from mqtt_link import ACKED, DOWN, LINK, MESSAGE, PATIENT, RETAIN, SETUP, Worker, unpack
+from mqtt_link import ACKED, DOWN, LINK, MESSAGE, NOBODY, PATIENT, REFUSED, RETAIN, SETUP, Worker, unpack
 
 EVENT_TYPE = "application/cloudevents+json; charset=UTF-8"
 STATE_TOKEN = 1 << 63
@@ -100,7 +100,7 @@ class SimCabinet(Worker):
     def take(self, m):
         if m.type == LINK:
             self.take_link(m)
-        elif m.type == ACKED and m.a == self.generation and m.token != STATE_TOKEN:
+        elif (m.type == ACKED or (m.type == REFUSED and m.flags == NOBODY)) and m.a == self.generation and m.token != STATE_TOKEN:
             self.out_of_turn.add(m.token)
             while self.acknowledged + 1 in self.out_of_turn:
                 self.acknowledged += 1

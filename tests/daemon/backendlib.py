@@ -32,6 +32,7 @@ except ImportError:
 
 MQTT = TREE / "schema" / "mqtt"
 EXAMPLES = MQTT / "examples"
+UNSIGNED = ("snapshot", "replay", "recommend")
 Message = collections.namedtuple("Message", "topic payload properties retain dup", defaults=[False])
 
 
@@ -217,7 +218,10 @@ class Backend:
         self.publish(name, payload, correlation)
         return wait(lambda: self.answers(correlation), f"an answer to {name}", timeout)[0]
 
-    def command(self, name, arguments=None, signed=False, **more):
+    def command(self, name, arguments=None, signed=None, **more):
+        """signed None: what must be."""
+        if signed is None:
+            signed = name not in UNSIGNED
         body = self.body(name, arguments, **more)
         if signed:
             body = {"cabinet": self.cabinet, "name": name, **body}

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Preloaded by a test: moves the calendar (CLOCK_REALTIME) by as many seconds as the file $CLOCKSHIM says,
  * now, and leaves every other clock alone. libfaketime cannot: it moves absolute timers of CLOCK_BOOTTIME
- * too, to before the machine's start. */
+ * too, to before the machine's start. With $CLOCKSHIM_SYNCED the clock is a synchronised one, whatever the
+ * machine's is. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,4 +24,14 @@ int clock_gettime(clockid_t clock, struct timespec *ret) {
                 }
         }
         return (int)r;
+}
+
+int adjtimex(struct timex *ret) {
+        int r = (int)syscall(SYS_adjtimex, ret);
+
+        if (getenv("CLOCKSHIM_SYNCED")) {
+                ret->status &= ~STA_UNSYNC;
+                return TIME_OK;
+        }
+        return r;
 }

@@ -67,8 +67,9 @@ static int table(void) {
                 json_t *arguments = json_array();
                 for (size_t k = 0; k < rows[i].n_arguments; k++)
                         json_array_append_new(arguments, argument(&rows[i].arguments[k]));
-                json_array_append_new(commands, json_pack("{s:s, s:b, s:o}", "name", rows[i].name, "opens",
-                                                          (int)rows[i].opens, "arguments", arguments));
+                json_array_append_new(commands, json_pack("{s:s, s:b, s:o}", "name", rows[i].name, "signed",
+                                                          (int)command_must_be_signed(&rows[i]), "arguments",
+                                                          arguments));
         }
         for (int r = REFUSAL_NONE + 1; r < REFUSAL_MAX; r++)
                 json_array_append_new(refusals, json_string(refusal_name((Refusal)r)));

@@ -128,9 +128,9 @@ class Puppet:
 
     connack: bytes of CONNACK after the header, or None for none; acks: whether to acknowledge by itself; suback: code."""
 
-    def __init__(self, connack=b"\0\0\0", acks=False, suback=1, pings=True):
+    def __init__(self, connack=b"\0\0\0", acks=False, suback=1, pings=True, address=("127.0.0.1", 0)):
         self.connack, self.acks, self.suback, self.pings = connack, acks, suback, pings
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(address)
         self.port = self.listener.getsockname()[1]
         self.published = []  # (packet id, topic, payload)
         self.connects = []   # bytes

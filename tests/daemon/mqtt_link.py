@@ -11,9 +11,10 @@ import time
 
 HEADER = "=HHIQIIII"
 HEADER_SIZE = struct.calcsize(HEADER)
-VERSION = 2
-SETUP, PUBLISH, PING, STOP, READY, LINK, ACKED, MESSAGE, TOO_LARGE, PONG = range(10)
+VERSION = 3
+SETUP, PUBLISH, PING, STOP, READY, LINK, ACKED, MESSAGE, TOO_LARGE, PONG, REFUSED = range(11)
 DOWN, UP, TROUBLE = range(3)
+NOBODY = 0x10
 RETAIN, QOS0, PATIENT = 1, 2, 4
 PAYLOAD_MAX = 64 * 1024
 PATIENCE = 20 * float(os.environ.get("LOCKERD_TEST_PATIENCE", "1"))
@@ -92,6 +93,17 @@ class Worker:
                 continue
             if m.type == kind and match(m):
                 return m
+        return None
+
+    def wait_taken(self):
+        """The next message that the broker has taken, whether or not anybody was there to hear it."""
+        end = time.monotonic() + PATIENCE
+        while (left := end - time.monotonic()) > 0:
+            m = self.receive(left)
+            if m and (m.type == ACKED or (m.type == REFUSED and m.flags == NOBODY)):
+                return m
+            if m is None and self.process.poll() is not None:
+                return None
         return None
 
     def wait_link(self, state, timeout=PATIENCE):

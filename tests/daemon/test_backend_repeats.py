@@ -46,7 +46,7 @@ class Ids(Repeats):
         self.refused(self.backend.command("snapshot", id="once"), "IdReused")
         self.refused(self.backend.ask("open", self.command_of("once", reason="another one")), "IdReused")
         self.refused(self.backend.command("open", {"slot": "04", "reason": "inspection"}, signed=True, id="once"), "IdReused")
-        self.refused(self.backend.command("open", {"slot": self.SLOT, "reason": "inspection"}, id="once"), "IdReused")
+        self.refused(self.backend.command("open", {"slot": self.SLOT, "reason": "inspection"}, signed=False, id="once"), "IdReused")
         # A later expiry and another order of the members are no other command.
         self.assertEqual(self.backend.ask("open", self.command_of("once", expires=900)), first)
         body = self.backend.body("open", {"reason": "inspection", "slot": self.SLOT}, id="once")
@@ -59,7 +59,7 @@ class Ids(Repeats):
         parcel = int(put.parcel.rsplit("/", 1)[1])
         arguments = {"parcel": parcel, "reason": "lost"}
         code = self.backend.command("new-code", arguments, signed=True, id="secret")["result"]["code"]
-        answer = self.backend.command("new-code", arguments, id="secret")
+        answer = self.backend.command("new-code", arguments, signed=False, id="secret")
         self.refused(answer, "IdReused")
         self.assertNotIn(code, json.dumps(answer))
 
@@ -84,8 +84,8 @@ class Early(Repeats):
         """Starts the daemon with a board that does not answer yet, and the commands waiting at the broker."""
         self.cabinet.stop_daemon()
         self.sim.do("board A silent")
-        self.opens, self.announces = self.command_of("early-open"), json.dumps(
-            self.backend.body("announce", {"size": "S", "waybill": "EARLY"}, id="early-announce", expires=300)).encode()
+        announce = self.backend.body("announce", {"size": "S", "waybill": "EARLY"}, id="early-announce", expires=300)
+        self.opens, self.announces = self.command_of("early-open"), self.key.sign({"cabinet": self.number, "name": "announce", **announce})
         self.backend.publish("open", self.opens, b"open")
         self.backend.publish("announce", self.announces, b"announce")
         self.cabinet.start_daemon(ready=False)

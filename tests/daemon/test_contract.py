@@ -157,7 +157,7 @@ class Documents(unittest.TestCase):
         self.assertLessEqual({f"command-{n}.schema.json" for n in names}, used)
         for c in TABLE["commands"]:
             messages = next(ch for ch in document["channels"].values() if ch["address"].endswith("/command/" + c["name"]))["messages"]
-            self.assertEqual("signedCommand" in messages, c["opens"], c["name"])
+            self.assertEqual("signedCommand" in messages, c["signed"], c["name"])
 
     def test_every_example_fits_its_schema_and_every_schema_has_one(self):
         seen = {"signed-payload", "command", "signed"} | {n for n in SCHEMAS if n.startswith("event-")}
@@ -240,7 +240,7 @@ class Code(unittest.TestCase):
                 self.assertEqual(set(arguments["properties"]), {a["key"] for a in c["arguments"]})
                 self.assertEqual(set(arguments.get("required", [])), {a["key"] for a in c["arguments"] if a["required"]})
                 self.assertIs(arguments["additionalProperties"], False)
-                self.assertEqual(schema.get("x-signed", False), c["opens"])
+                self.assertEqual(schema.get("x-signed", False), c["signed"])
                 self.assertEqual(schema["properties"]["name"]["const"], c["name"])
             for a in c["arguments"]:
                 said = arguments["properties"][a["key"]]

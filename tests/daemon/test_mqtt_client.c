@@ -32,7 +32,7 @@ typedef struct Fixture {
         bool too_large;
 } Fixture;
 
-static void on_link(void *userdata, bool connected, bool trouble, const char *sentence) {
+static void on_link(void *userdata, bool connected, const char *sentence) {
         Fixture *f = userdata;
 
         f->links++;
@@ -57,7 +57,17 @@ static void on_message(void *userdata, const MqttMessage *m) {
         f->too_large = m->too_large;
 }
 
-static const MqttHandlers handlers = {on_link, on_acknowledged, on_message};
+static void on_trouble(void *userdata, const char *sentence) {
+        fail_msg("%s", sentence ? sentence : "no longer");
+}
+
+/* Nobody has subscribed to what these tests say. */
+static void on_refused(void *userdata, uint64_t token, unsigned reason, const char *sentence) {
+        assert_int_equal(reason, MQTT_REASON_NOBODY);
+        on_acknowledged(userdata, token);
+}
+
+static const MqttHandlers handlers = {on_link, on_trouble, on_acknowledged, on_refused, on_message};
 
 static unsigned free_port(void) {
         struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

@@ -21,7 +21,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from mqtt_brokers import MOSQUITTO, Broker, Certificates, Puppet, free_port
-from mqtt_link import (ACKED, DOWN, LINK, MESSAGE, PAYLOAD_MAX, PATIENT, PING, PUBLISH, RETAIN, STOP, TOO_LARGE, TROUBLE, UP, Worker, pack)
+from mqtt_link import (ACKED, DOWN, LINK, MESSAGE, PAYLOAD_MAX, PATIENT, PING, PUBLISH, REFUSED, RETAIN, STOP, TOO_LARGE, TROUBLE, UP, Worker, pack)
+from small_disk import needs_mount
 
 PROGRAM = None
 TOPIC = "lockerd/v1/T1/"
@@ -132,7 +133,7 @@ class Secured(Case):
         broker = self.tls()
         worker = self.connected(broker.port, tls=True, ca_file=self.pki.ca, **self.client)
         worker.publish(7, payload=b"x" * PAYLOAD_MAX)
-        self.assertEqual(7, worker.wait(ACKED).token)
+        self.assertEqual(7, worker.wait_taken().token)
         self.assertIn("as lockerd-T1 (p5, c0, k10", broker.log())
 
     def test_large_messages_over_tls_all_arrive(self):
@@ -244,7 +245,7 @@ class Traffic(Case):
         broker = self.broker()
         worker = self.connected(broker.port)
         worker.publish(1, TOPIC + "state", b'{"presence":"online"}', flags=RETAIN)
-        self.assertIsNotNone(worker.wait(ACKED))
+        self.assertIsNotNone(worker.wait_taken())
         m = self.backend(broker.port, TOPIC + "state").messages.get(timeout=10)
         self.assertEqual((b'{"presence":"online"}', True), (m.payload, bool(m.retain)))
 
@@ -279,7 +280,7 @@ class Traffic(Case):
         delays = []
         for i in range(40):
             worker.publish(i + 1)
-            self.assertEqual(i + 1, worker.wait(ACKED).token)
+            self.assertEqual(i + 1, worker.wait_taken().token)
             time.sleep(0.005)
             begin = time.monotonic()
             sender.publish(TOPIC + "command/open", b"now")
@@ -428,21 +429,21 @@ class Window(Case):
         self.assertEqual(7, worker.wait(ACKED).token)
         self.assertEqual([1, 2, 7], self.numbers(puppet))
 
-    def test_what_waits_is_forgotten_when_all_is_tried_again(self):
-        """The daemon sends everything once more after a refusal: what waits here would come twice."""
+    def test_only_what_was_refused_is_told_and_the_others_go_on(self):
         puppet = self.puppet()
         worker = self.connected(puppet.port, window=2)
         self.events(worker, range(1, 6))
         self.assertTrue(puppet.wait(lambda: len(puppet.published) == 2))
         puppet.ack(puppet.published[0][0], 0x97)
-        self.assertTrue(puppet.wait(lambda: len(puppet.published) == 3))
-        self.assertIsNotNone(worker.wait_link(TROUBLE))
-        self.events(worker, range(1, 6))
-        for i in range(1, 8):
+        refused = worker.wait(REFUSED)
+        self.assertEqual((1, 0x97), (refused.token, refused.flags))
+        self.assertIn("Quota exceeded", refused.texts[0])
+        for i in range(1, 5):
             self.assertTrue(puppet.wait(lambda: len(puppet.published) > i))
             puppet.ack(puppet.published[i][0])
-        self.assertTrue(all(worker.wait(ACKED, lambda m: m.token == t and m.a == worker.generation) for t in range(1, 6)))
-        self.assertEqual([1, 2, 3, 1, 2, 3, 4, 5], self.numbers(puppet))
+        self.assertTrue(all(worker.wait(ACKED, lambda m: m.token == t and m.a == worker.generation) for t in range(2, 6)))
+        self.assertEqual([1, 2, 3, 4, 5], self.numbers(puppet), "whether it is tried again is the daemon's to say")
+        self.assertEqual(1, len([m for m in worker.seen if m.type == LINK]))
 
     def test_stop_sends_answers_and_leaves_events_that_wait_to_the_next(self):
         puppet = self.puppet()
@@ -472,15 +473,15 @@ class Losses(Case):
         broker = self.broker()
         worker = self.connected(broker.port)
         worker.publish(1)
-        self.assertEqual(1, worker.wait(ACKED).token)
+        self.assertEqual(1, worker.wait_taken().token)
         broker.kill()
         self.assertIsNotNone(worker.wait_link(DOWN))
         worker.publish(2)
         broker.start()
         self.assertIsNotNone(worker.wait_link(UP))
-        self.assertEqual([1], [m.token for m in worker.seen if m.type == ACKED], "2 was sent to nobody")
+        self.assertEqual([1], [m.token for m in worker.seen if m.type in (ACKED, REFUSED)], "2 was sent to nobody")
         worker.publish(2)
-        self.assertEqual(2, worker.wait(ACKED).token)
+        self.assertEqual(2, worker.wait_taken().token)
 
     def test_unacknowledged_is_forgotten_with_the_connection(self):
         puppet = self.puppet()
@@ -519,15 +520,25 @@ class Losses(Case):
         worker.publish(5)
         self.assertTrue(puppet.wait(lambda: len(puppet.published) == 1))
         puppet.ack(puppet.published[0][0], 0x97)
-        m = worker.wait_link(TROUBLE)
-        self.assertIn("Quota exceeded", m.texts[0])
+        refused = worker.wait(REFUSED)
+        self.assertEqual((5, 0x97), (refused.token, refused.flags))
+        self.assertIn("Quota exceeded", refused.texts[0])
         self.assertFalse([m for m in worker.seen if m.type == ACKED])
         worker.publish(5)
         self.assertTrue(puppet.wait(lambda: len(puppet.published) == 2))
         puppet.ack(puppet.published[1][0])
         self.assertEqual(5, worker.wait(ACKED).token)
-        self.assertIsNotNone(worker.wait_link(UP), "and then it is well again")
         self.assertEqual(1, len(puppet.times), "on the same connection")
+
+    def test_message_that_nobody_hears_is_told_as_such(self):
+        worker = self.connected(self.broker().port)
+        worker.publish(5)
+        refused = worker.wait(REFUSED)
+        self.assertEqual((5, 0x10), (refused.token, refused.flags))
+
+    def test_session_that_is_shorter_than_asked_is_said(self):
+        puppet = self.puppet(connack=b"\0\0\5\x11\0\0\0\x3c", acks=True)  # Session Expiry Interval 60
+        self.assertIn("keeps it for 60 s only, not 3600", self.worker(puppet.port).wait_link(UP).texts[0])
 
     def test_refused_subscription_is_told_and_tried_again(self):
         puppet = self.puppet(suback=0x87, acks=True)
@@ -544,7 +555,9 @@ class Losses(Case):
         worker.publish(1, payload=b"x" * 1000)
         worker.publish(2)
         self.assertEqual(2, worker.wait(ACKED).token)
-        self.assertIn("cannot be sent", worker.wait_link(TROUBLE).texts[0])
+        refused = next(m for m in worker.seen if m.type == REFUSED)
+        self.assertEqual((1, 0x95), (refused.token, refused.flags))
+        self.assertIn("cannot be sent", refused.texts[0])
 
     def test_brokers_reasons_are_told(self):
         puppet = self.puppet(connack=b"\0\x88\0")
@@ -553,6 +566,38 @@ class Losses(Case):
         worker = self.connected(puppet.port)
         puppet.send(0xE0, b"\x8e\0")
         self.assertIn("Session taken over", worker.wait_link(DOWN).texts[0])
+
+    def test_each_failed_attempt_goes_on_to_the_next_address(self):
+        """One takes connections and says nothing, one is not there, one refuses; the last one works."""
+        frozen = self.puppet(connack=None)
+        refusing = self.puppet(connack=b"\0\x88\0", address=("127.0.0.3", frozen.port))
+        good = self.puppet(acks=True, address=("127.0.0.4", frozen.port))
+        worker = self.worker(frozen.port, host="127.0.0.1  127.0.0.2 127.0.0.3 127.0.0.4", answer_usec=300000)
+        for words in (f"127.0.0.1:{frozen.port}: The broker does not answer", f"127.0.0.2:{frozen.port}: Connection refused",
+                      f"127.0.0.3:{frozen.port}: Server unavailable"):
+            self.assertIn(words, worker.wait_link(DOWN).texts[0])
+        self.assertIn(f"Connected to 127.0.0.4:{frozen.port}", worker.wait_link(UP).texts[0])
+        self.assertEqual([1, 1, 1], [len(p.times) for p in (frozen, refusing, good)])
+        # And round again when that one is lost.
+        good.drop()
+        self.assertTrue(frozen.wait(lambda: len(frozen.times) == 2))
+
+    @needs_mount
+    def test_next_address_of_a_name_is_tried_too(self):
+        """A name with two addresses, one of which takes connections and says nothing; once the first of both, once the second."""
+        hosts, script = self.path("hosts", "127.0.0.5 cluster.example\n127.0.0.6 cluster.example\n"), self.path("run", "")
+        with open(script, "w", encoding="utf-8") as f:
+            f.write(f"#!/bin/sh\nexec unshare -m sh -c 'mount --bind {hosts} /etc/hosts && exec {PROGRAM}'\n")
+        os.chmod(script, 0o755)
+        rounds = []
+        for first, second in (("127.0.0.5", "127.0.0.6"), ("127.0.0.6", "127.0.0.5")):
+            frozen = self.puppet(connack=None, address=(first, 0))
+            self.puppet(address=(second, frozen.port))
+            worker = Worker(script, frozen.port, host="cluster.example", answer_usec=300000)
+            self.addCleanup(worker.close)
+            self.assertIsNotNone(worker.wait_link(UP))
+            rounds.append(len(frozen.times))
+        self.assertEqual(sorted(rounds), [0, 1], "one of them was the first")
 
     def test_silent_broker_is_left(self):
         puppet = self.puppet(connack=b"\0\0\3\x13\0\2", pings=False)  # Server Keep Alive 2

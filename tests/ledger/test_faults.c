@@ -65,7 +65,7 @@ static int a_days_work(Ledger *l) {
         if (r >= 0)
                 r = ledger_service_set(l, "2", 0, SERVICE_DISABLED, "x");
         if (r >= 0)
-                r = ledger_outbox_acknowledge(l, 1);
+                r = ledger_outbox_acknowledge(l, 0, 1);
         if (r >= 0)
                 r = ledger_person_revoke(l, person.id, 5);
         return r < 0 ? r : ledger_checkpoint(l);

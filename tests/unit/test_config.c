@@ -619,10 +619,10 @@ static void test_settings_every_key_is_applied(void **state) {
                 "[Reminders]\nEnabled=no\nReminderAfter=2h\nRecallAfter=2d\nQuietFrom=22:30\nQuietUntil=00:"
                 "05\n"
                 "DefaultHour=0\n"
-                "[Mqtt]\nHost=2001:db8::1\nPort=1884\nTls=yes\nCaFile=/dev/null\nCertFile=/dev/zero\n"
+                "[Mqtt]\nHost=2001:db8::1 broker-b.example\nPort=1884\nTls=yes\nCaFile=/dev/null\nCertFile=/dev/zero\n"
                 "KeyFile=/dev/full\nUsername=u\nPasswordFile=/dev/random\nClientId=c\nKeepAlive=5s\n"
                 "SessionExpiry=0\nBackoffMin=2s\nBackoffMax=10s\nWindow=7\nOutboxMaximum=5000\n"
-                "SigningKeys=/keys\nUnsignedOpen=yes\nCommunity=C-0013 C-0014\n";
+                "SigningKeys=/keys\nUnsignedOpen=yes\nUnsignedCommands=yes\nCommunity=C-0013 C-0014\n";
         ConfigReport report = {};
         _cleanup_(settings_freep) Settings *s = NULL;
 
@@ -655,7 +655,7 @@ static void test_settings_every_key_is_applied(void **state) {
         assert_int_equal(s->reminders.quiet_from, 22 * 60 + 30);
         assert_int_equal(s->reminders.quiet_until, 5);
         assert_int_equal(s->reminders.default_hour, 0);
-        assert_string_equal(s->mqtt.host, "2001:db8::1");
+        assert_string_equal(s->mqtt.host, "2001:db8::1 broker-b.example");
         assert_int_equal(s->mqtt.port, 1884);
         assert_true(s->mqtt.tls);
         assert_string_equal(s->mqtt.ca_file, "/dev/null");
@@ -673,6 +673,7 @@ static void test_settings_every_key_is_applied(void **state) {
         assert_int_equal(s->mqtt.outbox_max, 5000);
         assert_string_equal(s->mqtt.signing_keys, "/keys");
         assert_true(s->mqtt.unsigned_open);
+        assert_true(s->mqtt.unsigned_commands);
 }
 
 static void test_settings_mqtt_with_a_shared_key(void **state) {
@@ -733,6 +734,7 @@ static void test_settings_example_shows_the_defaults(void **state) {
         assert_int_equal(s->mqtt.window, d->mqtt.window);
         assert_int_equal(s->mqtt.outbox_max, d->mqtt.outbox_max);
         assert_int_equal(s->mqtt.unsigned_open, d->mqtt.unsigned_open);
+        assert_int_equal(s->mqtt.unsigned_commands, d->mqtt.unsigned_commands);
 }
 
 static void test_settings_each_mistake_raises_its_complaint(void **state) {
@@ -762,8 +764,9 @@ static void test_settings_each_mistake_raises_its_complaint(void **state) {
                 {NULL, "[Reminders]\nQuietUntil=0\n", "is not understood"},
                 {NULL, "[Reminders]\nDefaultHour=24\n", "a whole number from 0 to 23"},
                 {NULL, "[Reminders]\nRecallAfter=24h\n", "RecallAfter= must be longer than ReminderAfter="},
-                {NULL, "[Mqtt]\nHost=mqtt://b\n", "lockerd.conf: [Mqtt] Host=mqtt://b: a name or an address"},
+                {NULL, "[Mqtt]\nHost=mqtt://b\n", "lockerd.conf: [Mqtt] Host=mqtt://b: names or addresses"},
                 {NULL, "[Mqtt]\nHost=b:1883\n", "the port has a key of its own"},
+                {NULL, "[Mqtt]\nHost=a b:1883 c\n", "the port has a key of its own"},
                 {NULL, "[Mqtt]\nHost=b\nPort=0\n", "a whole number from 1 to 65535"},
                 {NULL, "[Mqtt]\nTls=yes\n", "[Mqtt]: Host= is missing"},
                 {NULL, "[Mqtt]\nHost=b\nCaFile=/dev/null\n", "need Tls=yes"},
