@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Starting a worker process: it gets the standard descriptors and its end of a SOCK_SEQPACKET pair, and
- * nothing else of ours. Who keeps it alive: base/supervisor.h. */
+/* Starting a process: it gets the standard descriptors and one more, and nothing else of ours. A worker's is
+ * its end of a SOCK_SEQPACKET pair. Who keeps a worker alive: base/supervisor.h. */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
+
+/* Runs program with argv (argv[0] included, NULL at the end). It finds fd, which stays open here, as number
+ * fd_there; descriptors above 2 and fd_there are closed. Signals are unblocked and default; idle: it runs
+ * only when nothing else wants to (SCHED_IDLE). 0 or negative errno, and *ret untouched. */
+int child_spawn(const char *program, const char *const argv[], int fd, int fd_there, bool idle, pid_t *ret);
 
 #define CHILD_FD 3 /* where a worker finds its end */
 

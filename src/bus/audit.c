@@ -2,13 +2,13 @@
 /* VerifyAudit: years of rows take longer than doors may wait, so `lockerd --verify-audit FILE` reads them in
  * a process of its own, on a read-only connection, and answers with one line of JSON. */
 #include "bus/internal.h"
+#include "base/child.h"
 #include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
 
 #define ANSWER_MAX   4096
@@ -119,38 +119,6 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static int spawn(const char *path, int output, pid_t *ret) {
-        char *argv[] = {(char *)"lockerd", (char *)"--verify-audit", (char *)path, NULL};
-        posix_spawn_file_actions_t actions;
-        posix_spawnattr_t attributes;
-        sigset_t none, all;
-        int r;
-
-        r = posix_spawn_file_actions_init(&actions);
-        if (r != 0)
-                return -r;
-        r = posix_spawnattr_init(&attributes);
-        if (r != 0) {
-                posix_spawn_file_actions_destroy(&actions);
-                return -r;
-        }
-        /* The daemon's blocked signals are its event loop's; the child must be able to be ended. */
-        (void)sigemptyset(&none);
-        (void)sigfillset(&all);
-        r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-        if (r == 0)
-                r = posix_spawnattr_setsigmask(&attributes, &none);
-        if (r == 0)
-                r = posix_spawnattr_setsigdefault(&attributes, &all);
-        if (r == 0)
-                r = posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
-        if (r == 0)
-                r = posix_spawn(ret, "/proc/self/exe", &actions, &attributes, argv, environ);
-        posix_spawnattr_destroy(&attributes);
-        posix_spawn_file_actions_destroy(&actions);
-        return -r;
-}
-
 static int job_start(AuditJob *j) {
         Bus *b = j->bus;
         int fds[2], r;
@@ -160,7 +128,10 @@ static int job_start(AuditJob *j) {
         j->fd = fds[0];
         r = fcntl(j->fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
         if (r >= 0)
-                r = spawn(ledger_path(b->ledger), fds[1], &j->pid);
+                r = child_spawn(
+                        "/proc/self/exe",
+                        (const char *const[]){"lockerd", "--verify-audit", ledger_path(b->ledger), NULL},
+                        fds[1], STDOUT_FILENO, false, &j->pid);
         close(fds[1]);
         if (r >= 0)
                 r = sd_event_add_child(b->event, &j->child, j->pid, WEXITED, on_child, j);

@@ -5,8 +5,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 #define NAME_ROOM 48 /* longer names are not worth a suggestion */
 
@@ -30,14 +28,12 @@ static void complaints_add(Complaints *c, char *line) {
 }
 
 void complain(Complaints *c, const IniSection *section, const IniEntry *entry, const char *format, ...) {
-        _cleanup_free_ char *what = NULL;
         va_list ap;
 
         va_start(ap, format);
-        int r = vasprintf(&what, format, ap);
+        _cleanup_free_ char *what = text_vprintf(format, ap);
         va_end(ap);
-        if (r < 0) {
-                what = NULL;
+        if (!what) {
                 complaints_add(c, NULL);
                 return;
         }
@@ -50,14 +46,12 @@ void complain(Complaints *c, const IniSection *section, const IniEntry *entry, c
 }
 
 void complain_at(Complaints *c, const char *file, unsigned line, const char *format, ...) {
-        _cleanup_free_ char *what = NULL;
         va_list ap;
 
         va_start(ap, format);
-        int r = vasprintf(&what, format, ap);
+        _cleanup_free_ char *what = text_vprintf(format, ap);
         va_end(ap);
-        if (r < 0) {
-                what = NULL;
+        if (!what) {
                 complaints_add(c, NULL);
                 return;
         }

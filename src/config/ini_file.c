@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/ini_file.h"
+#include "base/text.h"
 #include "config/array.h"
 #include "config/complaints.h"
 
@@ -42,30 +43,10 @@ static bool is_blank(char c) {
         return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
 }
 
-/* Length of the UTF-8 character at s, 0 when it is broken or a control character other than a tab. */
-static size_t character_length(const unsigned char *s, size_t n) {
-        size_t length = s[0] < 0x80   ? 1
-                        : s[0] < 0xC2 ? 0
-                        : s[0] < 0xE0 ? 2
-                        : s[0] < 0xF0 ? 3
-                        : s[0] < 0xF5 ? 4
-                                      : 0;
-
-        if (length == 0 || length > n || (s[0] < 0x20 && s[0] != '\t') || s[0] == 0x7F)
-                return 0;
-        for (size_t i = 1; i < length; i++)
-                if ((s[i] & 0xC0) != 0x80)
-                        return 0;
-        if ((s[0] == 0xC2 && s[1] < 0xA0) || (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) ||
-            (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
-                return 0;
-        return length;
-}
-
 static bool is_text(const char *s, size_t n) {
         for (size_t i = 0; i < n;) {
-                size_t length = character_length((const unsigned char *)s + i, n - i);
-                if (length == 0)
+                size_t length = text_character(s + i, n - i);
+                if (length == 0 || (text_is_control(s + i) && s[i] != '\t'))
                         return false;
                 i += length;
         }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/marks.h"
+#include "base/text.h"
 
 #include <stdarg.h>
 
@@ -132,12 +133,10 @@ const char *slot_note(const json_t *slot, char *buffer, size_t size) {
 }
 
 static void _printf_(2, 3) add(json_t *list, const char *format, ...) {
-        _cleanup_free_ char *sentence = NULL;
         va_list ap;
 
         va_start(ap, format);
-        if (vasprintf(&sentence, format, ap) < 0)
-                sentence = NULL;
+        _cleanup_free_ char *sentence = text_vprintf(format, ap);
         va_end(ap);
         if (sentence)
                 json_array_append_new(list, json_string(sentence));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/table.h"
+#include "base/text.h"
 
 #include <limits.h>
 #include <stdarg.h>
@@ -102,16 +103,14 @@ Table *table_free(Table *t) {
 }
 
 void table_cell(Table *t, Style style, const char *format, ...) {
-        _cleanup_free_ char *text = NULL;
         va_list ap;
 
         if (!t || t->failed)
                 return;
         va_start(ap, format);
-        int r = vasprintf(&text, format, ap);
+        _cleanup_free_ char *text = text_vprintf(format, ap);
         va_end(ap);
-        if (r < 0) {
-                text = NULL;
+        if (!text) {
                 t->failed = true;
                 return;
         }

@@ -3,6 +3,7 @@
 #include "ctl/ctl.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -23,24 +24,20 @@ int ctl_fail_as(const Ctl *c, int status, const char *name, const char *sentence
 }
 
 int ctl_fail(const Ctl *c, int status, const char *format, ...) {
-        _cleanup_free_ char *sentence = NULL;
         va_list ap;
 
         va_start(ap, format);
-        if (vasprintf(&sentence, format, ap) < 0)
-                sentence = NULL;
+        _cleanup_free_ char *sentence = text_vprintf(format, ap);
         va_end(ap);
         return ctl_fail_as(c, status, status == LOCKERCTL_USAGE ? "Usage" : "Failed",
                            sentence ? sentence : "Out of memory.");
 }
 
 int ctl_usage(const Ctl *c, const Args *a, const char *format, ...) {
-        _cleanup_free_ char *sentence = NULL;
         va_list ap;
 
         va_start(ap, format);
-        if (vasprintf(&sentence, format, ap) < 0)
-                sentence = NULL;
+        _cleanup_free_ char *sentence = text_vprintf(format, ap);
         va_end(ap);
         ctl_fail_as(c, LOCKERCTL_USAGE, "Usage", sentence ? sentence : "Out of memory.");
         fprintf(stderr, "See: lockerctl %s --help\n", a->verb->name);

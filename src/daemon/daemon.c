@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/daemon.h"
+#include "base/child.h"
 #include "base/log.h"
 #include "base/message-ids.h"
 #include "base/text.h"
@@ -11,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
@@ -109,27 +109,16 @@ static int on_checked(sd_event_source *source, const siginfo_t *si, void *userda
 
 static int start_check(sd_event_source *source, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
-        char *const argv[] = {(char[]){"lockerd"}, (char[]){"--check-ledger"},
-                              (char *)(uintptr_t)ledger_path(d->ledger), NULL};
-        posix_spawn_file_actions_t actions;
-        posix_spawnattr_t attributes;
-        sigset_t none;
+        _cleanup_close_ int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
         int r;
 
-        sigemptyset(&none);
-        posix_spawn_file_actions_init(&actions);
-        posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-        posix_spawnattr_init(&attributes);
-        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSCHEDULER);
-        posix_spawnattr_setsigmask(&attributes, &none);
-        posix_spawnattr_setschedpolicy(&attributes, SCHED_IDLE);
-        posix_spawnattr_setschedparam(&attributes, &(struct sched_param){0});
-        r = posix_spawn(&d->check_pid, "/proc/self/exe", &actions, &attributes, argv, environ);
-        posix_spawn_file_actions_destroy(&actions);
-        posix_spawnattr_destroy(&attributes);
-        if (r != 0) {
-                log_error_errno(-r, "Cannot start the check of the ledger");
-                d->check_pid = 0;
+        r = null < 0 ? -errno
+                     : child_spawn("/proc/self/exe",
+                                   (const char *const[]){"lockerd", "--check-ledger", ledger_path(d->ledger),
+                                                         NULL},
+                                   null, STDOUT_FILENO, true, &d->check_pid);
+        if (r < 0) {
+                log_error_errno(r, "Cannot start the check of the ledger");
                 return 0;
         }
         r = sd_event_add_child(d->event, &d->check_child, d->check_pid, WEXITED, on_checked, d);

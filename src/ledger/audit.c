@@ -132,8 +132,7 @@ _printf_(2, 3) static int broken(char **ret_detail, const char *format, ...) {
         va_list ap;
 
         va_start(ap, format);
-        if (vasprintf(ret_detail, format, ap) < 0)
-                *ret_detail = NULL;
+        *ret_detail = text_vprintf(format, ap);
         va_end(ap);
         return -EUCLEAN;
 }

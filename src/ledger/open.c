@@ -42,8 +42,7 @@ _printf_(4, 5) static int trouble(Trouble *t, LedgerProblem problem, int r, cons
                 return r;
         t->problem = problem;
         va_start(ap, format);
-        if (vasprintf(&t->detail, format, ap) < 0)
-                t->detail = NULL;
+        t->detail = text_vprintf(format, ap);
         va_end(ap);
         return r;
 }
