@@ -209,6 +209,11 @@ void changes_schedule(Bus *b);
 
 /* --- Handlers --------------------------------------------------------------------------------------- */
 
+/* For vtables. Unprivileged: sd-bus lets every caller through; authorise.c decides. */
+#define BUS_FLAGS    SD_BUS_VTABLE_UNPRIVILEGED
+#define BUS_CONSTANT SD_BUS_VTABLE_PROPERTY_CONST
+#define BUS_CHANGES  SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
+
 #define HANDLER(name) int name(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e)
 HANDLER(cabinet_start_session);
 HANDLER(cabinet_get_events);

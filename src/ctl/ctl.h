@@ -65,6 +65,7 @@ void options_print(const Ctl *c, const Option *options);
 /* One line of a list: something, then from column left_width on what it is, wrapped. */
 void options_item(const Ctl *c, const char *left, unsigned left_width, const char *help);
 extern const Option global_options[];
+extern const Option reason_options[]; /* of a verb that takes --reason and nothing else */
 
 const char *args_get(const Args *a, const char *name); /* NULL when not given; "" for a flag */
 static inline bool args_has(const Args *a, const char *name) {

@@ -3,6 +3,11 @@
 
 #include "base/text.h"
 
+const Option reason_options[] = {
+        {"reason", 'r', "TEXT", "Why, for the audit trail (asked for on a terminal)"},
+        {NULL, 0, NULL, NULL},
+};
+
 const Option global_options[] = {
         {"json", 0, NULL, "Print JSON with stable keys (lockerctl(1) lists them)"},
         {"no-color", 0, NULL, "Never use colours (NO_COLOR does the same)"},

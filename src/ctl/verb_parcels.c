@@ -186,11 +186,6 @@ static int run_new_code(Ctl *c, const Args *a) {
                 style_on(c, STYLE_BOLD), code_grouped(code, shown), style_off(c, STYLE_BOLD));
 }
 
-static const Option reason_options[] = {
-        {"reason", 'r', "TEXT", "Why, for the audit trail (asked for on a terminal)"},
-        {NULL, 0, NULL, NULL},
-};
-
 const Verb verb_recall = {
         .name = "recall",
         .usage = "PARCEL --reason TEXT",

@@ -173,11 +173,6 @@ static int run_revoke(Ctl *c, const Args *a) {
                                  "Person %llu is revoked and erased.", (unsigned long long)id);
 }
 
-static const Option reason_options[] = {
-        {"reason", 'r', "TEXT", "Why, for the audit trail (asked for on a terminal)"},
-        {NULL, 0, NULL, NULL},
-};
-
 const Verb verb_revoke = {
         .name = "revoke",
         .usage = "ID --reason TEXT",

@@ -209,11 +209,6 @@ static int run_reconcile(Ctl *c, const Args *a) {
                                  streq(found, "parcel") ? ": the parcel is stored again." : " is empty.");
 }
 
-static const Option reason_options[] = {
-        {"reason", 'r', "TEXT", "Why, for the audit trail (asked for on a terminal)"},
-        {NULL, 0, NULL, NULL},
-};
-
 const Verb verb_open = {
         .name = "open",
         .usage = "SLOT[/POSITION] --reason TEXT",
