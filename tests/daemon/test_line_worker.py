@@ -332,7 +332,7 @@ class Start(Case):
 
 
 class Believe(Case):
-    """Design rule 6: a late, repeated or damaged answer is never taken for the answer to another question."""
+    """Safety rule 6: a late, repeated or damaged answer is never taken for the answer to another question."""
 
     def spoil(self, tamper, then=None, board=0):
         """One tampered answer to the next input read."""
