@@ -48,8 +48,8 @@ int child_spawn(const char *program, const char *const argv[], int fd, int fd_th
         posix_spawn_file_actions_destroy(&actions);
         if (r)
                 return -r;
-        /* Not by attribute: glibc's posix_spawnattr_setschedpolicy() refuses SCHED_IDLE (EINVAL). What runs
-         * at another priority than it should is no reason not to run it. */
+        /* Not by attribute: glibc's posix_spawnattr_setschedpolicy() refuses SCHED_IDLE (EINVAL). A failure
+         * is ignored: the work matters more than its priority. */
         if (idle)
                 (void)sched_setscheduler(pid, SCHED_IDLE, &(struct sched_param){0});
         *ret = pid;

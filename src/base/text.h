@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small text helpers with one meaning each: allocation that fails cleanly, numbers that are whole or refused.
- */
+/* Text helpers: allocation that fails cleanly, strict parsing of numbers, UTF-8. */
 #pragma once
 
 #include "base/macros.h"
@@ -8,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A printf into fresh memory; NULL when out of memory. */
+/* A printf into new memory; NULL when out of memory. */
 char *text_printf(const char *format, ...) _printf_(1, 2);
 char *text_vprintf(const char *format, va_list ap) _printf_(1, 0);
 /* Parses a whole unsigned number (decimal or 0x…) without sign, blanks or rest: 0, -EINVAL or -ERANGE. */

@@ -4,7 +4,7 @@
 #define KIOSK   CALLER_KIOSK
 #define ADMIN   CALLER_ADMIN
 #define BACKEND (CALLER_BACKEND | CALLER_SIGNED)
-#define SIGNED  CALLER_SIGNED /* what opens doors, or makes somebody able to */
+#define SIGNED  CALLER_SIGNED /* opens doors, or enables a person to */
 #define ANY     (PROOF_NOTHING | PROOF_COURIER | PROOF_CODE | PROOF_RECIPIENT)
 
 static const struct {

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may do what: the one table. Two things count: through which door somebody speaks (which group the
- * calling program belongs to), and what the person in the session has proved. Every door into the cabinet
- * asks here. */
+/* Who may do what, in one table. It depends on the calling program (its interface and groups) and on the
+ * evidence that the person in the session has presented. Every interface of the cabinet asks here. */
 #pragma once
 
 #include "core/refusal.h"
 
 typedef enum Caller {
-        CALLER_KIOSK = 1 << 0,   /* programs that people stand in front of: group lockerd-kiosk */
+        CALLER_KIOSK = 1 << 0,   /* programs at the terminal: group lockerd-kiosk */
         CALLER_ADMIN = 1 << 1,   /* operators' programs: group lockerd-admin */
-        CALLER_BACKEND = 1 << 2, /* whoever may publish at the broker */
+        CALLER_BACKEND = 1 << 2, /* clients that may publish at the broker */
         CALLER_SIGNED = 1 << 3,  /* a command signed by a key of the ring, for this cabinet */
 } Caller;
 
-/* What a person has proved in this session. */
+/* The evidence that a person has presented in this session. */
 typedef enum Proof {
         PROOF_NOTHING = 1 << 0,
         PROOF_COURIER = 1 << 1,   /* an enrolled courier's number and PIN */
@@ -27,7 +26,7 @@ typedef enum Act {
         ACT_AUTHENTICATE,
         ACT_DEPOSIT, /* with TooSmall, NotEmpty */
         ACT_COLLECT, /* with Accept, Reject */
-        ACT_REOPEN,  /* with DoesNotOpen, Cancel: what was opened for this very session */
+        ACT_REOPEN,  /* with DoesNotOpen, Cancel: a slot that was opened for this session */
         ACT_TAKE_BACK,
         ACT_LIFT_TERMINAL_LOCKOUT,
         ACT_END_SESSION,
@@ -49,7 +48,7 @@ typedef enum Act {
 
 /* May a program of these groups (Caller bits) ask for it at all? ACCESS_DENIED if not. */
 Refusal access_of_caller(Act act, unsigned callers);
-/* May the person who has proved this do it? NOT_AUTHENTICATED when nothing has been proved, NOT_ALLOWED when
- * the wrong thing has. */
+/* May a person with this evidence do it? NOT_AUTHENTICATED without evidence, NOT_ALLOWED with insufficient
+ * evidence. */
 Refusal access_of_proof(Act act, Proof proof);
 unsigned access_callers(Act act); /* Caller bits, for messages */

@@ -6,14 +6,14 @@
 
 #define INTERNATIONAL_MIN 10 /* digits: 00, country, number */
 
-/* The length of the character at s for walking on: a byte that belongs to none counts as one. */
+/* The length of the character at s for iteration: an invalid byte counts as one. */
 static size_t step(const char *s) {
         size_t n = text_character(s, strnlen(s, 4));
         return n ? n : 1;
 }
 
-/* What may be shown as it is. Broken bytes and control characters are masked wherever they stand: the result
- * goes to the bus, which accepts only UTF-8, and to the log, which people read line by line. */
+/* Whether the character may be shown. Invalid bytes and control characters are always masked: the result
+ * goes to the bus, which accepts only UTF-8, and to the log, which has one line a message. */
 static bool may_show(const char *s) {
         return text_character(s, strnlen(s, 4)) > 0 && !text_is_control(s);
 }
@@ -53,7 +53,7 @@ char *mask_phone(const char *phone) {
         for (const char *p = phone; *p; p++)
                 n += is_digit(*p);
 
-        /* Six, in front of the last four; the first six where that leaves fewer than four. */
+        /* Six digits before the last four; the first six where fewer than ten exist. */
         size_t from = n > 10 ? n - 10 : 0, to = from + 6;
         char *out = masked;
         for (const char *p = phone; *p; p += step(p)) {
@@ -61,7 +61,8 @@ char *mask_phone(const char *phone) {
                         *out++ = i >= from && i < to ? '*' : *p;
                         i++;
                 } else
-                        /* Anything but a separator may be a name that somebody wrote next to the number. */
+                        /* Anything but a separator may be part of a name that was entered with the number.
+                         */
                         *out++ = strchr("+-()/. ", *p) ? *p : '*';
         }
         *out = 0;
@@ -76,8 +77,7 @@ void phone_digits(const char *phone, char *ret, size_t room) {
         for (const char *p = phone; *p && n < room - 1; p++)
                 if (is_digit(*p))
                         ret[n++] = *p;
-        /* 0049… is how +49… is dialled. Only where a whole number follows: last digits may begin with zeros.
-         */
+        /* 0049… is dialled for +49…. Only before a whole number: last digits may begin with zeros. */
         if (n >= INTERNATIONAL_MIN && ret[0] == '0' && ret[1] == '0') {
                 n -= 2;
                 memmove(ret, ret + 2, n);

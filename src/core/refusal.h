@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every expected "no", in one table: positive codes that callers must handle, with the D-Bus error name
- * (org.lockerd.Locker1.Error.<Name>), the exit status of lockerctl and the sentence for people.
- * A broken thing is a negative errno instead and never comes from here. */
+/* Every refusal, in one table: positive codes that callers must handle, with the D-Bus error name
+ * (org.lockerd.Locker1.Error.<Name>), the exit status of lockerctl and the sentence for the user. A fault
+ * is a negative errno instead and is not listed here. */
 #pragma once
 
 #include "base/macros.h"
@@ -56,5 +56,5 @@ typedef enum Refusal {
 /* clang-format on */
 
 const char *refusal_name(Refusal r);     /* "WrongCode"; "None" for REFUSAL_NONE */
-const char *refusal_sentence(Refusal r); /* for people */
+const char *refusal_sentence(Refusal r); /* for the user */
 int refusal_exit_status(Refusal r);      /* 0 for REFUSAL_NONE */

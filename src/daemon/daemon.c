@@ -17,7 +17,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
-/* The whole ledger is checked this long after the start, when the boards have been found and nobody waits. */
+/* The whole ledger is checked this long after the start, when the boards have been found. */
 #define CHECK_LEDGER_AFTER_USEC (5 * USEC_PER_SEC)
 
 typedef struct Daemon {
@@ -74,7 +74,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* After every event: whatever happened may have opened a slot, or moved the next deadline. */
+/* After every event: it may have opened a slot, or changed the next deadline. */
 static int on_post(sd_event_source *source, void *userdata) {
         Daemon *d = userdata;
         uint64_t next = locker_next_deadline(d->locker);
@@ -131,7 +131,7 @@ static int open_ledger(Daemon *d, const Settings *s) {
         LedgerProblem problem = LEDGER_PROBLEM_NONE;
         _cleanup_free_ char *detail = NULL;
         Vault *vault = NULL;
-        /* A ledger without its key must not get a new one: nothing sealed in it could ever be read again. */
+        /* Never create a key for an existing ledger: its sealed data could not be read any more. */
         bool fresh = access(s->ledger_path, F_OK) < 0;
         int r = vault_load(&vault, s->key_path, fresh);
 
@@ -149,7 +149,7 @@ static int open_ledger(Daemon *d, const Settings *s) {
                 return EXIT_BAD_LEDGER;
         }
         r = ledger_open(&d->ledger, s->ledger_path, vault, &problem, &detail);
-        /* Power came back to a full disk: what lies here can still be given out. */
+        /* Start with a full disk: parcels can still be collected. */
         if (r < 0 && problem == LEDGER_PROBLEM_FULL && storage_give_up_reserve(s->ledger_path)) {
                 free(steal_ptr(detail));
                 r = ledger_open(&d->ledger, s->ledger_path, vault, &problem, &detail);
@@ -216,7 +216,7 @@ static int add_sources(Daemon *d) {
 }
 
 static void stop(Daemon *d) {
-        /* Locks first: whatever else happens, nothing stays energised. */
+        /* Locks first: no coil stays energised. */
         d->locks = locks_free(d->locks);
         if (d->locker)
                 locker_attach_locks(d->locker, NULL);
@@ -236,8 +236,7 @@ static void stop(Daemon *d) {
         sd_event_unref(d->event);
 }
 
-/* Says to systemd what it does, as `systemctl reload` expects; the rest of the configuration is read at the
- * start only. */
+/* Notifies systemd as `systemctl reload` expects; the rest of the configuration is read at start only. */
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
         Daemon *d = userdata;
 
@@ -280,7 +279,7 @@ int daemon_run(const Settings *settings, const Cabinet *cabinet) {
         Daemon d = {0};
         int r = set_up_loop(&d), status = EXIT_FAILURE;
 
-        /* One daemon, one cabinet, one zone: for the hours at which people are reminded. */
+        /* The process has one time zone, the cabinet's: for the hours of reminders. */
         if (setenv("TZ", cabinet->timezone, true) == 0)
                 tzset();
         if (r < 0) {
