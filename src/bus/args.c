@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading what callers send, strictly: what is not understood is refused with a sentence that says what would
- * be, before anything happens. A key that is silently ignored is a wish that is silently not granted. */
+/* Strict reading of arguments: unknown or invalid ones are refused, with a sentence that names the
+ * allowed values, before anything is done. A silently ignored key would be a request that is silently
+ * not fulfilled. */
 #include "bus/internal.h"
 #include "base/text.h"
 
@@ -38,7 +39,7 @@ static const char *type_name(char type) {
         return type == 's' ? "a string (s)" : type == 't' ? "a number (t)" : "a boolean (b)";
 }
 
-/* A key that may be anything at all is not repeated as it is. */
+/* The key is untrusted and not printed unfiltered. */
 static void printable_key(const char *key, char *ret, size_t room) {
         size_t n = 0;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* VerifyAudit: years of rows take longer than doors may wait, so `lockerd --verify-audit FILE` reads them in
- * a process of its own, on a read-only connection, and answers with one line of JSON. */
+/* VerifyAudit: reading years of rows takes too long for the event loop, so `lockerd --verify-audit
+ * FILE` reads them in a separate process, on a read-only connection, and answers with one line of JSON.
+ */
 #include "bus/internal.h"
 #include "base/child.h"
 #include "base/log.h"
@@ -17,7 +18,7 @@
 
 extern char **environ;
 
-/* The exit status with which lockerd says that the file itself is at fault (EX_DATAERR). */
+/* The exit status of lockerd for a damaged file (EX_DATAERR). */
 #define AUDIT_BROKEN 65
 
 struct AuditJob {
@@ -64,13 +65,13 @@ static int answer_send(AuditJob *j) {
         return r;
 }
 
-/* Both have to be known, in whatever order they come: the whole answer and how the process ended. */
+/* Waits for both, in any order: the whole answer and the end of the process. */
 static void finish_if_complete(AuditJob *j) {
         int r;
 
         if (j->pid > 0 || j->fd >= 0)
                 return;
-        /* 1: the chain does not add up, and the answer says from where on. */
+        /* 1: the chain is broken, and the answer says from which row on. */
         if (WIFEXITED(j->status) && (WEXITSTATUS(j->status) == 0 || WEXITSTATUS(j->status) == AUDIT_BROKEN)) {
                 r = answer_send(j);
         } else {
@@ -104,7 +105,7 @@ static int on_output(sd_event_source *source, int fd, uint32_t revents, void *us
                 if (j->n_answer < sizeof(j->answer))
                         return 0;
         }
-        /* The end, an error, or more than an answer has: the parser judges what came. */
+        /* End of file, an error, or too much data: the parser checks the result. */
         j->io = sd_event_source_disable_unref(j->io);
         close(steal_fd(&j->fd));
         finish_if_complete(j);

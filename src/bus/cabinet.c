@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cabinet's own object: what it is, how it is, sessions, events and the past. People and lockouts:
- * people.c; the long works: audit.c and backup.c. */
+/* The cabinet's object: identity, health, sessions, events and history. Persons and lockouts: people.c;
+ * long operations: audit.c and backup.c. */
 #include "bus/internal.h"
 #include "build-config.h"
 #include "core/code.h"
@@ -151,7 +151,7 @@ int cabinet_start_session(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e
                 locker_end_session(b->locker, s, "ended");
                 return r;
         }
-        /* First the object, then the answer that names it. */
+        /* The object must exist before the reply that names it. */
         r = sd_bus_emit_object_added(b->bus, n->path);
         if (r >= 0)
                 r = sd_bus_reply_method_return(m, "o", n->path);
@@ -181,8 +181,8 @@ int cabinet_get_events(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "(txsssb)");
         if (r >= 0)
-                /* Sequence numbers are SQLite's, whose integers end here; what lies above is after
-                 * everything. */
+                /* Sequence numbers are SQLite integers with this maximum; a larger one is after every
+                 * event. */
                 r = ledger_event_each(b->ledger, MIN(after, (uint64_t)INT64_MAX), limit, append_event, reply);
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);

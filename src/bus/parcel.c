@@ -178,7 +178,7 @@ int parcel_new_code(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         r = request_read(peer, m, &q, e);
         if (r < 0)
                 return r;
-        /* Made before the code, so that there is no new code that nobody hears of. */
+        /* Created before the code, so that no new code is generated that cannot be returned. */
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
                 r = sd_bus_message_sensitive(reply);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Session objects: one person at the terminal. Only the connection that started a session may use it; its
- * prompts go to that connection alone, because what a person at the door is told is nobody else's business.
- */
+/* Session objects: one person at the terminal. Only the connection that started a session may use it;
+ * its prompts are sent to that connection only, because they are private. */
 #include "bus/internal.h"
 #include "core/code.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Slot objects. There are none in memory: a path is an index into the cabinet, values come from ledger and
- * locker when asked for. */
+/* Slot objects. They are not kept in memory: a path is an index into the cabinet, values come from
+ * ledger and locker when asked for. */
 #include "bus/internal.h"
 
 #include <errno.h>
@@ -199,7 +199,7 @@ static int get_positions(sd_bus *bus, const char *path, const char *interface, c
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-/* What every method of a slot has in common. */
+/* Common part of the methods of a slot. */
 typedef struct SlotRequest {
         int slot;
         uint32_t position;

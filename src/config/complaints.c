@@ -65,7 +65,7 @@ void complaints_broken(Complaints *c, int error) {
 }
 
 int complaints_result(Complaints *c) {
-        /* The promise is a line for every failure; out of memory is the one that complains nowhere else. */
+        /* Every failure must give a line; out of memory is the only one that has none yet. */
         if (c->error && c->n == 0)
                 complain_at(c, "configuration", 0, "cannot be read: %s", strerror(-c->error));
         if (c->error)
@@ -73,7 +73,7 @@ int complaints_result(Complaints *c) {
         return c->n > 0 ? -EINVAL : 0;
 }
 
-/* Edits (insert, delete, replace) between two names, without regard to case. */
+/* Edit distance (insert, delete, replace) of two names, ignoring case. */
 static unsigned name_distance(const char *a, const char *b) {
         size_t n = strlen(b);
         unsigned row[NAME_ROOM + 1];
@@ -100,7 +100,8 @@ void suggestion_offer(Suggestion *s, const char *name) {
 
         if (typed > NAME_ROOM || length > NAME_ROOM)
                 return;
-        /* A third of the name may differ: "Adress" is a slip, "Row" for "Lock" is another word. */
+        /* A third of the name may differ: "Adress" is a typing error, "Row" is not a misspelt "Lock".
+         */
         unsigned distance = name_distance(s->typed, name), allowed = (unsigned)MAX(typed, length) / 3;
         if (distance > allowed || (s->best && distance >= s->distance))
                 return;

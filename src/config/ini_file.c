@@ -14,8 +14,8 @@ typedef struct Walk {
         const char *data;
         size_t size, at;
         unsigned line;
-        bool expects_entry; /* the line handed out last must come back from inih as key and value */
-        bool ignores;       /* below a broken section header: its keys would only raise more complaints */
+        bool expects_entry; /* the line passed to inih last must be returned by it as key and value */
+        bool ignores;       /* below an invalid section header: its keys would only cause more complaints */
         IniFile *file;
         Complaints *complaints;
 } Walk;
@@ -102,7 +102,7 @@ static void walk_open_section(Walk *w, const char *line, size_t n) {
         w->ignores = false;
 }
 
-/* What inih did not understand it only counts; this says where it was. */
+/* inih only counts the lines that it cannot parse; this reports their numbers. */
 static void walk_settle(Walk *w) {
         if (w->expects_entry)
                 complain_at(
@@ -111,7 +111,7 @@ static void walk_settle(Walk *w) {
         w->expects_entry = false;
 }
 
-/* Judges one line; true when inih is to split it. */
+/* Checks one line; true when inih is to split it. */
 static bool walk_judge(Walk *w, const char *line, size_t n, size_t room) {
         if (n == 0 || *line == '#' || *line == ';')
                 return false;
@@ -134,8 +134,9 @@ static bool walk_judge(Walk *w, const char *line, size_t n, size_t room) {
         return true;
 }
 
-/* inih's reader: fgets over memory. Leading blanks go, so that inih never takes a line for the continuation
- * of the one before: an indented key must not silently become part of another key's value. */
+/* inih's reader: fgets over memory. Leading blanks are removed, so that inih never takes a line for the
+ * continuation of the one before: an indented key must not silently become part of another key's value.
+ */
 static char *walk_next(char *buffer, int room, void *userdata) {
         Walk *w = userdata;
 
@@ -212,8 +213,7 @@ IniFile *ini_file_parse(Complaints *c, const char *path, const char *data, size_
         }
 
         Walk w = {.data = data, .size = size, .file = f, .complaints = c};
-        /* Its result is the first bad line, which walk_settle() has complained about, or -2: out of memory.
-         */
+        /* Its result is the first bad line, which walk_settle() has reported, or -2: out of memory. */
         if (ini_parse_stream(walk_next, &w, walk_entry, &w) == -2)
                 complaints_broken(c, -ENOMEM);
         return steal_ptr(f);
