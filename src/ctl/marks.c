@@ -68,7 +68,7 @@ const Mark *mark_position(const json_t *slot, const json_t *position) {
                 if (is(position, "state", states[i].state))
                         return &marks[states[i].mark];
         if (!is(position, "state", "free"))
-                return &marks[MARK_UNKNOWN]; /* "unverified", and words that are newer than this program */
+                return &marks[MARK_UNKNOWN]; /* "unverified", and unknown words of newer versions */
         if (is(position, "service", "quarantined") || is(slot, "service", "quarantined"))
                 return &marks[MARK_QUARANTINED];
         if (is(position, "service", "disabled") || is(slot, "service", "disabled"))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A courier at the terminal: deposits, and takes back what recipients did not want or did not collect. */
+/* A courier at the terminal: deposits, and takes back parcels that were rejected, recalled or not
+ * collected. */
 #include "ctl/codes.h"
 #include "ctl/session.h"
 #include "ctl/table.h"

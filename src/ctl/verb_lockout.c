@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Locks after wrong codes, PINs and passwords. */
+/* Lockouts after wrong codes, PINs and passwords. */
 #include "ctl/session.h"
 #include "ctl/table.h"
 
@@ -40,8 +40,7 @@ static int list_lockouts(Ctl *c) {
         return table_print(c, table);
 }
 
-/* The courier at the terminal vouches for the person who stands there: the terminal's code lock only, without
- * an operator. */
+/* A courier at the terminal lifts the lockout of codes of this terminal only, without an operator. */
 static int lift_as_courier(Ctl *c, const Args *a) {
         _cleanup_session_ Session s = {.typed_fd = -1};
 

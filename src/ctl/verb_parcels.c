@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looking at parcels, and the operator's acts on them. */
+/* Showing parcels, and the operator's actions on them. */
 #include "ctl/codes.h"
 #include "ctl/table.h"
 
@@ -101,7 +101,7 @@ static int print_parcel(const Ctl *c, json_t *parcel) {
         return 0;
 }
 
-/* What is no longer inside has no object: the ledger remembers it. */
+/* An ended parcel has no object; its facts come from the history. */
 static int run_parcel(Ctl *c, const Args *a) {
         _cleanup_message_ sd_bus_message *reply = NULL;
         _cleanup_snapshot_ Snapshot s = {0};

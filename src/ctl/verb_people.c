@@ -78,7 +78,7 @@ static int check_enrol(Ctl *c, const Args *a, bool courier) {
                 return ctl_usage(c, a, "A recipient needs a phone number: --phone.");
         if (courier || args_has(a, "consent"))
                 return 0;
-        /* Consent is never assumed: not by --yes, not because nobody could be asked. */
+        /* Consent is never assumed: not with --yes, and not without a terminal. */
         _cleanup_free_ char *answer = NULL;
         if (!c->json &&
             ask_line("Has this person agreed that the password's hash, name and phone are stored? [y/N] ",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looking at slots, and the operator's acts on them. */
+/* Showing slots, and the operator's actions on them. */
 #include "ctl/marks.h"
 
 static void add_note(char *notes, size_t size, const char *note) {

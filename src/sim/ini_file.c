@@ -61,7 +61,7 @@ typedef struct Reader {
         Ini *ini;
 } Reader;
 
-/* inih as packaged does not tell line numbers: they are counted where it gets its lines from. */
+/* inih as packaged gives no line numbers: they are counted in its reader. */
 static char *next_line(char *buffer, int size, void *userdata) {
         Reader *r = userdata;
         char *line = fgets(buffer, size, r->file);

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 
-/* A master that objects all day must not eat the memory of the machine. */
+/* Limits the memory for the objections. */
 #define OBJECTIONS_MAX 10000
 
 int journal_open(Sim *s, const char *path) {
