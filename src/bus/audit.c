@@ -148,7 +148,7 @@ int audit_verify(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         int r;
 
         if (b->audit)
-                return bus_failure(e, m, LOCKER_E_BUSY, "The audit trail is being verified already.");
+                return bus_failure(e, m, LOCKER_E_BUSY, "The audit trail is already being verified.");
         b->audit = calloc(1, sizeof(*b->audit));
         if (!b->audit)
                 return -ENOMEM;

@@ -108,7 +108,7 @@ int backup_start(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         if (r < 0)
                 return r;
         if (b->backup)
-                return bus_failure(e, m, LOCKER_E_BUSY, "A backup is being made already.");
+                return bus_failure(e, m, LOCKER_E_BUSY, "A backup is already running.");
         b->backup = calloc(1, sizeof(*b->backup));
         if (!b->backup)
                 return -ENOMEM;

@@ -30,7 +30,7 @@ Bus *bus_free(Bus *b) {
 static int disconnected(sd_bus_message *m, void *userdata, sd_bus_error *e) {
         Bus *b = userdata;
 
-        log_error("The connection to the D-Bus system bus is lost; leaving, to be started again.");
+        log_error("The connection to the D-Bus system bus is lost; exiting, to be restarted.");
         (void)sd_event_exit(b->event, EXIT_FAILURE);
         return 0;
 }
@@ -92,7 +92,7 @@ static int take_name(Bus *b) {
                 return -EEXIST;
         }
         if (r == -EACCES || r == -EPERM) {
-                log_error("The bus does not let this user have the name " BUS_NAME ": "
+                log_error("The bus does not permit this user to own the name " BUS_NAME ": "
                           "run as user lockerd, with org.lockerd.Locker1.conf in the bus's system.d "
                           "directory.");
                 return -EACCES;

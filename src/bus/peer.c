@@ -169,17 +169,17 @@ static int credentials_told(sd_bus_message *reply, void *userdata, sd_bus_error 
                         peer_free(p);
                         return 0;
                 }
-                log_warning("The bus does not tell who %s is: %s", p->name, error->message);
+                log_warning("The bus does not report the credentials of %s: %s", p->name, error->message);
                 r = -EIO;
         } else {
                 r = credentials_read(p, reply);
                 if (r < 0)
-                        log_error_errno(r, "Cannot read what the bus tells about %s", p->name);
+                        log_error_errno(r, "Cannot read the credentials of %s", p->name);
         }
         if (r < 0) {
                 for (Waiting *w = p->waiting; w; w = w->next)
                         (void)sd_bus_reply_method_errorf(w->message, BUS_ERROR_PREFIX "AccessDenied",
-                                                         "The bus did not tell who is calling.");
+                                                         "The bus did not identify the caller.");
                 peer_free(p); /* the next call asks again */
                 return 0;
         }

@@ -28,8 +28,7 @@ static const VerbGroup groups[] = {
 static void print_help(const Ctl *c) {
         const char *bold = c->color ? "\x1b[1m" : "", *off = c->color ? "\x1b[0m" : "";
 
-        printf("%slockerctl [OPTION...] VERB ...%s\n\nLook into a parcel locker and operate it.\n", bold,
-               off);
+        printf("%slockerctl [OPTION...] VERB ...%s\n\nInspect and operate a parcel locker.\n", bold, off);
         for (size_t g = 0; g < ARRAY_SIZE(groups); g++) {
                 printf("\n%s%s%s\n", bold, groups[g].heading, off);
                 for (const Verb *const *v = groups[g].verbs; *v; v++)

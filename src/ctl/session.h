@@ -41,9 +41,9 @@ int session_sign_in(Ctl *c, const Args *a, Session *ret);
         { "courier", 0, "NUMBER", "The courier's number; the PIN is asked for" }
 /* --timeout SECONDS and --no-wait. */
 int session_patience(Ctl *c, const Args *a, uint64_t *ret_until);
-#define PATIENCE_OPTIONS                                                                            \
-        {"no-wait", 0, NULL, "Do not wait until the door is shut"}, {                               \
-                "timeout", 0, "SECONDS", "Leave with status 12 when it has not ended after SECONDS" \
+#define PATIENCE_OPTIONS                                                     \
+        {"no-wait", 0, NULL, "Do not wait until the door is shut"}, {        \
+                "timeout", 0, "SECONDS", "Exit with status 12 after SECONDS" \
         }
 void session_done(Session *s);
 /* Subscribes to the prompts of lockerd, by its unique name, so that no other program can send them.

@@ -61,7 +61,7 @@ static void choose(Session *s) {
                 s->on_choose = NULL;
                 (void)session_call(s, member, NULL); /* reported; the cabinet decides after its own time */
         } else if (s->typed_fd < 0 && !s->ctl->json)
-                fprintf(stderr, "Nobody can be asked here: --accept or --reject says it beforehand.\n");
+                fprintf(stderr, "There is no terminal to ask: use --accept or --reject.\n");
         else
                 tell_keys(s);
 }
@@ -199,7 +199,7 @@ static void on_typed(Session *s) {
         if (s->settled && !*typed) {
                 s->over = true;
                 if (s->reopened)
-                        fprintf(stderr, "Leaving. The open door still has to be closed.\n");
+                        fprintf(stderr, "Exiting. The open door still has to be closed.\n");
                 return;
         }
         for (const SessionKey *k = s->settled ? settled_keys : s->keys; k && k->letter; k++)
@@ -271,8 +271,9 @@ static int patience_left(const Session *s) {
 static void patience_over(Session *s) {
         s->over = true;
         if (!s->settled)
-                s->status = ctl_fail_as(s->ctl, LOCKERCTL_NOT_FINISHED, "TimedOut",
-                                        "It has not ended in time. An open door still has to be closed.");
+                s->status = ctl_fail_as(
+                        s->ctl, LOCKERCTL_NOT_FINISHED, "TimedOut",
+                        "The operation did not end in time. An open door still has to be closed.");
 }
 
 static int wait_for_something(Session *s, int sfd, const char **interrupt) {

@@ -138,7 +138,7 @@ const Verb verb_collect = {
                    "Meanwhile a letter and Enter: a accept, r reject (after putting the item back), d does "
                    "not open, o open again. On a terminal the door can be opened again for a while after the "
                    "end, too.\n"
-                   "Exits with 12 when it ends otherwise than asked. With --json: one object a line.",
+                   "Exits with 12 when it is not completed. With --json: one object a line.",
         .options = collect_options,
         .run = run_collect,
 };

@@ -264,7 +264,7 @@ static int run_events(Ctl *c, const Args *a) {
 }
 
 static const Option events_options[] = {
-        {"follow", 'f', NULL, "Go on with what happens from now on"},
+        {"follow", 'f', NULL, "Continue with new events"},
         {"after", 0, "NUMBER", "Only events after this sequence number"},
         {"newest", 'n', "COUNT", "Only the newest COUNT (20 unless --after or --all is given)"},
         {"all", 0, NULL, "All of them"},
@@ -274,7 +274,7 @@ static const Option events_options[] = {
 const Verb verb_events = {
         .name = "events",
         .usage = "[-f] [--after NUMBER] [-n COUNT]",
-        .summary = "Show what has happened, from the ledger",
+        .summary = "Show events from the ledger",
         .details = "A \"~\" after the time says that the clock was not synchronised. With --json: one object "
                    "a line.",
         .options = events_options,

@@ -86,7 +86,7 @@ static int run_backup(Ctl *c, const Args *a) {
 const Verb verb_backup = {
         .name = "backup",
         .usage = "PATH",
-        .summary = "Copy the ledger while the cabinet works",
+        .summary = "Copy the ledger while the cabinet is in use",
         .details = "The file is written by lockerd, so PATH must be where lockerd may write, and must not "
                    "exist.",
         .min_words = 1,

@@ -108,7 +108,7 @@ static int run_map(Ctl *c, const Args *a) {
 
 const Verb verb_map = {
         .name = "map",
-        .summary = "Draw the cabinet as it hangs on the wall",
+        .summary = "Draw the cabinet as seen from the front",
         .details =
                 "Each door shows its label, one letter for each position inside and, at the right, how the "
                 "door is. A legend explains the letters that occur; what somebody should look at is listed "

@@ -129,7 +129,7 @@ static int run_parcel(Ctl *c, const Args *a) {
 const Verb verb_parcel = {
         .name = "parcel",
         .usage = "PARCEL",
-        .summary = "Show one parcel, also one that has left",
+        .summary = "Show one parcel, also one that has ended",
         .min_words = 1,
         .max_words = 1,
         .run = run_parcel,

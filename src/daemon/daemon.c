@@ -244,7 +244,8 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
         if (d->sync)
                 sync_reload(d->sync);
         else
-                log_info("There is no backend, and nothing to load again; a changed configuration needs a "
+                log_info("No backend is configured, so there is nothing to reload; a changed configuration "
+                         "needs a "
                          "restart.");
         tell_ready(d);
         return 0;
