@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The ledger as it is first made. Tables of the present (small, whatever the history) are apart from tables of the past, so
--- that no operation and not even the check at start costs more after a million parcels.
+-- The first schema of the ledger. Tables of the present (small) are separate from tables of the past, so
+-- that no operation, including the check at start, costs more after a million parcels.
 -- Times are microseconds since 1970 UTC. States are stored as their words.
 
--- Facts about this file: the proof of the right key, the first link of the audit chain.
+-- Facts about this file: the check value of the key, the start of the audit chain.
 CREATE TABLE meta (
   key   TEXT PRIMARY KEY,
   value BLOB NOT NULL
@@ -151,7 +151,7 @@ CREATE TABLE movement (
 
 CREATE INDEX movement_open ON movement (id) WHERE outcome IS NULL;
 
--- A sequence number is never used again and, because a rolled-back one is given out anew, has no gaps.
+-- A sequence number is never used again and, because a rolled-back one is assigned again, has no gaps.
 CREATE TABLE event (
   sequence INTEGER PRIMARY KEY AUTOINCREMENT,
   wall     INTEGER NOT NULL,
@@ -169,7 +169,7 @@ CREATE TABLE audit (
   hash     BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
 
--- What the backend has not acknowledged yet; a row goes, with its sealed secret, when it has.
+-- What the backend has not acknowledged yet; the row is deleted, with its sealed secret, on acknowledgement.
 CREATE TABLE outbox (
   sequence INTEGER PRIMARY KEY REFERENCES event (sequence),
   secret   BLOB

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The names by which lockerd is reached over D-Bus, and what its refusals mean to lockerctl's exit status.
- * A contract: names are added, never changed. The interfaces themselves are described member by member in
+/* The D-Bus names of lockerd, and the exit status of lockerctl for each refusal. A contract: names are
+ * added, never changed. The interfaces themselves are described member by member in
  * org.lockerd.Locker1.xml. */
 #pragma once
 
@@ -17,25 +17,23 @@
 #define LOCKERD_INTERFACE_PARCEL  LOCKERD_BUS_NAME ".Parcel"
 #define LOCKERD_INTERFACE_SESSION LOCKERD_BUS_NAME ".Session"
 
-/* An expected "no" is the error LOCKERD_ERROR_PREFIX "<Name>"; its message is a sentence for people. */
+/* A refusal is the error LOCKERD_ERROR_PREFIX "<Name>"; its message is a sentence for the user. */
 #define LOCKERD_ERROR_PREFIX LOCKERD_BUS_NAME ".Error."
 
 /* Exit statuses of lockerctl. */
 #define LOCKERCTL_OK           0
-#define LOCKERCTL_FAILED       1  /* lockerd or the bus cannot be reached, or something else is broken here */
+#define LOCKERCTL_FAILED       1  /* lockerd or the bus cannot be reached, or another fault on this side */
 #define LOCKERCTL_USAGE        2  /* the command line or a value is not well-formed */
 #define LOCKERCTL_UNKNOWN      3  /* no such slot, position, parcel, person or size */
-#define LOCKERCTL_NOT_ALLOWED  4  /* not in the group, not identified, or not this person's business */
+#define LOCKERCTL_NOT_ALLOWED  4  /* not in the group, not identified, or not permitted for this person */
 #define LOCKERCTL_WRONG_STATE  5  /* cannot be done now, in this state */
 #define LOCKERCTL_WRONG_SECRET 6  /* code, PIN or password not accepted, or locked out */
-#define LOCKERCTL_NONE_FREE    7  /* nothing free, nothing there, or in use by somebody else */
-#define LOCKERCTL_DID_NOT_OPEN 8  /* the hardware did not do it, or it is not known whether it did */
+#define LOCKERCTL_NONE_FREE    7  /* nothing free, nothing there, or in use by another session */
+#define LOCKERCTL_DID_NOT_OPEN 8  /* the door did not open, or it is not known whether it did */
 #define LOCKERCTL_STORAGE_FULL 9  /* the cabinet's storage is full */
-#define LOCKERCTL_INTERNAL     10 /* something is broken inside the daemon */
+#define LOCKERCTL_INTERNAL     10 /* a fault inside the daemon */
 #define LOCKERCTL_AUDIT_BROKEN 11 /* "audit verify": the trail has been tampered with or is damaged */
-#define LOCKERCTL_NOT_FINISHED                                                       \
-        12 /* a session ended otherwise than asked: cancelled, timed out, unverified \
-            */
+#define LOCKERCTL_NOT_FINISHED 12 /* a session was not completed: cancelled, timed out, unverified */
 
 /*        D-Bus error name      exit status */
 #define LOCKERD_ERRORS(X)                               \

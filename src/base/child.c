@@ -3,43 +3,57 @@
 #include "base/macros.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-static int spawn(const char *program, const char *argument, int fd, pid_t *ret) {
-        char *argv[] = {(char *)(uintptr_t)program, (char *)(uintptr_t)argument, NULL};
+static int prepare(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, int fd, int fd_there) {
+        sigset_t none, all;
+        int r;
+
+        sigemptyset(&none);
+        sigfillset(&all);
+        r = posix_spawn_file_actions_adddup2(actions, fd, fd_there);
+        if (!r)
+                r = posix_spawn_file_actions_addclosefrom_np(actions, MAX(fd_there, STDERR_FILENO) + 1);
+        if (!r)
+                r = posix_spawnattr_setsigmask(attributes, &none);
+        if (!r)
+                r = posix_spawnattr_setsigdefault(attributes, &all);
+        if (!r)
+                r = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+        return r;
+}
+
+int child_spawn(const char *program, const char *const argv[], int fd, int fd_there, bool idle, pid_t *ret) {
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
-        sigset_t none, all;
+        pid_t pid;
         int r;
 
         r = posix_spawn_file_actions_init(&actions);
         if (r)
                 return -r;
         r = posix_spawnattr_init(&attributes);
-        if (r) {
-                posix_spawn_file_actions_destroy(&actions);
-                return -r;
+        if (!r) {
+                r = prepare(&actions, &attributes, fd, fd_there);
+                if (!r)
+                        r = posix_spawn(&pid, program, &actions, &attributes, (char *const *)(uintptr_t)argv,
+                                        environ);
+                posix_spawnattr_destroy(&attributes);
         }
-        sigemptyset(&none);
-        sigfillset(&all);
-        r = posix_spawn_file_actions_adddup2(&actions, fd, CHILD_FD);
-        if (!r)
-                r = posix_spawn_file_actions_addclosefrom_np(&actions, CHILD_FD + 1);
-        if (!r)
-                r = posix_spawnattr_setsigmask(&attributes, &none);
-        if (!r)
-                r = posix_spawnattr_setsigdefault(&attributes, &all);
-        if (!r)
-                r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-        if (!r)
-                r = posix_spawn(ret, program, &actions, &attributes, argv, environ);
-        posix_spawnattr_destroy(&attributes);
         posix_spawn_file_actions_destroy(&actions);
-        return -r;
+        if (r)
+                return -r;
+        /* Not by attribute: glibc's posix_spawnattr_setschedpolicy() refuses SCHED_IDLE (EINVAL). A failure
+         * is ignored: the work matters more than its priority. */
+        if (idle)
+                (void)sched_setscheduler(pid, SCHED_IDLE, &(struct sched_param){0});
+        *ret = pid;
+        return 0;
 }
 
 int child_start(const char *program, const char *argument, int buffer, Child *ret) {
@@ -55,9 +69,9 @@ int child_start(const char *program, const char *argument, int buffer, Child *re
                 (void)setsockopt(c.socket, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
                 (void)setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
         }
-        r = spawn(program, argument, theirs, &c.pid);
+        r = child_spawn(program, (const char *const[]){program, argument, NULL}, theirs, CHILD_FD, false,
+                        &c.pid);
         if (r < 0) {
-                c.pid = 0;
                 child_forget(&c);
                 return r;
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The three things lockerd knows about time, read once a turn and passed in everywhere: nothing below the
- * wiring asks a clock. Waits use boot_usec (never jumps, counts suspend); calendar rules use wall_usec. */
+/* The present time, read once an iteration of the event loop and passed as a parameter: no code below the
+ * wiring reads a clock. Waits use boot_usec (never jumps, counts suspend); calendar rules use wall_usec. */
 #pragma once
 
 #include <stdbool.h>

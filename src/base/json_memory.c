@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the allocator keeps at the block, which is at least what was asked for. A size of our own in front of
- * it would make json_dumps()'s text something that free() does not take. */
+/* malloc_usable_size() is at least the requested size. A size field in front of the block would make the
+ * text of json_dumps() invalid for free(). */
 static void erase_and_free(void *block) {
         if (block)
                 explicit_bzero(block, malloc_usable_size(block));

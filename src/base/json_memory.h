@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What jansson reads and writes may be a code, a PIN, a password: its parser copies every string through a
- * buffer that grows, and frees the copies as they are. Called once by main(), before any JSON: from then on
- * whatever jansson gives up is overwritten first. Its texts are still freed with free(), by us;
+/* JSON may contain a code, a PIN or a password: jansson's parser copies every string through a growing
+ * buffer and frees the copies without erasing them. Called once by main(), before any JSON: from then on
+ * all memory that jansson frees is overwritten first. Texts returned by jansson are freed by the caller;
  * text_erase_free() overwrites those. */
 #pragma once
 

@@ -28,7 +28,7 @@ void log_open(void) {
         unsigned long long device, inode;
         struct stat st;
 
-        /* Only when stderr really is the journal's: JOURNAL_STREAM is inherited by everything. */
+        /* Only when stderr is connected to the journal: JOURNAL_STREAM is inherited by every child. */
         if (!stream || sscanf(stream, "%llu:%llu", &device, &inode) != 2 || fstat(STDERR_FILENO, &st) < 0 ||
             st.st_dev != device || st.st_ino != inode)
                 return;
@@ -42,7 +42,7 @@ void log_open(void) {
         journal_fd = fd;
 }
 
-/* A value with a newline would end its field early and smuggle in others: flatten it. */
+/* A newline in a value would end the field and could inject others: replace it. */
 static void flatten(char *s) {
         for (; *s; s++)
                 if (*s == '\n')
@@ -72,7 +72,7 @@ static bool send_to_journal(int priority, const char *id, const char *const *fie
                 flatten(value);
                 k = snprintf(datagram + n, sizeof(datagram) - n, "%s=%s\n", f[0], value);
                 if (k < 0 || (size_t)k >= sizeof(datagram) - n)
-                        break; /* a cut field list is better than no message */
+                        break; /* a truncated field list is better than no message */
                 n += (size_t)k;
         }
         return send(journal_fd, datagram, n, MSG_NOSIGNAL) == (ssize_t)n;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Logging: to the journal with a message id where there is one, else to stderr with a syslog prefix.
- * A broken thing is logged once, where it is handled. Never log a code, password, name or phone number. */
+/* Logging: to the journal with a message id where there is one, else to stderr with a syslog prefix. A
+ * fault is logged once, where it is handled. Never log a code, password, name or phone number. */
 #pragma once
 
 #include "base/macros.h"

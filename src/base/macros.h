@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The small compiler conveniences every other file may use: scope cleanup, array size, containers. */
+/* Small helpers for every other file: scope cleanup, array size, containers. */
 #pragma once
 
 #include <stddef.h>
@@ -37,7 +37,8 @@ static inline void closep(const int *fd) {
 #define _cleanup_free_  _cleanup_(freep)
 #define _cleanup_close_ _cleanup_(closep)
 
-/* Hands the value over and leaves NULL (or -1 for descriptors) behind, so that a cleanup does nothing. */
+/* Returns the value and sets the variable to NULL (-1 for descriptors), so that its cleanup does nothing.
+ */
 #define steal_ptr(p)                       \
         ({                                 \
                 __typeof__(p) *_pp = &(p); \

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The message ids under which lockerd writes to the journal. systemd/lockerd.catalog explains each of them to a
- * technician; tests/house/catalog.py keeps the two lists equal. An id is made once (systemd-id128 new) and never
- * given to something else. */
+/* The message ids under which lockerd writes to the journal. systemd/lockerd.catalog explains each of them
+ * to a technician; tests/house/catalog.py keeps the two lists equal. An id is generated once (systemd-id128
+ * new) and never reused. */
 #pragma once
 
 /* The daemon is ready: ledger open, bus name owned, workers started. */
 #define LOCKERD_MESSAGE_STARTED "3390607892954e25a6aa6b1d55e86a68"
-/* The daemon has left in good order. */
+/* The daemon has stopped as requested. */
 #define LOCKERD_MESSAGE_STOPPED "e4525b2bf84b42b0b3b44db72395130a"
-/* The ledger fails its check, or the audit chain does not add up. */
+/* The check of the ledger failed, or its audit chain is inconsistent. */
 #define LOCKERD_MESSAGE_LEDGER_DAMAGED "455ff2b909644c95a973e285f9f0b826"
 /* The ledger was written by a newer lockerd than this one. */
 #define LOCKERD_MESSAGE_LEDGER_NEWER "b2b3adc0d4d0442fb265a3eb804a5759"
-/* Less than MinimumFree= is left: no deposits, collecting goes on. */
+/* Less than MinimumFree= is left: no deposits, parcels can still be collected. */
 #define LOCKERD_MESSAGE_STORAGE_LOW "3eb80e036c2442eea3c86f07b21c3862"
 /* A door or lid opened without having been released. */
 #define LOCKERD_MESSAGE_DOOR_FORCED "bd57b55a847a49ed9d4a6d7ee06849c7"
@@ -20,11 +20,11 @@
 #define LOCKERD_MESSAGE_DOOR_LEFT_OPEN "abadd0fe17284c79a585fa92b999d63b"
 /* A lock was pulsed and its door did not open. */
 #define LOCKERD_MESSAGE_DOOR_JAMMED "507d86155c9447e99a144ac939c22ce8"
-/* A lock board does not answer. */
+/* A lock board does not respond. */
 #define LOCKERD_MESSAGE_BOARD_OFFLINE "ee2b9b69a6bb4ed98c386cd7053febdd"
-/* A lock board answers (again). */
+/* A lock board responds (again). */
 #define LOCKERD_MESSAGE_BOARD_ONLINE "a51d7d6b80d44eaca8bfd2cd393f6743"
-/* Two lock boards seem to answer at one address. */
+/* Two lock boards seem to have one address. */
 #define LOCKERD_MESSAGE_BOARD_CONFLICT "10c858eefb3f4e2a928e642018355268"
 /* A lock board is not what cabinet.conf says it is. */
 #define LOCKERD_MESSAGE_BOARD_WRONG "79595f8ee738473985f1ae01f00eba2d"
@@ -34,19 +34,19 @@
 #define LOCKERD_MESSAGE_LINE_FAILED "d72e5726be0b480e94ea1bccfab01c00"
 /* A worker process died or hung and was replaced. */
 #define LOCKERD_MESSAGE_WORKER_REPLACED "c3cf37faee0f471a8f0a26089c7dd34d"
-/* Too many wrong entries in a row: entry is locked for a while. */
+/* Too many consecutive failed attempts: a lockout begins. */
 #define LOCKERD_MESSAGE_LOCKOUT "a58160250d5a417b93ced0608b76f529"
-/* A lockout was lifted by a courier or an operator, or ran out. */
+/* A lockout was lifted by a courier or an operator, or ended. */
 #define LOCKERD_MESSAGE_LOCKOUT_LIFTED "16cb865617e74cca93a90a1a5a28466e"
 /* An inside release or an alarm input opened slots. */
 #define LOCKERD_MESSAGE_SAFETY_RELEASE "d99be0f50410422db5f99a81568c8ce1"
-/* The head of the audit chain, for keeping outside the ledger. */
+/* The head of the audit chain, to be kept outside the ledger. */
 #define LOCKERD_MESSAGE_AUDIT_HEAD "a95e0e3365f64994ace6d8d98f4f50ea"
 /* An operator opened a slot. */
 #define LOCKERD_MESSAGE_OPERATOR_OPEN "e7b405b2f50848b48c3ca62064f96143"
-/* A position was taken out of use because something is wrong with it. */
+/* A position was quarantined because of a fault. */
 #define LOCKERD_MESSAGE_QUARANTINED "3525d3f07d354b67b2d602b1242ed6a3"
-/* What happened to a parcel could not be settled by the sensors. */
+/* The sensors could not determine the outcome for a parcel. */
 #define LOCKERD_MESSAGE_UNVERIFIED "6bfde508e4e54033b88a264745864e42"
 /* The wall clock is not synchronised. */
 #define LOCKERD_MESSAGE_CLOCK_UNSYNCED "d667c7b3f06c40068bd55b79568ed257"

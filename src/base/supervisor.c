@@ -62,7 +62,8 @@ static int on_socket(sd_event_source *source, int fd, uint32_t revents, void *us
 
         if (s->handlers->readable(s->userdata))
                 return 0;
-        /* A worker whose end is closed has left or is about to; one that talks nonsense must. */
+        /* A worker whose end is closed has exited or is about to; one that sends invalid messages must
+         * exit. */
         (void)sd_event_source_set_enabled(s->on_socket, SD_EVENT_OFF);
         supervisor_hang_up(s);
         return 0;
@@ -91,7 +92,7 @@ static int start(Supervisor *s) {
         s->beats = s->unanswered = s->patience = 0;
         r = sd_event_add_io(s->event, &s->on_exit, s->child.pidfd, EPOLLIN, on_exit_of_worker, s);
         if (r >= 0)
-                /* What it said before it went is heard first. */
+                /* Messages that it sent before it exited are read first. */
                 r = sd_event_source_set_priority(s->on_exit, SD_EVENT_PRIORITY_NORMAL + 1);
         if (r >= 0)
                 r = sd_event_add_io(s->event, &s->on_socket, s->child.socket, EPOLLIN, on_socket, s);

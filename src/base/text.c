@@ -4,18 +4,22 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
 
-char *text_printf(const char *format, ...) {
-        va_list ap;
+char *text_vprintf(const char *format, va_list ap) {
         char *s = NULL;
 
+        return vasprintf(&s, format, ap) < 0 ? NULL : s;
+}
+
+char *text_printf(const char *format, ...) {
+        va_list ap;
+
         va_start(ap, format);
-        int r = vasprintf(&s, format, ap);
+        char *s = text_vprintf(format, ap);
         va_end(ap);
-        return r < 0 ? NULL : s;
+        return s;
 }
 
 int text_to_u64(const char *s, uint64_t max, uint64_t *ret) {
@@ -130,4 +134,45 @@ void text_erase_free(char *s) {
                 return;
         explicit_bzero(s, strlen(s));
         free(s);
+}
+
+size_t text_character(const char *s, size_t n) {
+        /* The forms of RFC 3629, section 4: mask and value of the first byte, range of the second. */
+        static const struct {
+                unsigned char mask, lead, low, high;
+                size_t length;
+        } forms[] = {
+                {0x80, 0x00, 0x00, 0x00, 1}, {0xe0, 0xc0, 0x80, 0xbf, 2}, {0xff, 0xe0, 0xa0, 0xbf, 3},
+                {0xff, 0xed, 0x80, 0x9f, 3}, {0xf0, 0xe0, 0x80, 0xbf, 3}, {0xff, 0xf0, 0x90, 0xbf, 4},
+                {0xff, 0xf4, 0x80, 0x8f, 4}, {0xfc, 0xf0, 0x80, 0xbf, 4},
+        };
+        const unsigned char *b = (const unsigned char *)s;
+
+        if (n == 0 || b[0] == 0xc0 || b[0] == 0xc1)
+                return 0;
+        for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+                if ((b[0] & forms[i].mask) != forms[i].lead)
+                        continue;
+                if (forms[i].length > n ||
+                    (forms[i].length > 1 && (b[1] < forms[i].low || b[1] > forms[i].high)))
+                        return 0;
+                for (size_t k = 2; k < forms[i].length; k++)
+                        if ((b[k] & 0xc0) != 0x80)
+                                return 0;
+                return forms[i].length;
+        }
+        return 0;
+}
+
+bool text_is_control(const char *s) {
+        const unsigned char *b = (const unsigned char *)s;
+
+        return b[0] < 0x20 || b[0] == 0x7f || (b[0] == 0xc2 && b[1] < 0xa0);
+}
+
+bool text_has_control(const char *s) {
+        for (; *s; s++)
+                if (text_is_control(s))
+                        return true;
+        return false;
 }

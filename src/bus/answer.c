@@ -11,13 +11,12 @@ int bus_failure(sd_bus_error *e, sd_bus_message *m, int result, const char *deta
         Refusal refusal = LOCKER_E_INTERNAL;
 
         if (result == -ENOSPC) {
-                /* Not the refusal of a deposit, which says that collecting still works. */
+                /* Not the sentence for a deposit, which says that collecting still works. */
                 refusal = LOCKER_E_STORAGE_FULL;
                 detail = "The disk is full: nothing can be recorded, so nothing is opened. The operator must "
                          "free some space.";
         } else if (result < 0) {
-                /* The only place where a broken thing that a call met is logged; callers hear no particulars
-                 * of it. */
+                /* The only place where the fault of a call is logged; callers get no details. */
                 log_error_errno(result, "%s.%s failed", sd_bus_message_get_interface(m),
                                 sd_bus_message_get_member(m));
                 detail = NULL;
@@ -90,7 +89,7 @@ void call_answer(void *userdata, const LockerAnswer *a) {
                 call_unlink(c);
                 if (r == 0)
                         r = call_send(c, a);
-                /* That the caller has gone meanwhile is not seen here: the bus drops the reply. */
+                /* The caller may have disconnected: the bus then drops the reply. */
                 if (r != 0 && r != -ENOTCONN)
                         bus_reply_failure(c->message, r, a->detail);
                 sd_bus_message_unref(c->message);
@@ -98,7 +97,7 @@ void call_answer(void *userdata, const LockerAnswer *a) {
         free(c);
 }
 
-/* The locker still owes these answers; they will find nobody. */
+/* The locker will still give these answers; they are dropped. */
 void calls_abandon(Bus *b) {
         while (b->calls) {
                 Call *c = b->calls;

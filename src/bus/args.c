@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading what callers send, strictly: what is not understood is refused with a sentence that says what would
- * be, before anything happens. A key that is silently ignored is a wish that is silently not granted. */
+/* Strict reading of arguments: unknown or invalid ones are refused, with a sentence that names the
+ * allowed values, before anything is done. A silently ignored key would be a request that is silently
+ * not fulfilled. */
 #include "bus/internal.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -18,18 +20,10 @@ int args_invalid(sd_bus_error *e, const char *format, ...) {
         return sd_bus_error_set(e, BUS_ERROR_PREFIX "InvalidArgument", text);
 }
 
-static bool has_control(const char *s) {
-        for (const unsigned char *c = (const unsigned char *)s; *c; c++)
-                /* C0, DEL, and C1 in UTF-8; the bus itself guarantees that the text is UTF-8. */
-                if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f))
-                        return true;
-        return false;
-}
-
 int args_check_text(const char *name, const char *value, size_t max, sd_bus_error *e) {
         if (strlen(value) > max)
                 return args_invalid(e, "\"%s\" is too long: at most %zu bytes are allowed.", name, max);
-        if (has_control(value))
+        if (text_has_control(value))
                 return args_invalid(e, "\"%s\" contains control characters; only printable text is allowed.",
                                     name);
         return 0;
@@ -45,7 +39,7 @@ static const char *type_name(char type) {
         return type == 's' ? "a string (s)" : type == 't' ? "a number (t)" : "a boolean (b)";
 }
 
-/* A key that may be anything at all is not repeated as it is. */
+/* The key is untrusted and not printed unfiltered. */
 static void printable_key(const char *key, char *ret, size_t room) {
         size_t n = 0;
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* VerifyAudit: years of rows take longer than doors may wait, so `lockerd --verify-audit FILE` reads them in
- * a process of its own, on a read-only connection, and answers with one line of JSON. */
+/* VerifyAudit: reading years of rows takes too long for the event loop, so `lockerd --verify-audit
+ * FILE` reads them in a separate process, on a read-only connection, and answers with one line of JSON.
+ */
 #include "bus/internal.h"
+#include "base/child.h"
 #include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
 
 #define ANSWER_MAX   4096
@@ -17,7 +18,7 @@
 
 extern char **environ;
 
-/* The exit status with which lockerd says that the file itself is at fault (EX_DATAERR). */
+/* The exit status of lockerd for a damaged file (EX_DATAERR). */
 #define AUDIT_BROKEN 65
 
 struct AuditJob {
@@ -64,13 +65,13 @@ static int answer_send(AuditJob *j) {
         return r;
 }
 
-/* Both have to be known, in whatever order they come: the whole answer and how the process ended. */
+/* Waits for both, in any order: the whole answer and the end of the process. */
 static void finish_if_complete(AuditJob *j) {
         int r;
 
         if (j->pid > 0 || j->fd >= 0)
                 return;
-        /* 1: the chain does not add up, and the answer says from where on. */
+        /* 1: the chain is broken, and the answer says from which row on. */
         if (WIFEXITED(j->status) && (WEXITSTATUS(j->status) == 0 || WEXITSTATUS(j->status) == AUDIT_BROKEN)) {
                 r = answer_send(j);
         } else {
@@ -104,7 +105,7 @@ static int on_output(sd_event_source *source, int fd, uint32_t revents, void *us
                 if (j->n_answer < sizeof(j->answer))
                         return 0;
         }
-        /* The end, an error, or more than an answer has: the parser judges what came. */
+        /* End of file, an error, or too much data: the parser checks the result. */
         j->io = sd_event_source_disable_unref(j->io);
         close(steal_fd(&j->fd));
         finish_if_complete(j);
@@ -119,38 +120,6 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static int spawn(const char *path, int output, pid_t *ret) {
-        char *argv[] = {(char *)"lockerd", (char *)"--verify-audit", (char *)path, NULL};
-        posix_spawn_file_actions_t actions;
-        posix_spawnattr_t attributes;
-        sigset_t none, all;
-        int r;
-
-        r = posix_spawn_file_actions_init(&actions);
-        if (r != 0)
-                return -r;
-        r = posix_spawnattr_init(&attributes);
-        if (r != 0) {
-                posix_spawn_file_actions_destroy(&actions);
-                return -r;
-        }
-        /* The daemon's blocked signals are its event loop's; the child must be able to be ended. */
-        (void)sigemptyset(&none);
-        (void)sigfillset(&all);
-        r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-        if (r == 0)
-                r = posix_spawnattr_setsigmask(&attributes, &none);
-        if (r == 0)
-                r = posix_spawnattr_setsigdefault(&attributes, &all);
-        if (r == 0)
-                r = posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
-        if (r == 0)
-                r = posix_spawn(ret, "/proc/self/exe", &actions, &attributes, argv, environ);
-        posix_spawnattr_destroy(&attributes);
-        posix_spawn_file_actions_destroy(&actions);
-        return -r;
-}
-
 static int job_start(AuditJob *j) {
         Bus *b = j->bus;
         int fds[2], r;
@@ -160,7 +129,10 @@ static int job_start(AuditJob *j) {
         j->fd = fds[0];
         r = fcntl(j->fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
         if (r >= 0)
-                r = spawn(ledger_path(b->ledger), fds[1], &j->pid);
+                r = child_spawn(
+                        "/proc/self/exe",
+                        (const char *const[]){"lockerd", "--verify-audit", ledger_path(b->ledger), NULL},
+                        fds[1], STDOUT_FILENO, false, &j->pid);
         close(fds[1]);
         if (r >= 0)
                 r = sd_event_add_child(b->event, &j->child, j->pid, WEXITED, on_child, j);
@@ -176,7 +148,7 @@ int audit_verify(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         int r;
 
         if (b->audit)
-                return bus_failure(e, m, LOCKER_E_BUSY, "The audit trail is being verified already.");
+                return bus_failure(e, m, LOCKER_E_BUSY, "The audit trail is already being verified.");
         b->audit = calloc(1, sizeof(*b->audit));
         if (!b->audit)
                 return -ENOMEM;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which method is which act. Who may do it is said in core/access.c. A method that is not in this table is
- * refused to everybody, so that a new one cannot be forgotten here. That a session is used by its owner only
- * is the session's own business (session.c). */
+/* Maps each method to an act of core/access.c, which defines the permissions. A method that is not in
+ * this table is always refused, so that a new one cannot be forgotten here. session.c checks that a
+ * session is used by its owner only. */
 #include "bus/internal.h"
 #include "base/log.h"
 
@@ -55,8 +55,8 @@ const Permission *permission_find(const char *interface, const char *member) {
         return NULL;
 }
 
-/* Group names are looked up once, at start: the table must not change under a running daemon because a name
- * service hiccups. */
+/* Group names are looked up once, at start: a failing name service must not change the permissions of a
+ * running daemon. */
 static int group_resolve(const char *name, const char *setting, gid_t *ret) {
         struct group buffer, *found = NULL;
         _cleanup_free_ char *room = NULL;

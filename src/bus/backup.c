@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Backup: the ledger is copied a slice at a time while nothing else is to be done, so that doors never wait
- * for it. */
+/* Backup: the ledger is copied in slices while the event loop is idle, so that doors never wait for it.
+ */
 #include "bus/internal.h"
 
 #include <errno.h>
@@ -52,7 +52,7 @@ static int on_slice(sd_event_source *source, void *userdata) {
         return 0;
 }
 
-/* What an operator can put right is said; the rest is broken. */
+/* Errors that an operator can correct get a sentence; others are faults. */
 static int path_check(const char *path, sd_bus_error *e) {
         _cleanup_free_ char *parent = NULL;
         struct stat st;
@@ -108,7 +108,7 @@ int backup_start(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         if (r < 0)
                 return r;
         if (b->backup)
-                return bus_failure(e, m, LOCKER_E_BUSY, "A backup is being made already.");
+                return bus_failure(e, m, LOCKER_E_BUSY, "A backup is already running.");
         b->backup = calloc(1, sizeof(*b->backup));
         if (!b->backup)
                 return -ENOMEM;

@@ -17,20 +17,20 @@ Bus *bus_free(Bus *b) {
                 session_node_free(b->sessions);
         changes_done(b);
         parcel_row_done(&b->parcel.row);
-        /* Replies of the last moment still go out. */
+        /* Flushes pending replies. */
         sd_bus_flush_close_unref(b->bus);
         sd_event_unref(b->event);
         free(b);
         return NULL;
 }
 
-/* The connection cannot be made anew under exported objects, and every client has lost its session with it.
- * What is going on at the doors is in the ledger: leaving, being restarted by systemd and reconciling with
- * the sensors is the tested way back. */
+/* The connection cannot be re-established under exported objects, and every client has lost its
+ * session. The state of the doors is in the ledger: exit, restart by systemd and reconciliation with
+ * the sensors are the tested recovery. */
 static int disconnected(sd_bus_message *m, void *userdata, sd_bus_error *e) {
         Bus *b = userdata;
 
-        log_error("The connection to the D-Bus system bus is lost; leaving, to be started again.");
+        log_error("The connection to the D-Bus system bus is lost; exiting, to be restarted.");
         (void)sd_event_exit(b->event, EXIT_FAILURE);
         return 0;
 }
@@ -92,7 +92,7 @@ static int take_name(Bus *b) {
                 return -EEXIST;
         }
         if (r == -EACCES || r == -EPERM) {
-                log_error("The bus does not let this user have the name " BUS_NAME ": "
+                log_error("The bus does not permit this user to own the name " BUS_NAME ": "
                           "run as user lockerd, with org.lockerd.Locker1.conf in the bus's system.d "
                           "directory.");
                 return -EACCES;

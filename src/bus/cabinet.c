@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cabinet's own object: what it is, how it is, sessions, events and the past. People and lockouts:
- * people.c; the long works: audit.c and backup.c. */
+/* The cabinet's object: identity, health, sessions, events and history. Persons and lockouts: people.c;
+ * long operations: audit.c and backup.c. */
 #include "bus/internal.h"
 #include "build-config.h"
 #include "core/code.h"
@@ -151,7 +151,7 @@ int cabinet_start_session(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e
                 locker_end_session(b->locker, s, "ended");
                 return r;
         }
-        /* First the object, then the answer that names it. */
+        /* The object must exist before the reply that names it. */
         r = sd_bus_emit_object_added(b->bus, n->path);
         if (r >= 0)
                 r = sd_bus_reply_method_return(m, "o", n->path);
@@ -181,8 +181,8 @@ int cabinet_get_events(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "(txsssb)");
         if (r >= 0)
-                /* Sequence numbers are SQLite's, whose integers end here; what lies above is after
-                 * everything. */
+                /* Sequence numbers are SQLite integers with this maximum; a larger one is after every
+                 * event. */
                 r = ledger_event_each(b->ledger, MIN(after, (uint64_t)INT64_MAX), limit, append_event, reply);
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
@@ -208,47 +208,42 @@ int cabinet_find_history(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e)
         return r < 0 ? r : sd_bus_message_send(reply);
 }
 
-/* Unprivileged: everybody may call as far as sd-bus goes; authorise.c decides. */
-#define FLAGS    SD_BUS_VTABLE_UNPRIVILEGED
-#define CONSTANT SD_BUS_VTABLE_PROPERTY_CONST
-#define CHANGES  SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
-
 const sd_bus_vtable cabinet_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("StartSession", SD_BUS_ARGS("s", kind), SD_BUS_RESULT("o", session),
-                                bus_dispatch, FLAGS),
+                                bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("Enrol", SD_BUS_ARGS("a{sv}", person), SD_BUS_RESULT("t", id), bus_dispatch,
-                                FLAGS),
+                                BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("Revoke", SD_BUS_ARGS("t", person, "s", reason), SD_BUS_NO_RESULT,
-                                bus_dispatch, FLAGS),
+                                bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("ListPeople", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(tssssas)", people),
-                                bus_dispatch, FLAGS),
+                                bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("ListLockouts", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sut)", lockouts),
-                                bus_dispatch, FLAGS),
+                                bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("LiftLockout", SD_BUS_ARGS("s", subject, "s", reason), SD_BUS_NO_RESULT,
-                                bus_dispatch, FLAGS),
+                                bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("GetEvents", SD_BUS_ARGS("t", after, "u", limit),
-                                SD_BUS_RESULT("a(txsssb)", events), bus_dispatch, FLAGS),
+                                SD_BUS_RESULT("a(txsssb)", events), bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("VerifyAudit", SD_BUS_NO_ARGS,
                                 SD_BUS_RESULT("b", ok, "t", rows, "s", head, "s", detail), bus_dispatch,
-                                FLAGS),
+                                BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("Backup", SD_BUS_ARGS("s", path), SD_BUS_RESULT("t", bytes), bus_dispatch,
-                                FLAGS),
+                                BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("FindHistory", SD_BUS_ARGS("t", parcel), SD_BUS_RESULT("a{sv}", facts),
-                                bus_dispatch, FLAGS),
+                                bus_dispatch, BUS_FLAGS),
         SD_BUS_SIGNAL_WITH_ARGS(
                 "Event",
                 SD_BUS_ARGS("t", sequence, "x", time, "s", type, "s", subject, "s", data, "b", synchronised),
                 0),
-        SD_BUS_PROPERTY("Version", "s", get_version, 0, CONSTANT),
-        SD_BUS_PROPERTY("Number", "s", get_number, 0, CONSTANT),
-        SD_BUS_PROPERTY("Name", "s", get_name, 0, CONSTANT),
-        SD_BUS_PROPERTY("Address", "s", get_address, 0, CONSTANT),
-        SD_BUS_PROPERTY("Location", "(dd)", get_location, 0, CONSTANT),
-        SD_BUS_PROPERTY("Sizes", "a(susuuu)", get_sizes, 0, CONSTANT),
-        SD_BUS_PROPERTY("CodeAlphabet", "s", get_alphabet, 0, CONSTANT),
-        SD_BUS_PROPERTY("Health", "a(sss)", get_health, 0, CHANGES),
-        SD_BUS_PROPERTY("FreePositions", "a{su}", get_free_positions, 0, CHANGES),
+        SD_BUS_PROPERTY("Version", "s", get_version, 0, BUS_CONSTANT),
+        SD_BUS_PROPERTY("Number", "s", get_number, 0, BUS_CONSTANT),
+        SD_BUS_PROPERTY("Name", "s", get_name, 0, BUS_CONSTANT),
+        SD_BUS_PROPERTY("Address", "s", get_address, 0, BUS_CONSTANT),
+        SD_BUS_PROPERTY("Location", "(dd)", get_location, 0, BUS_CONSTANT),
+        SD_BUS_PROPERTY("Sizes", "a(susuuu)", get_sizes, 0, BUS_CONSTANT),
+        SD_BUS_PROPERTY("CodeAlphabet", "s", get_alphabet, 0, BUS_CONSTANT),
+        SD_BUS_PROPERTY("Health", "a(sss)", get_health, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("FreePositions", "a{su}", get_free_positions, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("LastEvent", "t", get_last_event, 0, 0),
         SD_BUS_PROPERTY("AuditHead", "s", get_audit_head, 0, 0),
         SD_BUS_PROPERTY("OutboxLength", "t", get_outbox_length, 0, 0),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Telling the bus what has changed. A door's opening is several facts in one turn of the loop; they are noted
- * here and told once, when nothing more urgent waits. Prompts and events are told at once: they are news, not
- * states. */
+/* Change signals. The opening of a door is several facts in one iteration of the event loop; they are
+ * collected here and signalled once, when no more urgent event is pending. Prompts and events are
+ * signalled at once. */
 #include "bus/internal.h"
 #include "base/log.h"
 
@@ -253,7 +253,7 @@ int changes_init(Bus *b) {
         r = ledger_place_each(b->ledger, NULL, note_parcel, &b->parcels);
         if (r >= 0)
                 r = sd_event_add_defer(b->event, &b->flush, flush, b);
-        /* After everything of this turn that is ready, before what is idle. */
+        /* After all pending events, before idle work. */
         if (r >= 0)
                 r = sd_event_source_set_priority(b->flush, SD_EVENT_PRIORITY_NORMAL + 10);
         if (r >= 0)

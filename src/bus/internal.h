@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of this folder share. One file an object (cabinet, slot, parcel, session), one for the
- * callers (peer), one for the permissions (authorise), one for reading arguments (args), one for answering
- * (answer), one for telling changes (changes). */
+/* Shared by the files of this folder. One file an object (cabinet, slot, parcel, session), one for the
+ * callers (peer), one for the permissions (authorise), one for reading arguments (args), one for
+ * answering (answer), one for change signals (changes). */
 #pragma once
 
 #include "bus/bus.h"
@@ -27,7 +27,7 @@
 #define _cleanup_message_ _cleanup_(sd_bus_message_unrefp)
 #define _cleanup_error_   _cleanup_(sd_bus_error_free)
 
-/* What sd-bus hands to getters and handlers: every exported thing begins with it. */
+/* The userdata of getters and handlers: every exported object begins with it. */
 typedef struct Node {
         Bus *bus;
 } Node;
@@ -39,7 +39,7 @@ typedef struct Waiting {
         struct Waiting *next;
 } Waiting;
 
-/* A connection that has called at least once, until it leaves the bus. */
+/* A connection that has made a call, until it leaves the bus. */
 typedef struct Peer {
         Bus *bus;
         char *name; /* unique name */
@@ -48,7 +48,7 @@ typedef struct Peer {
         unsigned groups; /* Caller bits */
         char *actor;     /* "operator:anna"; made when first needed */
         sd_bus_slot *lookup;
-        Waiting *waiting; /* calls that came before the bus has told, oldest first */
+        Waiting *waiting; /* calls that wait for the credentials, oldest first */
         unsigned n_waiting;
         struct Peer *next;
 } Peer;
@@ -58,7 +58,7 @@ typedef int (*BusHandler)(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e
 
 typedef struct Permission {
         const char *interface, *member;
-        Act act;     /* what it is, in the table of core/access.c */
+        Act act;     /* its act in the table of core/access.c */
         bool secret; /* the call or its reply holds a code, PIN or password */
         BusHandler handler;
 } Permission;
@@ -67,7 +67,8 @@ const Permission *permission_find(const char *interface, const char *member); /*
 int bus_groups_resolve(Bus *b);
 unsigned bus_groups_of(const Bus *b, uid_t uid, const gid_t *gids, size_t n_gids);
 
-/* Every method of every vtable: finds out who calls, then does what the table of permissions says. */
+/* Every method of every vtable: identifies the caller, checks the table of permissions, calls the
+ * handler. */
 int bus_dispatch(sd_bus_message *m, void *userdata, sd_bus_error *e);
 int bus_dispatch_known(Peer *peer, sd_bus_message *m, const Permission *p, sd_bus_error *e);
 int peers_watch(Bus *b);
@@ -95,8 +96,9 @@ int args_invalid(sd_bus_error *e, const char *format, ...) _printf_(2, 3);
 
 /* --- Answering (answer.c) --------------------------------------------------------------------------- */
 
-/* The one map from a result (Refusal, or negative errno, which is logged here) to a D-Bus error. detail: NULL
- * or "" for the refusal's own sentence. Returns the negative errno that belongs to the error; never 0. */
+/* Maps a result (Refusal, or negative errno, which is logged here) to a D-Bus error; the only such
+ * place. detail: NULL or "" for the refusal's own sentence. Returns the negative errno that belongs to
+ * the error; never 0. */
 int bus_failure(sd_bus_error *e, sd_bus_message *m, int result, const char *detail);
 /* Sends it as the reply to m. */
 void bus_reply_failure(sd_bus_message *m, int result, const char *detail);
@@ -128,9 +130,8 @@ typedef struct SessionNode {
         struct SessionNode *next;
 } SessionNode;
 
-/* The one slot or parcel that sd-bus is asking about at the moment. sd-bus looks an object up and then at
- * once reads what it wants from it, so 500 slots need no 500 objects here, and values are always the
- * ledger's. */
+/* The slot or parcel that sd-bus is reading. sd-bus looks an object up and then at once reads its
+ * values, so 500 slots need no 500 objects here, and values are always the ledger's. */
 typedef struct SlotNode {
         Node node;
         int slot;
@@ -169,7 +170,7 @@ struct Bus {
         SessionNode *sessions;
         SlotNode slot;
         ParcelNode parcel;
-        IdSet parcels; /* what was announced to the bus as an object */
+        IdSet parcels; /* announced to the bus as an object */
 
         sd_event_source *flush;
         bool *dirty_slots;
@@ -208,6 +209,11 @@ void changes_done(Bus *b);
 void changes_schedule(Bus *b);
 
 /* --- Handlers --------------------------------------------------------------------------------------- */
+
+/* For vtables. Unprivileged: sd-bus lets every caller through; authorise.c decides. */
+#define BUS_FLAGS    SD_BUS_VTABLE_UNPRIVILEGED
+#define BUS_CONSTANT SD_BUS_VTABLE_PROPERTY_CONST
+#define BUS_CHANGES  SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 
 #define HANDLER(name) int name(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e)
 HANDLER(cabinet_start_session);

@@ -178,7 +178,7 @@ int parcel_new_code(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         r = request_read(peer, m, &q, e);
         if (r < 0)
                 return r;
-        /* Made before the code, so that there is no new code that nobody hears of. */
+        /* Created before the code, so that no new code is generated that cannot be returned. */
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
                 r = sd_bus_message_sensitive(reply);
@@ -193,28 +193,25 @@ int parcel_new_code(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         return r < 0 ? r : sd_bus_message_send(reply);
 }
 
-/* Unprivileged: everybody may call as far as sd-bus goes; authorise.c decides. */
-#define FLAGS    SD_BUS_VTABLE_UNPRIVILEGED
-#define CONSTANT SD_BUS_VTABLE_PROPERTY_CONST
-#define CHANGES  SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
-
 const sd_bus_vtable parcel_vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_ARGS("Recall", SD_BUS_ARGS("s", reason), SD_BUS_NO_RESULT, bus_dispatch, FLAGS),
+        SD_BUS_METHOD_WITH_ARGS("Recall", SD_BUS_ARGS("s", reason), SD_BUS_NO_RESULT, bus_dispatch,
+                                BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("NewCode", SD_BUS_ARGS("s", reason), SD_BUS_RESULT("s", code), bus_dispatch,
-                                FLAGS),
-        SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_ARGS("s", reason), SD_BUS_NO_RESULT, bus_dispatch, FLAGS),
-        SD_BUS_PROPERTY("Id", "t", get_value, 0, CONSTANT),
-        SD_BUS_PROPERTY("State", "s", get_value, 0, CHANGES),
-        SD_BUS_PROPERTY("Slot", "s", get_value, 0, CHANGES),
-        SD_BUS_PROPERTY("Position", "u", get_value, 0, CHANGES),
-        SD_BUS_PROPERTY("Size", "s", get_value, 0, CHANGES),
-        SD_BUS_PROPERTY("Waybill", "s", get_value, 0, CHANGES),
-        SD_BUS_PROPERTY("Courier", "s", get_value, 0, CHANGES),
-        SD_BUS_PROPERTY("Recipient", "s", get_value, 0, CHANGES),
-        SD_BUS_PROPERTY("Phone", "s", get_value, 0, CHANGES),
-        SD_BUS_PROPERTY("Stored", "x", get_value, 0, CHANGES),
-        SD_BUS_PROPERTY("Expires", "x", get_value, 0, CHANGES),
-        SD_BUS_PROPERTY("Expired", "b", get_value, 0, CHANGES),
+                                BUS_FLAGS),
+        SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_ARGS("s", reason), SD_BUS_NO_RESULT, bus_dispatch,
+                                BUS_FLAGS),
+        SD_BUS_PROPERTY("Id", "t", get_value, 0, BUS_CONSTANT),
+        SD_BUS_PROPERTY("State", "s", get_value, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Slot", "s", get_value, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Position", "u", get_value, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Size", "s", get_value, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Waybill", "s", get_value, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Courier", "s", get_value, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Recipient", "s", get_value, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Phone", "s", get_value, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Stored", "x", get_value, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Expires", "x", get_value, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Expired", "b", get_value, 0, BUS_CHANGES),
         SD_BUS_VTABLE_END,
 };

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who is calling. The bus is asked once a connection, without waiting for its answer: calls that come
- * meanwhile are kept and carried out in the order in which they came. What it said holds until the connection
- * leaves the bus: the kernel noted these credentials when the connection was made, they do not change later.
- */
+/* Identifies callers. The bus is asked asynchronously, once a connection: calls that arrive meanwhile
+ * are queued and executed in order. The result is valid until the connection leaves the bus: the kernel
+ * recorded these credentials when the connection was made, they do not change later. */
 #include "bus/internal.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -45,9 +44,9 @@ void peers_free(Bus *b) {
                 peer_free(b->peers);
 }
 
-/* The account's entry, or NULL. Name services may take their time here; that is accepted, because it happens
- * once a connection and only for operators and for buses that do not tell groups, and a cabinet's accounts
- * are local files. */
+/* The account's entry, or NULL. A name service may block here; that is accepted, because it happens
+ * once a connection and only for operators and for buses that do not report groups, and a cabinet's
+ * accounts are local files. */
 static struct passwd *account_of(uid_t uid, struct passwd *buffer, char **ret_room) {
         struct passwd *found = NULL;
         size_t size = 4096;
@@ -77,7 +76,7 @@ const char *peer_actor(Peer *p) {
         return p->actor;
 }
 
-/* For buses that do not tell UnixGroupIDs (dbus-daemon before 1.13, or a kernel before 4.13). */
+/* For buses that do not report UnixGroupIDs (dbus-daemon before 1.13, or a kernel before 4.13). */
 static unsigned groups_by_account(const Bus *b, uid_t uid) {
         struct passwd buffer, *account;
         _cleanup_free_ char *room = NULL;
@@ -87,7 +86,7 @@ static unsigned groups_by_account(const Bus *b, uid_t uid) {
         account = account_of(uid, &buffer, &room);
         if (!account)
                 return bus_groups_of(b, uid, NULL, 0);
-        /* More groups than this: the first ones count, so that too few rights are given rather than too many.
+        /* More groups than this: the rest is ignored, which gives too few rights rather than too many.
          */
         if (getgrouplist(account->pw_name, account->pw_gid, gids, &n) < 0)
                 n = GROUPS_MAX;
@@ -165,22 +164,22 @@ static int credentials_told(sd_bus_message *reply, void *userdata, sd_bus_error 
 
         p->lookup = sd_bus_slot_unref(p->lookup);
         if (error) {
-                /* Gone before it could be looked up: there is nobody to answer. */
+                /* Disconnected before the lookup was complete: no reply is possible. */
                 if (sd_bus_error_has_name(error, SD_BUS_ERROR_NAME_HAS_NO_OWNER)) {
                         peer_free(p);
                         return 0;
                 }
-                log_warning("The bus does not tell who %s is: %s", p->name, error->message);
+                log_warning("The bus does not report the credentials of %s: %s", p->name, error->message);
                 r = -EIO;
         } else {
                 r = credentials_read(p, reply);
                 if (r < 0)
-                        log_error_errno(r, "Cannot read what the bus tells about %s", p->name);
+                        log_error_errno(r, "Cannot read the credentials of %s", p->name);
         }
         if (r < 0) {
                 for (Waiting *w = p->waiting; w; w = w->next)
                         (void)sd_bus_reply_method_errorf(w->message, BUS_ERROR_PREFIX "AccessDenied",
-                                                         "The bus did not tell who is calling.");
+                                                         "The bus did not identify the caller.");
                 peer_free(p); /* the next call asks again */
                 return 0;
         }
@@ -249,8 +248,8 @@ int bus_dispatch(sd_bus_message *m, void *userdata, sd_bus_error *e) {
         return bus_dispatch_known(peer, m, p, e);
 }
 
-/* The terminal has gone (crashed, was restarted): its sessions end, as when a person walks away. A session
- * may live on inside the locker until its door is shut; it has no owner then. */
+/* The terminal has disconnected (crashed, was restarted): its sessions end, as when a person walks
+ * away. A session may continue inside the locker until its door is closed; it has no owner then. */
 static void peer_gone(Bus *b, const char *name) {
         bool again;
 
@@ -281,8 +280,8 @@ static int name_left(sd_bus_message *m, void *userdata, sd_bus_error *ignored) {
         return 0;
 }
 
-/* One rule for everybody who leaves (arg2: the new owner, nobody), because the bus limits the number of
- * rules. It is in place before the first caller is looked up, so that no leaving is missed. */
+/* One match rule for all disconnections (arg2: the new owner, empty), because the bus limits the number
+ * of rules. It is added before the first caller is looked up, so that no disconnection is missed. */
 int peers_watch(Bus *b) {
         return sd_bus_add_match(b->bus, NULL,
                                 "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"

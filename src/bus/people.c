@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cabinet's object, part two: enrolled people and lockouts, for operators. */
+/* The cabinet's object, part two: enrolled persons and lockouts, for operators. */
 #include "bus/internal.h"
 #include "core/mask.h"
 

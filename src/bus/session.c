@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Session objects: one person at the terminal. Only the connection that started a session may use it; its
- * prompts go to that connection alone, because what a person at the door is told is nobody else's business.
- */
+/* Session objects: one person at the terminal. Only the connection that started a session may use it;
+ * its prompts are sent to that connection only, because they are private. */
 #include "bus/internal.h"
 #include "core/code.h"
 
@@ -396,38 +395,36 @@ int session_end(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         return sd_bus_reply_method_return(m, NULL);
 }
 
-/* Unprivileged: everybody may call as far as sd-bus goes; authorise.c decides. */
-#define FLAGS    SD_BUS_VTABLE_UNPRIVILEGED
-#define NOTHING  SD_BUS_NO_ARGS
-#define PLACE    SD_BUS_RESULT("s", slot, "u", position)
-#define CONSTANT SD_BUS_VTABLE_PROPERTY_CONST
-#define CHANGES  SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
+#define NOTHING SD_BUS_NO_ARGS
+#define PLACE   SD_BUS_RESULT("s", slot, "u", position)
 
 const sd_bus_vtable session_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("Authenticate", SD_BUS_ARGS("s", kind, "a{sv}", evidence), SD_BUS_NO_RESULT,
-                                bus_dispatch, FLAGS),
+                                bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("Deposit", SD_BUS_ARGS("a{sv}", request),
                                 SD_BUS_RESULT("s", slot, "u", position, "o", parcel, "a{sv}", receipt),
-                                bus_dispatch, FLAGS),
-        SD_BUS_METHOD_WITH_ARGS("TooSmall", NOTHING, PLACE, bus_dispatch, FLAGS),
-        SD_BUS_METHOD_WITH_ARGS("NotEmpty", NOTHING, PLACE, bus_dispatch, FLAGS),
-        SD_BUS_METHOD_WITH_ARGS("DoesNotOpen", NOTHING, PLACE, bus_dispatch, FLAGS),
-        SD_BUS_METHOD_WITH_ARGS("Reopen", NOTHING, PLACE, bus_dispatch, FLAGS),
+                                bus_dispatch, BUS_FLAGS),
+        SD_BUS_METHOD_WITH_ARGS("TooSmall", NOTHING, PLACE, bus_dispatch, BUS_FLAGS),
+        SD_BUS_METHOD_WITH_ARGS("NotEmpty", NOTHING, PLACE, bus_dispatch, BUS_FLAGS),
+        SD_BUS_METHOD_WITH_ARGS("DoesNotOpen", NOTHING, PLACE, bus_dispatch, BUS_FLAGS),
+        SD_BUS_METHOD_WITH_ARGS("Reopen", NOTHING, PLACE, bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("Collect", SD_BUS_ARGS("o", parcel),
-                                SD_BUS_RESULT("s", slot, "u", position, "s", prompt), bus_dispatch, FLAGS),
-        SD_BUS_METHOD_WITH_ARGS("Accept", NOTHING, SD_BUS_NO_RESULT, bus_dispatch, FLAGS),
-        SD_BUS_METHOD_WITH_ARGS("Reject", NOTHING, SD_BUS_NO_RESULT, bus_dispatch, FLAGS),
-        SD_BUS_METHOD_WITH_ARGS("TakeBack", NOTHING, SD_BUS_RESULT("a(osu)", parcels), bus_dispatch, FLAGS),
-        SD_BUS_METHOD_WITH_ARGS("LiftLockout", NOTHING, SD_BUS_NO_RESULT, bus_dispatch, FLAGS),
-        SD_BUS_METHOD_WITH_ARGS("Cancel", NOTHING, SD_BUS_NO_RESULT, bus_dispatch, FLAGS),
-        SD_BUS_METHOD_WITH_ARGS("End", NOTHING, SD_BUS_NO_RESULT, bus_dispatch, FLAGS),
+                                SD_BUS_RESULT("s", slot, "u", position, "s", prompt), bus_dispatch,
+                                BUS_FLAGS),
+        SD_BUS_METHOD_WITH_ARGS("Accept", NOTHING, SD_BUS_NO_RESULT, bus_dispatch, BUS_FLAGS),
+        SD_BUS_METHOD_WITH_ARGS("Reject", NOTHING, SD_BUS_NO_RESULT, bus_dispatch, BUS_FLAGS),
+        SD_BUS_METHOD_WITH_ARGS("TakeBack", NOTHING, SD_BUS_RESULT("a(osu)", parcels), bus_dispatch,
+                                BUS_FLAGS),
+        SD_BUS_METHOD_WITH_ARGS("LiftLockout", NOTHING, SD_BUS_NO_RESULT, bus_dispatch, BUS_FLAGS),
+        SD_BUS_METHOD_WITH_ARGS("Cancel", NOTHING, SD_BUS_NO_RESULT, bus_dispatch, BUS_FLAGS),
+        SD_BUS_METHOD_WITH_ARGS("End", NOTHING, SD_BUS_NO_RESULT, bus_dispatch, BUS_FLAGS),
         SD_BUS_SIGNAL_WITH_ARGS("Prompt", SD_BUS_ARGS("s", slot, "u", position, "s", what, "s", sentence), 0),
-        SD_BUS_PROPERTY("State", "s", get_state, 0, CHANGES),
-        SD_BUS_PROPERTY("Kind", "s", get_kind, 0, CONSTANT),
-        SD_BUS_PROPERTY("Slot", "s", get_slot, 0, CHANGES),
-        SD_BUS_PROPERTY("Position", "u", get_position, 0, CHANGES),
-        SD_BUS_PROPERTY("Parcel", "o", get_parcel, 0, CHANGES),
-        SD_BUS_PROPERTY("Parcels", "ao", get_parcels, 0, CHANGES),
+        SD_BUS_PROPERTY("State", "s", get_state, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Kind", "s", get_kind, 0, BUS_CONSTANT),
+        SD_BUS_PROPERTY("Slot", "s", get_slot, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Position", "u", get_position, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Parcel", "o", get_parcel, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Parcels", "ao", get_parcels, 0, BUS_CHANGES),
         SD_BUS_VTABLE_END,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Slot objects. There are none in memory: a path is an index into the cabinet, values come from ledger and
- * locker when asked for. */
+/* Slot objects. They are not kept in memory: a path is an index into the cabinet, values come from
+ * ledger and locker when asked for. */
 #include "bus/internal.h"
 
 #include <errno.h>
@@ -199,7 +199,7 @@ static int get_positions(sd_bus *bus, const char *path, const char *interface, c
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-/* What every method of a slot has in common. */
+/* Common part of the methods of a slot. */
 typedef struct SlotRequest {
         int slot;
         uint32_t position;
@@ -273,32 +273,27 @@ int slot_reconcile(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
                 e);
 }
 
-/* Unprivileged: everybody may call as far as sd-bus goes; authorise.c decides. */
-#define FLAGS    SD_BUS_VTABLE_UNPRIVILEGED
-#define CONSTANT SD_BUS_VTABLE_PROPERTY_CONST
-#define CHANGES  SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
-
 const sd_bus_vtable slot_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("Open", SD_BUS_ARGS("u", position, "s", reason), SD_BUS_NO_RESULT,
-                                bus_dispatch, FLAGS),
+                                bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("Disable", SD_BUS_ARGS("u", position, "s", reason), SD_BUS_NO_RESULT,
-                                bus_dispatch, FLAGS),
+                                bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("Enable", SD_BUS_ARGS("u", position, "s", reason), SD_BUS_NO_RESULT,
-                                bus_dispatch, FLAGS),
+                                bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("Reconcile", SD_BUS_ARGS("u", position, "s", found, "s", reason),
-                                SD_BUS_NO_RESULT, bus_dispatch, FLAGS),
-        SD_BUS_PROPERTY("Label", "s", get_label, 0, CONSTANT),
-        SD_BUS_PROPERTY("Size", "s", get_size, 0, CONSTANT),
-        SD_BUS_PROPERTY("Accessible", "b", get_accessible, 0, CONSTANT),
-        SD_BUS_PROPERTY("Temperature", "s", get_temperature, 0, CONSTANT),
-        SD_BUS_PROPERTY("Place", "(uuu)", get_place, 0, CONSTANT),
-        SD_BUS_PROPERTY("Door", "s", get_door, 0, CHANGES),
-        SD_BUS_PROPERTY("Service", "s", get_service, 0, CHANGES),
-        SD_BUS_PROPERTY("ServiceReason", "s", get_service, 0, CHANGES),
-        SD_BUS_PROPERTY("Board", "s", get_board, 0, CONSTANT),
-        SD_BUS_PROPERTY("BoardOnline", "b", get_board_online, 0, CHANGES),
-        SD_BUS_PROPERTY("InUse", "b", get_in_use, 0, CHANGES),
-        SD_BUS_PROPERTY("Positions", "a(ussssts)", get_positions, 0, CHANGES),
+                                SD_BUS_NO_RESULT, bus_dispatch, BUS_FLAGS),
+        SD_BUS_PROPERTY("Label", "s", get_label, 0, BUS_CONSTANT),
+        SD_BUS_PROPERTY("Size", "s", get_size, 0, BUS_CONSTANT),
+        SD_BUS_PROPERTY("Accessible", "b", get_accessible, 0, BUS_CONSTANT),
+        SD_BUS_PROPERTY("Temperature", "s", get_temperature, 0, BUS_CONSTANT),
+        SD_BUS_PROPERTY("Place", "(uuu)", get_place, 0, BUS_CONSTANT),
+        SD_BUS_PROPERTY("Door", "s", get_door, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Service", "s", get_service, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("ServiceReason", "s", get_service, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Board", "s", get_board, 0, BUS_CONSTANT),
+        SD_BUS_PROPERTY("BoardOnline", "b", get_board_online, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("InUse", "b", get_in_use, 0, BUS_CHANGES),
+        SD_BUS_PROPERTY("Positions", "a(ussssts)", get_positions, 0, BUS_CHANGES),
         SD_BUS_VTABLE_END,
 };

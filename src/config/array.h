@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Growing arrays for what is read once and never resized again. Capacities are powers of two and therefore
- * need not be stored: an array whose length is a power of two is full. */
+/* Growing arrays for data that is read once. Capacities are powers of two and therefore need not be
+ * stored: an array whose length is a power of two is full. */
 #pragma once
 
 #include "base/macros.h"

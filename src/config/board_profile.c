@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A .board file: what a maker's data sheet says, as data. One table a section, then what the keys must be
- * together. */
+/* A .board file: the data sheet of a board. One table a section, then the checks across keys. */
 #include "config/keys.h"
 #include "config/parse.h"
 #include "config/ranges.h"
@@ -74,7 +73,8 @@ static const struct {
         {"Identify", identify_keys, ARRAY_SIZE(identify_keys)},
 };
 
-/* Where a complaint about a missing or clashing key points to: the entry, else its section, else the file. */
+/* The place that a complaint about a missing or conflicting key names: the entry, else its section,
+ * else the file. */
 static const IniEntry *find(const IniFile *f, const char *kind, const char *key) {
         const IniSection *s = ini_file_section(f, kind, 0);
 
@@ -160,8 +160,8 @@ static void check_unlock(Complaints *c, const IniFile *f, const BoardProfile *p)
                 if (p->on_value == p->off_value)
                         COMPLAIN(c, f, "Unlock", "OnValue",
                                  "OnValue and OffValue are the same; they must differ");
-                /* A worker that dies in mid-pulse leaves the coil on: its successor must be able to end that.
-                 */
+                /* A worker that dies during a pulse leaves the coil on: the next one must be able to
+                 * switch it off. */
                 if (p->all_off == ALL_OFF_NONE)
                         COMPLAIN(c, f, "AllOff", "Method",
                                  "Method=pulse in [Unlock] needs a way to switch off; each or coil is "
@@ -211,7 +211,7 @@ static void check_identify(Complaints *c, const IniFile *f, const BoardProfile *
                          "a board without inputs has no limit to probe; no is allowed");
 }
 
-/* Lines have neither addresses nor functions, and nobody but the worker ends a pulse. */
+/* Lines have neither addresses nor functions, and only the worker ends a pulse. */
 static void check_gpio(Complaints *c, const IniFile *f, const BoardProfile *p) {
         static const char *const allowed[][2] = {
                 {"Board", "Title"},     {"Board", "Protocol"},  {"Board", "Outputs"},
@@ -271,7 +271,7 @@ void board_profile_parse(Complaints *c, const char *name, const char *path, cons
         if (!ini_file_section(f, "Board", 0))
                 complain_at(c, f->path, 0, "[Board] is missing and required");
         if (c->n > before)
-                return; /* what the keys mean together cannot be judged while one of them is not known */
+                return; /* the checks across keys need all of them */
 
         fill_defaults(f, profile);
         if (profile->outputs + profile->inputs == 0)
@@ -283,7 +283,7 @@ void board_profile_parse(Complaints *c, const char *name, const char *path, cons
         if (profile->outputs > 0)
                 check_unlock(c, f, profile);
         if (profile->protocol == BOARD_GPIO)
-                return; /* the rest is about what goes over a wire */
+                return; /* the rest is about Modbus */
         check_all_off(c, f, profile);
         check_inputs(c, f, profile);
         check_identify(c, f, profile);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of a cabinet must be together: no two sizes of one order, no two boards at one address, no
- * two slots in one place. */
+/* Checks across the parts of a cabinet: no two sizes of one order, no two boards at one address, no two
+ * slots in one place. */
 #include "config/cabinet_draft.h"
 
 static void check_place(Builder *b) {
@@ -59,7 +59,7 @@ static void check_devices(Builder *b) {
                 }
 }
 
-/* A line that says no Baud= takes what its boards come with, if they agree. */
+/* A line without Baud= takes the rate of its boards' profiles, if they agree. */
 static void settle_baud(Builder *b, int line) {
         Line *l = &b->cabinet->lines[line];
         unsigned baud = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cabinet while it is being read: what the sections said, before ranges are spread over slots and names
- * are resolved. Lives only inside cabinet_parse(); every step complains and goes on, so that all complaints
- * come at once. */
+/* The cabinet while it is being read: the contents of the sections, before ranges are expanded to slots
+ * and names are resolved. Lives only inside cabinet_parse(); every step reports errors and continues,
+ * so that all errors are reported at once. */
 #pragma once
 
 #include "config/parse.h"
@@ -47,7 +47,7 @@ typedef struct Draft {
         WireDraft wires[WIRE_MAX];
 } Draft;
 
-/* Which section a slot or position came from, and the how-manieth of it. */
+/* The section of a slot or position, and its index in it. */
 typedef struct Origin {
         size_t draft;
         unsigned nth;
@@ -85,7 +85,7 @@ typedef struct Builder {
 
 /* cabinet_parts.c: [Cabinet] [Size] [Supply] [Line] [Board], and the profiles that the boards name. */
 void builder_read_parts(Builder *b);
-/* cabinet_gpio.c: lists of GPIO lines, and what kind of board belongs to what kind of line. */
+/* cabinet_gpio.c: lists of GPIO lines, and the match of board and line types. */
 typedef struct GpioRefs {
         GpioRef *refs;
         unsigned n;
@@ -102,5 +102,5 @@ InputRef builder_input(const Builder *b, const Channel *channel, int active); /*
 const BoardProfile *builder_profile(const Builder *b, int board); /* NULL: none, or not readable */
 /* cabinet_locks.c: locks, sensors and alarms from drafts. */
 void builder_wire(Builder *b);
-/* cabinet_checks.c: what sections must be together. */
+/* cabinet_checks.c: checks across sections. */
 void builder_check(Builder *b);

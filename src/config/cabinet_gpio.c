@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GPIO lines: lists such as "LOCK-[01-12] !gpiochip0:8-15", and what kind of board belongs to what kind of
- * line. Whether a line or chip exists is no question of the configuration: drivers come and go. */
+/* GPIO lines: lists such as "LOCK-[01-12] !gpiochip0:8-15", and the match of board and line types.
+ * Whether a line or chip exists is not checked here: drivers load and unload at run time. */
 #include "base/text.h"
 #include "config/array.h"
 #include "config/cabinet_draft.h"
@@ -78,10 +78,10 @@ static GpioRef *push_ref(RefList *l) {
 
 static void broken_name(RefList *l) {
         complaints_broken(l->b->complaints, -ENOMEM);
-        l->refs.n--; /* a reference without a name would pass for "not connected" */
+        l->refs.n--; /* a reference without a name would mean "not connected" */
 }
 
-/* CHIP:FIRST-LAST; `chip` is that long. */
+/* CHIP:FIRST-LAST; `chip` is the length of CHIP. */
 static const char *add_offsets(RefList *l, const char *chip, size_t length, const char *range, size_t n,
                                bool active_low) {
         Numbers offsets;
@@ -104,7 +104,7 @@ static const char *add_offsets(RefList *l, const char *chip, size_t length, cons
         return NULL;
 }
 
-/* LOCK-01, or LOCK-[01-12] with something after the bracket perhaps. */
+/* LOCK-01, or LOCK-[01-12], with an optional suffix after the bracket. */
 static const char *add_names(RefList *l, const char *name, size_t n, bool active_low) {
         const char *open = memchr(name, '[', n), *close = memchr(name, ']', n);
         Numbers numbers = {};

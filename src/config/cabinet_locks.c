@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Doors and lids: from the wires of a section to a lock for each of its slots or positions, and the alarms.
- * What is refused here would be dangerous or blind: a lock nobody can see opening, a pulse that burns a coil.
- */
+/* Doors and lids: from the channels of a section to a lock for each of its slots or positions, and the
+ * alarms. Refuses dangerous configurations: a lock without a sensor, a pulse that damages a coil. */
 #include "config/array.h"
 #include "config/cabinet_draft.h"
 #include "config/keys.h"
@@ -103,8 +102,8 @@ static void check_secure(Builder *b, const Draft *d) {
                 }
 }
 
-/* A lamp stays lit for as long as a person takes, and a Modbus relay that lockerd does not tell anything any
- * more stays as it is. */
+/* A lamp stays lit while the slot is open, and a Modbus relay keeps its state when lockerd terminates.
+ */
 static void check_lamp(Builder *b, const Draft *d) {
         const Channel *lamps = d->wires[WIRE_LAMP].channels;
 
@@ -173,7 +172,7 @@ static int add_lock(Builder *b, const Draft *d, unsigned nth, int slot, int posi
         return c->n_locks - 1;
 }
 
-/* In a slot of several positions everybody who comes for one reaches all that have no lock of their own. */
+/* In a slot with several positions every recipient reaches all positions without a lock. */
 static void check_neighbours(Builder *b, const Slot *slot, const PositionDraft *p, const Draft *d) {
         if (slot->n_positions > 1 && !d->wires[WIRE_LOCK].entry)
                 complain(b->complaints, d->section, NULL,

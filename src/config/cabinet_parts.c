@@ -164,7 +164,7 @@ static void read_tcp(Builder *b, const IniSection *s, const IniEntry *e, Line *l
 
 static void read_device(Builder *b, const IniSection *s, const IniEntry *e, Line *line) {
         if (!e) {
-                line->device = strdup(""); /* complained about; never handed out */
+                line->device = strdup(""); /* already reported; never returned */
         } else if (strncmp(e->value, "tcp:", 4) == 0) {
                 read_tcp(b, s, e, line);
         } else if (streq(e->value, "gpio")) {
@@ -238,7 +238,7 @@ static int load_profile(Builder *b, const IniSection *s, const IniEntry *e) {
 }
 
 /* The index of the section of this kind that the entry names, or -1 and a complaint. Works on sections,
- * because the one that is meant may come later in the file. */
+ * because the named one may come later in the file. */
 static int resolve_section(Builder *b, const IniSection *s, const IniEntry *e, const char *kind) {
         Suggestion suggestion = {.typed = e->value};
         int index = 0;

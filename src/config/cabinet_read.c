@@ -34,7 +34,7 @@ static Cabinet *cabinet_new(void) {
         return c->timezone ? steal_ptr(c) : NULL;
 }
 
-/* Each step relies on the memory of those before it, but not on them being free of complaints. */
+/* Each step relies on the allocations of the former ones, but not on them being free of errors. */
 static void builder_run(Builder *b) {
         static void (*const steps[])(Builder * b) = {builder_read_parts, builder_read_slots, builder_wire,
                                                      builder_check};

@@ -22,7 +22,7 @@ static const KeyChoice channels_sentence[] = {{"BOARD:CHANNEL or a list such as 
         CONFIG_KEY(label, key_entry, Draft, wires[wire].entry, .choices = channels_sentence, __VA_ARGS__)
 #define WHEN_KEY(label, wire) CONFIG_KEY(label, key_choice, Draft, wires[wire].active, .choices = on_off)
 
-/* What a door and a lid have in common. */
+/* Keys that a door and a lid have in common. */
 #define LOCK_KEYS                                                                                            \
         CONFIG_KEY("LockType", key_choice, Draft, kind, .choices = lock_kinds),                              \
                 WIRE_KEY("Secure", WIRE_SECURE), WIRE_KEY("Door", WIRE_DOOR), WIRE_KEY("Latch", WIRE_LATCH), \
@@ -79,7 +79,7 @@ static int resolve_size(Builder *b, const Draft *d) {
         return size;
 }
 
-/* "01" and "01" are the same door; "a1" and "A1" are the same to somebody who hears it over the telephone. */
+/* "01" and "01" are the same door; "a1" and "A1" cannot be distinguished when spoken. */
 static bool label_is_taken(const Builder *b, const char *label, const IniSection **ret_first) {
         for (int i = 0; i < b->cabinet->n_slots; i++)
                 if (strcasecmp(b->cabinet->slots[i].label, label) == 0) {
@@ -89,7 +89,7 @@ static bool label_is_taken(const Builder *b, const char *label, const IniSection
         return false;
 }
 
-/* False: stop spreading this section. */
+/* False: stop expanding this section. */
 static bool add_slot(Builder *b, size_t draft, unsigned nth, int size, const char *label) {
         const Draft *d = &b->slot_drafts[draft];
         Cabinet *c = b->cabinet;
@@ -156,8 +156,7 @@ static void read_slot(Builder *b, const IniSection *s) {
                 char label[LABEL_LENGTH_MAX + 1];
                 const IniSection *first;
                 label_range_get(&labels, i, label);
-                /* Once a section; the slot is added all the same, so that nothing else seems to be missing.
-                 */
+                /* Once a section; the slot is added all the same, to avoid further errors. */
                 if (!taken && label_is_taken(b, label, &first)) {
                         complain(b->complaints, s, NULL,
                                  "the label \"%s\" is already used by [%s] in line %u; labels must differ",
@@ -236,7 +235,7 @@ static int compare_positions(const void *a, const void *b) {
                 return x->slot < y->slot ? -1 : 1;
         if (x->number != y->number)
                 return x->number < y->number ? -1 : 1;
-        /* Equal ones are complained about in the order of the file. */
+        /* Equal ones are reported in the order of the file. */
         return x->origin.draft < y->origin.draft ? -1 : x->origin.draft > y->origin.draft;
 }
 
@@ -253,8 +252,8 @@ static bool push_position(Builder *b, int slot, unsigned number) {
         return true;
 }
 
-/* Grouped by slot, in the order of slots; a slot of which nothing is said has one plain position. The drafts
- * of those stay in b->positions, in the same order, so that wiring finds them again. */
+/* Grouped by slot, in the order of slots; a slot without a section of positions has one plain position.
+ * The drafts of the others stay in b->positions, in the same order, so that wiring finds them again. */
 static void place_positions(Builder *b) {
         Cabinet *c = b->cabinet;
         size_t next = 0;

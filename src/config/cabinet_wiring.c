@@ -34,7 +34,7 @@ static int find_board(const Resolving *r, const char *name) {
         return -1;
 }
 
-/* Notes who uses the channel; false and a complaint when somebody else does, or this very list twice. */
+/* Records the user of the channel; false and a complaint when it is in use, also by the same list. */
 static bool claim_channel(const Resolving *r, unsigned channels, int board, unsigned channel) {
         BoardUse *uses = &r->b->board_uses[board];
         Use **array = r->output ? &uses->outputs : &uses->inputs;
@@ -70,8 +70,7 @@ static bool add_range(Resolving *r, const ChannelRange *range, int board) {
         bool fine = true;
 
         if (!profile)
-                return false; /* the profile has been complained about: nobody knows how many channels there
-                                 are */
+                return false; /* the profile is invalid: the number of channels is unknown */
         const Cabinet *c = r->b->cabinet;
         unsigned channels = r->output ? cabinet_board_outputs(c, board) : cabinet_board_inputs(c, board);
         if (range->last > channels) {

@@ -5,8 +5,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 #define NAME_ROOM 48 /* longer names are not worth a suggestion */
 
@@ -30,14 +28,12 @@ static void complaints_add(Complaints *c, char *line) {
 }
 
 void complain(Complaints *c, const IniSection *section, const IniEntry *entry, const char *format, ...) {
-        _cleanup_free_ char *what = NULL;
         va_list ap;
 
         va_start(ap, format);
-        int r = vasprintf(&what, format, ap);
+        _cleanup_free_ char *what = text_vprintf(format, ap);
         va_end(ap);
-        if (r < 0) {
-                what = NULL;
+        if (!what) {
                 complaints_add(c, NULL);
                 return;
         }
@@ -50,14 +46,12 @@ void complain(Complaints *c, const IniSection *section, const IniEntry *entry, c
 }
 
 void complain_at(Complaints *c, const char *file, unsigned line, const char *format, ...) {
-        _cleanup_free_ char *what = NULL;
         va_list ap;
 
         va_start(ap, format);
-        int r = vasprintf(&what, format, ap);
+        _cleanup_free_ char *what = text_vprintf(format, ap);
         va_end(ap);
-        if (r < 0) {
-                what = NULL;
+        if (!what) {
                 complaints_add(c, NULL);
                 return;
         }
@@ -71,7 +65,7 @@ void complaints_broken(Complaints *c, int error) {
 }
 
 int complaints_result(Complaints *c) {
-        /* The promise is a line for every failure; out of memory is the one that complains nowhere else. */
+        /* Every failure must give a line; out of memory is the only one that has none yet. */
         if (c->error && c->n == 0)
                 complain_at(c, "configuration", 0, "cannot be read: %s", strerror(-c->error));
         if (c->error)
@@ -79,7 +73,7 @@ int complaints_result(Complaints *c) {
         return c->n > 0 ? -EINVAL : 0;
 }
 
-/* Edits (insert, delete, replace) between two names, without regard to case. */
+/* Edit distance (insert, delete, replace) of two names, ignoring case. */
 static unsigned name_distance(const char *a, const char *b) {
         size_t n = strlen(b);
         unsigned row[NAME_ROOM + 1];
@@ -106,7 +100,8 @@ void suggestion_offer(Suggestion *s, const char *name) {
 
         if (typed > NAME_ROOM || length > NAME_ROOM)
                 return;
-        /* A third of the name may differ: "Adress" is a slip, "Row" for "Lock" is another word. */
+        /* A third of the name may differ: "Adress" is a typing error, "Row" is not a misspelt "Lock".
+         */
         unsigned distance = name_distance(s->typed, name), allowed = (unsigned)MAX(typed, length) / 3;
         if (distance > allowed || (s->best && distance >= s->distance))
                 return;

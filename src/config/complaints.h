@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Collects what is wrong with the configuration, in sentences that name the place, so that a whole file can
- * be corrected at once. Also remembers what broke while reading (memory, files), because most readers go on.
- */
+/* Collects the errors in a configuration, in sentences that name the place, so that a whole file can be
+ * corrected at once. Also stores the first fault while reading (memory, files), because most readers
+ * continue. */
 #pragma once
 
 #include "config/config.h"
@@ -10,7 +10,7 @@
 struct Complaints {
         ConfigReport *report;
         size_t n;  /* complaints of this run; the report may hold older ones */
-        int error; /* the first broken thing, 0 when none */
+        int error; /* the first fault, 0 when none */
 };
 
 /* "file:line: [Section] Key=value: …"; `entry` NULL: about the section as a whole. */
@@ -18,9 +18,10 @@ void complain(Complaints *c, const IniSection *section, const IniEntry *entry, c
         _printf_(4, 5);
 /* About something outside sections; line 0: about the file as a whole. */
 void complain_at(Complaints *c, const char *file, unsigned line, const char *format, ...) _printf_(4, 5);
-/* Something broke (negative errno): it outranks complaints in the result. The first one stays. */
+/* A fault (negative errno): it takes precedence over complaints in the result. The first one is kept.
+ */
 void complaints_broken(Complaints *c, int error);
-/* What the whole read returns: the broken thing, -EINVAL after complaints, or 0. */
+/* The result of the whole read: the fault, -EINVAL after complaints, or 0. */
 int complaints_result(Complaints *c);
 
 /* "Did you mean …": offer every known name, then ask. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads lockerd.conf (+ lockerd.conf.d), cabinet.conf and the .board files into const structures. Every
- * complaint names file, line and key and says what is allowed; all complaints are collected, not only the
+ * complaint names file, line, key and the allowed values; all complaints are collected, not only the
  * first. */
 #pragma once
 
@@ -19,14 +19,14 @@ typedef struct ConfigReport {
 
 void config_report_clear(ConfigReport *r);
 
-/* On failure *ret is untouched. -EINVAL: the files are wrong, the lines say where; anything else: something
- * broke (a file that cannot be read, no memory), and a line says what.
+/* On failure *ret is untouched. -EINVAL: errors in the files, see the lines; anything else: a fault (a file
+ * that cannot be read, no memory), described in a line.
  *
  * path NULL: the installed default (which may be absent: all defaults). A path that was named must exist.
  * Also reads the *.conf files of <path>.d in the order of their names. 0, or negative errno with ≥ 1 line in
- * the report. */
+ * the report.  */
 int config_read_settings(const char *path, Settings **ret, ConfigReport *report);
-/* board_directory holds the profiles that the boards name. What is returned is safe to wire up: every lock
- * has a contact or a latch, every channel exists and has one user, every pulse is within its profile, every
+/* board_directory holds the profiles that the boards name. The result is consistent: every lock has a
+ * contact or a latch, every channel exists and has one user, every pulse is within its profile, every
  * slot has a position. */
 int config_read_cabinet(const char *path, const char *board_directory, Cabinet **ret, ConfigReport *report);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/ini_file.h"
+#include "base/text.h"
 #include "config/array.h"
 #include "config/complaints.h"
 
@@ -13,8 +14,8 @@ typedef struct Walk {
         const char *data;
         size_t size, at;
         unsigned line;
-        bool expects_entry; /* the line handed out last must come back from inih as key and value */
-        bool ignores;       /* below a broken section header: its keys would only raise more complaints */
+        bool expects_entry; /* the line passed to inih last must be returned by it as key and value */
+        bool ignores;       /* below an invalid section header: its keys would only cause more complaints */
         IniFile *file;
         Complaints *complaints;
 } Walk;
@@ -42,30 +43,10 @@ static bool is_blank(char c) {
         return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
 }
 
-/* Length of the UTF-8 character at s, 0 when it is broken or a control character other than a tab. */
-static size_t character_length(const unsigned char *s, size_t n) {
-        size_t length = s[0] < 0x80   ? 1
-                        : s[0] < 0xC2 ? 0
-                        : s[0] < 0xE0 ? 2
-                        : s[0] < 0xF0 ? 3
-                        : s[0] < 0xF5 ? 4
-                                      : 0;
-
-        if (length == 0 || length > n || (s[0] < 0x20 && s[0] != '\t') || s[0] == 0x7F)
-                return 0;
-        for (size_t i = 1; i < length; i++)
-                if ((s[i] & 0xC0) != 0x80)
-                        return 0;
-        if ((s[0] == 0xC2 && s[1] < 0xA0) || (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) ||
-            (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
-                return 0;
-        return length;
-}
-
 static bool is_text(const char *s, size_t n) {
         for (size_t i = 0; i < n;) {
-                size_t length = character_length((const unsigned char *)s + i, n - i);
-                if (length == 0)
+                size_t length = text_character(s + i, n - i);
+                if (length == 0 || (text_is_control(s + i) && s[i] != '\t'))
                         return false;
                 i += length;
         }
@@ -121,7 +102,7 @@ static void walk_open_section(Walk *w, const char *line, size_t n) {
         w->ignores = false;
 }
 
-/* What inih did not understand it only counts; this says where it was. */
+/* inih only counts the lines that it cannot parse; this reports their numbers. */
 static void walk_settle(Walk *w) {
         if (w->expects_entry)
                 complain_at(
@@ -130,7 +111,7 @@ static void walk_settle(Walk *w) {
         w->expects_entry = false;
 }
 
-/* Judges one line; true when inih is to split it. */
+/* Checks one line; true when inih is to split it. */
 static bool walk_judge(Walk *w, const char *line, size_t n, size_t room) {
         if (n == 0 || *line == '#' || *line == ';')
                 return false;
@@ -153,8 +134,9 @@ static bool walk_judge(Walk *w, const char *line, size_t n, size_t room) {
         return true;
 }
 
-/* inih's reader: fgets over memory. Leading blanks go, so that inih never takes a line for the continuation
- * of the one before: an indented key must not silently become part of another key's value. */
+/* inih's reader: fgets over memory. Leading blanks are removed, so that inih never takes a line for the
+ * continuation of the one before: an indented key must not silently become part of another key's value.
+ */
 static char *walk_next(char *buffer, int room, void *userdata) {
         Walk *w = userdata;
 
@@ -231,8 +213,7 @@ IniFile *ini_file_parse(Complaints *c, const char *path, const char *data, size_
         }
 
         Walk w = {.data = data, .size = size, .file = f, .complaints = c};
-        /* Its result is the first bad line, which walk_settle() has complained about, or -2: out of memory.
-         */
+        /* Its result is the first bad line, which walk_settle() has reported, or -2: out of memory. */
         if (ini_parse_stream(walk_next, &w, walk_entry, &w) == -2)
                 complaints_broken(c, -ENOMEM);
         return steal_ptr(f);

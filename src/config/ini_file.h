@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An INI file in memory with the line of everything. Splitting lines into keys and values is left to inih,
- * which tells no line numbers, keeps silent about empty sections and truncates long lines; this adds what it
- * lacks. */
+/* An INI file in memory with the line of everything. Splitting lines into keys and values is left to
+ * inih, which gives no line numbers, does not report empty sections and truncates long lines; this file
+ * adds that. */
 #pragma once
 
 #include "base/macros.h"
@@ -33,11 +33,11 @@ typedef struct IniFile {
 IniFile *ini_file_free(IniFile *f);
 DEFINE_CLEANUP(IniFile *, ini_file_free);
 
-/* Splits `data`. Malformed lines become complaints and are left out; NULL only when out of memory (also
- * remembered). */
+/* Splits `data`. Malformed lines become complaints and are skipped; NULL only when out of memory (also
+ * stored as the fault). */
 IniFile *ini_file_parse(Complaints *c, const char *path, const char *data, size_t size);
-/* Reads a whole file: 0 or negative errno, without a complaint, because only the caller knows why it was
- * wanted. */
+/* Reads a whole file: 0 or negative errno, without a complaint, because only the caller knows its
+ * purpose. */
 int ini_file_load(const char *path, char **ret_data, size_t *ret_size);
 
 const IniEntry *ini_section_find(const IniSection *s, const char *key); /* the first one, NULL when absent */

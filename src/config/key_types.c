@@ -72,8 +72,7 @@ static void describe_u16(const ConfigKey *key, char *buffer, size_t size) {
 static int parse_time(const char *value, uint64_t min, uint64_t max, uint64_t *ret) {
         uint64_t v;
 
-        /* A bare number would mean seconds to one reader and milliseconds to the next, so it must be 0 or
-         * have a unit. */
+        /* A number without a unit is ambiguous, so it must be 0. */
         if (text_is_digits(value) && strspn(value, "0") != strlen(value))
                 return -EINVAL;
         int r = text_to_usec(value, 1, &v);
@@ -278,7 +277,7 @@ static void describe_names(const ConfigKey *key, char *buffer, size_t size) {
 static int parse_path(_unused_ const ConfigKey *key, const IniEntry *entry, void *field) {
         size_t n = strlen(entry->value);
 
-        /* A daemon has no directory of its own to be relative to. */
+        /* A daemon has no working directory for relative paths. */
         if (entry->value[0] != '/' || n < 2 || n >= PATH_MAX)
                 return -EINVAL;
         return replace_string(field, entry->value);
@@ -288,7 +287,7 @@ static void describe_path(_unused_ const ConfigKey *key, char *buffer, size_t si
         snprintf(buffer, size, "an absolute path");
 }
 
-/* By hand, because strtod() reads a decimal comma or point as the locale wishes. */
+/* Not strtod(), whose decimal separator depends on the locale. */
 static int parse_degrees(const ConfigKey *key, const IniEntry *entry, void *field) {
         const char *s = entry->value;
         double v = 0, scale = 1;
@@ -352,8 +351,8 @@ static int parse_timezone(_unused_ const ConfigKey *key, const IniEntry *entry, 
         for (const char *p = name; *p; p++)
                 if (!isalnum((unsigned char)*p) && !strchr("/_+-.", *p))
                         return -EINVAL;
-        /* The C library takes an unknown zone for UTC without a word: say it here. Without tzdata there is
-         * nothing to ask, and UTC needs none. */
+        /* The C library silently takes an unknown zone for UTC, so it is checked here. Without tzdata
+         * no check is possible, and UTC needs none. */
         snprintf(path, sizeof(path), ZONEINFO "/%s", name);
         if (!streq(name, "UTC") && access(ZONEINFO, F_OK) == 0 && access(path, R_OK) < 0)
                 return -EINVAL;
@@ -370,7 +369,7 @@ static int parse_entry(_unused_ const ConfigKey *key, const IniEntry *entry, voi
 }
 
 static void describe_entry(const ConfigKey *key, char *buffer, size_t size) {
-        /* `choices` carries the sentence of keys that only a later step can judge. */
+        /* `choices` is the sentence of keys that only a later step can check. */
         snprintf(buffer, size, "%s", key->choices ? key->choices->name : "a value");
 }
 

@@ -9,7 +9,7 @@
 
 typedef struct ConfigKey ConfigKey;
 
-/* How a kind of value is read and what is allowed, for people. */
+/* How a type of value is parsed, and a description of the allowed values. */
 typedef struct KeyType {
         size_t size; /* of the field; 0: choices, which fit any integer */
         /* 0, -EINVAL (not such a value), -ERANGE (one, but outside the range), -ENOMEM. The field stays
@@ -33,7 +33,7 @@ struct ConfigKey {
 };
 
 extern const KeyType key_unsigned; /* unsigned; min … max */
-extern const KeyType key_number;   /* int; min … max, for fields where -1 means "not said" */
+extern const KeyType key_number;   /* int; min … max, for fields where -1 means "not set" */
 extern const KeyType key_u16;      /* uint16_t, also 0x…; min … max */
 extern const KeyType key_msec;     /* unsigned, milliseconds */
 extern const KeyType key_usec;     /* uint64_t, microseconds */
@@ -43,7 +43,7 @@ extern const KeyType key_bool;     /* bool */
 extern const KeyType key_choice;   /* an enum, bool, char or int of choices */
 extern const KeyType key_text;     /* char *: anything of min … max bytes */
 extern const KeyType key_name;     /* char *: letters, digits, - _ . of at most max bytes */
-extern const KeyType key_names;    /* char *: such names, blanks between them; each of at most max bytes */
+extern const KeyType key_names;    /* char *: such names, separated by blanks; each of at most max bytes */
 extern const KeyType key_path;     /* char *: absolute */
 extern const KeyType key_degrees;  /* double; ±max */
 extern const KeyType key_clock;    /* unsigned: minutes since midnight, as HH:MM */
@@ -56,8 +56,9 @@ extern const KeyType key_entry;    /* const IniEntry *: kept for a later step th
                 .size = sizeof(((type_ *)0)->member), __VA_ARGS__                   \
         }
 
-/* Sets what the section says, complains about unknown, repeated, ill-formed and missing keys. Strings of the
- * target are freed when replaced, so defaults and earlier files may stand there. */
+/* Sets the fields from the section; complains about unknown, repeated, malformed and missing keys.
+ * Strings of the target are freed when replaced, so they may hold defaults or values of earlier files.
+ */
 void keys_apply(Complaints *c, const IniSection *s, const ConfigKey *keys, size_t n_keys, void *target);
 
 extern const KeyChoice baud_rates[];

@@ -11,12 +11,12 @@ typedef struct ProfileSource {
          * errno. */
         int (*load)(void *userdata, const char *profile, char **ret_path, char **ret_data, size_t *ret_size);
         void *userdata;
-        const char *place; /* for people: where a profile is looked for */
+        const char *place; /* the place of profiles, for messages */
 } ProfileSource;
 
 /* Applies one file on top of what `settings` already holds. */
 void settings_apply(Complaints *c, Settings *settings, const char *path, const char *data, size_t size);
-/* What the values say together, when every file has been applied. */
+/* Checks across values, when every file has been applied. */
 void settings_check(Complaints *c, const Settings *settings, const char *path);
 /* All defaults; NULL when out of memory. */
 Settings *settings_new_default(void);

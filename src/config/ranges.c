@@ -99,7 +99,7 @@ void label_range_get(const LabelRange *range, unsigned nth, char ret[LABEL_LENGT
                 if (v < 10 && n >= range->width)
                         break;
         }
-        /* label_range_fill() has made sure that both fit. */
+        /* label_range_fill() has checked that both fit. */
         size_t prefix = strlen(range->prefix);
         memcpy(ret, range->prefix, prefix);
         memcpy(ret + prefix, digits + DIGITS_MAX - n, (size_t)n);

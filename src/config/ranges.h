@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The short notations that make a 60-slot cabinet a page: "01-12", "P1-P4", "A:1-4,B:3". Pure syntax: whether
- * slots and boards exist is asked elsewhere. Functions return NULL, or a sentence that says what is wrong and
- * allowed. */
+/* The short notations for large cabinets: "01-12", "P1-P4", "A:1-4,B:3". Syntax only: whether slots and
+ * boards exist is checked elsewhere. Functions return NULL, or a sentence that names the error and the
+ * allowed form. */
 #pragma once
 
 #include "base/macros.h"

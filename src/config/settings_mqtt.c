@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the keys of [Mqtt] say together; each alone is judged by its type. */
+/* Checks across the keys of [Mqtt]; each value alone is checked by its type. */
 #include "config/settings_mqtt.h"
 
 #include <errno.h>
@@ -56,7 +56,7 @@ static bool are_hosts(const char *list) {
         return n > 0;
 }
 
-/* Only what is certainly wrong: whoever checks the configuration may see less than lockerd. */
+/* Only certain errors: the user who checks the configuration may have fewer rights than lockerd. */
 static void check_file(Complaints *c, const char *file, const char *key, const char *path) {
         if (path && access(path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR))
                 complain_at(c, file, 0, "[Mqtt] %s=%s: there is no such file", key, path);

@@ -11,5 +11,5 @@
 extern const ConfigKey mqtt_keys[N_MQTT_KEYS]; /* into Settings */
 
 int settings_default_mqtt(MqttSettings *m);
-/* Complains about keys that contradict each other, and about files that are not there. */
+/* Complains about conflicting keys and missing files. */
 void settings_check_mqtt(Complaints *c, const char *file, const MqttSettings *m);

@@ -176,7 +176,7 @@ static int is_drop_in(const struct dirent *entry) {
                streq(entry->d_name + n - strlen(".conf"), ".conf");
 }
 
-/* By bytes: alphasort() follows the locale, and 90-x must win over 10-y everywhere. */
+/* By bytes: alphasort() follows the locale, and 90-x must override 10-y in every locale. */
 static int compare_names(const struct dirent **a, const struct dirent **b) {
         return strcmp((*a)->d_name, (*b)->d_name);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may do what: the one table. Two things count: through which door somebody speaks (which group the
- * calling program belongs to), and what the person in the session has proved. Every door into the cabinet
- * asks here. */
+/* Who may do what, in one table. It depends on the calling program (its interface and groups) and on the
+ * evidence that the person in the session has presented. Every interface of the cabinet asks here. */
 #pragma once
 
 #include "core/refusal.h"
@@ -15,7 +14,7 @@ typedef enum Caller {
                                      backend signs what it did not have to sign before */
 } Caller;
 
-/* What a person has proved in this session. */
+/* The evidence that a person has presented in this session. */
 typedef enum Proof {
         PROOF_NOTHING = 1 << 0,
         PROOF_COURIER = 1 << 1,   /* an enrolled courier's number and PIN */
@@ -29,7 +28,7 @@ typedef enum Act {
         ACT_AUTHENTICATE,
         ACT_DEPOSIT, /* with TooSmall, NotEmpty */
         ACT_COLLECT, /* with Accept, Reject */
-        ACT_REOPEN,  /* with DoesNotOpen, Cancel: what was opened for this very session */
+        ACT_REOPEN,  /* with DoesNotOpen, Cancel: a slot that was opened for this session */
         ACT_TAKE_BACK,
         ACT_LIFT_TERMINAL_LOCKOUT,
         ACT_END_SESSION,
@@ -51,7 +50,7 @@ typedef enum Act {
 
 /* May a program of these groups (Caller bits) ask for it at all? ACCESS_DENIED if not. */
 Refusal access_of_caller(Act act, unsigned callers);
-/* May the person who has proved this do it? NOT_AUTHENTICATED when nothing has been proved, NOT_ALLOWED when
- * the wrong thing has. */
+/* May a person with this evidence do it? NOT_AUTHENTICATED without evidence, NOT_ALLOWED with insufficient
+ * evidence. */
 Refusal access_of_proof(Act act, Proof proof);
 unsigned access_callers(Act act); /* Caller bits, for messages */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the cabinet is made of: plain data, read once from cabinet.conf by src/config and const ever after.
- * Everything refers to everything else by index into these arrays; -1 means "none". */
+/* The hardware of the cabinet: plain data, read once from cabinet.conf by src/config and constant from then
+ * on. References are indices into these arrays; -1 means "none". */
 #pragma once
 
 #include "base/macros.h"
@@ -15,16 +15,16 @@ typedef enum Temperature {
 } Temperature;
 
 typedef struct Size {
-        char *name;                             /* the section name, e.g. "S"; clients ask by it */
-        char *label;                            /* for people, e.g. "Small" */
-        unsigned ordinal;                       /* 1 … 99, unique; larger holds what smaller holds */
-        unsigned width_mm, height_mm, depth_mm; /* 0 = not said */
+        char *name;       /* the section name, e.g. "S"; clients ask by it */
+        char *label;      /* shown to users, e.g. "Small" */
+        unsigned ordinal; /* 1 … 99, unique; a larger size holds everything that a smaller one holds */
+        unsigned width_mm, height_mm, depth_mm; /* 0 = unknown */
 } Size;
 
 /* One input of one board. */
 typedef struct InputRef {
         int board;        /* -1: not wired */
-        unsigned channel; /* 0-based on the wire; people and files count from 1 */
+        unsigned channel; /* 0-based as on the wire; files and users count from 1 */
         bool active;      /* the input value that means yes: closed, locked, occupied, pressed */
 } InputRef;
 
@@ -36,7 +36,7 @@ typedef struct OutputRef {
 
 typedef enum LockKind {
         LOCK_LATCH, /* springs open on a pulse, locks by itself when pushed shut */
-        LOCK_MOTOR, /* turns open on one coil's pulse and shut on the other's ("secure") */
+        LOCK_MOTOR, /* opens on one coil's pulse and closes on the other's ("secure") */
 } LockKind;
 
 /* A lock: of a slot's door (position == -1) or of one position inside. */
@@ -56,7 +56,7 @@ typedef struct Position {
         int slot;
         unsigned number;   /* 1 … n within its slot */
         int lock;          /* -1: a plain position, only the slot's door guards it */
-        InputRef presence; /* active = something lies there */
+        InputRef presence; /* active = occupied */
 } Position;
 
 typedef struct Slot {
@@ -69,7 +69,7 @@ typedef struct Slot {
         int lock;             /* the door's */
         int first_position, n_positions;
         InputRef release; /* inside release button; active = pressed */
-        OutputRef lamp;   /* lit while the slot is open for somebody */
+        OutputRef lamp;   /* lit while the slot is open */
 } Slot;
 
 typedef enum BoardProtocol { BOARD_MODBUS, BOARD_GPIO } BoardProtocol;
@@ -114,9 +114,9 @@ typedef struct BoardProfile {
         unsigned default_baud;
 } BoardProfile;
 
-/* A GPIO line as people call it; whether there is one is found out by the worker, again and again. */
+/* A GPIO line by its configured name; the worker resolves it at run time and retries. */
 typedef struct GpioRef {
-        char *name; /* of the line; NULL when chip and offset say which */
+        char *name; /* of the line; NULL when chip and offset identify it */
         char *chip; /* gpiochipN, or the chip's label; NULL with a NULL name: the channel is not connected */
         unsigned offset;
         bool active_low;
@@ -162,10 +162,10 @@ typedef struct Line {
 typedef struct Supply {
         char *name;
         unsigned max_active;  /* locks energised at once */
-        unsigned cooldown_ms; /* rest between the end of one pulse and the start of the next */
+        unsigned cooldown_ms; /* minimum time between the end of one pulse and the start of the next */
 } Supply;
 
-/* An alarm input (fire panel, panic button): while active, opens slots whatever else is going on. */
+/* An alarm input (fire panel, panic button): while active, opens slots in any state. */
 typedef struct Alarm {
         char *name;
         InputRef input;
@@ -175,7 +175,7 @@ typedef struct Alarm {
 } Alarm;
 
 typedef struct Cabinet {
-        char *number; /* what people and the backend call it */
+        char *number; /* the identifier for users and the backend */
         char *name, *address;
         double latitude, longitude; /* degrees WGS84; NaN = not said */
         char *timezone;             /* IANA name */
@@ -194,7 +194,7 @@ typedef struct Cabinet {
 Cabinet *cabinet_free(Cabinet *c);
 DEFINE_CLEANUP(Cabinet *, cabinet_free);
 
-/* Channels of a board: its profile's, or as many as it names GPIO lines. */
+/* Channels of a board: those of its profile, or its number of GPIO lines. */
 unsigned cabinet_board_outputs(const Cabinet *c, int board);
 unsigned cabinet_board_inputs(const Cabinet *c, int board);
 int cabinet_find_slot(const Cabinet *c, const char *label);             /* index or -1 */

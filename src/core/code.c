@@ -20,7 +20,7 @@ void code_from_random(CodeAlphabet alphabet, uint64_t random, char ret[CODE_LENG
         ret[CODE_LENGTH] = 0;
 }
 
-/* The symbol that was meant, or 0. The character classes are spelt out: isalpha() would ask the locale. */
+/* The intended symbol, or 0. Not isalpha(), which depends on the locale. */
 static char symbol_meant(CodeAlphabet alphabet, char c) {
         if (c >= '0' && c <= '9')
                 return c;

@@ -7,11 +7,11 @@
 #define PULSES_MAX 2 /* the first and one retry */
 #define OPENINGS   (DOOR_OPENED | DOOR_FORCED_OPEN)
 
-/* What the sensors say when they are taken together. */
+/* The sensors combined. */
 typedef enum Reading {
         READING_LOST,
         READING_LOCKED,
-        READING_UNLATCHED, /* shut, but free to be pulled: only where both sensors exist */
+        READING_UNLATCHED, /* shut, but not latched: only where both sensors exist */
         READING_OPEN,
 } Reading;
 
@@ -23,7 +23,7 @@ typedef struct DoorRow {
 static const DoorRow rows[DOOR_STATE_MAX] = {
         [DOOR_UNKNOWN] = {"unknown", TO(DOOR_LOCKED) | TO(DOOR_RELEASING) | TO(DOOR_OPEN) | TO(DOOR_CLOSING) |
                                              TO(DOOR_FORCED) | TO(DOOR_LEFT_OPEN)},
-        /* open: the pulse's window is not over yet; closing: the latch let go by itself. */
+        /* open: the pulse's window is not over yet; closing: the latch released by itself. */
         [DOOR_LOCKED] = {"locked", TO(DOOR_UNKNOWN) | TO(DOOR_RELEASING) | TO(DOOR_OPEN) | TO(DOOR_CLOSING) |
                                            TO(DOOR_FORCED)},
         /* locked, closing, forced, left_open: the command was never sent. */
@@ -40,7 +40,7 @@ static const DoorRow rows[DOOR_STATE_MAX] = {
                                            TO(DOOR_FORCED)},
         [DOOR_FORCED] = {"forced",
                          TO(DOOR_UNKNOWN) | TO(DOOR_LOCKED) | TO(DOOR_RELEASING) | TO(DOOR_CLOSING)},
-        /* forced: it had only been unlatched for too long, and now somebody opened it. */
+        /* forced: it was left unlatched for too long, and is now opened. */
         [DOOR_LEFT_OPEN] = {"left_open", TO(DOOR_UNKNOWN) | TO(DOOR_LOCKED) | TO(DOOR_RELEASING) |
                                                  TO(DOOR_OPEN) | TO(DOOR_CLOSING) | TO(DOOR_FORCED)},
 };
@@ -100,7 +100,7 @@ bool door_is_open(const Door *d) {
         return d->state == DOOR_OPEN || d->state == DOOR_LEFT_OPEN || d->state == DOOR_FORCED;
 }
 
-/* What an open door is called follows from what has been reported of it. */
+/* The state of an open door follows from the reports so far. */
 static DoorState open_state(const Door *d) {
         return d->reported & DOOR_FORCED_OPEN     ? DOOR_FORCED
                : d->reported & DOOR_OPEN_TOO_LONG ? DOOR_LEFT_OPEN
@@ -117,7 +117,7 @@ static unsigned become_released(Door *d, Reading reading, uint64_t now) {
 
         if (reading == READING_OPEN && !(d->reported & OPENINGS))
                 happened |= DOOR_OPENED;
-        /* From here on it is open by command, however it came to be open. */
+        /* From here on it counts as open by command, whatever opened it. */
         d->reported = happened | (d->reported & OPENINGS ? DOOR_OPENED : 0);
         d->state = DOOR_OPEN;
         d->release_until = USEC_INFINITY;
@@ -134,7 +134,7 @@ static unsigned become_forced(Door *d, uint64_t now) {
         return DOOR_FORCED_OPEN;
 }
 
-/* Also with values that are only too old: they are not believed any more. */
+/* Also with values that are too old: they are not used any more. */
 static unsigned become_lost(Door *d) {
         d->state = DOOR_UNKNOWN;
         d->closed = d->locked = TRI_UNKNOWN;
@@ -167,7 +167,7 @@ bool door_command(Door *d, bool force) {
                         return false;
                 break;
         }
-        /* A second command joins the one under way: each pulse prolongs the window, one answer serves both.
+        /* A second command joins the pending one: each pulse prolongs the window, one report answers both.
          */
         if (d->state != DOOR_RELEASING) {
                 d->state = DOOR_RELEASING;
@@ -183,17 +183,17 @@ void door_pulsed(Door *d, uint64_t now_boot) {
 
         if (d->pulses_due > 0)
                 d->pulses_due--;
-        /* In other states as well: the answer came after the release, or a retry was on its way already and
-         * opens the door once more. */
+        /* In other states as well: the response came after the release, or a retry had been sent already
+         * and opens the door once more. */
         if (d->state != DOOR_RELEASING) {
                 d->command_until = MAX(d->command_until, until);
                 return;
         }
-        d->command_until = until; /* also instead of the infinity that an unseen command left behind */
+        d->command_until = until; /* also replaces the infinity that an unseen command has set */
 
         Reading reading = door_reading(d);
         d->attempt++;
-        /* A latch that is not home has nothing left to release: due at once. */
+        /* A latch that is not locked has nothing left to release: due at once. */
         d->window_end = reading == READING_OPEN || reading == READING_UNLATCHED ? now_boot : until;
         d->release_until = d->window_end;
 }
@@ -201,7 +201,7 @@ void door_pulsed(Door *d, uint64_t now_boot) {
 unsigned door_command_failed(Door *d) {
         if (d->pulses_due > 0)
                 d->pulses_due--;
-        /* Another pulse is expected or its window runs: that one decides. */
+        /* Another pulse is expected or its window has not ended: that one decides. */
         if (d->state != DOOR_RELEASING || d->pulses_due > 0 || d->release_until != USEC_INFINITY)
                 return 0;
 
@@ -231,7 +231,7 @@ unsigned door_command_failed(Door *d) {
         return 0;
 }
 
-/* The sensors speak again and no command is under way. */
+/* The sensors respond again and no command is pending. */
 static unsigned found(Door *d, Reading reading, uint64_t now) {
         bool known = d->known, by_command = now <= d->command_until;
 
@@ -247,13 +247,13 @@ static unsigned found(Door *d, Reading reading, uint64_t now) {
         }
 
         bool was_open = d->reported & (DOOR_RELEASED | OPENINGS);
-        if (by_command && !was_open) { /* a new opening with a time of its own */
+        if (by_command && !was_open) { /* a new opening with its own start time */
                 d->reported = 0;
                 d->left_open_at = USEC_INFINITY;
         }
         if (reading == READING_UNLATCHED) {
                 d->state = by_command && !was_open ? DOOR_OPEN : DOOR_CLOSING;
-                /* Unlatched is all that is known: should it open now, that is not a burglary. */
+                /* Only known to be unlatched: if it opens now, it is not a forced opening. */
                 if (by_command || !known)
                         d->reported |= DOOR_RELEASED;
         } else if (was_open || by_command) {
@@ -270,11 +270,11 @@ static unsigned found(Door *d, Reading reading, uint64_t now) {
 }
 
 static unsigned seen_lost(Door *d, uint64_t now) {
-        /* A command under way is decided at the end of its window: a board that pauses may be back by then.
-         */
+        /* A pending command is decided at the end of its window: a board that pauses may respond again by
+         * then. */
         if (d->state == DOOR_RELEASING)
                 return 0;
-        /* Whatever a late release does now, it does unseen. */
+        /* A late release would not be seen now. */
         if (d->state == DOOR_JAMMED && now <= d->command_until)
                 d->command_until = USEC_INFINITY;
         return become_lost(d);
@@ -293,7 +293,7 @@ static unsigned seen_locked(Door *d) {
 static unsigned seen_unlatched(Door *d, Reading before, uint64_t now) {
         switch (d->state) {
         case DOOR_RELEASING:
-                /* An open door that was given a forced command and is being shut before the pulse. */
+                /* An open door that got a forced command and is closed before the pulse. */
                 return before == READING_OPEN ? 0 : become_released(d, READING_UNLATCHED, now);
         case DOOR_LOCKED:
         case DOOR_JAMMED:
@@ -316,8 +316,7 @@ static unsigned seen_unlatched(Door *d, Reading before, uint64_t now) {
 static unsigned seen_open(Door *d, uint64_t now) {
         if (d->state == DOOR_RELEASING)
                 return become_released(d, READING_OPEN, now);
-        /* The opening that was reported goes on: a door leaned on swings open, or one being shut is pulled
-         * again. */
+        /* The reported opening continues: a blocked door opens, or a closing one is pulled open again. */
         if (d->reported & (DOOR_RELEASED | OPENINGS)) {
                 unsigned happened = d->reported & OPENINGS ? 0 : DOOR_OPENED;
                 d->reported |= happened;
@@ -327,7 +326,7 @@ static unsigned seen_open(Door *d, uint64_t now) {
         return now <= d->command_until ? become_released(d, READING_OPEN, now) : become_forced(d, now);
 }
 
-/* Nobody has read the sensors since the window ended: once they are asked for. */
+/* The sensors have not been read since the window ended: request it once. */
 static unsigned window_over_unseen(Door *d, uint64_t now) {
         if (!d->lost && d->release_until == d->window_end) {
                 d->release_until = later(now, DOOR_UNSEEN_USEC);
@@ -341,7 +340,7 @@ static unsigned window_over_locked(Door *d) {
         if (d->attempt >= PULSES_MAX)
                 return become_jammed(d);
         d->release_until = USEC_INFINITY;
-        /* Another pulse may be on its way already: a second command's. */
+        /* Another pulse may have been sent already: a second command's. */
         if (d->pulses_due > 0)
                 return 0;
         d->pulses_due++;
@@ -370,7 +369,7 @@ unsigned door_facts(Door *d, Tri closed, Tri locked, uint64_t now_boot) {
         Reading before = door_reading(d);
         unsigned happened = 0;
 
-        /* An answer that was due before this change is given before it. */
+        /* A report that was due before this change is made before it. */
         if (d->state == DOOR_RELEASING && d->release_until <= now_boot &&
             (before == READING_OPEN || before == READING_UNLATCHED))
                 happened = window_over(d, false, now_boot);
@@ -388,7 +387,7 @@ unsigned door_facts(Door *d, Tri closed, Tri locked, uint64_t now_boot) {
                 d->known = true;
                 if (d->command_until == USEC_INFINITY)
                         d->command_until = 0;
-                /* Shut unseen, who knows when: that is not reported as if it had been seen. */
+                /* Closed unseen at an unknown time: not reported as if it had been seen. */
                 if (reading == READING_LOCKED)
                         d->reported = 0;
                 happened |= DOOR_FOUND;
@@ -420,7 +419,7 @@ unsigned door_tick(Door *d, uint64_t now_boot) {
         if (d->state == DOOR_RELEASING)
                 return window_over(d, false, now_boot);
 
-        /* Once. A forced door stays called so: that is the graver fact. */
+        /* Report once; FORCED takes precedence over LEFT_OPEN. */
         d->left_open_at = USEC_INFINITY;
         d->reported |= DOOR_OPEN_TOO_LONG;
         if (d->state != DOOR_FORCED)

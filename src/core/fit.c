@@ -4,7 +4,7 @@
 bool fit_is_free(const PositionFacts *f) {
         if (!f->in_service || f->taken || f->held || f->tried || f->inner_unlocked || !f->board_online)
                 return false;
-        /* A sensor that is there but silent does not agree with anybody. */
+        /* A sensor that does not respond agrees with no ledger state. */
         return f->occupied == TRI_NO || (f->occupied == TRI_UNKNOWN && !f->has_presence);
 }
 
@@ -25,8 +25,8 @@ static bool fits(const Cabinet *c, int position, const FitRequest *request) {
         return request->allow_larger ? ordinal >= request->min_ordinal : ordinal == request->min_ordinal;
 }
 
-/* Is a the better choice? The size decides first: a larger one is taken only "when none of the size is free",
- * also when the free one of the size is an accessible one. On a full tie the one found first stays. */
+/* Is a the better choice? The size decides first: a larger one is taken only "when none of the size is
+ * free", also when the free one of the size is an accessible one. In a tie the first one is kept. */
 static bool better(const Cabinet *c, const PositionFacts *facts, const FitRequest *request, int a, int b) {
         unsigned ordinal_a = ordinal_of(c, a), ordinal_b = ordinal_of(c, b);
         bool accessible_a = slot_of(c, a)->accessible, accessible_b = slot_of(c, b)->accessible;

@@ -6,18 +6,18 @@
 #include "core/door.h"
 #include "core/refusal.h"
 
-/* What is known of one position when the choice is made. */
+/* The facts about one position for the choice. */
 typedef struct PositionFacts {
-        bool in_service;     /* slot and position enabled and not quarantined */
-        bool taken;          /* a live parcel holds it (ledger) */
-        bool held;           /* the slot is held by another session or its door is not shut */
-        bool board_online;   /* the locks involved answer */
-        bool tried;          /* this deposit already tried it ("too small", "not empty", "does not open") */
+        bool in_service;   /* slot and position enabled and not quarantined */
+        bool taken;        /* a live parcel holds it (ledger) */
+        bool held;         /* the slot is held by another session or its door is not shut */
+        bool board_online; /* the boards of its locks respond */
+        bool tried;        /* this deposit has already tried it ("too small", "not empty", "does not open") */
         bool inner_unlocked; /* the position's own lock is not shut */
         Tri occupied;        /* presence sensor; TRI_UNKNOWN where there is none */
         bool has_presence;
         unsigned slot_load; /* live parcels in the same slot: fuller shared slots are filled first */
-        uint64_t last_used; /* a counter, not a clock: among equals the longest unused wins (wear) */
+        uint64_t last_used; /* a counter, not a clock: among equals the longest unused one is chosen (wear) */
 } PositionFacts;
 
 typedef struct FitRequest {

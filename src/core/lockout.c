@@ -8,7 +8,7 @@ static uint64_t later(uint64_t when, uint64_t by) {
 void lockout_adopt(Lockout *l, const uint8_t boot_id[BOOT_ID_SIZE], uint64_t now_boot) {
         if (memcmp(l->boot_id, boot_id, BOOT_ID_SIZE) == 0)
                 return;
-        /* The boot clock began again at zero: what was left when the row was written is left now. */
+        /* The boot clock restarted at zero: the remaining time is that of the stored row. */
         memcpy(l->boot_id, boot_id, BOOT_ID_SIZE);
         l->until_boot = l->locked ? later(now_boot, l->remaining_usec) : 0;
 }
@@ -23,11 +23,11 @@ uint64_t lockout_remaining(const Lockout *l, uint64_t now_boot) {
 
 bool lockout_fail(Lockout *l, const LockoutRules *rules, const uint8_t boot_id[BOOT_ID_SIZE],
                   uint64_t now_boot) {
-        /* Must not happen; if it does, a wrong entry neither prolongs the wait nor counts for the time after.
+        /* Must not happen; if it does, a failed attempt neither prolongs the lockout nor counts after it.
          */
         if (lockout_is_locked(l, now_boot))
                 return false;
-        /* The wait has been served: the count begins again. */
+        /* The lockout has ended: the count restarts. */
         if (l->locked)
                 lockout_reset(l);
 

@@ -12,7 +12,7 @@ double nearest_distance(double latitude_a, double longitude_a, double latitude_b
         double h = half_north * half_north +
                    cos(latitude_a * RADIANS) * cos(latitude_b * RADIANS) * half_east * half_east;
 
-        /* Rounding may carry it over 1 where the two are antipodes. */
+        /* Rounding may make it larger than 1 for antipodes. */
         return 2 * EARTH_METRES * asin(sqrt(h < 1 ? h : 1));
 }
 

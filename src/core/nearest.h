@@ -7,7 +7,7 @@
 
 /* Free positions of one kind. */
 typedef struct FreeKind {
-        unsigned ordinal; /* of the size: larger holds what smaller holds */
+        unsigned ordinal; /* of the size: a larger one holds everything that a smaller one holds */
         Temperature temperature;
         bool accessible;
         unsigned free;
@@ -15,8 +15,8 @@ typedef struct FreeKind {
 
 typedef struct NearbyCabinet {
         const char *number;
-        double latitude, longitude; /* degrees WGS84; NaN: not said */
-        bool fresh;                 /* its state is known to be that of now: it is there and has been heard */
+        double latitude, longitude; /* degrees WGS84; NaN: unknown */
+        bool fresh;                 /* its state is current: it is online and has been received */
         const FreeKind *kinds;
         size_t n_kinds;
 } NearbyCabinet;
@@ -33,10 +33,10 @@ typedef struct NearestChoice {
         double metres;
 } NearestChoice;
 
-/* Metres along the surface, good to half a percent. */
+/* Metres along the surface, with an error below half a percent. */
 double nearest_distance(double latitude_a, double longitude_a, double latitude_b, double longitude_b);
 bool nearest_fits(const NearbyCabinet *cabinet, const NearestRequest *request);
-/* Fills ret (room for n) with those that fit, the nearest first, of equally near ones the first; returns how
- * many. Who has not said where it stands, or may have changed since, is not among them. */
+/* Fills ret (room for n) with those that fit, the nearest first, of equally near ones the first; returns
+ * how many. Cabinets without coordinates or without a current state are not included. */
 size_t nearest_choose(const NearbyCabinet *cabinets, size_t n, const NearestRequest *request,
                       NearestChoice *ret);

@@ -36,14 +36,14 @@ static const ParcelRow rows[PARCEL_STATE_MAX] = {
         [PARCEL_STORED] =
                 {
                         .name = "stored",
-                        /* Depositing again: its courier opens once more within the grace time. */
+                        /* Depositing again: its courier reopens within the grace time. */
                         .next = TO(PARCEL_COLLECTING) | TO(PARCEL_RECALLED) | TO(PARCEL_RETURNED) |
                                 TO(PARCEL_UNVERIFIED) | TO(PARCEL_DEPOSITING),
                         .holds_position = true,
                         .collectable = true,
                         .may_be_inside = true,
                 },
-        /* Back to stored: the door never opened, or it was put back without an answer. */
+        /* Back to stored: the door never opened, or the item was put back without an answer. */
         [PARCEL_COLLECTING] =
                 {
                         .name = "collecting",
@@ -66,7 +66,7 @@ static const ParcelRow rows[PARCEL_STATE_MAX] = {
                         .holds_position = true,
                         .may_be_inside = true,
                 },
-        /* The rightful owner may look: opening one's own position harms nobody, and it may well lie there. */
+        /* Its recipient may open the position: it endangers no other parcel, and the item may be there. */
         [PARCEL_UNVERIFIED] =
                 {
                         .name = "unverified",
@@ -81,7 +81,7 @@ static const ParcelRow rows[PARCEL_STATE_MAX] = {
         [PARCEL_CANCELLED] = {.name = "cancelled"},
 };
 
-/* Outside the table everything is "no" and the name is not one that the ledger's check would accept. */
+/* Outside the table every transition is refused, and the name is one that the ledger's CHECK refuses. */
 static const ParcelRow *parcel_row(ParcelState s) {
         static const ParcelRow none = {.name = "invalid"};
 

@@ -8,16 +8,17 @@
 
 typedef enum ParcelState {
         PARCEL_ANNOUNCED,  /* the backend expects it; no position */
-        PARCEL_RESERVED,   /* a position is kept for it */
+        PARCEL_RESERVED,   /* a position is reserved for it */
         PARCEL_DEPOSITING, /* the door was opened for the courier */
         PARCEL_STORED,     /* in its position, locked */
         PARCEL_COLLECTING, /* the door was opened for the recipient */
         PARCEL_REJECTED,   /* put back by the recipient, waits for a courier */
         PARCEL_RECALLED,   /* the operator wants it back, waits for a courier */
-        PARCEL_UNVERIFIED, /* an interrupted step that sensors could not settle; keeps its position */
+        PARCEL_UNVERIFIED, /* an interrupted step whose outcome the sensors could not determine; keeps its
+                              position */
         PARCEL_COLLECTED,  /* final: the recipient has it */
         PARCEL_RETURNED,   /* final: a courier took it out */
-        PARCEL_CANCELLED,  /* final: never was or never stayed inside */
+        PARCEL_CANCELLED,  /* final: never deposited, or the deposit was undone */
         PARCEL_STATE_MAX,
 } ParcelState;
 
@@ -34,6 +35,6 @@ bool parcel_may_become(ParcelState from, ParcelState to);
 bool parcel_may_begin(ParcelState s);      /* announced, reserved, depositing */
 bool parcel_is_final(ParcelState s);       /* collected, returned, cancelled */
 bool parcel_holds_position(ParcelState s); /* reserved … unverified: a position is taken */
-bool parcel_is_collectable(ParcelState s); /* its code or its recipient opens: stored, unverified */
-/* Something may physically lie in the position. */
+bool parcel_is_collectable(ParcelState s); /* its code or its recipient can open it: stored, unverified */
+/* An item may physically be in the position. */
 bool parcel_may_be_inside(ParcelState s);

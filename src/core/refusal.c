@@ -13,8 +13,7 @@ static const RefusalRow rows[REFUSAL_MAX] = {[REFUSAL_NONE] = {"None", 0, "Done.
 #undef X
 };
 
-/* A number from outside the table is a mistake of ours: people are told that something is broken, which it
- * is. */
+/* A number outside the table is a programming error and is reported as Internal. */
 static const RefusalRow *refusal_row(Refusal r) {
         return &rows[(unsigned)r < REFUSAL_MAX ? r : LOCKER_E_INTERNAL];
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every expected "no", in one table: positive codes that callers must handle, with the D-Bus error name
- * (org.lockerd.Locker1.Error.<Name>), the exit status of lockerctl and the sentence for people.
- * A broken thing is a negative errno instead and never comes from here. */
+/* Every refusal, in one table: positive codes that callers must handle, with the D-Bus error name
+ * (org.lockerd.Locker1.Error.<Name>), the exit status of lockerctl and the sentence for the user. A fault
+ * is a negative errno instead and is not listed here. */
 #pragma once
 
 #include "base/macros.h"
@@ -19,32 +19,32 @@
         X(UNKNOWN_PERSON, "UnknownPerson", 3, "There is no such person.")                                    \
         X(UNKNOWN_SIZE, "UnknownSize", 3, "This cabinet has no such size.")                                  \
         X(WRONG_STATE, "WrongState", 5, "That cannot be done now.")                                          \
-        X(WRONG_CODE, "WrongCode", 6, "This code is not right.")                                             \
-        X(WRONG_CREDENTIAL, "WrongCredential", 6, "That is not right.")                                      \
+        X(WRONG_CODE, "WrongCode", 6, "This code is wrong.")                                             \
+        X(WRONG_CREDENTIAL, "WrongCredential", 6, "Number, PIN or password is wrong.")                                      \
         X(CLAIM_NEEDED, "ClaimNeeded", 6, "Please also give the slot or the last digits of the phone number.") \
         X(CODE_EXPIRED, "CodeExpired", 6, "This code is no longer valid. Please ask the courier for a new one.") \
-        X(LOCKED_OUT, "LockedOut", 6, "Too many wrong entries. Please wait, or ask the courier to lift the lock.") \
+        X(LOCKED_OUT, "LockedOut", 6, "Too many failed attempts. Please wait, or ask the courier to lift the lockout.") \
         X(NO_FREE_POSITION, "NoFreePosition", 7, "No fitting position is free.")                             \
         X(NOTHING_TO_COLLECT, "NothingToCollect", 7, "There is nothing to collect.")                         \
-        X(SLOT_BUSY, "SlotBusy", 7, "This slot is in use by somebody else. Please wait until its door is closed.") \
+        X(SLOT_BUSY, "SlotBusy", 7, "This slot is in use by another person. Please wait until its door is closed.") \
         X(SLOT_DISABLED, "SlotDisabled", 7, "This slot is out of service.")                                  \
         X(DID_NOT_OPEN, "DidNotOpen", 8, "The door did not open.")                                           \
         X(POSITION_DID_NOT_OPEN, "PositionDidNotOpen", 8, "The position inside did not unlock.")             \
-        X(BOARD_OFFLINE, "BoardOffline", 8, "The lock board does not answer.")                               \
-        X(OUTCOME_UNKNOWN, "OutcomeUnknown", 8, "It could not be found out whether the door opened.")        \
+        X(BOARD_OFFLINE, "BoardOffline", 8, "The lock board does not respond.")                               \
+        X(OUTCOME_UNKNOWN, "OutcomeUnknown", 8, "It is not known whether the door opened.")        \
         X(GRACE_OVER, "GraceOver", 7, "The time to open the door again is over.")                            \
         X(STORAGE_FULL, "StorageFull", 9, "The cabinet's storage is full: no deposits, collecting still works.") \
         X(ALREADY_ENROLLED, "AlreadyEnrolled", 5, "This number is already enrolled.")                        \
         X(WEAK_SECRET, "WeakSecret", 2, "The PIN or password is too short or too simple.")                   \
         X(TOO_MANY_SESSIONS, "TooManySessions", 7, "Too many sessions are open.")                            \
         X(SESSION_ENDED, "SessionEnded", 5, "This session has ended.")                                       \
-        X(BUSY, "Busy", 7, "The last request is still being carried out.")                                   \
-        X(EXPIRED, "Expired", 5, "The command came too late and was not carried out.")                        \
-        X(NOT_SIGNED, "NotSigned", 4, "This command must be signed.")                                        \
-        X(BAD_SIGNATURE, "BadSignature", 4, "The signature is not right, or its key is not known here.")     \
+        X(BUSY, "Busy", 7, "The last request is still being executed.")                                   \
+        X(EXPIRED, "Expired", 5, "The command came too late and was not executed.")                        \
+        X(NOT_SIGNED, "NotSigned", 4, "This command must be signed.")                        \
+        X(BAD_SIGNATURE, "BadSignature", 4, "The signature is invalid, or its key is not known here.")     \
         X(UNKNOWN_COMMAND, "UnknownCommand", 2, "This cabinet knows no such command.")                       \
         X(ID_REUSED, "IdReused", 5, "This id was used for another command, or with other arguments.")        \
-        X(INTERNAL, "Internal", 10, "Something is broken inside the cabinet; the operator has been told.")
+        X(INTERNAL, "Internal", 10, "There is a fault inside the cabinet; it has been logged for the operator.")
 
 typedef enum Refusal {
         REFUSAL_NONE = 0,
@@ -56,5 +56,5 @@ typedef enum Refusal {
 /* clang-format on */
 
 const char *refusal_name(Refusal r);     /* "WrongCode"; "None" for REFUSAL_NONE */
-const char *refusal_sentence(Refusal r); /* for people */
+const char *refusal_sentence(Refusal r); /* for the user */
 int refusal_exit_status(Refusal r);      /* 0 for REFUSAL_NONE */

@@ -7,14 +7,14 @@
 #define DAY_MINUTES 1440
 /* Two days of hours and the ends of quiet times, with room for the days on which clocks are put back. */
 #define STEPS_MAX 128
-/* Collections kept in a habit: about what a person fetches in half a year. */
+/* Collections kept in a habit: about half a year's for one person. */
 #define HABIT_MAX 32
 
 static int64_t floor_div(int64_t a, int64_t b) {
         return a / b - (a % b < 0);
 }
 
-/* The minute of the local day, and how far the moment lies inside it. */
+/* The minute of the local day, and the offset within it. */
 static unsigned local_minute(const LocalTime *local, int64_t wall, int64_t *ret_inside) {
         int64_t t = wall + local->offset(local->userdata, wall) * (int64_t)USEC_PER_SEC;
         int64_t minutes = floor_div(t, MINUTE_USEC);
@@ -35,16 +35,15 @@ static bool is_quiet(const ReminderRules *rules, unsigned minute) {
         return minute >= rules->quiet_from || minute < rules->quiet_until;
 }
 
-/* Minutes from here to the next moment at which something may change: a new hour, the end of the quiet time.
- */
+/* Minutes to the next moment at which the result may change: a new hour, the end of the quiet time. */
 static unsigned to_next_border(const ReminderRules *rules, unsigned minute) {
         unsigned hour = 60 - minute % 60, end = (rules->quiet_until + DAY_MINUTES - minute) % DAY_MINUTES;
 
         return end > 0 && end < hour ? end : hour;
 }
 
-/* The first moment from `from` on that is not quiet and, unless hour is negative, lies in that hour. Walks
- * from border to border, so that hours that a day does not have, or has twice, are simply met or not. */
+/* The first moment from `from` on that is not quiet and, unless hour is negative, lies in that hour.
+ * Iterates over these moments, so that hours which a day lacks or has twice need no special case. */
 static int64_t first_allowed(const ReminderRules *rules, const LocalTime *local, int hour, int64_t from) {
         int64_t t = from;
 
@@ -62,7 +61,7 @@ static int64_t after(int64_t since, int64_t wait) {
         return wait <= 0 ? REMINDER_NEVER : since > REMINDER_NEVER - wait ? REMINDER_NEVER : since + wait;
 }
 
-/* When to remind, seen from now. */
+/* When to send the reminder. */
 static int64_t reminder_moment(const ReminderRules *rules, const ReminderFacts *facts, const LocalTime *local,
                                int64_t due, int64_t recall, int64_t now) {
         int64_t from = MAX(due, now);

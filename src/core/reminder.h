@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When a waiting parcel produces a reminder (once, at the hour at which its recipient usually collects) and
- * when a recall request (once). Pure: the time and the zone are passed in. Nothing here is remembered:
- * whoever asks keeps what was sent and since when the parcel waits. */
+ * when a recall request (once). Pure: the time and the zone are passed in. No state is kept here: the
+ * caller stores what was sent and since when the parcel waits. */
 #pragma once
 
 #include <stdbool.h>
@@ -35,12 +35,12 @@ typedef enum ReminderAct { REMINDER_NOTHING, REMINDER_REMIND, REMINDER_RECALL } 
 typedef struct ReminderDecision {
         ReminderAct act;
         int64_t due;  /* when the threshold of this act was reached */
-        int64_t look; /* ask again then, after the act is done; REMINDER_NEVER */
+        int64_t look; /* when to ask again, after the act is done; REMINDER_NEVER */
 } ReminderDecision;
 
-/* The recall outranks: a reminder that could not be sent before it is not sent after it. The reminder waits
- * for the usual hour, unless that would be later than `patience` or the recall; then it is sent as soon as it
- * is not quiet. A recall request is for machines and knows no quiet hours. */
+/* The recall takes precedence: a reminder that could not be sent before it is not sent after it. The
+ * reminder waits for the usual hour, unless that would be later than `patience` or the recall; then it is
+ * sent as soon as it is not quiet. A recall request goes to the backend only and ignores quiet hours. */
 ReminderDecision reminder_decide(const ReminderRules *rules, const ReminderFacts *facts,
                                  const LocalTime *local, int64_t now);
 
@@ -48,6 +48,6 @@ ReminderDecision reminder_decide(const ReminderRules *rules, const ReminderFacts
  * nothing is known. An hour that is quiet all through is replaced by the nearest one that is not, the earlier
  * of two. */
 unsigned reminder_usual_hour(const uint8_t habit[HABIT_HOURS], const ReminderRules *rules);
-/* One more collection at this hour. Old ones fade, so that a habit may change. */
+/* One more collection at this hour. Older ones decay, so that a habit may change. */
 void habit_count(uint8_t habit[HABIT_HOURS], unsigned hour);
 unsigned local_hour(const LocalTime *local, int64_t wall_usec);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How lockerd behaves: the values of lockerd.conf, const after reading. Defaults and ranges: lockerd.conf(5).
- */
+/* The values of lockerd.conf, constant after reading. Defaults and ranges: lockerd.conf(5). */
 #pragma once
 
 #include "base/macros.h"
@@ -21,19 +20,18 @@ typedef struct MqttSettings {
         uint64_t keepalive_usec;              /* KeepAlive=60s */
         uint64_t session_expiry_usec;         /* SessionExpiry=7d */
         uint64_t backoff_min_usec, backoff_max_usec; /* BackoffMin=1s, BackoffMax=5min */
-        unsigned window;     /* Window=20: events under way without acknowledgement, 1 … 1000 */
+        unsigned window;                             /* Window=20: unacknowledged events, 1 … 1000 */
         uint64_t outbox_max; /* OutboxMaximum=1000000: events kept for the backend; beyond it door and session
                                 details are summarised */
-        char *community;     /* Community=: numbers of cabinets, blanks between them: those of which one is
-                                recommended */
+        char *community; /* Community=: numbers of cabinets, separated by blanks, of which one is recommended
+                          */
         char *signing_keys; /* SigningKeys=/etc/lockerd/signing-keys.d: *.pem, Ed25519 public keys; the file's
                                name is the key id */
         bool unsigned_open; /* UnsignedOpen=no: let unsigned commands open doors */
         bool unsigned_commands; /* UnsignedCommands=no: let unsigned commands do what does not open doors */
 } MqttSettings;
 
-/* [Reminders]: what happens when a parcel waits for long. The backend may set other thresholds while running.
- */
+/* [Reminders]: parcels that wait for long. The backend may set other thresholds at run time. */
 typedef struct ReminderSettings {
         bool enabled;                                    /* Enabled= */
         uint64_t reminder_after_usec, recall_after_usec; /* ReminderAfter=, RecallAfter=; 0: never */
@@ -60,8 +58,8 @@ typedef struct Settings {
         unsigned lockout_attempts;      /* Attempts= */
         uint64_t lockout_duration_usec; /* Duration= */
         /* [Session] */
-        uint64_t session_idle_usec; /* IdleTimeout= : ends a session in which nobody does anything and no door
-                                       is open */
+        uint64_t session_idle_usec; /* IdleTimeout= : ends a session without activity and without an open door
+                                     */
         uint64_t door_open_usec;    /* DoorOpenTimeout= : an open door becomes left_open */
         uint64_t reopen_grace_usec; /* ReopenGrace= */
         uint64_t answer_usec;       /* AnswerTimeout= : accept or reject after the door has closed */

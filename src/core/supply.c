@@ -38,8 +38,8 @@ bool supply_acquire(SupplyState *s, uint64_t token, uint64_t now_boot, uint64_t 
 }
 
 void supply_release(SupplyState *s, uint64_t token, uint64_t end) {
-        /* An end in the past leaves with the next tick; one long past (a pulse that never was) without a
-         * rest. */
+        /* An end in the past is removed with the next tick; one long past (a pulse that did not happen)
+         * without a cooldown. */
         for (unsigned i = 0; i < s->n_active; i++)
                 if (s->active[i].token == token)
                         s->active[i].until = end;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Asking the person at the terminal. Secrets are read from the terminal itself and without echo, so that a
- * redirected input never holds one by accident; scripts say --stdin or --secret-file. */
+/* Prompts at the terminal. Secrets are read from the terminal itself and without echo, so that
+ * redirected input is never taken for one by accident; scripts use --stdin or --secret-file. */
 #include "ctl/ctl.h"
 
 #include "base/text.h"
@@ -18,7 +18,7 @@ int read_line(int fd, char **ret) {
 
         for (;;) {
                 char byte;
-                ssize_t k = read(fd, &byte, 1); /* byte by byte: the next line is somebody else's */
+                ssize_t k = read(fd, &byte, 1); /* byte by byte: the next line belongs to another reader */
                 if (k < 0 && errno == EINTR)
                         continue;
                 if (k < 0)
@@ -80,7 +80,7 @@ void secrets_close(Secrets *s) {
         *s = (Secrets){.fd = -1};
 }
 
-/* A line from the terminal while it does not echo. An interrupt puts the echo back first. */
+/* A line from the terminal while it does not echo. An interrupt restores the echo first. */
 static int read_hidden(int tty, char **ret) {
         struct termios before, hidden;
         sigset_t signals, old;

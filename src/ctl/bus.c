@@ -58,7 +58,7 @@ int ctl_call(Ctl *c, const char *path, const char *interface, const char *member
                 r = sd_bus_message_appendv(m, types, ap);
                 va_end(ap);
         }
-        /* what the bus cannot carry (text that is not UTF-8) is bad input, not a broken bus */
+        /* text that is not UTF-8 is invalid input, not a fault of the bus */
         if (r == -EINVAL)
                 return ctl_fail(c, LOCKERCTL_USAGE, "A value is not valid UTF-8 text.");
         if (r < 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pickup codes as people read them aloud: in groups. What is typed may have the blanks or not. */
+/* Pickup codes in groups, for reading aloud. Typed codes may have the blanks or not. */
 #pragma once
 
 #include <stddef.h>
@@ -7,7 +7,7 @@
 
 #define CODE_TEXT_MAX 64
 
-/* "K7F2QX" → "K7F 2QX". A code of odd length is left alone. */
+/* "K7F2QX" → "K7F 2QX". A code of odd length is not changed. */
 static inline const char *code_grouped(const char *code, char buffer[CODE_TEXT_MAX]) {
         size_t n = strlen(code), group = n % 3 == 0 ? 3 : n % 4 == 0 ? 4 : 0, k = 0;
 
@@ -20,7 +20,7 @@ static inline const char *code_grouped(const char *code, char buffer[CODE_TEXT_M
         return buffer;
 }
 
-/* Takes out the blanks and dashes that only help reading. In place. */
+/* Removes the blanks and dashes of the grouping. In place. */
 static inline void code_ungroup(char *code) {
         char *to = code;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every verb of lockerctl shares: the invocation, its options, the connection to lockerd, and how a
- * failure is told. Functions that return int and are not said otherwise return an exit status
- * (lockerd/bus-names.h): 0, or a failure that has already been told to the user. */
+/* Shared by the verbs of lockerctl: the invocation, its options, the connection to lockerd, and error
+ * reports. Functions that return int return an exit status (lockerd/bus-names.h) unless documented
+ * otherwise: 0, or a failure that has already been reported to the user. */
 #pragma once
 
 #include "base/macros.h"
@@ -58,13 +58,15 @@ struct Verb {
 };
 
 int options_parse(Ctl *c, const Verb *verb, int argc, char **argv, Args *ret);
-/* Parses one of the options that every verb has. Returns words eaten, 0 = not one of them, -1 = told. */
+/* Parses one of the options that every verb has. Returns the number of words used, 0 = not one of them,
+ * -1 = error reported. */
 int options_global(Ctl *c, char **argv, bool *help);
 void options_help(const Ctl *c, const Verb *verb);
 void options_print(const Ctl *c, const Option *options);
-/* One line of a list: something, then from column left_width on what it is, wrapped. */
+/* One line of a list: an item, then from column left_width on its description, wrapped. */
 void options_item(const Ctl *c, const char *left, unsigned left_width, const char *help);
 extern const Option global_options[];
+extern const Option reason_options[]; /* of a verb that takes --reason and nothing else */
 
 const char *args_get(const Args *a, const char *name); /* NULL when not given; "" for a flag */
 static inline bool args_has(const Args *a, const char *name) {
@@ -83,15 +85,14 @@ int ctl_fail_as(const Ctl *c, int status, const char *name,
                 const char *sentence); /* name: "error" of --json */
 int ctl_usage(const Ctl *c, const Args *a, const char *format, ...) _printf_(3, 4);
 int ctl_oom(const Ctl *c);
-/* Tells a D-Bus error (or, without a name, -errno) and returns its status. `what` names the object in "there
- * is no …"; may be NULL. */
+/* Reports a D-Bus error (or, without a name, -errno) and returns its status. `what` names the object in
+ * "there is no …"; may be NULL. */
 int ctl_fail_bus(const Ctl *c, const sd_bus_error *error, int r, const char *what);
 /* In --json mode prints the object, else the sentence. Consumes `object` (may be NULL when out of memory). */
 int ctl_done(const Ctl *c, json_t *object, const char *format, ...) _printf_(3, 4);
 /* Prints and consumes. `line`: on a single line, flushed at once. */
 int json_print(const Ctl *c, json_t *object, bool line);
-/* A copy in which nothing can move the cursor of a terminal: what comes from people is shown, never obeyed.
- */
+/* A copy without control characters: text from users must not control the terminal. */
 char *text_printable(const char *s);
 /* "2026-11-05 10:12:13" in local time into a static-size buffer; "" for 0. */
 #define TIME_TEXT_MAX 32
@@ -107,7 +108,7 @@ int ctl_send(Ctl *c, sd_bus_message *m, uint64_t timeout, const char *what, sd_b
 int ctl_call(Ctl *c, const char *path, const char *interface, const char *member, const char *what,
              sd_bus_message **ret, const char *types, ...);
 int ctl_bad_reply(const Ctl *c, int r);
-/* Opens a{sv}, adds string/bool/u64 entries that are given, closes. Return -errno. */
+/* Opens a{sv}, adds the entries (string/bool/u64) that have a value, closes. Return -errno. */
 int append_string(sd_bus_message *m, const char *key, const char *value);
 int append_bool(sd_bus_message *m, const char *key, bool value);
 int append_u64(sd_bus_message *m, const char *key, uint64_t value);
@@ -144,11 +145,11 @@ void secrets_close(Secrets *s);
         {"stdin", 0, NULL, "Read secrets from standard input, one a line"}, {  \
                 "secret-file", 0, "FILE", "Read secrets from FILE, one a line" \
         }
-/* Without echo. `twice`: on a terminal, asks again and compares. *ret is to be erased. */
+/* Without echo. `twice`: on a terminal, asks again and compares. The caller must erase *ret. */
 int secrets_ask(Ctl *c, Secrets *s, const char *question, bool twice, char **ret);
 /* One line with echo from the terminal; -ENOTTY when there is none. -errno. */
 int ask_line(const char *question, char **ret);
-/* True when --yes, when nobody can be asked, or when the answer was yes. */
+/* True with --yes, without a terminal, or when the answer was yes. */
 bool ask_confirm(const Ctl *c, const char *question);
 /* One line of a descriptor without reading ahead; 1, 0 at the end, -errno. */
 int read_line(int fd, char **ret);

@@ -55,7 +55,7 @@ static int dictionary_from_bus(sd_bus_message *m, const char *contents, json_t *
                 return -ENOMEM;
         size_t n = strlen(contents);
         if (n < 4 || n >= sizeof(entry) || !strchr("sog", contents[1]))
-                return -ENOTSUP; /* no dictionary of this API has keys other than text */
+                return -ENOTSUP; /* all dictionaries of this API have text keys */
         memcpy(entry, contents + 1, n - 2);
         entry[n - 2] = 0;
         while ((r = sd_bus_message_enter_container(m, 'e', entry)) > 0) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lockerctl: the operator's hand on lockerd, over D-Bus and nothing else. */
+/* lockerctl: the operator's tool, over D-Bus only. */
 #include "ctl/ctl.h"
 #include "base/json_memory.h"
 
@@ -28,8 +28,7 @@ static const VerbGroup groups[] = {
 static void print_help(const Ctl *c) {
         const char *bold = c->color ? "\x1b[1m" : "", *off = c->color ? "\x1b[0m" : "";
 
-        printf("%slockerctl [OPTION...] VERB ...%s\n\nLook into a parcel locker and operate it.\n", bold,
-               off);
+        printf("%slockerctl [OPTION...] VERB ...%s\n\nInspect and operate a parcel locker.\n", bold, off);
         for (size_t g = 0; g < ARRAY_SIZE(groups); g++) {
                 printf("\n%s%s%s\n", bold, groups[g].heading, off);
                 for (const Verb *const *v = groups[g].verbs; *v; v++)
@@ -90,7 +89,7 @@ static int run(Ctl *c, int argc, char **argv) {
                 print_help(c);
                 return 0;
         }
-        /* With nothing to do, say what there is to do; but a script that forgot the verb must notice. */
+        /* Without a verb print the help, but fail, so that a script without a verb notices. */
         if (i >= argc)
                 return ctl_fail(c, LOCKERCTL_USAGE, "A verb is needed. See: lockerctl --help");
 
@@ -108,7 +107,7 @@ static int run(Ctl *c, int argc, char **argv) {
         return verb->run(c, &args);
 }
 
-/* A closed standard descriptor would be given to the next thing that is opened, the bus for instance. */
+/* A closed standard descriptor would be reused by the next open, of the bus for instance. */
 static void open_standard_fds(void) {
         int fd;
 
@@ -123,7 +122,7 @@ int main(int argc, char **argv) {
         json_memory_erase();
         Ctl c = {.width = terminal_width(), .color = wants_color(), .tty = isatty(STDOUT_FILENO)};
 
-        /* Not LC_NUMERIC: numbers are for programs too. */
+        /* Not LC_NUMERIC: programs read the numbers too. */
         setlocale(LC_CTYPE, "");
         c.utf8 = streq(nl_langinfo(CODESET), "UTF-8");
 

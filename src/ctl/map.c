@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A canvas of characters, each of which has up to four arms: outlines of doors are laid over one another, and
- * what has arms to three or four sides becomes a junction by itself. One row of the wall is two lines. */
+/* A canvas of characters, each of which has up to four arms: outlines of doors are drawn over one
+ * another, and a character with three or four arms becomes a junction. One row of the wall is two
+ * lines. */
 #include "ctl/map.h"
 #include "ctl/marks.h"
 
-#define GRID_MAX        200 /* columns or rows; beyond that no wall is meant */
-#define LABEL_WIDTH_MIN 8U  /* as much of a label is shown, even if the columns have to be wrapped */
-#define CELL_WIDTH_MAX  14U /* wider doors are harder to read, not easier */
+#define GRID_MAX        200 /* columns or rows; a larger wall is not plausible */
+#define LABEL_WIDTH_MIN 8U  /* the minimum of a label that is shown, even if the columns have to be wrapped \
+                             */
+#define CELL_WIDTH_MAX 14U  /* wider doors are harder to read */
 
 enum { ARM_UP = 1, ARM_DOWN = 2, ARM_LEFT = 4, ARM_RIGHT = 8 };
 
@@ -54,7 +56,7 @@ static void draw_text(Canvas *v, unsigned x, unsigned y, unsigned room, const ch
         }
 }
 
-/* What does not fit is left out in the middle: labels differ at their ends. */
+/* Text that does not fit is shortened in the middle: labels differ at their ends. */
 static void draw_label(Canvas *v, unsigned x, unsigned y, unsigned room, const char *label) {
         unsigned n = (unsigned)strlen(label), tail = room / 2;
 
@@ -75,8 +77,8 @@ static bool slot_on_wall(const json_t *slot) {
                height <= GRID_MAX && row + height - 1 <= GRID_MAX;
 }
 
-/* One mark a position, over as many lines as the door has; a number of parcels when even that is too little.
- */
+/* One mark a position, over as many lines as the door has; the number of parcels when that does not
+ * fit. */
 static void draw_marks(Canvas *v, const json_t *slot, unsigned x, unsigned y, unsigned width,
                        unsigned lines) {
         const json_t *positions = json_object_get(slot, "positions"), *position;
@@ -97,7 +99,8 @@ static void draw_marks(Canvas *v, const json_t *slot, unsigned x, unsigned y, un
         }
 }
 
-/* " label marks   note flag" – the note goes below in a tall door, and is left out where it does not fit. */
+/* " label marks   note flag" – the note goes below in a tall door, and is omitted where it does not
+ * fit. */
 static void draw_slot(Canvas *v, const json_t *slot, unsigned x0, unsigned y0, unsigned y1, const Layout *l) {
         unsigned lines = y1 - y0 - 1, n = (unsigned)json_array_size(json_object_get(slot, "positions"));
         unsigned marks_x = x0 + 2 + l->label_width + 1, room = x0 + l->door_x - 1 - marks_x;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Draws the cabinet as it hangs on the wall. Pure but for printing: the same slots give the same picture. */
+/* Draws the cabinet as seen from the front. Deterministic: the same slots give the same picture. */
 #pragma once
 
 #include "ctl/ctl.h"

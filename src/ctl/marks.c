@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/marks.h"
+#include "base/text.h"
 
 #include <stdarg.h>
 
@@ -67,7 +68,7 @@ const Mark *mark_position(const json_t *slot, const json_t *position) {
                 if (is(position, "state", states[i].state))
                         return &marks[states[i].mark];
         if (!is(position, "state", "free"))
-                return &marks[MARK_UNKNOWN]; /* "unverified", and words that are newer than this program */
+                return &marks[MARK_UNKNOWN]; /* "unverified", and unknown words of newer versions */
         if (is(position, "service", "quarantined") || is(slot, "service", "quarantined"))
                 return &marks[MARK_QUARANTINED];
         if (is(position, "service", "disabled") || is(slot, "service", "disabled"))
@@ -132,12 +133,10 @@ const char *slot_note(const json_t *slot, char *buffer, size_t size) {
 }
 
 static void _printf_(2, 3) add(json_t *list, const char *format, ...) {
-        _cleanup_free_ char *sentence = NULL;
         va_list ap;
 
         va_start(ap, format);
-        if (vasprintf(&sentence, format, ap) < 0)
-                sentence = NULL;
+        _cleanup_free_ char *sentence = text_vprintf(format, ap);
         va_end(ap);
         if (sentence)
                 json_array_append_new(list, json_string(sentence));

@@ -3,6 +3,11 @@
 
 #include "base/text.h"
 
+const Option reason_options[] = {
+        {"reason", 'r', "TEXT", "Why, for the audit trail (asked for on a terminal)"},
+        {NULL, 0, NULL, NULL},
+};
+
 const Option global_options[] = {
         {"json", 0, NULL, "Print JSON with stable keys (lockerctl(1) lists them)"},
         {"no-color", 0, NULL, "Never use colours (NO_COLOR does the same)"},
@@ -13,7 +18,7 @@ const Option global_options[] = {
         {NULL, 0, NULL, NULL},
 };
 
-/* Does argv[0] name this option? *ret_value: what follows "=" or the letter, or NULL. */
+/* Does argv[0] name this option? *ret_value: the text after "=" or the letter, or NULL. */
 static bool option_matches(const Option *o, const char *word, const char **ret_value) {
         *ret_value = NULL;
         if (word[1] == '-') {
@@ -31,7 +36,7 @@ static bool option_matches(const Option *o, const char *word, const char **ret_v
         return true;
 }
 
-/* Returns words eaten, 0 = none of these, -1 = told. */
+/* Returns the number of words used, 0 = none of these, -1 = error reported. */
 static int option_find(const Ctl *c, const Option *options, char **argv, unsigned *ret_index,
                        const char **ret_value) {
         const char *value;
@@ -105,7 +110,7 @@ int options_parse(Ctl *c, const Verb *verb, int argc, char **argv, Args *ret) {
                         i++;
                         continue;
                 }
-                /* The verb's own come first: -n means what the verb says. */
+                /* The verb's own options come first: they define -n. */
                 int n = option_find(c, verb->options, argv + i, &index, &value);
                 if (n > 0)
                         ret->values[index] = value;
@@ -135,7 +140,7 @@ void options_item(const Ctl *c, const char *left, unsigned left_width, const cha
 
         printf("  %s", left);
         if (n > left_width || indent == 8)
-                printf("\n%*s", (int)indent, ""); /* a line of its own, so that the column stays straight */
+                printf("\n%*s", (int)indent, ""); /* on a separate line, to keep the column aligned */
         else
                 printf("%*s", (int)(indent - n), "");
         text_wrap(help, indent, indent, help_width(c));

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What comes in while a door is open: prompts of the cabinet, keys of the person, signals, the end of
- * patience. */
+/* Events while a door is open: prompts of the cabinet, keys of the user, signals, the timeout. */
 #include "ctl/session.h"
 #include "ctl/table.h"
 
@@ -60,9 +59,9 @@ static void choose(Session *s) {
         if (s->on_choose) {
                 const char *member = s->on_choose;
                 s->on_choose = NULL;
-                (void)session_call(s, member, NULL); /* told; the cabinet decides after its own time */
+                (void)session_call(s, member, NULL); /* reported; the cabinet decides after its own time */
         } else if (s->typed_fd < 0 && !s->ctl->json)
-                fprintf(stderr, "Nobody can be asked here: --accept or --reject says it beforehand.\n");
+                fprintf(stderr, "There is no terminal to ask: use --accept or --reject.\n");
         else
                 tell_keys(s);
 }
@@ -72,7 +71,7 @@ static int on_change(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return 0;
 }
 
-/* NULL when the session is gone, or keeps no slot. */
+/* NULL when the session has ended, or holds no slot. */
 static char *session_text(const Session *s, const char *property) {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_free_ char *text = NULL;
@@ -84,8 +83,8 @@ static char *session_text(const Session *s, const char *property) {
         return steal_ptr(text);
 }
 
-/* The step has ended. For the grace time the door may be opened again, if somebody is there to want it; when
- * that time is over the slot is no longer in use, which is how we hear of it. */
+/* The step has ended. During the grace time the door may be reopened; when that time is over the slot
+ * is no longer in use, which ends the wait. */
 static void step_ended(Session *s, int status) {
         _cleanup_free_ char *slot = NULL, *path = NULL;
 
@@ -103,7 +102,7 @@ static void step_ended(Session *s, int status) {
         tell_keys(s);
 }
 
-/* The door is shut, but not all is well: what can be done about it is not in sight any more. */
+/* The door is shut, but there is a problem: show the possible actions again. */
 static bool asks_for_more(Session *s, const char *what) {
         bool again = streq(what, "still-inside") || streq(what, "put-back") || streq(what, "close-lid") ||
                      (streq(what, "put-in") && s->asked_once);
@@ -121,17 +120,17 @@ static int on_prompt(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 return 0;
         snprintf(s->slot, sizeof(s->slot), "%s", slot);
         s->position = position;
-        if (!s->settled || !streq(what, "timed-out")) /* after the end that is nothing to complain of */
+        if (!s->settled || !streq(what, "timed-out")) /* no error after the end */
                 session_tell(s, what, sentence);
         bool good = listed(s->good_ends, what);
         if (s->settled)
-                s->check_state = true; /* how it ended is known; whether the offer still stands is not */
+                s->check_state = true; /* the outcome is known; whether reopening is still possible is not */
         else if (good || listed(s->bad_ends, what))
                 step_ended(s, streq(what, "did-not-open") ? LOCKERCTL_DID_NOT_OPEN
                               : good && !s->missed        ? 0
                                                           : LOCKERCTL_NOT_FINISHED);
         else if (streq(what, "did-not-open") || streq(what, "left-inside"))
-                s->missed = true; /* when taking back several, the others go on */
+                s->missed = true; /* when taking back several, the others continue */
         else if (streq(what, "timed-out"))
                 s->check_state = true;
         else if (streq(what, "choose"))
@@ -194,13 +193,13 @@ static void on_typed(Session *s) {
 
         int r = read_line(s->typed_fd, &typed);
         if (r <= 0) {
-                s->typed_fd = -1; /* nobody types any more; the cabinet goes on */
+                s->typed_fd = -1; /* no more input; the cabinet continues */
                 return;
         }
         if (s->settled && !*typed) {
                 s->over = true;
                 if (s->reopened)
-                        fprintf(stderr, "Leaving. The open door still has to be closed.\n");
+                        fprintf(stderr, "Exiting. The open door still has to be closed.\n");
                 return;
         }
         for (const SessionKey *k = s->settled ? settled_keys : s->keys; k && k->letter; k++)
@@ -211,16 +210,14 @@ static void on_typed(Session *s) {
         tell_keys(s);
 }
 
-/* Whether what was begun is over without a prompt that we know as its end, or the time for opening again is.
- */
+/* Whether the operation has ended without a known final prompt, or the time for reopening has. */
 static void check_state(Session *s) {
         s->check_state = false;
         if (s->over)
                 return;
         _cleanup_free_ char *state = session_text(s, "State");
         bool idle = !state || streq(state, "ended") || streq(state, "authenticated");
-        /* The prompt that says how it ended was sent before this answer, and may have been overtaken by it
-         * here. */
+        /* The final prompt was sent before this reply, but may be processed after it. */
         while (idle && !s->settled && !s->over && sd_bus_process(s->ctl->bus, NULL) > 0)
                 ;
         if (!s->settled) {
@@ -253,17 +250,17 @@ static void on_interrupt(Session *s, int sfd, const char **interrupt) {
         }
         if (!*interrupt || s->settled || caught.ssi_signo != SIGINT) {
                 fprintf(stderr, "\nLeaving. An open door still has to be closed.\n");
-                s->over = true; /* the cabinet brings what was begun to its end by itself */
+                s->over = true; /* the cabinet completes the operation by itself */
                 s->status = 128 + (int)caught.ssi_signo;
                 return;
         }
         fprintf(stderr, "\nGiving up. (Ctrl-C once more leaves at once.)\n");
-        (void)session_call(s, *interrupt, NULL); /* a refusal is told, and then this goes on as before */
+        (void)session_call(s, *interrupt, NULL); /* a refusal is reported, and the session continues */
         *interrupt = NULL;
 }
 
-/* How long the next wait may be: a second, so that nothing depends on a single signal; -1: patience is over.
- */
+/* Maximum of the next wait: a second, so that nothing depends on a single signal; -1: the timeout has
+ * passed. */
 static int patience_left(const Session *s) {
         if (!s->until)
                 return 1000;
@@ -274,8 +271,9 @@ static int patience_left(const Session *s) {
 static void patience_over(Session *s) {
         s->over = true;
         if (!s->settled)
-                s->status = ctl_fail_as(s->ctl, LOCKERCTL_NOT_FINISHED, "TimedOut",
-                                        "It has not ended in time. An open door still has to be closed.");
+                s->status = ctl_fail_as(
+                        s->ctl, LOCKERCTL_NOT_FINISHED, "TimedOut",
+                        "The operation did not end in time. An open door still has to be closed.");
 }
 
 static int wait_for_something(Session *s, int sfd, const char **interrupt) {

@@ -5,7 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 
-/* Properties that go into the output as they are, under another name. */
+/* Properties that are copied to the output under another name. */
 typedef struct Rename {
         const char *property, *key;
 } Rename;
@@ -45,7 +45,7 @@ static json_t *renamed(const json_t *properties, const Rename *keys, size_t n) {
         return steal_ptr(object);
 }
 
-/* Structs come as arrays: give their members names. */
+/* Structs are read as arrays: give their members names. */
 static json_t *named_rows(const json_t *rows, const char *const *names, size_t n) {
         _cleanup_json_ json_t *list = json_array();
         json_t *row;
@@ -191,7 +191,7 @@ static int collect_objects(const json_t *objects, json_t *slots, json_t *parcels
         return 0;
 }
 
-/* A position's row says which parcel; whether that one is overdue is said by the parcel only. */
+/* A position's row names the parcel; only the parcel says whether it has expired. */
 static int mark_expired(json_t *slots, const json_t *parcels) {
         json_t *slot, *position;
         const json_t *parcel;

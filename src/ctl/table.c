@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/table.h"
+#include "base/text.h"
 
 #include <limits.h>
 #include <stdarg.h>
@@ -102,16 +103,14 @@ Table *table_free(Table *t) {
 }
 
 void table_cell(Table *t, Style style, const char *format, ...) {
-        _cleanup_free_ char *text = NULL;
         va_list ap;
 
         if (!t || t->failed)
                 return;
         va_start(ap, format);
-        int r = vasprintf(&text, format, ap);
+        _cleanup_free_ char *text = text_vprintf(format, ap);
         va_end(ap);
-        if (r < 0) {
-                text = NULL;
+        if (!text) {
                 t->failed = true;
                 return;
         }
@@ -144,7 +143,7 @@ static const char *heading_text(const char *heading) {
         return heading + heading_is_right(heading) + heading_may_go(heading);
 }
 
-/* The last column is not padded: no line ends in blanks. */
+/* The last column is not padded: no trailing blanks. */
 static void print_cell(const Ctl *c, const char *text, Style style, unsigned width, bool right, bool last) {
         unsigned pad = width - MIN(width, text_width(text));
 
@@ -186,7 +185,7 @@ static unsigned total_width(const Table *t, const unsigned *widths) {
         return MAX(total, 2U) - 2;
 }
 
-/* Leaves out what may go until the rest fits, and says so. */
+/* Omits optional columns until the rest fits, and names them. */
 static void fit(const Ctl *c, const Table *t, unsigned *widths, char *left_out, size_t size) {
         for (unsigned i = t->n_columns; c->tty && i-- > 0 && total_width(t, widths) > c->width;) {
                 if (!heading_may_go(t->headings[i]))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How lockerctl talks: a sentence for people on stderr, or JSON on stdout for programs. */
+/* Messages of lockerctl: a sentence on stderr, or JSON on stdout. */
 #include "ctl/ctl.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -23,24 +24,20 @@ int ctl_fail_as(const Ctl *c, int status, const char *name, const char *sentence
 }
 
 int ctl_fail(const Ctl *c, int status, const char *format, ...) {
-        _cleanup_free_ char *sentence = NULL;
         va_list ap;
 
         va_start(ap, format);
-        if (vasprintf(&sentence, format, ap) < 0)
-                sentence = NULL;
+        _cleanup_free_ char *sentence = text_vprintf(format, ap);
         va_end(ap);
         return ctl_fail_as(c, status, status == LOCKERCTL_USAGE ? "Usage" : "Failed",
                            sentence ? sentence : "Out of memory.");
 }
 
 int ctl_usage(const Ctl *c, const Args *a, const char *format, ...) {
-        _cleanup_free_ char *sentence = NULL;
         va_list ap;
 
         va_start(ap, format);
-        if (vasprintf(&sentence, format, ap) < 0)
-                sentence = NULL;
+        _cleanup_free_ char *sentence = text_vprintf(format, ap);
         va_end(ap);
         ctl_fail_as(c, LOCKERCTL_USAGE, "Usage", sentence ? sentence : "Out of memory.");
         fprintf(stderr, "See: lockerctl %s --help\n", a->verb->name);
@@ -87,7 +84,7 @@ int ctl_fail_bus(const Ctl *c, const sd_bus_error *error, int r, const char *wha
                 return ctl_fail_as(c, LOCKERCTL_NOT_ALLOWED, "AccessDenied",
                                    "You may not do that. Operators are in the group lockerd-admin, "
                                    "terminals in lockerd-kiosk.");
-        /* An object that does not exist answers with the bus's own words: say them in ours. */
+        /* For an object that does not exist the bus returns its own error: map it. */
         if (what && (streq(name, SD_BUS_ERROR_UNKNOWN_OBJECT) || streq(name, SD_BUS_ERROR_UNKNOWN_METHOD) ||
                      streq(name, SD_BUS_ERROR_UNKNOWN_INTERFACE)))
                 return ctl_fail(c, LOCKERCTL_UNKNOWN, "There is no %s in this cabinet. See: lockerctl %.*ss",
@@ -134,7 +131,7 @@ char *text_printable(const char *s) {
                         state = (mbstate_t){0};
                         *p++ = '?';
                 } else if (!iswprint((wint_t)wide)) {
-                        /* as many bytes as before: a shorter text needs no new memory */
+                        /* not longer than before: no new memory is needed */
                         memset(p, ' ', n);
                         *p = '?';
                         p += n;

@@ -67,7 +67,7 @@ static int collect(Session *s, uint64_t parcel, bool wait) {
                                   json_pack("{s:s, s:s, s:I, s:s}", "event", "opened", "slot", slot,
                                             "position", (json_int_t)position, "sentence", prompt),
                                   true);
-        /* who waits is told what to do by the prompt that follows */
+        /* the next prompt tells the user what to do */
         _cleanup_free_ char *shown = text_printable(wait ? "" : prompt);
         printf("%sSlot %s, position %u is open.%s%s%s\n", style_on(s->ctl, STYLE_BOLD), slot, position,
                style_off(s->ctl, STYLE_BOLD), shown && *shown ? " " : "", shown ? shown : "");
@@ -105,7 +105,7 @@ static int run_collect(Ctl *c, const Args *a) {
         s.until = until;
         s.typed_fd = session_typed_fd(a);
         if (accept || reject) {
-                /* Both may be said while the door is still open; they count when it is shut. */
+                /* Both are possible while the door is still open; they take effect when it is shut. */
                 s.on_choose = accept ? "Accept" : "Reject";
                 status = session_call(&s, s.on_choose, NULL);
                 if (status)
@@ -138,7 +138,7 @@ const Verb verb_collect = {
                    "Meanwhile a letter and Enter: a accept, r reject (after putting the item back), d does "
                    "not open, o open again. On a terminal the door can be opened again for a while after the "
                    "end, too.\n"
-                   "Exits with 12 when it ends otherwise than asked. With --json: one object a line.",
+                   "Exits with 12 when it is not completed. With --json: one object a line.",
         .options = collect_options,
         .run = run_collect,
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A courier at the terminal: deposits, and takes back what recipients did not want or did not collect. */
+/* A courier at the terminal: deposits, and takes back parcels that were rejected, recalled or not
+ * collected. */
 #include "ctl/codes.h"
 #include "ctl/session.h"
 #include "ctl/table.h"
@@ -155,7 +156,7 @@ static const Option deposit_options[] = {
         {"phone", 0, "PHONE", "The recipient's phone number"},
         {"waybill", 0, "NUMBER", "The waybill's number"},
         {"parcel", 0, "PARCEL", "This parcel, which was announced before"},
-        {"accessible", 0, NULL, "A low slot, for somebody who cannot reach high"},
+        {"accessible", 0, NULL, "A low slot, for a recipient who cannot reach a high one"},
         {"temperature", 0, "CLASS", "ambient, chilled or frozen"},
         {"exact", 0, NULL, "No larger position than asked for"},
         PATIENCE_OPTIONS,
@@ -224,7 +225,7 @@ static int run_take_back(Ctl *c, const Args *a) {
 
 static const Option take_back_options[] = {
         COURIER_OPTION,
-        {"timeout", 0, "SECONDS", "Leave with status 12 when it has not ended after SECONDS"},
+        {"timeout", 0, "SECONDS", "Exit with status 12 after SECONDS"},
         SECRET_OPTIONS,
         {NULL, 0, NULL, NULL},
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Events come from GetEvents only. The signal is a doorbell: what it announces is read like everything else,
- * so that nothing is missed or shown twice, whatever happens to signals while the daemon restarts. */
+/* Events come from GetEvents only. The signal only triggers reading, so that no event is missed or
+ * shown twice, even when signals are lost while the daemon restarts. */
 #include "ctl/table.h"
 
 #include <errno.h>
@@ -44,7 +44,7 @@ static int read_page(Ctl *c, uint64_t after, unsigned limit, json_t **ret) {
         return 0;
 }
 
-/* "slot=02", or NULL: when the subject says so already, or out of memory. */
+/* "slot=02", or NULL: when the subject contains it already, or out of memory. */
 static char *fact_text(const char *subject, const char *key, const json_t *value) {
         char buffer[TIME_TEXT_MAX], *text = NULL;
         size_t n = strlen(key);
@@ -68,7 +68,7 @@ static char *fact_text(const char *subject, const char *key, const json_t *value
 
 #define INDENT 10U
 
-/* Facts side by side; on a terminal they begin anew, indented, where the line would be too long. */
+/* Facts on one line; on a terminal wrapped and indented where the line would be too long. */
 static void print_facts(const Ctl *c, const json_t *event, unsigned x) {
         const json_t *data = json_object_get(event, "data"), *value;
         const char *key;
@@ -125,7 +125,7 @@ static int read_last(Ctl *c, uint64_t *ret) {
         return r < 0 ? ctl_bad_reply(c, r) : 0;
 }
 
-/* Prints a page, or adds it to `newest` and forgets what is more than `keep` there. */
+/* Prints a page, or adds it to `newest` and drops all but the last `keep`. */
 static int take_page(const Ctl *c, json_t **newest, json_t *page, uint64_t keep) {
         json_t *event;
         size_t i;
@@ -165,9 +165,9 @@ static int read_events(Ctl *c, uint64_t *after, uint64_t keep, json_t **newest) 
         }
 }
 
-/* Everything after *after; the newest `keep` of it only. Moves *after to the last one read. The newest are
- * looked for at the ledger's end: a long history costs nothing. Numbers may be missing, then it looks further
- * back. */
+/* Everything after *after; the newest `keep` of it only. Moves *after to the last one read. The newest
+ * are read from the end of the ledger, so that a long history costs nothing. Numbers may be missing,
+ * then it reads further back. */
 static int print_events(Ctl *c, uint64_t *after, uint64_t keep) {
         _cleanup_json_ json_t *newest = json_array();
         uint64_t last = 0, back = keep;
@@ -220,7 +220,7 @@ static int follow(Ctl *c, uint64_t after, uint64_t keep) {
         int status = ctl_connect(c);
         if (status)
                 return status;
-        /* listen before reading, so that nothing falls between */
+        /* subscribe before reading, so that no event is missed */
         int r = sd_bus_match_signal(c->bus, NULL, NULL, LOCKERD_PATH, LOCKERD_INTERFACE_CABINET, "Event",
                                     on_event, &f);
         if (r >= 0)
@@ -264,7 +264,7 @@ static int run_events(Ctl *c, const Args *a) {
 }
 
 static const Option events_options[] = {
-        {"follow", 'f', NULL, "Go on with what happens from now on"},
+        {"follow", 'f', NULL, "Continue with new events"},
         {"after", 0, "NUMBER", "Only events after this sequence number"},
         {"newest", 'n', "COUNT", "Only the newest COUNT (20 unless --after or --all is given)"},
         {"all", 0, NULL, "All of them"},
@@ -274,7 +274,7 @@ static const Option events_options[] = {
 const Verb verb_events = {
         .name = "events",
         .usage = "[-f] [--after NUMBER] [-n COUNT]",
-        .summary = "Show what has happened, from the ledger",
+        .summary = "Show events from the ledger",
         .details = "A \"~\" after the time says that the clock was not synchronised. With --json: one object "
                    "a line.",
         .options = events_options,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeping the cabinet trustworthy: the audit trail, backups, the configuration. */
+/* Maintenance: the audit trail, backups, the configuration. */
 #include "ctl/table.h"
 
 #include <errno.h>
@@ -59,7 +59,7 @@ static int run_backup(Ctl *c, const Args *a) {
         char directory[PATH_MAX];
         uint64_t bytes;
 
-        /* The daemon has a working directory of its own: a relative path is meant from here. */
+        /* The daemon has another working directory: make a relative path absolute. */
         if (a->words[0][0] == '/')
                 path = strdup(a->words[0]);
         else if (getcwd(directory, sizeof(directory)) && asprintf(&path, "%s/%s", directory, a->words[0]) < 0)
@@ -86,7 +86,7 @@ static int run_backup(Ctl *c, const Args *a) {
 const Verb verb_backup = {
         .name = "backup",
         .usage = "PATH",
-        .summary = "Copy the ledger while the cabinet works",
+        .summary = "Copy the ledger while the cabinet is in use",
         .details = "The file is written by lockerd, so PATH must be where lockerd may write, and must not "
                    "exist.",
         .min_words = 1,
@@ -94,8 +94,8 @@ const Verb verb_backup = {
         .run = run_backup,
 };
 
-/* The lockerd that belongs to this lockerctl: beside it, in the sbin of its bin, else from PATH (where people
- * other than root often have no sbin). */
+/* The lockerd that belongs to this lockerctl: beside it, in the sbin of its bin, else from PATH (which
+ * often has no sbin for users other than root). */
 static const char *find_lockerd(char buffer[PATH_MAX]) {
         static const char *const places[] = {"lockerd", "../sbin/lockerd", "../daemon/lockerd"};
         char here[PATH_MAX];
@@ -147,7 +147,7 @@ static int run_caught(const Ctl *c, char *const argv[]) {
         while (f && getline(&text, &room, f) >= 0) {
                 const char *start = text;
                 text[strcspn(text, "\n")] = 0;
-                /* "<3>…" is the journal's way to tell a priority */
+                /* "<3>…" is a priority in the journal's notation */
                 if (start[0] == '<' && start[1] >= '0' && start[1] <= '7' && start[2] == '>')
                         start += 3;
                 json_array_append_new(messages, json_string(start));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Locks after wrong codes, PINs and passwords. */
+/* Lockouts after wrong codes, PINs and passwords. */
 #include "ctl/session.h"
 #include "ctl/table.h"
 
@@ -34,21 +34,21 @@ static int list_lockouts(Ctl *c) {
                 return json_print(c, steal_ptr(list), false);
         if (!json_array_size(list)) {
                 if (!c->no_legend)
-                        puts("Nothing is locked, and no wrong entries are counted.");
+                        puts("There are no lockouts and no failed attempts.");
                 return 0;
         }
         return table_print(c, table);
 }
 
-/* The courier at the terminal vouches for the person who stands there: the terminal's code lock only, without
- * an operator. */
+/* A courier at the terminal lifts the lockout of codes of this terminal only, without an operator. */
 static int lift_as_courier(Ctl *c, const Args *a) {
         _cleanup_session_ Session s = {.typed_fd = -1};
 
         if (args_has(a, "reason"))
                 return ctl_usage(c, a, "With --courier no reason is needed: the courier is the reason.");
         if (a->n_words > 1)
-                return ctl_usage(c, a, "A courier lifts the lock of this terminal; \"%s\" is for operators.",
+                return ctl_usage(c, a,
+                                 "A courier lifts the lockout of this terminal; \"%s\" is for operators.",
                                  a->words[1]);
         int status = session_sign_in(c, a, &s);
         if (status)
@@ -59,7 +59,7 @@ static int lift_as_courier(Ctl *c, const Args *a) {
                       : ctl_done(c,
                                  json_pack("{s:s, s:s}", "done", "lockout lift", "courier",
                                            args_get(a, "courier")),
-                                 "The lock on codes at this terminal is lifted.");
+                                 "The lockout of codes at this terminal is lifted.");
 }
 
 static int run_lockout(Ctl *c, const Args *a) {
@@ -95,10 +95,10 @@ static const Option lockout_options[] = {
 const Verb verb_lockout = {
         .name = "lockout",
         .usage = "[list] | lift [SUBJECT] --reason TEXT | lift --courier NUMBER",
-        .summary = "See and lift the locks after wrong codes and PINs",
-        .details =
-                "SUBJECT is one from the list; without one, all locks are lifted. A courier at the terminal "
-                "lifts the lock on codes there; for that no operator is needed.",
+        .summary = "List and lift lockouts after wrong codes and PINs",
+        .details = "SUBJECT is one from the list; without one, all lockouts are lifted. A courier at the "
+                   "terminal "
+                   "lifts the lock on codes there; for that no operator is needed.",
         .options = lockout_options,
         .max_words = 2,
         .run = run_lockout,

@@ -10,8 +10,8 @@ static const char *letter_text(const Ctl *c, const Mark *m, char buffer[2]) {
         return buffer;
 }
 
-/* Only the letters that occur; free and parcel always, so that an idle cabinet's picture explains itself too.
- */
+/* Only the letters that occur; free and parcel always, so that the picture of an idle cabinet has a
+ * legend too. */
 static void print_legend(const Ctl *c, const json_t *slots) {
         bool used[32] = {[0] = true, [1] = true};
         const json_t *slot, *position;
@@ -108,7 +108,7 @@ static int run_map(Ctl *c, const Args *a) {
 
 const Verb verb_map = {
         .name = "map",
-        .summary = "Draw the cabinet as it hangs on the wall",
+        .summary = "Draw the cabinet as seen from the front",
         .details =
                 "Each door shows its label, one letter for each position inside and, at the right, how the "
                 "door is. A legend explains the letters that occur; what somebody should look at is listed "

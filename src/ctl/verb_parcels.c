@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looking at parcels, and the operator's acts on them. */
+/* Showing parcels, and the operator's actions on them. */
 #include "ctl/codes.h"
 #include "ctl/table.h"
 
@@ -101,7 +101,7 @@ static int print_parcel(const Ctl *c, json_t *parcel) {
         return 0;
 }
 
-/* What is no longer inside has no object: the ledger remembers it. */
+/* An ended parcel has no object; its facts come from the history. */
 static int run_parcel(Ctl *c, const Args *a) {
         _cleanup_message_ sd_bus_message *reply = NULL;
         _cleanup_snapshot_ Snapshot s = {0};
@@ -129,7 +129,7 @@ static int run_parcel(Ctl *c, const Args *a) {
 const Verb verb_parcel = {
         .name = "parcel",
         .usage = "PARCEL",
-        .summary = "Show one parcel, also one that has left",
+        .summary = "Show one parcel, also one that has ended",
         .min_words = 1,
         .max_words = 1,
         .run = run_parcel,
@@ -185,11 +185,6 @@ static int run_new_code(Ctl *c, const Args *a) {
                 "The code of parcel %llu is now %s%s%s. The old one is void.", (unsigned long long)id,
                 style_on(c, STYLE_BOLD), code_grouped(code, shown), style_off(c, STYLE_BOLD));
 }
-
-static const Option reason_options[] = {
-        {"reason", 'r', "TEXT", "Why, for the audit trail (asked for on a terminal)"},
-        {NULL, 0, NULL, NULL},
-};
 
 const Verb verb_recall = {
         .name = "recall",

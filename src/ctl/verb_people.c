@@ -78,7 +78,7 @@ static int check_enrol(Ctl *c, const Args *a, bool courier) {
                 return ctl_usage(c, a, "A recipient needs a phone number: --phone.");
         if (courier || args_has(a, "consent"))
                 return 0;
-        /* Consent is never assumed: not by --yes, not because nobody could be asked. */
+        /* Consent is never assumed: not with --yes, and not without a terminal. */
         _cleanup_free_ char *answer = NULL;
         if (!c->json &&
             ask_line("Has this person agreed that the password's hash, name and phone are stored? [y/N] ",
@@ -172,11 +172,6 @@ static int run_revoke(Ctl *c, const Args *a) {
                       : ctl_done(c, json_pack("{s:s, s:I}", "done", "revoke", "id", (json_int_t)id),
                                  "Person %llu is revoked and erased.", (unsigned long long)id);
 }
-
-static const Option reason_options[] = {
-        {"reason", 'r', "TEXT", "Why, for the audit trail (asked for on a terminal)"},
-        {NULL, 0, NULL, NULL},
-};
 
 const Verb verb_revoke = {
         .name = "revoke",

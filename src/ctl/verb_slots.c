@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looking at slots, and the operator's acts on them. */
+/* Showing slots, and the operator's actions on them. */
 #include "ctl/marks.h"
 
 static void add_note(char *notes, size_t size, const char *note) {
@@ -199,8 +199,7 @@ static int run_reconcile(Ctl *c, const Args *a) {
         if (!act.position)
                 return ctl_usage(c, a, "Which position? For example %s/1.", act.label);
         if (streq(found, "empty") &&
-            !ask_confirm(
-                    c, "If the ledger has a parcel there, its story ends now. Is the position really empty?"))
+            !ask_confirm(c, "If the ledger has a parcel there, it ends now. Is the position really empty?"))
                 return ctl_fail(c, LOCKERCTL_FAILED, "Given up.");
         status = ctl_call(c, act.path, LOCKERD_INTERFACE_SLOT, "Reconcile", act.what, NULL, "uss",
                           act.position, found, act.reason);
@@ -208,11 +207,6 @@ static int run_reconcile(Ctl *c, const Args *a) {
                       : act_tell(c, &act, a->verb->name, "",
                                  streq(found, "parcel") ? ": the parcel is stored again." : " is empty.");
 }
-
-static const Option reason_options[] = {
-        {"reason", 'r', "TEXT", "Why, for the audit trail (asked for on a terminal)"},
-        {NULL, 0, NULL, NULL},
-};
 
 const Verb verb_open = {
         .name = "open",
@@ -251,7 +245,7 @@ const Verb verb_enable = {
 const Verb verb_reconcile = {
         .name = "reconcile",
         .usage = "SLOT/POSITION parcel|empty --reason TEXT",
-        .summary = "Tell what really lies in a position, after looking",
+        .summary = "Record what lies in a position, after looking",
         .details = "With \"parcel\" an unverified parcel is stored again. With \"empty\" the parcel that the "
                    "ledger has there ends as returned (as cancelled when it was being deposited), and a "
                    "quarantine ends.",

@@ -130,7 +130,7 @@ static int print_health(const Ctl *c, const json_t *cabinet) {
         return table_print(&plain, table);
 }
 
-/* Whose signatures open doors is worth a look also when all is well. */
+/* The signing keys are shown also when everything is ok. */
 static void print_keys(const Ctl *c, const json_t *cabinet) {
         const json_t *row;
         size_t i;

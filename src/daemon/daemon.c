@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/daemon.h"
+#include "base/child.h"
 #include "base/log.h"
 #include "base/message-ids.h"
 #include "base/text.h"
@@ -12,12 +13,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <time.h>
 
-/* The whole ledger is checked this long after the start, when the boards have been found and nobody waits. */
+/* The whole ledger is checked this long after the start, when the boards have been found. */
 #define CHECK_LEDGER_AFTER_USEC (5 * USEC_PER_SEC)
 
 typedef struct Daemon {
@@ -75,7 +75,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* After every event: whatever happened may have opened a slot, or moved the next deadline. */
+/* After every event: it may have opened a slot, or changed the next deadline. */
 static int on_post(sd_event_source *source, void *userdata) {
         Daemon *d = userdata;
         uint64_t next = locker_next_deadline(d->locker);
@@ -110,27 +110,16 @@ static int on_checked(sd_event_source *source, const siginfo_t *si, void *userda
 
 static int start_check(sd_event_source *source, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
-        char *const argv[] = {(char[]){"lockerd"}, (char[]){"--check-ledger"},
-                              (char *)(uintptr_t)ledger_path(d->ledger), NULL};
-        posix_spawn_file_actions_t actions;
-        posix_spawnattr_t attributes;
-        sigset_t none;
+        _cleanup_close_ int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
         int r;
 
-        sigemptyset(&none);
-        posix_spawn_file_actions_init(&actions);
-        posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-        posix_spawnattr_init(&attributes);
-        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSCHEDULER);
-        posix_spawnattr_setsigmask(&attributes, &none);
-        posix_spawnattr_setschedpolicy(&attributes, SCHED_IDLE);
-        posix_spawnattr_setschedparam(&attributes, &(struct sched_param){0});
-        r = posix_spawn(&d->check_pid, "/proc/self/exe", &actions, &attributes, argv, environ);
-        posix_spawn_file_actions_destroy(&actions);
-        posix_spawnattr_destroy(&attributes);
-        if (r != 0) {
-                log_error_errno(-r, "Cannot start the check of the ledger");
-                d->check_pid = 0;
+        r = null < 0 ? -errno
+                     : child_spawn("/proc/self/exe",
+                                   (const char *const[]){"lockerd", "--check-ledger", ledger_path(d->ledger),
+                                                         NULL},
+                                   null, STDOUT_FILENO, true, &d->check_pid);
+        if (r < 0) {
+                log_error_errno(r, "Cannot start the check of the ledger");
                 return 0;
         }
         r = sd_event_add_child(d->event, &d->check_child, d->check_pid, WEXITED, on_checked, d);
@@ -143,7 +132,7 @@ static int open_ledger(Daemon *d, const Settings *s) {
         LedgerProblem problem = LEDGER_PROBLEM_NONE;
         _cleanup_free_ char *detail = NULL;
         Vault *vault = NULL;
-        /* A ledger without its key must not get a new one: nothing sealed in it could ever be read again. */
+        /* Never create a key for an existing ledger: its sealed data could not be read any more. */
         bool fresh = access(s->ledger_path, F_OK) < 0;
         int r = vault_load(&vault, s->key_path, fresh);
 
@@ -161,7 +150,7 @@ static int open_ledger(Daemon *d, const Settings *s) {
                 return EXIT_BAD_LEDGER;
         }
         r = ledger_open(&d->ledger, s->ledger_path, vault, &problem, &detail);
-        /* Power came back to a full disk: what lies here can still be given out. */
+        /* Start with a full disk: parcels can still be collected. */
         if (r < 0 && problem == LEDGER_PROBLEM_FULL && storage_give_up_reserve(s->ledger_path)) {
                 free(steal_ptr(detail));
                 r = ledger_open(&d->ledger, s->ledger_path, vault, &problem, &detail);
@@ -229,7 +218,7 @@ static int add_sources(Daemon *d) {
 }
 
 static void stop(Daemon *d) {
-        /* Locks first: whatever else happens, nothing stays energised. */
+        /* Locks first: no coil stays energised. */
         d->locks = locks_free(d->locks);
         if (d->locker)
                 locker_attach_locks(d->locker, NULL);
@@ -250,8 +239,7 @@ static void stop(Daemon *d) {
         sd_event_unref(d->event);
 }
 
-/* Says to systemd what it does, as `systemctl reload` expects; the rest of the configuration is read at the
- * start only. */
+/* Notifies systemd as `systemctl reload` expects; the rest of the configuration is read at start only. */
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
         Daemon *d = userdata;
 
@@ -259,7 +247,8 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
         if (d->sync)
                 sync_reload(d->sync);
         else
-                log_info("There is no backend, and nothing to load again; a changed configuration needs a "
+                log_info("No backend is configured, so there is nothing to reload; a changed configuration "
+                         "needs a "
                          "restart.");
         tell_ready(d);
         return 0;
@@ -292,7 +281,7 @@ int daemon_run(const Settings *settings, const Cabinet *cabinet) {
         Daemon d = {0};
         int r = set_up_loop(&d), status = EXIT_FAILURE;
 
-        /* One daemon, one cabinet, one zone: for the hours at which people are reminded. */
+        /* The process has one time zone, the cabinet's: for the hours of reminders. */
         if (setenv("TZ", cabinet->timezone, true) == 0)
                 tzset();
         if (r < 0) {

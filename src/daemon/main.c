@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lockerd's command line: read the configuration, complain precisely or run. */
+/* lockerd's command line: reads the configuration, reports its errors or runs. */
 #include "base/json_memory.h"
 #include "base/log.h"
 #include "base/message-ids.h"
@@ -30,7 +30,7 @@ static void help(void) {
              "See lockerd(8), lockerd.conf(5), cabinet.conf(5).");
 }
 
-/* To the journal when the daemon was to start, plainly to whoever only wanted to know. */
+/* To the journal when starting the daemon, as plain text with --check-config. */
 static void complain(const ConfigReport *report, bool plainly) {
         for (size_t i = 0; i < report->n_lines; i++)
                 if (plainly)

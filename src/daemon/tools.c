@@ -7,8 +7,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/* Only what was found in the file is a verdict on it: -EUCLEAN. Anything else means that it could not be
- * read. */
+/* -EUCLEAN is a verdict on the file. Any other error means that it could not be read. */
 static int print(json_t *object, int r) {
         _cleanup_free_ char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Long looks at the ledger that lockerd runs in processes of its own: they read, print one line of JSON and
- * leave. */
+/* Long checks of the ledger, in separate processes: they read, print one line of JSON and exit. */
 #pragma once
 
 int tool_check_ledger(const char *path);

@@ -34,7 +34,7 @@ static bool is_it(const InputRef *ref, int board, unsigned channel) {
         return ref->board == board && ref->channel == channel;
 }
 
-/* What the input is for, and what it means. */
+/* Use and meaning of the input. */
 static void input_user(const Cabinet *c, int board, unsigned channel, char *ret, size_t size) {
         char place[48];
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The GPIO lines of a cabinet and what hangs on them, for whoever holds a screwdriver. */
+/* The GPIO lines of a cabinet and their use, for the installing technician. */
 #pragma once
 
 #include "core/cabinet.h"

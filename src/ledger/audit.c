@@ -6,8 +6,8 @@
  * reason ‖ text data )
  *
  * Numbers are big-endian. A text is its length as u32 and its bytes; one that is absent is the length
- * 0xffffffff alone. Anybody can recompute it with standard tools; who rewrites the whole end of it is found
- * by a head that was kept elsewhere. */
+ * 0xffffffff alone. It can be recomputed with standard tools; a rewritten end of the chain is detected by
+ * comparison with a head that was kept elsewhere. */
 #include "base/text.h"
 #include "ledger/sql.h"
 
@@ -88,7 +88,7 @@ int audit_append(Ledger *l, const AuditRow *row) {
         int r = head(l, &sequence, previous);
         if (r < 0)
                 return r;
-        /* A gap here would be taken for a deletion by every later verification. */
+        /* Every later verification would report a gap as a deletion. */
         if (sequence + 1 != row->sequence)
                 return -EUCLEAN;
         r = audit_hash(row, previous, hash);
@@ -123,7 +123,7 @@ int ledger_audit_head(Ledger *l, char ret[AUDIT_HEAD_MAX]) {
  * -------------------------------------- */
 
 typedef struct Chain {
-        uint64_t next; /* sequence number that must come now */
+        uint64_t next; /* sequence number of the next row */
         bool anchored; /* hash is that of the row before */
         uint8_t hash[HASH_SIZE];
 } Chain;
@@ -132,8 +132,7 @@ _printf_(2, 3) static int broken(char **ret_detail, const char *format, ...) {
         va_list ap;
 
         va_start(ap, format);
-        if (vasprintf(ret_detail, format, ap) < 0)
-                *ret_detail = NULL;
+        *ret_detail = text_vprintf(format, ap);
         va_end(ap);
         return -EUCLEAN;
 }
@@ -214,7 +213,7 @@ int audit_check_head(Ledger *l, char **ret_detail) {
                 r = chain_bounds(bounds.stmt, &last, ret_detail);
         if (r < 0)
                 return r;
-        /* The row before the checked ones lends its hash; before the first there is the genesis. */
+        /* Starts with the hash of the row before the checked ones, or the genesis. */
         if (last > CHECKED_AT_START)
                 c.next = last - CHECKED_AT_START;
         else {
@@ -279,7 +278,7 @@ int ledger_audit_verify_file(const char *path, uint64_t *ret_rows, char ret_head
         sqlite3_close(db);
         if (r < 0 && ret_detail)
                 *ret_detail = steal_ptr(detail);
-        /* A broken chain has a last right row as well: an operator wants to know how far the trail can be
+        /* A broken chain has a last valid row as well: it shows the operator how far the trail can be
          * trusted. */
         if (r < 0 && r != -EUCLEAN)
                 return r;

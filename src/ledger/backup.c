@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Online copy. It goes on while the daemon writes: what is written meanwhile through the same connection is
- * copied along. Until it is whole and on the disk it has another name, and it never takes a name that is in
- * use. */
+/* Online copy. The daemon may write at the same time: changes through the same connection are copied
+ * too. Until the copy is complete and synced it has a temporary name, and it never replaces a file. */
 #include "base/text.h"
 #include "ledger/sql.h"
 
@@ -70,7 +69,8 @@ int ledger_backup_begin(Ledger *l, const char *path, LedgerBackup **ret) {
         if (!b->target)
                 return -ENOMEM;
         sqlite3_extended_result_codes(b->target, 1);
-        /* Half a copy is thrown away and a whole one is synced at the end: no journal is needed. */
+        /* An incomplete copy is deleted and a complete one is synced at the end: no journal is needed.
+         */
         if (rc == SQLITE_OK)
                 rc = sqlite3_exec(
                         b->target,
@@ -90,7 +90,7 @@ int ledger_backup_step(LedgerBackup *b, int pages, bool *ret_done) {
                 *ret_done = true;
                 return 0;
         }
-        /* In the middle of a transaction of ours there is nothing to copy. */
+        /* During a transaction of this connection nothing is copied. */
         int rc = b->ledger->in_transaction ? SQLITE_LOCKED : sqlite3_backup_step(b->backup, pages);
         switch (rc & 0xff) {
         case SQLITE_DONE:
@@ -117,7 +117,7 @@ static int sync_path(const char *path, int flags) {
         return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* Never replaces: neither in the instant between looking and renaming. */
+/* Never replaces a file, without a race between check and rename. */
 static int rename_new(const char *from, const char *to) {
         if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
                 return 0;

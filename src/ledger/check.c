@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checks that take as long as the history is: read-only, on a connection of their own, meant for another
+/* Checks whose time grows with the history: read-only, on a separate connection, for use in another
  * process. */
 #include "base/text.h"
 #include "ledger/sql.h"
@@ -74,8 +74,8 @@ int check_open(const char *path, sqlite3 **ret, char **ret_detail) {
         }
         int r = open_readonly(path, "", ret);
         if (r == -EROFS) {
-                /* A copy on a medium that cannot be written: nobody changes it, so it needs no lock files.
-                 * But then a WAL beside it would be overlooked. */
+                /* A copy on a read-only medium cannot change and needs no locks. But in that mode
+                 * SQLite ignores a WAL beside it. */
                 _cleanup_free_ char *wal = text_printf("%s-wal", path);
                 if (wal && access(wal, F_OK) < 0)
                         r = open_readonly(path, "?immutable=1", ret);

@@ -46,7 +46,7 @@ bool ledger_code_matches(Ledger *l, uint64_t parcel, const char *code) {
                 return false;
         query_u64(&q, 1, parcel);
         bool known = query_row(&q) >= 0 && column_bytes(&q, 0, stored, sizeof(stored)) >= 0;
-        /* The same work whether there is a code or not. */
+        /* Constant work, whether there is a code or not. */
         code_mac(l, code, mac);
         return (CRYPTO_memcmp(mac, stored, sizeof(mac)) == 0) & known;
 }

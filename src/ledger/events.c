@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Events and the outbox: what happened, and what the backend does not know yet. */
+/* Events, and the outbox of events that the backend has not acknowledged. */
 #include "base/text.h"
 #include "ledger/sql.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands of the backend: stored, begun, answered, and kept until nobody can repeat them any more. */
+/* Commands of the backend: stored, begun, answered, and kept until they cannot be repeated any more. */
 #include "ledger/sql.h"
 
 #include <errno.h>

@@ -44,7 +44,7 @@ Ledger *ledger_free(Ledger *l) {
         for (int i = 0; i < SQL_MAX; i++)
                 sqlite3_finalize(l->statements[i]);
         sqlite3_close_v2(l->db);
-        /* Only now may another daemon have the file. */
+        /* From here on another daemon may open the file. */
         if (l->lock_fd >= 0)
                 close(l->lock_fd);
         vault_free(l->vault);
@@ -53,9 +53,9 @@ Ledger *ledger_free(Ledger *l) {
         return NULL;
 }
 
-/* After an error of the disk the kernel makes a file system read-only, and SQLite does not notice: it writes
- * over pages of a log that is there already, and fsync() finds nothing to do. What is committed then is gone
- * with the power. */
+/* After a disk error the kernel makes a file system read-only, and SQLite does not notice: it
+ * overwrites pages of the existing log in memory, and fsync() has nothing to do. Such commits are lost
+ * with the next power cut. */
 bool ledger_is_read_only(const Ledger *l) {
         struct statvfs v;
 
@@ -118,8 +118,7 @@ static int checkpoint(Ledger *l, int mode) {
                 l->wal_pages = in_wal;
                 l->wal_done = in_file;
         }
-        /* A checker in another process may hold an old state for a while: not before many more pages again.
-         */
+        /* A reader in another process may hold an old snapshot: try again after many more pages. */
         l->wal_force = l->wal_done < l->wal_pages ? l->wal_pages + FORCED_CHECKPOINT : FORCED_CHECKPOINT;
         return rc;
 }
@@ -128,8 +127,8 @@ int ledger_checkpoint(Ledger *l) {
         int rc = checkpoint(l, SQLITE_CHECKPOINT_PASSIVE);
 
         if (rc == SQLITE_OK && l->scrub != SCRUB_NONE) {
-                /* What was erased is still in old pages of the WAL. Never wait for a reader here: if there is
-                 * one, the next checkpoint tries again. */
+                /* Erased data is still in old pages of the WAL. Never wait for a reader here: if there
+                 * is one, the next checkpoint tries again. */
                 sqlite3_busy_timeout(l->db, 0);
                 rc = checkpoint(l, SQLITE_CHECKPOINT_TRUNCATE);
                 sqlite3_busy_timeout(l->db, 1000);
@@ -156,7 +155,7 @@ int ledger_committed(void *userdata, sqlite3 *db, const char *database, int page
                 l->wal_force = FORCED_CHECKPOINT;
         }
         l->wal_pages = pages;
-        /* The commit is durable already: trouble with the checkpoint is not the commit's trouble. */
+        /* The commit is durable already: a failed checkpoint is not an error of the commit. */
         if (pages >= l->wal_force)
                 (void)checkpoint(l, SQLITE_CHECKPOINT_PASSIVE);
         return SQLITE_OK;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ledger: the one truth about slots, parcels, people and what was done, in SQLite (WAL,
+/* The ledger: the authoritative record of slots, parcels, persons and actions, in SQLite (WAL,
  * synchronous=FULL). A change, its audit row, its event and its outbox row are one transaction. Only this
  * folder knows SQL; rows go in and out as structs.
  *
  * Errors: negative errno. -ENOSPC: the disk is full and nothing was changed. -EUCLEAN: the file is damaged.
- * -EIO: the disk failed. -EEXIST: somebody else has that place, code, number. -EINVAL: a value that the rules
+ * -EIO: the disk failed. -EEXIST: the place, code or number is taken. -EINVAL: a value that the rules
  * forbid. -ENOENT: no such row, or it refers to one that is not there. The last three leave an open
  * transaction as it was; after any other error it is lost: every call answers with the same error until
  * ledger_rollback(), or ledger_commit(), which then rolls back.
@@ -190,13 +190,13 @@ static inline void person_row_donep(PersonRow *p) {
 int ledger_person_insert(Ledger *l, PersonRow *p);
 int ledger_person_get(Ledger *l, uint64_t id, PersonRow *ret); /* not revoked; -ENOENT */
 int ledger_person_by_number(Ledger *l, const char *number, PersonRow *ret);
-/* Digits are compared. A recipient before a courier with the same phone. */
+/* Compares digits. Prefers a recipient to a courier with the same phone. */
 int ledger_person_by_phone(Ledger *l, const char *phone, PersonRow *ret);
 /* Erases name, phone, their key, all credentials, and name and phone in this person's ended parcels; the row
  * and its number's history stay, and the number and phone may be enrolled again. Live parcels keep theirs
  * until they end. -ENOENT. */
 int ledger_person_revoke(Ledger *l, uint64_t id, int64_t wall);
-/* Those who are not revoked. */
+/* All who are not revoked. */
 int ledger_person_each(Ledger *l, int (*each)(void *userdata, const PersonRow *p), void *userdata);
 
 /* Replaces. At most IDENTITY_DATA_MAX bytes, sealed with the person's key. Kinds "pin" and "password" show in
@@ -214,7 +214,7 @@ typedef struct LockoutRow {
         Lockout lockout;
 } LockoutRow;
 int ledger_lockout_get(Ledger *l, const char *subject, LockoutRow *ret); /* absent: zeroes */
-int ledger_lockout_put(Ledger *l, const LockoutRow *row); /* no failures and not locked: the row goes */
+int ledger_lockout_put(Ledger *l, const LockoutRow *row); /* no failures and not locked: deletes the row */
 int ledger_lockout_each(Ledger *l, int (*each)(void *userdata, const LockoutRow *r), void *userdata);
 
 /* --- Movements: intents and outcomes
@@ -278,9 +278,9 @@ int ledger_outbox_length(Ledger *l, uint64_t *ret);
 /* The next events to send, in order; secret is opened: NULL when there is none, "" when it cannot be. */
 int ledger_outbox_each(Ledger *l, uint64_t after, unsigned limit,
                        int (*each)(void *userdata, const EventRow *e, const char *secret), void *userdata);
-/* Takes the routine (doors that open and close as they should, boards that come and go, wrong entries) of
- * after < sequence <= to out of the outbox; the events stay in the ledger. What happened to parcels, codes,
- * people and slots, and every alarm, is never taken out. Inside a transaction. */
+/* Removes routine events (doors that open and close normally, boards that go offline and online, failed
+ * attempts) with after < sequence <= to from the outbox; the events stay in the ledger. Events of
+ * parcels, codes, persons and slots, and alarms, are never removed. Inside a transaction. */
 int ledger_outbox_summarise(Ledger *l, uint64_t after, uint64_t to, uint64_t *ret_dropped);
 /* after < sequence <= to leave, secrets are scrubbed. */
 int ledger_outbox_acknowledge(Ledger *l, uint64_t after, uint64_t to);
@@ -293,7 +293,7 @@ typedef struct InboxRow {
         int64_t received, expires;          /* wall µs */
         char *command;                      /* as read: JSON of the arguments */
         char *answer;                       /* NULL: not executed yet, or interrupted */
-        bool begun;                         /* execution began; without answer: a restart came in between */
+        bool begun;                         /* execution began; without answer: a restart interrupted it */
         char *response_topic, *correlation; /* may be NULL; correlation in hex */
 } InboxRow;
 void inbox_row_done(InboxRow *r);
@@ -314,8 +314,8 @@ int ledger_inbox_forget(Ledger *l, int64_t before); /* answered ones whose expir
 /* --- Reminders, habits, settings
  * ------------------------------------------------------------------------------- */
 
-/* A row for each live parcel that has been stored; it begins and goes by itself. Times are those of the
- * believed clock. */
+/* A row for each live parcel that has been stored; created and deleted automatically. Times are those
+ * of the believed clock. */
 typedef struct ReminderRow {
         uint64_t parcel;
         int64_t since;              /* 0: not looked at yet */
@@ -323,18 +323,18 @@ typedef struct ReminderRow {
         int64_t look;               /* INT64_MAX: never again */
         int64_t reminded, recalled; /* when that was sent; 0: not yet */
 } ReminderRow;
-/* Those that are to be looked at again, the first ones first. */
+/* The rows that are due, earliest first. */
 int ledger_reminder_each(Ledger *l, unsigned limit, int (*each)(void *userdata, const ReminderRow *r),
                          void *userdata);
 int ledger_reminder_put(Ledger *l, const ReminderRow *r); /* -ENOENT: the parcel has ended */
-int ledger_reminder_look_again(Ledger *l);                /* at all of them, at once */
+int ledger_reminder_look_again(Ledger *l);                /* makes all of them due at once */
 int ledger_reminder_adopt(
         Ledger *l,
-        int64_t now); /* those of a former run that nobody has looked at yet wait since they were stored */
+        int64_t now); /* rows of a former run that were never examined wait since they were stored */
 int ledger_reminder_shift(
         Ledger *l, int64_t by); /* `since` of those that were written while the clock was not synchronised */
 
-/* The habits of a parcel's recipient, by person or else by phone; zeroes when nothing is known. */
+/* The habits of a parcel's recipient, by person or else by phone; zeroes when there are none. */
 int ledger_habit_get(Ledger *l, const ParcelRow *p, uint8_t ret[HABIT_HOURS]);
 int ledger_habit_count(Ledger *l, const ParcelRow *p, unsigned hour,
                        int64_t wall); /* recipients without both: nothing is counted */
@@ -345,8 +345,8 @@ int ledger_setting_set(Ledger *l, const char *name, int64_t value);
 
 #define AUDIT_HEAD_MAX 96 /* "<sequence>:<64 hex>"; sequence 0: nothing recorded yet */
 int ledger_audit_head(Ledger *l, char ret[AUDIT_HEAD_MAX]);
-/* Recomputes the chain, read-only, on the file (a process of its own). 0 right; -EUCLEAN: detail says from
- * which row on, and rows and head are those of the last right row. */
+/* Recomputes the chain, read-only, on the file (a process of its own). 0: valid; -EUCLEAN: detail says
+ * from which row on it is broken, and rows and head are those of the last valid row. */
 int ledger_audit_verify_file(const char *path, uint64_t *ret_rows, char ret_head[AUDIT_HEAD_MAX],
                              char **ret_detail);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening: lock, look before touching, migrate, check the present. Cost does not depend on the history. */
+/* Opening: lock, identify before writing, migrate, check the tables of the present. The cost does not
+ * depend on the history. */
 #include "base/text.h"
 #include "ledger/migrations.h"
 #include "ledger/sql.h"
@@ -15,7 +16,7 @@
 
 static const char key_check_text[] = "lockerd ledger";
 
-/* What goes wrong on the way, for the operator. */
+/* The first error, for the operator. */
 typedef struct Trouble {
         LedgerProblem problem;
         char *detail;
@@ -34,7 +35,7 @@ static LedgerProblem problem_of(int r) {
         return LEDGER_PROBLEM_IO;
 }
 
-/* The first complaint is the one that counts. */
+/* Keeps the first error. */
 _printf_(4, 5) static int trouble(Trouble *t, LedgerProblem problem, int r, const char *format, ...) {
         va_list ap;
 
@@ -42,8 +43,7 @@ _printf_(4, 5) static int trouble(Trouble *t, LedgerProblem problem, int r, cons
                 return r;
         t->problem = problem;
         va_start(ap, format);
-        if (vasprintf(&t->detail, format, ap) < 0)
-                t->detail = NULL;
+        t->detail = text_vprintf(format, ap);
         va_end(ap);
         return r;
 }
@@ -52,8 +52,8 @@ static int trouble_sql(Trouble *t, const Ledger *l, int r, const char *doing) {
         return trouble(t, problem_of(r), r, "%s: %s: %s", l->path, doing, sqlite3_errmsg(l->db));
 }
 
-/* SQLite's own locks must let checkers read while the daemon runs, so what keeps a second daemon out is this
- * file. It stays: removing it would race with whoever is just opening it. */
+/* SQLite's own locks must let other processes read while the daemon runs, so this file keeps a second
+ * daemon out. It is not removed: that would race with a process that is opening it. */
 static int take_lock(Ledger *l, Trouble *t) {
         _cleanup_free_ char *path = text_printf("%s.lock", l->path);
 
@@ -74,8 +74,8 @@ static int take_lock(Ledger *l, Trouble *t) {
         return 0;
 }
 
-/* SQLite would create the file by the umask. Done under the lock and before SQLite has the file open, because
- * closing a descriptor of it would drop SQLite's locks. */
+/* SQLite would create the file with the mode of the umask. Done under the lock and before SQLite has
+ * the file open, because closing a descriptor of it would drop SQLite's locks. */
 static int touch_file(Ledger *l, Trouble *t) {
         struct stat st;
         bool created = true;
@@ -133,7 +133,7 @@ static int pragma_number(sqlite3 *db, const char *pragma, int64_t *ret) {
         return r;
 }
 
-/* Whose file is it, and of which version? Nothing is written before that is known. */
+/* Application and version of the file. Nothing is written before they are known. */
 static int identify(Ledger *l, Trouble *t, int *ret_version) {
         int64_t application = 0, version = 0, tables = 0;
 
@@ -175,7 +175,7 @@ static int set_up(Ledger *l, Trouble *t) {
         int r = sql_exec(l->db, pragmas);
         if (r < 0)
                 return trouble_sql(t, l, r, "cannot be set up");
-        /* Where the file system cannot do WAL, SQLite stays in the old mode without a word. */
+        /* Where the file system does not support WAL, SQLite silently stays in the old mode. */
         int64_t is_wal = 0;
         r = pragma_number(l->db, "SELECT journal_mode = 'wal' FROM pragma_journal_mode", &is_wal);
         if (r < 0)
@@ -203,8 +203,7 @@ static void key_check(const Ledger *l, uint8_t ret[VAULT_MAC_SIZE]) {
         vault_mac(l->vault, VAULT_CHECK, key_check_text, sizeof(key_check_text) - 1, ret);
 }
 
-/* With the first migration: the proof of the key, and a beginning of the audit chain that no other ledger
- * has. */
+/* With the first migration: the check value of the key, and a random start of the audit chain. */
 static int write_identity(Ledger *l) {
         uint8_t check[VAULT_MAC_SIZE], genesis[HASH_SIZE];
 
@@ -267,7 +266,7 @@ static int check_key(Ledger *l, Trouble *t) {
         return 0;
 }
 
-/* The tables of the present, with their indices where rules hang on them, and the newest audit rows. */
+/* The tables of the present, with indices where they enforce rules, and the newest audit rows. */
 static int check_present(Ledger *l, Trouble *t) {
         static const char *const pragmas[] = {
                 "PRAGMA integrity_check(slot)",     "PRAGMA integrity_check(position)",
@@ -301,7 +300,7 @@ static int open_steps(Ledger *l, Trouble *t) {
                 r = identify(l, t, &version);
         if (r >= 0)
                 r = set_up(l, t);
-        /* A file of another key is not migrated either. */
+        /* A file that belongs to another key is not migrated either. */
         if (r >= 0 && version > 0)
                 r = check_key(l, t);
         if (r >= 0)

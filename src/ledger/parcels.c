@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Live parcels, and the way of an ended one into the history. */
+/* Live parcels, and the move of ended ones to the history. */
 #include "base/text.h"
 #include "ledger/sql.h"
 
 #include <errno.h>
 
-/* What a sealed value may stand for; a part of the file format. */
+/* Labels of sealed values; a part of the file format. */
 #define LABEL_RECIPIENT "parcel.recipient"
 #define LABEL_PHONE     "parcel.phone"
 

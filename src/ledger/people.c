@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* People and their credentials. What is personal is sealed with the cabinet's key and a salt of the person's
- * own: without the salt nobody opens it again, not even from an old copy of the sealed value alone. */
+/* Persons and their credentials. Personal data is sealed with a key derived from the cabinet's key and
+ * a salt of the person: once the salt is erased it cannot be opened again, not even from an old copy of
+ * the sealed value alone. */
 #include "base/text.h"
 #include "ledger/sql.h"
 
@@ -153,7 +154,7 @@ int ledger_person_revoke(Ledger *l, uint64_t id, int64_t wall) {
                 return r;
         r = mark_revoked(l, id, wall);
         if (r == -ENOENT && !own)
-                return r; /* nothing was changed: the caller's transaction is still good */
+                return r; /* nothing was changed: the caller's transaction is still valid */
         if (r >= 0)
                 r = run_for(l, SQL_PERSON_FORGET_CREDENTIALS, id);
         if (r >= 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What was sent for waiting parcels, when to look at them again, whose habits are what, and the few settings
- * that are made while running. Rows of `reminder` begin by a trigger and go with their parcel. */
+/* Reminders of waiting parcels, habits of recipients, and the settings that are changed at run time.
+ * Rows of `reminder` are created by a trigger and deleted with their parcel. */
 #include "ledger/sql.h"
 
 #include <errno.h>
@@ -96,7 +96,7 @@ int ledger_habit_get(Ledger *l, const ParcelRow *p, uint8_t ret[HABIT_HOURS]) {
         uint8_t mac[VAULT_MAC_SIZE];
         int r = p->person ? habit_of(l, SQL_HABIT_OF_PERSON, p->person, NULL, ret) : -ENOENT;
 
-        /* Who has enrolled since keeps the habits from before. */
+        /* A recipient who has enrolled since keeps the earlier habits. */
         if (r == -ENOENT && phone_mac(l->vault, p->phone, mac))
                 r = habit_of(l, SQL_HABIT_OF_PHONE, 0, mac, ret);
         if (r == -ENOENT) {

@@ -52,7 +52,8 @@ int sealed_read(const Query *q, int i, const Vault *v, const char *label, const 
         return 0;
 }
 
-/* The first byte keeps whole numbers and tails apart: a tail's hash is never that of a four-digit number. */
+/* The first byte distinguishes whole numbers from tails: a tail's hash never equals that of a
+ * four-digit number. */
 static void digits_mac(const Vault *v, char what, const char *digits, uint8_t ret[VAULT_MAC_SIZE]) {
         char text[1 + PHONE_DIGITS_MAX];
         size_t n = strlen(digits);

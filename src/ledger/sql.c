@@ -12,8 +12,8 @@ const char *sql_text(Statement s) {
         return texts[s];
 }
 
-/* What the system said behind an I/O error; SQLite does not keep it when it was a COMMIT that failed.
- * A quota or a limit on the file's size is a full disk as far as we can do about it. */
+/* The system error behind an I/O error; SQLite does not keep it when a COMMIT failed. A quota or a file
+ * size limit counts as a full disk. */
 static int io_errno(sqlite3 *db) {
         int e = sqlite3_system_errno(db);
 
@@ -70,7 +70,7 @@ int sql_exec(sqlite3 *db, const char *sql) {
         return sql_errno(db, sqlite3_exec(db, sql, NULL, NULL, NULL));
 }
 
-/* Wrong input leaves a transaction as it was; anything else makes it worthless. */
+/* Invalid input leaves a transaction as it was; any other error invalidates it. */
 static int query_failed(Ledger *l, int rc) {
         int r = sql_errno(l->db, rc);
 
@@ -83,7 +83,8 @@ int query_begin(Query *q, Ledger *l, Statement s) {
         sqlite3_stmt **cached = &l->statements[s];
 
         if (l->in_transaction) {
-                /* SQLite may have rolled back by itself: what follows would be written without the rest. */
+                /* SQLite may have rolled back by itself: later statements would be committed without
+                 * the earlier ones. */
                 if (l->failure >= 0 && sqlite3_get_autocommit(l->db))
                         l->failure = -EIO;
                 if (l->failure < 0)

@@ -23,10 +23,10 @@ struct Ledger {
         int lock_fd;
         sqlite3_stmt *statements[SQL_MAX];
         bool in_transaction;
-        int failure;   /* of the transaction: after it nothing goes on but a rollback */
+        int failure;   /* of the transaction: only a rollback is possible after it */
         int wal_pages; /* in the WAL now, */
         int wal_done;  /* of which are in the file already, */
-        int wal_force; /* and at which a commit moves them even if nobody is idle */
+        int wal_force; /* and at which a commit moves them even if the daemon is not idle */
         Scrub scrub;
 };
 
@@ -34,13 +34,12 @@ struct Ledger {
 int ledger_committed(void *userdata, sqlite3 *db, const char *database, int pages);
 
 const char *sql_text(Statement s);
-/* The negative errno for what SQLite just said. */
+/* The negative errno for the last error of SQLite. */
 int sql_errno(sqlite3 *db, int rc);
 int sql_exec(sqlite3 *db, const char *sql);
 
-/* A statement lent out by the cache for the length of a scope; statements may be used inside themselves (a
- * callback that asks the same question), the inner use then gets a copy. Binding errors are kept and come out
- * of query_step(). */
+/* A statement borrowed from the cache for a scope; nested use of a statement (by a callback) gets a
+ * copy. Binding errors are kept and come out of query_step(). */
 typedef struct Query {
         Ledger *ledger;
         sqlite3_stmt *stmt;
@@ -75,12 +74,13 @@ int column_dup(const Query *q, int i, char **ret);               /* NULL → NUL
 int column_label(const Query *q, int i, char *ret, size_t room); /* NULL → ""; -EUCLEAN: does not fit */
 int column_bytes(const Query *q, int i, void *ret, size_t n);    /* -EUCLEAN unless exactly n */
 
-/* Several statements as one: they join the transaction that is open, or get one of their own. After a failure
- * in between, the joined transaction can only be rolled back. scope_end() returns r or the commit's error. */
+/* Several statements as one: they join the open transaction, or get their own. After a failure in
+ * between, the joined transaction can only be rolled back. scope_end() returns r or the commit's error.
+ */
 int scope_begin(Ledger *l, bool *ret_own);
 int scope_end(Ledger *l, bool own, int r);
 
-/* Personal data as it lies in the file. NULL stays NULL. */
+/* Personal data as stored in the file. NULL stays NULL. */
 typedef struct Sealed {
         uint8_t *data;
         size_t n;
@@ -106,7 +106,7 @@ int audit_append(Ledger *l, const AuditRow *row);
 int audit_check_head(Ledger *l, char **ret_detail);
 void audit_head_format(uint64_t sequence, const uint8_t hash[HASH_SIZE], char ret[AUDIT_HEAD_MAX]);
 
-/* check.c: runs a pragma that answers "ok" or complaints, e.g. "PRAGMA quick_check(parcel)". */
+/* check.c: runs a pragma that returns "ok" or errors, e.g. "PRAGMA quick_check(parcel)". */
 int check_pragma(sqlite3 *db, const char *pragma, char **ret_detail);
 int check_open(const char *path, sqlite3 **ret, char **ret_detail);
 #define APPLICATION_ID 0x4c6b7244 /* "LkrD" */

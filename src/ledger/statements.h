@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every statement that the ledger runs, in one list, so that a test can ask SQLite for the plan of each and
- * prove that none walks through the history. */
+/* Every statement that the ledger runs, in one list, so that a test can check the query plan of each:
+ * none may scan the history. */
 #pragma once
 
 #define PARCEL_LIVE                                                                                     \
@@ -16,7 +16,8 @@
 #define LOCKOUT_COLUMNS "subject, failures, locked, until_boot, remaining, boot_id"
 #define INBOX_COLUMNS   "id, name, received, expires, command, begun, answer, response_topic, correlation"
 #define EVENT_COLUMNS   "e.sequence, e.wall, e.synced, e.type, e.subject, e.data"
-/* What the hash of an audit row covers, then the hash. audit_row_hash() knows this order. */
+/* The columns that the hash of an audit row covers, then the hash. audit_row_hash() relies on this
+ * order. */
 #define AUDIT_COLUMNS EVENT_COLUMNS ", a.actor, a.reason, a.hash"
 
 #define STATEMENTS(X)                                                                                        \
@@ -129,7 +130,8 @@
                       "ORDER BY e.sequence LIMIT ?2")                                                        \
         X(EVENT_LAST_WALL, "SELECT wall FROM event WHERE sequence = (SELECT max(sequence) FROM event)")      \
         X(OUTBOX_INSERT, "INSERT INTO outbox (sequence, secret) VALUES (?1, ?2)")                            \
-        /* Rows join at one end and leave at the other: no need to count. Summarised ones count, too. */     \
+        /* Rows are added at one end and removed at the other, so the difference is the length.              \
+         * Summarised ones count, too. */                                                                    \
         X(OUTBOX_LENGTH, "SELECT coalesce((SELECT max(sequence) FROM outbox) - "                             \
                          "(SELECT min(sequence) FROM outbox) + 1, 0)")                                       \
         X(OUTBOX_EACH, "SELECT " EVENT_COLUMNS ", o.secret FROM outbox o "                                   \
@@ -147,7 +149,7 @@
         X(INBOX_INSERT,                                                                                      \
           "INSERT INTO inbox (id, arrival, name, received, expires, command, response_topic, correlation) "  \
           "VALUES (?1, (SELECT coalesce(max(arrival), 0) + 1 FROM inbox), ?2, ?3, ?4, ?5, ?6, ?7)")          \
-        /* What has begun stays so, and what has an answer keeps it. */                                      \
+        /* `begun` stays set, and an answer is kept. */                                                      \
         X(INBOX_PUT,                                                                                         \
           "INSERT INTO inbox (id, arrival, name, received, expires, command, response_topic, correlation, "  \
           "begun, answer) "                                                                                  \

@@ -82,7 +82,7 @@ const uint8_t *vault_key(const Vault *v, VaultPurpose p) {
 void vault_mac(const Vault *v, VaultPurpose p, const void *data, size_t n, uint8_t ret[VAULT_MAC_SIZE]) {
         unsigned int length = 0;
 
-        /* A hash that could not be computed must never be compared with anything: there is no way on. */
+        /* A hash that could not be computed must never be compared: abort. */
         if (!HMAC(EVP_sha256(), v->keys[p], KEY_SIZE, data, n, ret, &length) || length != VAULT_MAC_SIZE) {
                 log_error("The crypto library cannot compute an HMAC.");
                 abort();
@@ -157,7 +157,7 @@ int vault_open(const Vault *v, const char *label, const uint8_t *salt, const uin
         if (!ctx)
                 r = -ENOMEM;
         else if (!decrypt(ctx, key, label, sealed, n - VAULT_SEAL_EXTRA, ret)) {
-                /* GCM writes before it knows; what is not authentic does not leave this function. */
+                /* GCM writes before it has verified the tag; erase what is not authentic. */
                 if (n > VAULT_SEAL_EXTRA)
                         explicit_bzero(ret, n - VAULT_SEAL_EXTRA);
                 r = -EBADMSG;

@@ -13,7 +13,7 @@
 
 typedef struct Vault Vault;
 
-/* What a derived key is for; each purpose has its own. */
+/* The purpose of a derived key; each purpose has its own. */
 typedef enum VaultPurpose {
         VAULT_SEAL,
         VAULT_CODE,
@@ -24,10 +24,10 @@ typedef enum VaultPurpose {
 } VaultPurpose;
 
 int vault_new(Vault **ret, const uint8_t key[VAULT_KEY_SIZE]);
-/* Reads the key: the systemd credential "lockerd.key" when there is one, else the file; 32 raw bytes or 64
- * hex digits. When neither exists and `create`, makes the file (mode 0400). -ENOKEY: none there; -EINVAL: not
- * a key; -EPERM: others than its owner can read it. What is made is whole and on the disk before it has its
- * name; an existing key is never overwritten. */
+/* Reads the key: the systemd credential "lockerd.key" when there is one, else the file; 32 raw bytes or
+ * 64 hex digits. When neither exists and `create`, makes the file (mode 0400). -ENOKEY: none there;
+ * -EINVAL: not a key; -EPERM: others than its owner can read it. A new file is complete and synced
+ * before it gets its name; an existing key is never overwritten. */
 int vault_load(Vault **ret, const char *path, bool create);
 Vault *vault_free(Vault *v);
 DEFINE_CLEANUP(Vault *, vault_free);

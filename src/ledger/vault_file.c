@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the key comes from: a systemd credential, or a file that is made once and never overwritten. */
+/* Loads the key: from a systemd credential, or from a file that is created once and never overwritten.
+ */
 #include "base/text.h"
 #include "ledger/vault.h"
 
@@ -70,8 +71,8 @@ static int sync_directory_of(const char *path) {
         return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* The key is complete and on the disk under another name before it gets its own: after a power cut there is a
- * whole key or none, never half of one. */
+/* The key is complete and synced under a temporary name before it is renamed: after a power cut there
+ * is a whole key or none. */
 static int create_key(const char *path) {
         uint8_t key[VAULT_KEY_SIZE];
         uint64_t suffix = 0;
@@ -100,7 +101,7 @@ static int create_key(const char *path) {
                 (void)unlink(temporary);
         }
         explicit_bzero(key, sizeof(key));
-        /* Somebody else was faster: theirs is the key. */
+        /* Another process was faster: use its key. */
         if (r < 0 && r != -EEXIST)
                 return r;
         return sync_directory_of(path);

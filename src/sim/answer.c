@@ -32,7 +32,7 @@ static void frame(Sending *s, unsigned transaction, uint8_t address, const Pdu *
         }
 }
 
-/* Faults of what the board says; true when it is not what it should be. */
+/* Applies faults to the response; true when it was changed. */
 static bool spoil_pdu(Board *b, Pdu *pdu, uint8_t *address) {
         const Fault *f = &b->fault;
         Pdu honest = *pdu;
@@ -87,8 +87,8 @@ static bool spoil_frame(Board *b, Sending *s) {
         return spoilt;
 }
 
-/* Two transmitters at once: where they differ, the stronger driver wins bit by bit; and they never start in
- * the same instant. Sometimes the second is so slow that both come through, one after the other. */
+/* Two transmitters at once: where they differ, the stronger driver wins bit by bit; they never start at
+ * the same instant. Sometimes the second is so slow that both responses arrive, one after the other. */
 static bool collide(Line *l, Sending *first, const Sending *second) {
         size_t shift = (size_t)sim_random(l->sim, 0, SHIFT_MAX);
 

@@ -3,10 +3,10 @@
 #include "sim/place.h"
 #include "sim/report.h"
 
-/* What a late wake-up of the other side may cost before it counts as too long or too soon. */
+/* Tolerance for a late wake-up of the master before a pulse counts as too long or too soon. */
 #define TOLERANCE (2 * NSEC_PER_MSEC)
 
-/* The simulator itself stood still for longer than that: what ends the pulse may lie there unread. */
+/* The simulator itself was delayed for longer than that: the end of the pulse may be unread input. */
 #define STOOD_STILL (20 * NSEC_PER_MSEC)
 #define READ_UP     (50 * NSEC_PER_MSEC)
 
@@ -36,8 +36,7 @@ void coils_init(Board *b) {
         }
 }
 
-/* A place on a supply rests after a pulse; where several may be on at once, the others' places are not
- * touched by that. */
+/* Each unit of a supply's capacity has its own cooldown after a pulse. */
 static unsigned resting(const Supply *s, uint64_t at, uint64_t *ret_last) {
         unsigned n = 0;
 

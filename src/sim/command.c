@@ -30,7 +30,7 @@ static bool number(const char *word, uint64_t max, uint64_t fallback, uint64_t *
         return !word || text_to_u64(word, max, ret) >= 0;
 }
 
-/* The only shelf of a slot without positions may be called by its number too, as the daemon does. */
+/* The only shelf of a slot without positions may also be named by its number, as in the daemon. */
 static Place *find_place(const Sim *s, const char *name) {
         Place *p = sim_place(s, name);
         size_t n = strlen(name);
@@ -68,7 +68,7 @@ static const char *do_seed(Command *c) {
         return NULL;
 }
 
-/* Everything a person does to one door, lid or shelf: the verb and the lock. */
+/* The actions of a person on one door, lid or shelf: the verb and the lock. */
 static const char *do_person(Command *c) {
         const char *verb = c->words[0];
         Place *p = c->n >= 2 ? find_place(c->sim, c->words[1]) : NULL;

@@ -5,7 +5,7 @@
 #include "sim/model.h"
 #include <jansson.h>
 
-/* Executes one line (which it cuts up) and makes the answer, or NULL when out of memory. */
+/* Executes one line (which it modifies) and returns the answer, or NULL when out of memory. */
 json_t *command_run(Sim *s, char *line);
 /* Everything as JSON. */
 json_t *state_json(const Sim *s);

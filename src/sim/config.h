@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Builds the model from cabinet.conf and the profiles its boards name. Keys that mean nothing here are left
- * to the daemon to judge. */
+/* Builds the model from cabinet.conf and the profiles its boards name. Keys without a meaning here are
+ * ignored. */
 #pragma once
 
 #include "sim/model.h"

@@ -54,7 +54,7 @@ static bool flush_out(Peer *p) {
                 p->n_out -= (size_t)n;
                 memmove(p->out, p->out + n, p->n_out);
         }
-        /* A peer that does not read its answers is not asked for more. */
+        /* No more commands are read from a peer that does not read its answers. */
         return loop_change(&p->control->sim->loop, p->fd, p->n_out ? EPOLLOUT : EPOLLIN, &p->source) >= 0;
 }
 
@@ -133,7 +133,7 @@ static int make_address(const char *path, struct sockaddr_un *ret) {
         return 0;
 }
 
-/* Takes over the path of a simulator that is gone, not that of one that answers. */
+/* Takes over the path of a terminated simulator, not that of a running one. */
 static int bind_path(int fd, const char *path) {
         _cleanup_close_ int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         struct sockaddr_un address;

@@ -8,18 +8,15 @@
 #include <stdio.h>
 
 int ini_complain(Ini *ini, unsigned line, const char *format, ...) {
-        _cleanup_free_ char *what = NULL;
         va_list ap;
 
         if (ini->complaint)
                 return -EINVAL;
         va_start(ap, format);
-        int r = vasprintf(&what, format, ap);
+        _cleanup_free_ char *what = text_vprintf(format, ap);
         va_end(ap);
-        if (r < 0) {
-                what = NULL;
+        if (!what)
                 return -ENOMEM;
-        }
         ini->complaint = line ? text_printf("%s:%u: %s", ini->path, line, what)
                               : text_printf("%s: %s", ini->path, what);
         return -EINVAL;
@@ -64,7 +61,7 @@ typedef struct Reader {
         Ini *ini;
 } Reader;
 
-/* inih as packaged does not tell line numbers: they are counted where it gets its lines from. */
+/* inih as packaged gives no line numbers: they are counted in its reader. */
 static char *next_line(char *buffer, int size, void *userdata) {
         Reader *r = userdata;
         char *line = fgets(buffer, size, r->file);

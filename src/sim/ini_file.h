@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A file of sections and keys, kept with its line numbers so that a complaint can say where. The first
- * complaint is remembered; whoever reads the file asks once at the end. */
+/* A file of sections and keys, kept with its line numbers for complaints. The first complaint is
+ * stored; the caller checks once at the end. */
 #pragma once
 
 #include "base/macros.h"
@@ -35,7 +35,8 @@ int ini_complain(Ini *ini, unsigned line, const char *format, ...) _printf_(3, 4
 
 const IniSection *ini_section(const Ini *ini, const char *kind); /* the first of its kind, or NULL */
 const IniKey *ini_key(const IniSection *s, const char *key);     /* the last of its name, or NULL */
-/* These leave *ret alone when the key is not there; -EINVAL with a complaint when it makes no sense. */
+/* These do not change *ret when the key is absent; -EINVAL with a complaint when the value is invalid.
+ */
 int ini_uint(Ini *ini, const IniSection *s, const char *key, uint64_t min, uint64_t max, unsigned *ret);
 int ini_nsec(Ini *ini, const IniSection *s, const char *key, uint64_t *ret);
 int ini_bool(Ini *ini, const IniSection *s, const char *key, bool *ret);

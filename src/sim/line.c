@@ -10,8 +10,8 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
-/* Bytes of a fast line leave in bunches of about this length, as from a UART's FIFO; the last byte of a frame
- * is exact all the same. */
+/* Bytes of a fast line are sent in groups of about this duration, as from a UART's FIFO; the last byte
+ * of a frame is still exact. */
 #define BUNCH      NSEC_PER_MSEC
 #define LEFT_AFTER NSEC_PER_SEC
 
@@ -79,7 +79,8 @@ void line_send(Line *l, const Sending *what) {
                 schedule_sending(l, 0);
 }
 
-/* A frame is complete, its end is on the wire: 1 handled, 0 more must come, -1 only silence can tell. */
+/* A frame is complete, its end is on the wire: 1 handled, 0 more bytes are needed, -1 only silence ends
+ * it. */
 static int take_frame(Line *l, bool silence) {
         int n = rtu_request_length(l->rx, l->n_rx);
 
@@ -136,8 +137,8 @@ static bool right_speed(Line *l, uint64_t now) {
         return false;
 }
 
-/* A master that speaks while an answer is on the wire destroys its own request; the answer is spoilt too, but
- * the master, which is talking, would not hear that. */
+/* A master that sends while a response is on the wire destroys its own request; the response is corrupt
+ * too, but a sending master would not receive it. */
 static void received(Line *l, const uint8_t *bytes, size_t n, uint64_t now) {
         if (l->sending && now >= l->sending->start && !l->sim->options.fast) {
                 l->n_collisions++;
@@ -197,7 +198,7 @@ void line_left(Line *l, uint64_t at) {
         loop_arm(&l->sim->loop, &l->left, at + LEFT_AFTER);
 }
 
-/* Edge-triggered: a pty nobody has open reports HUP all the time, and we want to know it once. */
+/* Edge-triggered: a pty that no program has open reports HUP all the time, and one report is enough. */
 static void pty_ready(void *userdata, uint32_t events) {
         Line *l = userdata;
         uint8_t bytes[RX_MAX];

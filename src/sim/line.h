@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A serial line as its master sees it: a pty on which every byte takes the time the wire would take. Requests
- * are collected here, shown to all boards (answer.h), and what they answer is put on the wire. */
+/* A serial line as its master sees it: a pty on which every byte takes the time the wire would take.
+ * Requests are collected here, shown to all boards (answer.h), and their responses are put on the wire.
+ */
 #pragma once
 
 #include "sim/model.h"
@@ -11,7 +12,7 @@ struct Sending {
         Sending *next;
         uint64_t start, step; /* when the first byte begins, how long each takes */
         uint64_t client;      /* Modbus TCP: whose request it was; 0 on a pty */
-        bool clean; /* an answer as it should be: the master owes 3.5 characters of silence after it */
+        bool clean; /* a correct response: the master must keep 3.5 characters of silence after it */
         size_t n, done;
         uint8_t bytes[FRAME_MAX];
 };
@@ -23,6 +24,7 @@ void line_stop(Line *l);
 void line_send(Line *l, const Sending *what);
 /* Random bytes every so often; 0 ends that. */
 void line_babble(Line *l, uint64_t every);
-/* A master has come; the last one has gone: what stays energised for a second longer is an objection. */
+/* A master has opened the line; the last one has closed it: a coil that stays energised for a second
+ * longer is an objection. */
 void line_opened(Line *l, uint64_t at);
 void line_left(Line *l, uint64_t at);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One thread, one epoll, one timer descriptor. Timers are part of the things they belong to and fire with the
- * time they were due, so that a late wake-up does not shift what follows from it. Time: CLOCK_BOOTTIME, ns.
- */
+/* One thread, one epoll, one timer descriptor. Timers are members of their owners and fire with the
+ * time they were due, so that a late wake-up does not shift later events. Time: CLOCK_BOOTTIME, ns. */
 #pragma once
 
 #include "base/macros.h"
@@ -46,7 +45,8 @@ void loop_close(Loop *l);
 int loop_watch(Loop *l, int fd, uint32_t events, Source *source);
 int loop_change(Loop *l, int fd, uint32_t events, Source *source);
 void loop_unwatch(Loop *l, int fd);
-/* Arms or moves a timer; running out of memory ends the program: a simulator without its timers lies. */
+/* Arms or moves a timer; out of memory ends the program: a simulator without its timers gives wrong
+ * results. */
 void loop_arm(Loop *l, Timer *t, uint64_t due);
 void loop_disarm(Loop *l, Timer *t);
 static inline bool timer_armed(const Timer *t) {

@@ -186,7 +186,7 @@ static int start_lines(Sim *s) {
         return 0;
 }
 
-/* What a waiting script needs: where the lines are, and that all is up. */
+/* For a waiting script: the paths of the lines, and that everything is ready. */
 static void tell_ready(const Sim *s) {
         for (size_t i = 0; i < s->n_lines && !s->options.view; i++) {
                 const Line *l = &s->lines[i];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is simulated: lines with boards on them, the coils and inputs of the boards, and the doors, lids and
- * things behind them. Built once by config.c; everything points at everything else and stays where it is. */
+/* What is simulated: lines with boards on them, the coils and inputs of the boards, and the doors, lids
+ * and items behind them. Built once by config.c; the parts point at each other and never move. */
 #pragma once
 
 #include "sim/loop.h"
@@ -102,7 +102,7 @@ struct Board {
 typedef enum AutoKind { AUTO_OFF, AUTO_CLOSE, AUTO_PUT, AUTO_TAKE } AutoKind;
 typedef enum AutoStage { AUTO_IDLE, AUTO_PULLING, AUTO_ACTING, AUTO_CLOSING } AutoStage;
 
-/* Something that can be shut: a slot behind its door, or a position behind its lid. */
+/* A place that can be shut: a slot behind its door, or a position behind its lid. */
 struct Place {
         Sim *sim;
         char *name;
@@ -153,7 +153,7 @@ struct Line {
 
         Sending *sending; /* ordered by start */
         uint64_t tx_end;  /* when the last answer's last byte was out */
-        bool owed;        /* …and the master owes 3.5 characters of silence since */
+        bool owed;        /* …and the master must keep 3.5 characters of silence since then */
         Timer tx_timer;
 
         Client *clients;
@@ -205,7 +205,7 @@ Board *sim_board(const Sim *s, const char *name);
 Place *sim_place(const Sim *s, const char *name);
 Alarm *sim_alarm(const Sim *s, const char *name);
 
-/* Random numbers that a seed makes repeatable. */
+/* Random numbers, repeatable by the seed. */
 void sim_seed(Sim *s, uint64_t seed);
 uint64_t sim_random(Sim *s, uint64_t low, uint64_t high); /* both included */
 bool sim_chance(Sim *s, unsigned per_cent);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The scripted person: waits until the door (and the lid) is open, puts or takes something, shuts again. */
+/* The simulated person: waits until the door (and the lid) is open, puts or takes an item, shuts again.
+ */
 #include "sim/place.h"
 
 #define PULL_AFTER (50 * NSEC_PER_MSEC)
@@ -30,7 +31,7 @@ void auto_look(Place *p, uint64_t at) {
                         consider(&p->sim->places[i], at);
 }
 
-/* Nobody shuts the door on somebody else's hands. */
+/* No person shuts the door while another is active. */
 static bool others_busy(const Place *p) {
         const Sim *s = p->sim;
 

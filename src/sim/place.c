@@ -2,7 +2,7 @@
 #include "sim/place.h"
 #include "sim/report.h"
 
-/* How long things take: not measured on real locks, see locksim(1). */
+/* Delays: not measured on real locks, see locksim(1). */
 #define LATCH_MIN  (8 * NSEC_PER_MSEC)
 #define LATCH_MAX  (15 * NSEC_PER_MSEC)
 #define DOOR_MIN   (20 * NSEC_PER_MSEC)
@@ -34,7 +34,7 @@ static bool spring_coil_on(const Place *p) {
         return !p->motor && p->coil && p->coil->on;
 }
 
-/* The spring pushes as soon as nothing holds the door any more. */
+/* The spring opens the door as soon as nothing holds it. */
 static void push(Place *p, uint64_t at) {
         if (!p->motor && p->coil && p->shut && !p->home && !p->blocked && !p->jammed &&
             !timer_armed(&p->door))
@@ -113,7 +113,7 @@ bool input_read(const Input *in) {
         return yes == in->active;
 }
 
-/* Whether a hand can get at the door, lid or shelf. */
+/* Whether the door, lid or shelf is accessible. */
 static const char *reach(const Place *p) {
         return p->slot && p->slot->shut ? "the slot's door is shut" : NULL;
 }

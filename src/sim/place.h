@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The physics of doors and lids, and what people do to them. Every act of a person returns NULL, or the
- * reason why it cannot be done. */
+/* The physics of doors and lids, and the actions of persons on them. Every action returns NULL, or the
+ * reason why it is impossible. */
 #pragma once
 
 #include "sim/model.h"
@@ -23,8 +23,8 @@ const char *place_block(Place *p, bool on, bool spring_back, uint64_t at);
 const char *place_jam(Place *p, bool on, uint64_t at);
 const char *place_hold(Place *p, bool on, uint64_t at);
 const char *place_release(Place *p, bool on, uint64_t at);
-/* A scripted person waits for this place to open; AUTO_OFF sends the person away. */
+/* A simulated person waits for this place to open; AUTO_OFF removes the person. */
 const char *place_auto(Place *p, AutoKind kind, uint64_t delay, uint64_t at);
-/* Something opened, shut or unlocked: let the scripted people of the slot look whether it is their turn. */
+/* A change of a door or lock: the simulated persons of the slot check whether they can act. */
 void auto_look(Place *p, uint64_t at);
 void auto_init(Place *p);

@@ -20,8 +20,8 @@ typedef struct Refs {
         size_t n;
 } Refs;
 
-/* The labels of a [Slot …], or the "label/number" names of a [Position …]. What is no range is one name.
- * 0, -EINVAL, -ENOMEM; names_clear() in any case. */
+/* The labels of a [Slot …], or the "label/number" names of a [Position …]. Anything but a range is one
+ * name. 0, -EINVAL, -ENOMEM; names_clear() in any case. */
 int names_parse(const char *text, Names *ret);
 void names_clear(Names *n);
 int refs_parse(const char *text, Refs *ret); /* 0, -EINVAL, -ENOMEM */

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 
-/* A master that objects all day must not eat the memory of the machine. */
+/* Limits the memory for the objections. */
 #define OBJECTIONS_MAX 10000
 
 int journal_open(Sim *s, const char *path) {
@@ -63,13 +63,12 @@ static json_t *objection_json(const Objection *o) {
 }
 
 void object(Sim *s, uint64_t at, const char *kind, const Board *board, const char *format, ...) {
-        char *text = NULL;
         va_list ap;
 
         va_start(ap, format);
-        int r = vasprintf(&text, format, ap);
+        char *text = text_vprintf(format, ap);
         va_end(ap);
-        if (r < 0)
+        if (!text)
                 return;
         Objection *grown = s->n_objections < OBJECTIONS_MAX
                                    ? reallocarray(s->objections, s->n_objections + 1, sizeof(*grown))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the simulator tells afterwards: the journal (one JSON line an event) and the objections, which are
- * things no healthy master does to real locks. */
+/* Reports of the simulator: the journal (one JSON line an event) and the objections, actions that no
+ * correct master does to real locks. */
 #pragma once
 
 #include "sim/model.h"

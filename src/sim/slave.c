@@ -136,7 +136,7 @@ static void read_words(const Board *b, const uint8_t *q, Pdu *ret) {
         ret->n = 2 + 2 * n;
 }
 
-/* The value of an FC05 as this board understands it: 1 on, 0 off, 2 toggle, -1 refused. */
+/* The value of an FC05 for this board: 1 on, 0 off, 2 toggle, -1 refused. */
 static int coil_order(const Profile *p, unsigned value) {
         if (value == p->on_value)
                 return 1;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One board's Modbus: a request in, what the relays do, an answer out. Knows nothing of wires. */
+/* Modbus of one board: a request in, the action of the relays, a response out. Independent of the wire.
+ */
 #pragma once
 
 #include "sim/model.h"
 
 uint16_t rtu_crc(const uint8_t *bytes, size_t n);
-/* How long the request (address, function, …, CRC) that begins here is: 0 = cannot tell yet, -1 = unknown
- * function, whose end only the silence after it tells. */
+/* Length of the request (address, function, …, CRC) that begins here: 0 = not known yet, -1 = unknown
+ * function, which only silence ends. */
 int rtu_request_length(const uint8_t *bytes, size_t n);
 
-/* Executes `request` (function code first) at time `at`; ret->n is 0 when there is nothing to answer. */
+/* Executes `request` (function code first) at time `at`; ret->n is 0 when there is no response. */
 void slave_handle(Board *b, const uint8_t *request, size_t n, uint64_t at, Pdu *ret);

@@ -37,7 +37,7 @@ static void client_free(Client *c) {
         free(c);
 }
 
-/* Takes complete requests off the front; false when this is not Modbus. */
+/* Removes complete requests from the front; false when the data is not Modbus. */
 static bool take_requests(Client *c) {
         while (c->n >= HEAD) {
                 size_t length = (size_t)c->bytes[4] << 8 | c->bytes[5];

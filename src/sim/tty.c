@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* <asm/termbits.h> instead of <termios.h>: speeds that have no B… name are told only by termios2. */
+/* <asm/termbits.h> instead of <termios.h>: speeds without a B… name are available only in termios2. */
 #include "sim/tty.h"
 #include "base/macros.h"
 #include "base/text.h"
@@ -38,7 +38,8 @@ int pty_open(unsigned baud, char **ret_path) {
                 return -errno;
         if (ptsname_r(fd, path, sizeof(path)) != 0)
                 return -errno;
-        /* Opened once and closed again, else the master's end does not know that nobody is there. */
+        /* Opened once and closed again, so that the master's end reports that no program has it open.
+         */
         slave = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
         if (slave < 0)
                 return -errno;

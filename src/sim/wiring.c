@@ -73,12 +73,12 @@ static int bind_input(Sim *sim, Ini *ini, unsigned line, const Ref *ref, const I
 }
 
 typedef struct Wire {
-        const char *key, *when; /* when: the key that turns its meaning round */
+        const char *key, *when; /* when: the key that inverts its meaning */
         InputKind kind;         /* INPUT_NONE: an output */
         bool secure;
 } Wire;
 
-/* Wires one key of a section to all places the section makes. */
+/* Assigns one key of a section to all places of the section. */
 static int bind_key(Sim *sim, Ini *ini, const IniSection *s, const Wire *w, size_t first, size_t n) {
         Refs refs;
         bool active = true;
@@ -214,7 +214,7 @@ int wiring_read(Sim *sim, Ini *ini) {
         size_t n = 0;
         int r;
 
-        /* Counted first: everything points at places, so the array must not move while it is filled. */
+        /* Counted first: other parts point at places, so the array must not move while it is filled. */
         if ((r = walk_places(sim, ini, "Slot", false, &n)) < 0 ||
             (r = walk_places(sim, ini, "Position", false, &n)) < 0)
                 return r;

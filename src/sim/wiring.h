@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which lock and contact hangs on which channel: the [Slot], [Position] and [Alarm] sections. */
+/* The channels of locks and contacts: the [Slot], [Position] and [Alarm] sections. */
 #pragma once
 
 #include "sim/ini_file.h"

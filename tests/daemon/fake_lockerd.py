@@ -260,7 +260,7 @@ class Fake:
     def Slot_Open(self, path, position, reason):
         slot = self.slot_of(path, position, reason)
         if not slot["BoardOnline"]:
-            raise Refusal("BoardOffline", "The lock board does not answer.")
+            raise Refusal("BoardOffline", "The lock board does not respond.")
         slot["Door"] = "open"
         self.event("operator.opened", f"slot:{slot['Label']}", '{"why":"operator"}')
 
@@ -304,8 +304,8 @@ class Fake:
         good = {"courier-pin": evidence.get("pin") == "2468", "code": evidence.get("code") == "K7F2QX",
                 "password": evidence.get("password") == "correct horse"}[kind]
         if not good:
-            raise Refusal("WrongCode" if kind == "code" else "WrongCredential", "This code is not right."
-                          if kind == "code" else "That is not right.")
+            raise Refusal("WrongCode" if kind == "code" else "WrongCredential", "This code is wrong."
+                          if kind == "code" else "Number, PIN or password is wrong.")
         self.sessions[path]["State"] = "authenticated"
 
     def place(self, path, label, position):

@@ -14,7 +14,7 @@ done
 
 # What the C library may give: memory, strings, formatting into memory, sorting; and what the compiler puts in.
 allowed='^(abort|bsearch|calloc|free|malloc|qsort|realloc|reallocarray|explicit_bzero
-|mem(chr|cmp|cpy|mem|move|set)|str(casecmp|cat|chr|chrnul|cmp|cpy|cspn|dup|len|ncasecmp|ncmp|ndup|pbrk|rchr|spn|str|tol|toll|toul|toull|tod)
+|mem(chr|cmp|cpy|mem|move|set)|str(casecmp|cat|chr|chrnul|cmp|cpy|cspn|dup|len|ncasecmp|ncmp|ndup|nlen|pbrk|rchr|spn|str|tol|toll|toul|toull|tod)
 |__isoc23_str(tol|toll|toul|toull)|v?snprintf|v?asprintf|floor|ceil|trunc|sin|cos|asin|sqrt|isnan|fabs|nan
 |__(v?snprintf|v?asprintf|memcpy|memmove|memset|strcpy|strcat|strncpy|explicit_bzero)_chk
 |__ctype_(b|tolower|toupper)_loc|tolower|toupper|__stack_chk_fail|__assert_fail|__errno_location|_GLOBAL_OFFSET_TABLE_)$'

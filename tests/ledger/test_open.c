@@ -188,7 +188,7 @@ static void test_open_index_without_row_noticed(void **state) {
         assert_int_equal(deposit(p->ledger, "1", 1, "AAAAAA"), 1);
         assert_int_equal(deposit(p->ledger, "2", 1, "BBBBBB"), 2);
         place_close(p);
-        /* The table without the index of rule 3: two parcels in one place would not be noticed. */
+        /* The table without the index of safety rule 3: two parcels in one place would not be noticed. */
         assert_int_equal(
                 raw_sql(p->path,
                         "PRAGMA writable_schema = ON; CREATE TABLE keep AS SELECT sql FROM sqlite_schema "

@@ -31,7 +31,7 @@ static void test_refusal_none_is_success(void **state) {
         assert_string_equal(refusal_name(REFUSAL_NONE), "None");
         assert_int_equal(refusal_exit_status(REFUSAL_NONE), 0);
         assert_string_equal(refusal_name(LOCKER_E_WRONG_CODE), "WrongCode");
-        assert_string_equal(refusal_sentence(LOCKER_E_WRONG_CODE), "This code is not right.");
+        assert_string_equal(refusal_sentence(LOCKER_E_WRONG_CODE), "This code is wrong.");
         assert_int_equal(refusal_exit_status(LOCKER_E_WRONG_CODE), 6);
 }
 
