@@ -5,9 +5,6 @@
 #include "sim/model.h"
 
 uint16_t rtu_crc(const uint8_t *bytes, size_t n);
-/* How long the request (address, function, …, CRC) that begins here is: 0 = cannot tell yet, -1 = unknown
- * function, whose end only the silence after it tells. */
-int rtu_request_length(const uint8_t *bytes, size_t n);
 
 /* Executes `request` (function code first) at time `at`; ret->n is 0 when there is nothing to answer. */
 void slave_handle(Board *b, const uint8_t *request, size_t n, uint64_t at, Pdu *ret);
