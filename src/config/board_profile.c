@@ -3,6 +3,7 @@
 #include "config/keys.h"
 #include "config/parse.h"
 #include "config/ranges.h"
+#include "core/protocol.h"
 
 #include <errno.h>
 
@@ -10,7 +11,11 @@
 #define FLASH_UNITS_MAX  0x7FFF /* the largest flash time that known boards take */
 #define MODBUS_ADDRESSES 0x10000u
 
-static const KeyChoice protocols[] = {{"modbus", BOARD_MODBUS}, {"gpio", BOARD_GPIO}, {}};
+static const KeyChoice protocols[] = {{"modbus", BOARD_MODBUS},
+                                      {"gpio", BOARD_GPIO},
+                                      {"kerong", BOARD_KERONG},
+                                      {"winnsen", BOARD_WINNSEN},
+                                      {}};
 static const KeyChoice unlock_methods[] = {
         {"flash", UNLOCK_FLASH}, {"trigger", UNLOCK_TRIGGER}, {"pulse", UNLOCK_PULSE}, {}};
 static const KeyChoice all_off_methods[] = {
@@ -25,7 +30,7 @@ static const ConfigKey board_keys[] = {
         CONFIG_KEY("Outputs", key_unsigned, BoardProfile, outputs, .max = CHANNEL_MAX, .required = true),
         CONFIG_KEY("Inputs", key_unsigned, BoardProfile, inputs, .max = CHANNEL_MAX, .required = true),
         CONFIG_KEY("Baud", key_choice, BoardProfile, default_baud, .choices = baud_rates),
-        CONFIG_KEY("FactoryAddress", key_number, BoardProfile, factory_address, .min = 1, .max = 247),
+        CONFIG_KEY("FactoryAddress", key_number, BoardProfile, factory_address, .max = 255),
 };
 static const ConfigKey unlock_keys[] = {
         CONFIG_KEY("Method", key_choice, BoardProfile, unlock, .choices = unlock_methods, .required = true),
@@ -211,28 +216,82 @@ static void check_identify(Complaints *c, const IniFile *f, const BoardProfile *
                          "a board without inputs has no limit to probe; no is allowed");
 }
 
+typedef const char *const AllowedKey[2];
+
+static bool is_allowed(const AllowedKey *allowed, size_t n, const char *section, const char *key) {
+        for (size_t i = 0; i < n; i++)
+                if (streq(allowed[i][0], section) && streq(allowed[i][1], key))
+                        return true;
+        return false;
+}
+
+static void check_allowed(Complaints *c, const IniFile *f, const BoardProfile *p, const AllowedKey *allowed,
+                          size_t n) {
+        for (size_t i = 0; i < f->n_sections; i++)
+                for (size_t j = 0; j < f->sections[i].n_entries; j++) {
+                        const IniSection *s = &f->sections[i];
+                        if (!is_allowed(allowed, n, s->kind, s->entries[j].key))
+                                complain(c, s, &s->entries[j],
+                                         "this key means nothing for Protocol=%s; leave it out",
+                                         protocol_of(p->protocol)->name);
+                }
+}
+
 /* Lines have neither addresses nor functions, and only the worker ends a pulse. */
 static void check_gpio(Complaints *c, const IniFile *f, const BoardProfile *p) {
-        static const char *const allowed[][2] = {
+        static const AllowedKey allowed[] = {
                 {"Board", "Title"},     {"Board", "Protocol"},  {"Board", "Outputs"},
                 {"Board", "Inputs"},    {"Unlock", "Method"},   {"Unlock", "Pulse"},
                 {"Unlock", "MinPulse"}, {"Unlock", "MaxPulse"}, {"Inputs", "Active"},
         };
 
-        for (size_t i = 0; i < f->n_sections; i++)
-                for (size_t j = 0; j < f->sections[i].n_entries; j++) {
-                        const IniSection *s = &f->sections[i];
-                        size_t k = 0;
-                        while (k < ARRAY_SIZE(allowed) &&
-                               (!streq(allowed[k][0], s->kind) || !streq(allowed[k][1], s->entries[j].key)))
-                                k++;
-                        if (k == ARRAY_SIZE(allowed))
-                                complain(c, s, &s->entries[j],
-                                         "this key means nothing for Protocol=gpio; leave it out");
-                }
+        check_allowed(c, f, p, allowed, ARRAY_SIZE(allowed));
         if (p->outputs > 0 && p->unlock != UNLOCK_PULSE)
                 COMPLAIN(c, f, "Unlock", "Method",
                          "GPIO lines have no timing of their own; pulse is allowed");
+}
+
+/* Protocols that say no more than "unlock" and "what is your state". */
+static void check_fixed_requests(Complaints *c, const IniFile *f, const BoardProfile *p) {
+        static const AllowedKey allowed[] = {
+                {"Board", "Title"},     {"Board", "Protocol"}, {"Board", "Outputs"},
+                {"Board", "Inputs"},    {"Board", "Baud"},     {"Board", "FactoryAddress"},
+                {"Unlock", "Method"},   {"Unlock", "Pulse"},   {"Unlock", "MinPulse"},
+                {"Unlock", "MaxPulse"}, {"Inputs", "Active"},
+        };
+
+        check_allowed(c, f, p, allowed, ARRAY_SIZE(allowed));
+        if (p->outputs > 0 && p->unlock != UNLOCK_TRIGGER)
+                COMPLAIN(c, f, "Unlock", "Method",
+                         "a board that speaks %s makes a pulse of its own length; trigger is allowed",
+                         protocol_of(p->protocol)->name);
+}
+
+static void check_protocol(Complaints *c, const IniFile *f, const BoardProfile *p) {
+        const Protocol *protocol = protocol_of(p->protocol);
+
+        if (p->protocol == BOARD_GPIO)
+                check_gpio(c, f, p);
+        if (protocol->fixed_requests)
+                check_fixed_requests(c, f, p);
+        if (p->outputs > protocol->outputs_max)
+                COMPLAIN(c, f, "Board", "Outputs", "a board that speaks %s has at most %u", protocol->name,
+                         protocol->outputs_max);
+        if (p->inputs > protocol->inputs_max)
+                COMPLAIN(c, f, "Board", "Inputs", "a board that speaks %s has at most %u", protocol->name,
+                         protocol->inputs_max);
+        if (protocol->inputs_equal_outputs && p->inputs != p->outputs)
+                COMPLAIN(c, f, "Board", "Inputs",
+                         "a board that speaks %s tells the state of each lock and nothing else; %u is "
+                         "allowed, as "
+                         "Outputs says",
+                         protocol->name, p->outputs);
+        if (p->factory_address >= 0 && ((unsigned)p->factory_address < protocol->address_min ||
+                                        (unsigned)p->factory_address > protocol->address_max))
+                COMPLAIN(
+                        c, f, "Board", "FactoryAddress",
+                        "a board that speaks %s has no such address; a whole number from %u to %u is allowed",
+                        protocol->name, protocol->address_min, protocol->address_max);
 }
 
 static void fill_defaults(const IniFile *f, BoardProfile *p) {
@@ -278,12 +337,11 @@ void board_profile_parse(Complaints *c, const char *name, const char *path, cons
                 COMPLAIN(c, f, "Board", "Outputs", "a board with neither outputs nor inputs is of no use");
         if (profile->outputs > 0 && !ini_file_section(f, "Unlock", 0))
                 complain_at(c, f->path, 0, "[Unlock] is missing and required for a board with outputs");
-        if (profile->protocol == BOARD_GPIO)
-                check_gpio(c, f, profile);
+        check_protocol(c, f, profile);
         if (profile->outputs > 0)
                 check_unlock(c, f, profile);
-        if (profile->protocol == BOARD_GPIO)
-                return; /* the rest is about Modbus */
+        if (profile->protocol != BOARD_MODBUS)
+                return; /* the rest is about the addresses and functions of Modbus */
         check_all_off(c, f, profile);
         check_inputs(c, f, profile);
         check_identify(c, f, profile);

@@ -2,6 +2,7 @@
 /* Checks across the parts of a cabinet: no two sizes of one order, no two boards at one address, no two
  * slots in one place. */
 #include "config/cabinet_draft.h"
+#include "core/protocol.h"
 
 static void check_place(Builder *b) {
         const IniSection *s = ini_file_section(b->file, "Cabinet", 0);
@@ -25,11 +26,19 @@ static void check_sizes(Builder *b) {
                 }
 }
 
+static bool has_address(const Builder *b, int board) {
+        const BoardProfile *p = builder_profile(b, board);
+        unsigned address = b->cabinet->boards[board].address;
+
+        return p ? p->protocol != BOARD_GPIO && address >= protocol_of(p->protocol)->address_min
+                 : address > 0;
+}
+
 static void check_addresses(Builder *b) {
         const Cabinet *c = b->cabinet;
 
         for (int i = 0; i < c->n_boards; i++)
-                for (int j = 0; c->boards[i].address && j < i; j++) {
+                for (int j = 0; has_address(b, i) && j < i; j++) {
                         if (c->boards[i].line < 0 || c->boards[i].line != c->boards[j].line ||
                             c->boards[i].address != c->boards[j].address)
                                 continue;
@@ -38,6 +47,28 @@ static void check_addresses(Builder *b) {
                                  "[Board %s] has the same address on line %s; both would open their locks at "
                                  "once",
                                  c->boards[j].name, c->lines[c->boards[i].line].name);
+                        break;
+                }
+}
+
+/* Two languages on a line are noise to each other's boards, and might unlock something there. */
+static void check_protocols(Builder *b) {
+        const Cabinet *c = b->cabinet;
+
+        for (int i = 0; i < c->n_boards; i++)
+                for (int j = 0; j < i; j++) {
+                        const BoardProfile *p = builder_profile(b, i), *q = builder_profile(b, j);
+                        int line = c->boards[i].line;
+                        if (line < 0 || line != c->boards[j].line || !p || !q || p->protocol == q->protocol ||
+                            !protocol_of(p->protocol)->on_lines || !protocol_of(q->protocol)->on_lines)
+                                continue;
+                        const IniSection *s = ini_file_section(b->file, "Board", (size_t)i);
+                        complain(b->complaints, s, ini_section_find(s, "Profile"),
+                                 "boards of this kind speak %s, and [Board %s] on line %s speaks %s; a line "
+                                 "carries "
+                                 "one protocol, put them on lines of their own",
+                                 protocol_of(p->protocol)->name, c->boards[j].name, c->lines[line].name,
+                                 protocol_of(q->protocol)->name);
                         break;
                 }
 }
@@ -108,6 +139,7 @@ void builder_check(Builder *b) {
         check_place(b);
         check_sizes(b);
         check_addresses(b);
+        check_protocols(b);
         check_devices(b);
         for (int i = 0; i < b->cabinet->n_lines; i++)
                 settle_baud(b, i);

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "config/array.h"
 #include "config/cabinet_draft.h"
+#include "core/protocol.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -222,13 +223,33 @@ static void check_lines_once(Builder *b, int board) {
                         break;
 }
 
-static void check_modbus_board(Builder *b, const IniSection *s, const Line *line) {
+static void check_address(Builder *b, const IniSection *s, const Board *board, const BoardProfile *profile) {
+        const Protocol *protocol = protocol_of(profile ? profile->protocol : BOARD_MODBUS);
+        const IniEntry *e = ini_section_find(s, "Address");
+
+        if (!e)
+                complain(b->complaints, s, NULL,
+                         "Address= is missing and required; a whole number from %u to %u is allowed",
+                         protocol->address_min, protocol->address_max);
+        else if (profile &&
+                 (board->address < protocol->address_min || board->address > protocol->address_max))
+                complain(b->complaints, s, e,
+                         "a whole number from %u to %u is allowed for a board that speaks %s",
+                         protocol->address_min, protocol->address_max, protocol->name);
+}
+
+static void check_line_board(Builder *b, const IniSection *s, const Board *board, const BoardProfile *profile,
+                             const Line *line) {
         static const char *const keys[] = {"Outputs",     "Inputs",   "InputBias",
                                            "OutputDrive", "Debounce", "ReadBack"};
 
-        if (!ini_section_find(s, "Address"))
-                complain(b->complaints, s, NULL,
-                         "Address= is missing and required; a whole number from 1 to 247 is allowed");
+        check_address(b, s, board, profile);
+        if (profile && line->kind == LINE_TCP && !protocol_of(profile->protocol)->on_modbus_tcp)
+                complain(b->complaints, s, ini_section_find(s, "Profile"),
+                         "tcp: is Modbus TCP, and boards of this kind speak %s; behind a converter that "
+                         "passes on "
+                         "bytes, Device=raw-tcp:HOST:PORT is allowed in [Line %s]",
+                         protocol_of(profile->protocol)->name, line->name);
         for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
                 const IniEntry *e = ini_section_find(s, keys[i]);
                 if (e)
@@ -275,15 +296,15 @@ void builder_check_gpio(Builder *b) {
                 bool gpio = line->kind == LINE_GPIO;
                 if (profile && (profile->protocol == BOARD_GPIO) != gpio)
                         complain(b->complaints, s, ini_section_find(s, "Profile"),
-                                 gpio ? "[Line %s] is GPIO, and this profile is for Modbus; one with "
-                                        "Protocol=gpio, "
-                                        "such as gpio, is allowed"
-                                      : "this profile is for GPIO lines, and [Line %s] is not; one with "
-                                        "Protocol=modbus is allowed",
-                                 line->name);
+                                 gpio ? "[Line %s] is GPIO, and this profile is for boards that speak %s; "
+                                        "one with "
+                                        "Protocol=gpio, such as gpio, is allowed"
+                                      : "[Line %s] is not GPIO, and this profile is for %s lines; one with "
+                                        "Protocol=modbus, kerong or winnsen is allowed",
+                                 line->name, protocol_of(profile->protocol)->name);
                 else if (gpio)
                         check_gpio_board(b, s, board, profile);
                 else
-                        check_modbus_board(b, s, line);
+                        check_line_board(b, s, board, profile, line);
         }
 }

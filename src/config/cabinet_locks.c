@@ -109,10 +109,11 @@ static void check_lamp(Builder *b, const Draft *d) {
 
         for (unsigned i = 0; lamps && i < d->n; i++) {
                 const BoardProfile *p = builder_profile(b, lamps[i].board);
-                if (p->protocol != BOARD_MODBUS)
+                if (p->protocol == BOARD_GPIO)
                         continue;
                 complain(b->complaints, d->section, d->wires[WIRE_LAMP].entry,
-                         "board %s is a Modbus board, and only GPIO lines can be lamps; an output of a board "
+                         "board %s is no group of GPIO lines, and only GPIO lines can be lamps; an output of "
+                         "a board "
                          "on a "
                          "line with Device=gpio is allowed",
                          b->cabinet->boards[lamps[i].board].name);

@@ -22,7 +22,7 @@ typedef struct BoardDraft {
 
 static const KeyChoice parities[] = {{"none", 'N'}, {"even", 'E'}, {"odd", 'O'}, {}};
 static const KeyChoice device_sentence[] = {
-        {"the path of a tty such as /dev/ttyUSB0, tcp:HOST:PORT, or gpio,", 0}, {}};
+        {"the path of a tty such as /dev/ttyUSB0, tcp:HOST:PORT, raw-tcp:HOST:PORT, or gpio,", 0}, {}};
 static const KeyChoice line_sentence[] = {{"the NAME of a [Line NAME]", 0}, {}};
 static const KeyChoice supply_sentence[] = {{"the NAME of a [Supply NAME]", 0}, {}};
 static const KeyChoice profile_sentence[] = {{"the name of a .board file without \".board\"", 0}, {}};
@@ -69,8 +69,8 @@ static const ConfigKey line_keys[] = {
 };
 static const ConfigKey board_keys[] = {
         CONFIG_KEY("Line", key_entry, BoardDraft, line, .choices = line_sentence, .required = true),
-        /* Required, but only on a Modbus line: cabinet_gpio.c. */
-        CONFIG_KEY("Address", key_unsigned, BoardDraft, board.address, .min = 1, .max = 247),
+        /* Required, but not for GPIO; which ones there are is for the protocol to say: cabinet_gpio.c. */
+        CONFIG_KEY("Address", key_unsigned, BoardDraft, board.address, .max = 255),
         CONFIG_KEY("Profile", key_entry, BoardDraft, profile, .choices = profile_sentence, .required = true),
         CONFIG_KEY("Supply", key_entry, BoardDraft, supply, .choices = supply_sentence, .required = true),
         CONFIG_KEY("Outputs", key_entry, BoardDraft, outputs, .choices = lines_sentence),
@@ -140,14 +140,14 @@ static void refuse_line_keys(Builder *b, const IniSection *s, const char *kind, 
         }
 }
 
-/* "tcp:HOST:PORT", where HOST may be an IPv6 address in brackets. */
-static void read_tcp(Builder *b, const IniSection *s, const IniEntry *e, Line *line) {
-        const char *host = e->value + strlen("tcp:"), *colon = strrchr(host, ':');
+/* HOST:PORT after "tcp:" or "raw-tcp:", where HOST may be an IPv6 address in brackets. */
+static void read_tcp(Builder *b, const IniSection *s, const IniEntry *e, LineKind kind, Line *line) {
+        const char *host = strchr(e->value, ':') + 1, *colon = strrchr(host, ':');
         size_t n = colon ? (size_t)(colon - host) : 0;
         bool bracketed = n > 2 && host[0] == '[' && host[n - 1] == ']';
         uint64_t port = 0;
 
-        line->kind = LINE_TCP;
+        line->kind = kind;
         if (bracketed) {
                 host++;
                 n -= 2;
@@ -166,7 +166,9 @@ static void read_device(Builder *b, const IniSection *s, const IniEntry *e, Line
         if (!e) {
                 line->device = strdup(""); /* already reported; never returned */
         } else if (strncmp(e->value, "tcp:", 4) == 0) {
-                read_tcp(b, s, e, line);
+                read_tcp(b, s, e, LINE_TCP, line);
+        } else if (strncmp(e->value, "raw-tcp:", 8) == 0) {
+                read_tcp(b, s, e, LINE_RAW_TCP, line);
         } else if (streq(e->value, "gpio")) {
                 line->kind = LINE_GPIO;
                 line->device = strdup(e->value);
@@ -176,7 +178,8 @@ static void read_device(Builder *b, const IniSection *s, const IniEntry *e, Line
                 line->device = strdup(e->value);
                 if (e->value[0] != '/')
                         complain(b->complaints, s, e,
-                                 "this is neither an absolute path nor tcp:HOST:PORT nor gpio; an example "
+                                 "this is neither an absolute path nor tcp:HOST:PORT nor raw-tcp:HOST:PORT "
+                                 "nor gpio; an example "
                                  "is /dev/ttyUSB0");
         }
         if (!line->device)

@@ -72,7 +72,14 @@ typedef struct Slot {
         OutputRef lamp;   /* lit while the slot is open */
 } Slot;
 
-typedef enum BoardProtocol { BOARD_MODBUS, BOARD_GPIO } BoardProtocol;
+/* What a board speaks; core/protocol.h says what follows from it. */
+typedef enum BoardProtocol {
+        BOARD_MODBUS,
+        BOARD_GPIO,
+        BOARD_KERONG,
+        BOARD_WINNSEN,
+        BOARD_PROTOCOL_MAX
+} BoardProtocol;
 
 typedef enum UnlockMethod {
         UNLOCK_FLASH,   /* FC05 at flash_base + coil, value = pulse / flash_unit: the board ends the pulse */
@@ -134,7 +141,7 @@ typedef enum GpioDrive { GPIO_DRIVE_PUSH_PULL, GPIO_DRIVE_OPEN_DRAIN, GPIO_DRIVE
 typedef struct Board {
         char *name;
         int line, supply, profile;
-        unsigned address; /* 1 … 247; 0: GPIO */
+        unsigned address; /* as its protocol counts; 0: GPIO */
         /* GPIO: a line for each channel. */
         GpioRef *outputs, *inputs;
         unsigned n_outputs, n_inputs;
@@ -144,7 +151,12 @@ typedef struct Board {
         bool read_back; /* outputs can be */
 } Board;
 
-typedef enum LineKind { LINE_SERIAL, LINE_TCP, LINE_GPIO } LineKind;
+typedef enum LineKind {
+        LINE_SERIAL,
+        LINE_TCP, /* Modbus TCP */
+        LINE_GPIO,
+        LINE_RAW_TCP, /* an Ethernet converter that passes on bytes as they are on its serial side */
+} LineKind;
 
 /* A serial line, a TCP endpoint or the GPIO chips: what one worker process owns. */
 typedef struct Line {

@@ -59,22 +59,21 @@ static unsigned pulse_ms(const Unit *u, const WireCommand *c) {
 }
 
 static Request command_request(const Unit *u, const WireCommand *c) {
-        const WireProfile *p = u->profile;
+        Request q;
 
-        if (p->unlock != UNLOCK_FLASH)
-                return unit_write_request(u, p->coil_base + c->coil, p->on_value);
-        unsigned units = pulse_ms(u, c) / MAX(p->flash_unit_ms, 1u);
-        return unit_write_request(u, p->flash_base + c->coil, MAX(MIN(units, 0x7FFFu), 1u));
+        u->driver->energise(u->profile, u->address, c->coil, pulse_ms(u, c), &q);
+        return q;
 }
 
 /* Boot µs from which the answers to this command can be believed: for a pulse of ours that of the off, too.
  */
 static uint64_t believable_from(const Unit *u, const WireCommand *c) {
-        Request on = command_request(u, c),
-                off = unit_write_request(u, u->profile->coil_base + c->coil, u->profile->off_value);
+        Request on = command_request(u, c), off;
         uint64_t until = doubts_until(&u->doubts, &on);
 
-        return u->profile->unlock == UNLOCK_PULSE ? MAX(until, doubts_until(&u->doubts, &off)) : until;
+        return u->profile->unlock == UNLOCK_PULSE && unit_off_request(u, c->coil, &off)
+                       ? MAX(until, doubts_until(&u->doubts, &off))
+                       : until;
 }
 
 static Readiness readiness(Worker *w, const Unit *u, const WireCommand *c, uint64_t now,
@@ -106,16 +105,17 @@ uint64_t command_next_due(Worker *w, uint64_t now) {
 }
 
 void command_off(Worker *w, Unit *u) {
-        const WireProfile *p = u->profile;
-        Request q = unit_write_request(u, p->coil_base + u->off_coil, p->off_value);
         Exchange x;
+        Request q;
 
+        if (!unit_off_request(u, u->off_coil, &q))
+                return;
         if (!port_is_open(&w->port)) {
                 /* Before leaving, and on TCP where a lost answer costs the connection, nobody else reopens in
                  * time. */
-                if (!w->end.leaving && w->line.kind != LINE_TCP)
+                if (!w->end.leaving && w->line.kind == LINE_SERIAL)
                         return;
-                if (port_open(&w->port, &w->line) < 0) {
+                if (port_open(&w->port, &w->line, w->driver) < 0) {
                         (void)worker_wait(w, -1, worker_now() + REOPEN_OFF);
                         return;
                 }
@@ -279,10 +279,8 @@ static void leave_unit(Worker *w, Unit *u, uint64_t deadline) {
         if (u->health == BOARD_OFFLINE && u->phase == PHASE_OFFLINE)
                 return;
         for (unsigned i = 0; port_is_open(&w->port) && worker_now() < deadline; i++) {
-                if (p->all_off == ALL_OFF_NONE || i >= (p->all_off == ALL_OFF_COIL ? 1 : p->outputs))
+                if (!unit_all_off_request(u, i, &q))
                         return;
-                q = p->all_off == ALL_OFF_COIL ? unit_write_request(u, p->all_off_address, p->all_off_value)
-                                               : unit_write_request(u, p->coil_base + i, p->off_value);
                 unit_ask(w, u, &q, &x);
                 if (x.outcome != EXCHANGE_GOOD && p->all_off == ALL_OFF_EACH)
                         return;

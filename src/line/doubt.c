@@ -4,7 +4,7 @@
 
 void doubts_add(Doubts *d, const Request *q, uint64_t now, uint64_t until) {
         for (size_t i = 0; i < DOUBTS_MAX; i++)
-                if (d->entry[i].until > now && request_same_shape(&d->entry[i].request, q)) {
+                if (d->entry[i].until > now && d->driver->same_shape(&d->entry[i].request, q)) {
                         d->entry[i].until = MAX(d->entry[i].until, until);
                         return;
                 }
@@ -21,7 +21,7 @@ uint64_t doubts_until(const Doubts *d, const Request *q) {
         uint64_t until = d->all_until;
 
         for (size_t i = 0; i < DOUBTS_MAX; i++)
-                if (d->entry[i].until && request_same_shape(&d->entry[i].request, q))
+                if (d->entry[i].until && d->driver->same_shape(&d->entry[i].request, q))
                         until = MAX(until, d->entry[i].until);
         return until;
 }
@@ -30,8 +30,7 @@ uint64_t doubts_exception_until(const Doubts *d, const Request *q) {
         uint64_t until = d->all_until;
 
         for (size_t i = 0; i < DOUBTS_MAX; i++)
-                if (d->entry[i].until && d->entry[i].request.unit == q->unit &&
-                    d->entry[i].request.function == q->function)
+                if (d->entry[i].until && d->driver->same_refusal(&d->entry[i].request, q))
                         until = MAX(until, d->entry[i].until);
         return until;
 }

@@ -5,11 +5,12 @@
 #pragma once
 
 #include "base/clock.h"
-#include "line/frame.h"
+#include "line/driver.h"
 
 #define DOUBTS_MAX 8
 
 typedef struct Doubts {
+        const BoardDriver *driver;
         struct {
                 Request request;
                 uint64_t until; /* boot µs */

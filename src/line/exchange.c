@@ -47,13 +47,14 @@ static int wait_for_silence(Turn *t, uint64_t deadline) {
  * behind it, or stray bytes are in front of a right one. The board has nothing left to say to this question,
  * and the next answer of this shape belongs to the next question. */
 static bool is_answered(const Turn *t) {
-        size_t want = request_answer_length(t->port->framing, t->request);
+        size_t want = t->port->driver->answer_length(t->port->framing, t->request);
         Answer a;
 
-        if (t->port->framing != FRAMING_RTU || !want || t->n < want)
+        if (t->port->framing != FRAMING_SERIAL || !want || t->n < want)
                 return false;
-        return answer_check(t->port->framing, t->request, t->bytes, t->n, &a) == ANSWER_DAMAGED ||
-               answer_check(t->port->framing, t->request, t->bytes + t->n - want, want, &a) == ANSWER_GOOD;
+        return t->port->driver->judge(t->port->framing, t->request, t->bytes, t->n, &a) == ANSWER_DAMAGED ||
+               t->port->driver->judge(t->port->framing, t->request, t->bytes + t->n - want, want, &a) ==
+                       ANSWER_GOOD;
 }
 
 /* Nothing of an exchange may be left for the next one. A foreign frame says that ours may still be on its
@@ -116,10 +117,8 @@ static void finish(Turn *t, Verdict v, const Answer *a) {
                 return;
         }
         x->exception = a->exception;
-        x->outcome = t->port->framing == FRAMING_TCP && (a->exception == MODBUS_GATEWAY_PATH ||
-                                                         a->exception == MODBUS_GATEWAY_BOARD)
-                             ? EXCHANGE_TIMEOUT /* the gateway says that the board is silent */
-                             : EXCHANGE_EXCEPTION;
+        x->outcome = t->port->driver->is_silence(t->port->framing, a->exception) ? EXCHANGE_TIMEOUT
+                                                                                 : EXCHANGE_EXCEPTION;
 }
 
 static void receive(Turn *t) {
@@ -148,7 +147,7 @@ static void receive(Turn *t) {
                         return drain(t, true);
                 }
 
-                Verdict v = answer_check(p->framing, t->request, t->bytes, t->n, &a);
+                Verdict v = p->driver->judge(p->framing, t->request, t->bytes, t->n, &a);
                 switch (v) {
                 case ANSWER_GOOD:
                 case ANSWER_EXCEPTION:
@@ -168,7 +167,9 @@ static void receive(Turn *t) {
 void exchange_run(Port *p, const Request *q, ExchangeLimits limits, ExchangeWait wait, void *userdata,
                   Exchange *ret) {
         Turn t = {.port = p, .request = q, .wait = wait, .userdata = userdata, .x = ret};
-        uint64_t on_wire = (REQUEST_SIZE + 2) * p->char_usec;
+        uint8_t bytes[REQUEST_MAX];
+        size_t n = p->driver->build(p->framing, q, bytes);
+        uint64_t on_wire = n * p->char_usec;
         int r;
 
         *ret = (Exchange){.outcome = EXCHANGE_BROKEN};
@@ -185,9 +186,11 @@ void exchange_run(Port *p, const Request *q, ExchangeLimits limits, ExchangeWait
         ret->sent_at = now();
         /* 5 % for a board whose clock is fast. */
         t.earliest = p->has_wire ? ret->sent_at + on_wire * 95 / 100 : 0;
-        if (port_send(p, q) < 0)
+        if (port_send(p, bytes, n) < 0)
                 return;
         t.deadline = now() + on_wire + p->timeout;
+        if (p->driver->extra_ms)
+                t.deadline += p->driver->extra_ms(q) * USEC_PER_MSEC;
         if (limits.wait_at_most < USEC_INFINITY)
                 t.deadline = MIN(t.deadline, ret->sent_at + limits.wait_at_most);
         p->quiet_from = now() + on_wire;

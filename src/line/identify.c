@@ -15,8 +15,6 @@ bool identify_is_under_way(const Unit *u) {
         case PHASE_ALL_OFF:
         case PHASE_PROBE:
         case PHASE_IDENTIFY:
-        case PHASE_LIMIT:
-        case PHASE_COILS:
                 return true;
         case PHASE_ONLINE:
         case PHASE_OFFLINE:
@@ -27,19 +25,16 @@ bool identify_is_under_way(const Unit *u) {
 }
 
 static void next_phase(Worker *w, Unit *u) {
+        bool refusal;
+        Request q;
+
         u->step = u->tries = 0;
-        for (;;) {
+        u->phase++;
+        if (u->phase == PHASE_IDENTIFY && !u->driver->identify(u->profile, u->address, 0, &q, &refusal))
                 u->phase++;
-                if (u->phase == PHASE_IDENTIFY && !u->profile->identify_function)
-                        continue;
-                if (u->phase == PHASE_LIMIT && !(u->profile->identify_limit && u->profile->input_function))
-                        continue;
-                if (u->phase == PHASE_COILS && !u->profile->coil_function)
-                        continue;
-                break;
-        }
         if (u->phase != PHASE_ONLINE)
                 return;
+        u->coils_due = worker_now() + worker_jitter(w, USEC_PER_SEC);
         u->backoff = 0;
         u->misses = u->silences = 0;
         u->spaced = false;
@@ -69,14 +64,12 @@ static void step_all_off(Worker *w, Unit *u) {
         Exchange x;
         Request q;
 
-        if (p->all_off == ALL_OFF_NONE || (p->all_off == ALL_OFF_EACH && u->step >= p->outputs)) {
+        if (!unit_all_off_request(u, u->step, &q)) {
                 if (u->off_pending && p->all_off == ALL_OFF_NONE)
                         command_off(w, u);
                 off_done(w, u, p->all_off != ALL_OFF_NONE);
                 return;
         }
-        q = p->all_off == ALL_OFF_COIL ? unit_write_request(u, p->all_off_address, p->all_off_value)
-                                       : unit_write_request(u, p->coil_base + u->step, p->off_value);
         if (unit_must_wait(u, &q, worker_now()))
                 return;
         unit_ask(w, u, &q, &x);
@@ -84,7 +77,7 @@ static void step_all_off(Worker *w, Unit *u) {
         case EXCHANGE_GOOD:
                 u->step++;
                 u->tries = 0;
-                if (p->all_off == ALL_OFF_COIL)
+                if (!unit_all_off_request(u, u->step, &q))
                         off_done(w, u, true);
                 break;
         case EXCHANGE_EXCEPTION:
@@ -139,80 +132,32 @@ static void step_probe(Worker *w, Unit *u) {
 }
 
 static void step_identify(Worker *w, Unit *u) {
-        const WireProfile *p = u->profile;
-        Request q = {u->address, (uint8_t)p->identify_function, (uint16_t)p->identify_address, 1};
-        Exchange x;
-
-        if (unit_must_wait(u, &q, worker_now()))
-                return;
-        unit_ask(w, u, &q, &x);
-        switch (x.outcome) {
-        case EXCHANGE_GOOD: {
-                unsigned value = (unsigned)x.data[0] << 8 | x.data[1];
-                if (value >= p->identify_min && value <= p->identify_max)
-                        next_phase(w, u);
-                else
-                        unit_distrust(w, u, BOARD_WRONG, "identifies itself as another kind of board");
-                break;
-        }
-        case EXCHANGE_EXCEPTION:
-                unit_distrust(w, u, BOARD_WRONG, "has no identity register: it is another kind of board");
-                break;
-        case EXCHANGE_TIMEOUT:
-        case EXCHANGE_DAMAGED:
-                failed(w, u);
-                break;
-        case EXCHANGE_BROKEN:
-                break;
-        }
-}
-
-static void step_limit(Worker *w, Unit *u) {
-        const WireProfile *p = u->profile;
-        Request q = {u->address, (uint8_t)p->input_function, (uint16_t)(p->input_base + p->inputs), 1};
-        uint64_t until = doubts_exception_until(&u->doubts, &q);
-        Exchange x;
-
-        if (until > worker_now()) {
-                u->due = until; /* here it is the refusal that counts */
-                return;
-        }
-        unit_ask(w, u, &q, &x);
-        switch (x.outcome) {
-        case EXCHANGE_GOOD:
-                unit_distrust(w, u, BOARD_WRONG, "has more inputs than its profile: it is a bigger board");
-                break;
-        case EXCHANGE_EXCEPTION:
-                if (x.exception == MODBUS_BAD_ADDRESS)
-                        next_phase(w, u);
-                else
-                        unit_distrust(w, u, BOARD_WRONG,
-                                      "refuses an input beyond its last in an unexpected way");
-                break;
-        case EXCHANGE_TIMEOUT:
-        case EXCHANGE_DAMAGED:
-                failed(w, u);
-                break;
-        case EXCHANGE_BROKEN:
-                break;
-        }
-}
-
-static void step_coils(Worker *w, Unit *u) {
+        const char *wrong = NULL;
+        bool refusal;
         Exchange x;
         Request q;
 
-        if (!unit_coil_request(u, &q) || unit_must_wait(u, &q, worker_now()))
+        if (!u->driver->identify(u->profile, u->address, u->step, &q, &refusal)) {
+                next_phase(w, u);
                 return;
+        }
+        uint64_t until = refusal ? doubts_exception_until(&u->doubts, &q) : doubts_until(&u->doubts, &q);
+        if (until > worker_now()) {
+                u->due = until;
+                return;
+        }
         unit_ask(w, u, &q, &x);
         switch (x.outcome) {
         case EXCHANGE_GOOD:
-                u->coils_due = worker_now() + worker_jitter(w, USEC_PER_SEC);
-                next_phase(w, u);
+        case EXCHANGE_EXCEPTION: {
+                Answer a = {.exception = x.exception, .data = x.data, .n_data = x.n_data};
+                wrong = u->driver->recognise(u->profile, &q, &a);
+                u->step++;
+                u->tries = 0;
+                if (wrong)
+                        unit_distrust(w, u, BOARD_WRONG, wrong);
                 break;
-        case EXCHANGE_EXCEPTION:
-                unit_distrust(w, u, BOARD_WRONG, "has fewer coils than its profile");
-                break;
+        }
         case EXCHANGE_TIMEOUT:
         case EXCHANGE_DAMAGED:
                 failed(w, u);
@@ -264,12 +209,6 @@ void identify_step(Worker *w, Unit *u) {
         case PHASE_IDENTIFY:
                 step_identify(w, u);
                 break;
-        case PHASE_LIMIT:
-                step_limit(w, u);
-                break;
-        case PHASE_COILS:
-                step_coils(w, u);
-                break;
         case PHASE_OFFLINE:
                 step_offline(w, u);
                 break;
@@ -289,15 +228,16 @@ static bool address_is_configured(const Worker *w, int address) {
 }
 
 static bool somebody_answers(Worker *w, const WireProfile *p) {
-        Unit nobody = {.address = (uint8_t)p->factory_address, .profile = p};
+        Unit nobody = {.address = (uint8_t)p->factory_address, .profile = p, .driver = w->driver};
         Exchange x;
         Request q;
 
         if (!unit_alive_request(&nobody, &q))
                 return false;
-        q.value = 1;
+        q.value =
+                1; /* how many channels it has is not known; without a meaning for drivers that count none */
         exchange_run(&w->port, &q, EXCHANGE_UNLIMITED, worker_wait, w, &x);
-        if (w->port.framing == FRAMING_TCP && !x.in_step)
+        if (w->port.framing == FRAMING_TCP ? !x.in_step : w->port.network && x.outcome == EXCHANGE_BROKEN)
                 port_close(&w->port);
         else if (x.outcome == EXCHANGE_BROKEN)
                 line_lost(w, "The device is gone");
@@ -307,7 +247,7 @@ static bool somebody_answers(Worker *w, const WireProfile *p) {
 void factory_step(Worker *w) {
         while (w->factory_next < w->n_profiles) {
                 const WireProfile *p = &w->profiles[w->factory_next++];
-                bool known = p->factory_address < 1 || address_is_configured(w, p->factory_address);
+                bool known = p->factory_address < 0 || address_is_configured(w, p->factory_address);
 
                 for (unsigned i = 0; i + 1 < w->factory_next && !known; i++)
                         known = w->profiles[i].factory_address == p->factory_address;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lockerd-line: one Modbus line, serial or TCP. Started by lockerd with its end of the socket pair as
- * descriptor 3. */
+/* lockerd-line: one line of lock boards, serial or over a network. Started by lockerd with its end of the
+ * socket pair as descriptor 3. */
 #include "line/worker.h"
 
 #include <errno.h>
@@ -40,7 +40,7 @@ static bool take_line(Worker *w, const WireLine *l) {
         bool serial = l->kind == LINE_SERIAL && l->baud >= 300 && l->stop_bits >= 1 && l->stop_bits <= 2 &&
                       (l->parity == 'N' || l->parity == 'E' || l->parity == 'O');
 
-        if (!serial && l->kind != LINE_TCP)
+        if (!serial && l->kind != LINE_TCP && l->kind != LINE_RAW_TCP)
                 return false;
         if (!l->response_timeout_ms || l->response_timeout_ms > 2000 ||
             strnlen(l->name, sizeof(l->name)) == sizeof(l->name) ||
@@ -53,6 +53,10 @@ static bool take_line(Worker *w, const WireLine *l) {
 static bool take_profile(Worker *w, const WireProfile *p) {
         if (p->index != w->n_profiles || w->n_profiles >= PROFILES_MAX || w->n_units > 0)
                 return false;
+        const BoardDriver *driver = driver_of(p->protocol);
+        if (!driver || (w->driver && w->driver != driver))
+                return false;
+        w->driver = driver;
         if (p->inputs > WIRE_CHANNELS || p->outputs > WIRE_CHANNELS || p->unlock > UNLOCK_PULSE ||
             p->all_off > ALL_OFF_EACH)
                 return false;
@@ -65,7 +69,7 @@ static bool take_profile(Worker *w, const WireProfile *p) {
 }
 
 static bool take_board(Worker *w, const WireBoard *b) {
-        if (b->profile >= w->n_profiles || !b->address || b->address > 247 || w->n_units >= BOARDS_MAX)
+        if (b->profile >= w->n_profiles || b->address > UINT8_MAX || w->n_units >= BOARDS_MAX)
                 return false;
         Unit *more = reallocarray(w->units, w->n_units + 1, sizeof(*more));
         if (!more)
@@ -75,8 +79,12 @@ static bool take_board(Worker *w, const WireBoard *b) {
         *u = (Unit){.board = b->board,
                     .address = (uint8_t)b->address,
                     .profile = &w->profiles[b->profile],
+                    .driver = w->driver,
+                    .doubts.driver = w->driver,
                     .looked_for = USEC_INFINITY};
-        memcpy(u->used, b->inputs_used, sizeof(u->used));
+        driver_mask(u->used, u->profile->inputs);
+        for (size_t i = 0; i < sizeof(u->used); i++)
+                u->used[i] &= b->inputs_used[i];
         memcpy(u->name, b->name, sizeof(u->name) - 1);
         return true;
 }
@@ -93,6 +101,8 @@ static bool take_message(void *userdata, const WireMessage *m) {
                 return !w->started && take_board(w, &m->board);
         case WIRE_START:
                 w->started = w->line.response_timeout_ms > 0;
+                if (!w->driver)
+                        w->driver = &modbus_driver; /* a line without boards */
                 return w->started;
         case WIRE_COMMAND:
                 w->hold_until = 0;
@@ -144,9 +154,9 @@ static void open_line(Worker *w) {
         bool was_working = w->line_works;
         int r;
 
-        if (w->line.kind == LINE_TCP)
+        if (w->line.kind != LINE_SERIAL)
                 worker_report_line(w, was_working, CONNECT_MS, "Connecting");
-        r = port_open(&w->port, &w->line);
+        r = port_open(&w->port, &w->line, w->driver);
         if (r < 0) {
                 uint64_t backoff = w->reopen_backoff;
                 if (was_working || !w->line_reported)
@@ -248,7 +258,7 @@ static int run(Worker *w) {
                         turn(w);
         }
         if (!port_is_open(&w->port) && w->started)
-                (void)port_open(&w->port, &w->line);
+                (void)port_open(&w->port, &w->line, w->driver);
         if (port_is_open(&w->port))
                 command_switch_everything_off(w);
         port_close(&w->port);

@@ -8,49 +8,144 @@
 #define COILS_AGAIN    (100 * USEC_PER_MSEC)
 #define COILS_STUCK    (2 * USEC_PER_SEC)
 
+static bool has_part(const Unit *u, unsigned part, Request *ret) {
+        return u->driver->status(u->profile, u->address, part, ret);
+}
+
+/* Is anything that this part tells of use? Parts differ in one request only, so that a response is not
+ * needed. */
+static bool part_is_used(const Unit *u, unsigned part) {
+        uint8_t bits[WIRE_CHANNELS / 8] = {0}, mask[WIRE_CHANNELS / 8] = {0},
+                                     nothing[WIRE_CHANNELS / 8] = {0};
+        Answer a = {.data = nothing};
+        Request q;
+
+        if (!has_part(u, part, &q))
+                return false;
+        u->driver->values(u->profile, &q, &a, bits, mask);
+        for (size_t i = 0; i < sizeof(mask); i++)
+                if (mask[i] & u->used[i])
+                        return true;
+        return part == 0; /* shows that the board lives, if nothing else */
+}
+
+static bool all_known(const Unit *u) {
+        for (size_t i = 0; i < sizeof(u->used); i++)
+                if (u->used[i] & ~u->known[i])
+                        return false;
+        return true;
+}
+
+static bool is_looking(const Unit *u) {
+        return u->looked_for != USEC_INFINITY;
+}
+
+/* The next part that is of use; while somebody waits for a look, the next that has not been looked at. */
+static unsigned following_part(const Unit *u) {
+        unsigned part = u->part;
+        Request q;
+
+        do
+                part = has_part(u, part + 1, &q) ? part + 1 : 0;
+        while (part != u->part && !(is_looking(u) ? wire_bit(u->look_parts, part) : part_is_used(u, part)));
+        return part;
+}
+
+static void next_part(Unit *u) {
+        u->part = following_part(u);
+        u->candidate_known = false;
+        u->looked = 0;
+}
+
+static void look(Unit *u, uint64_t now) {
+        memset(u->look_parts, 0, sizeof(u->look_parts));
+        for (unsigned part = 0; part < WIRE_CHANNELS; part++)
+                if (part_is_used(u, part))
+                        u->look_parts[part / 8] |= (uint8_t)(1u << part % 8);
+        u->looked_for = now;
+        u->looked = 0;
+}
+
 void poll_look(Worker *w, uint64_t board) {
         for (unsigned i = 0; i < w->n_units; i++)
-                if (w->units[i].board == board) {
-                        w->units[i].looked_for = worker_now();
-                        w->units[i].looked = false;
-                }
+                if (w->units[i].board == board)
+                        look(&w->units[i], worker_now());
+}
+
+/* This part has been looked at; true when all have. */
+static bool part_looked_at(Unit *u) {
+        bool left = false;
+
+        u->look_parts[u->part / 8] &= (uint8_t) ~(1u << u->part % 8);
+        for (size_t i = 0; i < sizeof(u->look_parts); i++)
+                left = left || u->look_parts[i];
+        if (!left)
+                u->looked_for = USEC_INFINITY;
+        return !left;
 }
 
 static void tell_inputs(Worker *w, Unit *u, const Exchange *x) {
         WireInputs m = {.at = x->at, .board = u->board};
 
         memcpy(m.bits, u->believed, sizeof(m.bits));
-        if (x->sent_at >= u->looked_for)
-                u->looked_for = USEC_INFINITY;
         worker_send(w, WIRE_INPUTS, &m);
 }
 
-/* Two good answers that agree make a value: one alone may be a shifted or an unluckily damaged one. */
-static void take_inputs(Worker *w, Unit *u, const Exchange *x) {
-        uint8_t bits[WIRE_CHANNELS / 8] = {0};
+static bool differs(const uint8_t *a, const uint8_t *b, const uint8_t *mask) {
+        for (size_t i = 0; i < WIRE_CHANNELS / 8; i++)
+                if ((a[i] ^ b[i]) & mask[i])
+                        return true;
+        return false;
+}
 
-        for (size_t i = 0; i < MIN(x->n_data, sizeof(bits)); i++)
-                bits[i] = x->data[i] & u->used[i];
-        if (u->believed_known && memcmp(bits, u->believed, sizeof(bits)) == 0) {
-                u->candidate_known = false;
-                if (x->sent_at < u->looked_for)
-                        return;
-                if (u->looked)
-                        tell_inputs(w, u, x);
-                else
-                        u->looked = true;
+/* What was believed already was read once more. */
+static void confirm_inputs(Worker *w, Unit *u, const Exchange *x) {
+        u->candidate_known = false;
+        if (!is_looking(u)) {
+                next_part(u);
                 return;
         }
-        u->looked = false;
-        if (!u->candidate_known || memcmp(bits, u->candidate, sizeof(bits)) != 0) {
+        if (x->sent_at < u->looked_for || ++u->looked < u->driver->agreeing)
+                return;
+        if (part_looked_at(u))
+                tell_inputs(w, u, x);
+        next_part(u);
+}
+
+/* Good responses that agree make a value. */
+static void take_inputs(Worker *w, Unit *u, const Request *q, const Exchange *x) {
+        uint8_t bits[WIRE_CHANNELS / 8] = {0}, mask[WIRE_CHANNELS / 8] = {0};
+        Answer a = {.data = x->data, .n_data = x->n_data};
+        bool known = true;
+
+        u->driver->values(u->profile, q, &a, bits, mask);
+        for (size_t i = 0; i < sizeof(bits); i++) {
+                mask[i] &= u->used[i];
+                bits[i] &= mask[i];
+                known = known && !(mask[i] & ~u->known[i]);
+        }
+        if (known && !differs(bits, u->believed, mask)) {
+                confirm_inputs(w, u, x);
+                return;
+        }
+        u->looked = 0;
+        if (!u->candidate_known || differs(bits, u->candidate, mask)) {
                 memcpy(u->candidate, bits, sizeof(bits));
                 u->candidate_known = true;
+                u->agreeing = 1;
+        } else
+                u->agreeing++;
+        if (u->agreeing < u->driver->agreeing)
                 return;
+        for (size_t i = 0; i < sizeof(bits); i++) {
+                u->believed[i] = (uint8_t)((u->believed[i] & ~mask[i]) | bits[i]);
+                u->known[i] |= mask[i];
         }
-        memcpy(u->believed, bits, sizeof(bits));
-        u->believed_known = true;
-        u->candidate_known = false;
-        tell_inputs(w, u, x);
+        if (is_looking(u) && x->sent_at >= u->looked_for)
+                (void)part_looked_at(u);
+        if (all_known(u))
+                tell_inputs(w, u, x);
+        next_part(u);
 }
 
 static void switch_off_coil(Worker *w, Unit *u, unsigned coil) {
@@ -60,8 +155,8 @@ static void switch_off_coil(Worker *w, Unit *u, unsigned coil) {
 
         if (p->all_off == ALL_OFF_NONE)
                 return; /* a board that times its pulses may take an off for another trigger */
-        q = p->all_off == ALL_OFF_COIL ? unit_write_request(u, p->all_off_address, p->all_off_value)
-                                       : unit_write_request(u, p->coil_base + coil, p->off_value);
+        if (p->all_off == ALL_OFF_COIL ? !unit_all_off_request(u, 0, &q) : !unit_off_request(u, coil, &q))
+                return;
         unit_ask(w, u, &q, &x); /* whether it helped is read back */
 }
 
@@ -91,9 +186,20 @@ static void take_coils(Worker *w, Unit *u, const Exchange *x) {
         switch_off_coil(w, u, coil);
 }
 
+/* A part whose responses cannot be believed yet does not hold up the others. */
+static void skip_doubtful_part(Unit *u, uint64_t now) {
+        unsigned first = u->part;
+        Request q;
+
+        while (unit_status_request(u, &q) && doubts_until(&u->doubts, &q) > now && following_part(u) != first)
+                next_part(u);
+}
+
 static bool choose_read(Worker *w, Unit *u, uint64_t now, Request *ret, bool *ret_coils) {
         Request inputs, coils, spacer;
-        bool has_inputs = unit_input_request(u, &inputs), has_coils = unit_coil_request(u, &coils);
+
+        skip_doubtful_part(u, now);
+        bool has_inputs = unit_status_request(u, &inputs), has_coils = unit_coil_request(u, &coils);
         bool has_spacer = unit_spacer_request(u, &spacer);
 
         *ret_coils = false;
@@ -112,7 +218,7 @@ static bool choose_read(Worker *w, Unit *u, uint64_t now, Request *ret, bool *re
             ((w->suspicious > 0 && !u->spaced) ||
              (doubts_until(&u->doubts, &inputs) > now && u->misses > 0))) {
                 *ret = spacer;
-                *ret_coils = has_coils && spacer.function == coils.function && spacer.value == coils.value;
+                *ret_coils = has_coils && request_equal(&spacer, &coils);
                 return true;
         }
         *ret = inputs;
@@ -125,10 +231,9 @@ static void take_answer(Worker *w, Unit *u, const Request *q, const Exchange *x,
         if (coils) {
                 take_coils(w, u, x);
                 u->spaced = true;
-        } else if (unit_input_request(u, &inputs) && q->function == inputs.function &&
-                   q->value == inputs.value) {
+        } else if (unit_status_request(u, &inputs) && request_equal(q, &inputs)) {
                 u->spaced = false;
-                take_inputs(w, u, x);
+                take_inputs(w, u, q, x);
         } else
                 u->spaced = true;
 }
@@ -145,7 +250,7 @@ void poll_step(Worker *w, Unit *u) {
                         unit_offline(w, u);
                 return;
         }
-        has_inputs = unit_input_request(u, &q);
+        has_inputs = unit_status_request(u, &q);
         if (!choose_read(w, u, now, &q, &coils)) {
                 u->due = USEC_INFINITY; /* nothing can be read from it */
                 return;
@@ -159,7 +264,7 @@ void poll_step(Worker *w, Unit *u) {
         case EXCHANGE_GOOD:
                 take_answer(w, u, &q, &x, coils);
                 /* A read of the other shape in between does not lose the place. */
-                u->again = u->candidate_known || u->looked_for != USEC_INFINITY;
+                u->again = u->candidate_known || is_looking(u);
                 if (u->again)
                         u->due = 0;
                 break;

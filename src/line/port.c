@@ -4,14 +4,19 @@
 
 #include <errno.h>
 #include <linux/serial.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #define PTY_MAJOR_FIRST 136
 #define PTY_MAJOR_LAST  143
+/* A converter sends what it has read from its serial side in pieces, whose pace is the network's. */
+#define GAP_NETWORK  (15 * USEC_PER_MSEC)
+#define SEND_AT_MOST 100 /* ms */
 
 static int modbus_errno(void) {
         return errno > 0 && errno < MODBUS_ENOBASE ? -errno : -EIO;
@@ -21,8 +26,9 @@ static void port_timing(Port *p, const WireLine *line) {
         unsigned bits = 9 + (line->parity != 'N') + line->stop_bits;
 
         p->timeout = line->response_timeout_ms * USEC_PER_MSEC;
-        if (p->framing == FRAMING_TCP) {
-                p->char_usec = p->gap = 0;
+        if (p->network) {
+                p->char_usec = 0;
+                p->gap = p->framing == FRAMING_TCP ? 0 : GAP_NETWORK;
                 return;
         }
         p->char_usec = (bits * USEC_PER_SEC + line->baud - 1) / line->baud;
@@ -57,17 +63,16 @@ static int prepare_serial(Port *p, const WireLine *line) {
         return 0;
 }
 
-int port_open(Port *p, const WireLine *line) {
-        Port n = {.fd = -1};
+int port_open(Port *p, const WireLine *line, const BoardDriver *driver) {
+        Port n = {.fd = -1, .driver = driver, .network = line->kind != LINE_SERIAL};
         char service[8];
         int r = 0;
 
-        if (line->kind == LINE_TCP) {
-                n.framing = FRAMING_TCP;
+        n.framing = line->kind == LINE_TCP ? FRAMING_TCP : FRAMING_SERIAL;
+        if (n.network) {
                 snprintf(service, sizeof(service), "%u", line->tcp_port & 0xFFFF);
                 n.ctx = modbus_new_tcp_pi(line->device, service);
         } else {
-                n.framing = FRAMING_RTU;
                 n.ctx = modbus_new_rtu(line->device, (int)line->baud, (char)line->parity, 8,
                                        (int)line->stop_bits);
         }
@@ -84,7 +89,7 @@ int port_open(Port *p, const WireLine *line) {
                 return r;
         }
         n.fd = modbus_get_socket(n.ctx);
-        if (n.framing == FRAMING_RTU)
+        if (!n.network)
                 r = prepare_serial(&n, line);
         if (r < 0) {
                 modbus_close(n.ctx);
@@ -105,13 +110,20 @@ void port_close(Port *p) {
         p->fd = -1;
 }
 
-int port_send(Port *p, const Request *q) {
-        uint8_t raw[REQUEST_SIZE];
+int port_send(Port *p, const uint8_t *bytes, size_t n) {
+        while (n > 0) {
+                ssize_t sent = p->network ? send(p->fd, bytes, n, MSG_NOSIGNAL) : write(p->fd, bytes, n);
+                struct pollfd fd = {.fd = p->fd, .events = POLLOUT};
 
-        request_build(q, raw);
-        errno = 0;
-        if (modbus_send_raw_request(p->ctx, raw, sizeof(raw)) < 0)
-                return modbus_errno();
+                if (sent > 0) {
+                        bytes += sent;
+                        n -= (size_t)sent;
+                } else if (sent < 0 && errno != EAGAIN && errno != EINTR)
+                        return -errno;
+                else if (poll(&fd, 1, SEND_AT_MOST) == 0)
+                        return -ETIMEDOUT; /* a request is shorter than any buffer: nobody takes bytes any
+                                              more */
+        }
         return 0;
 }
 

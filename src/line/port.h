@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The open end of a line: a tty or a TCP connection. libmodbus opens it and frames what is sent; what comes
- * back is read here as plain bytes, because modbus_receive_confirmation() throws away what it dislikes, waits
- * for as many bytes as the answer claims to have, and never sees the bytes after an answer. */
+/* The open end of a line: a tty or a TCP connection. libmodbus opens it, whatever is spoken on it; frames are
+ * the driver's. modbus_receive_confirmation() throws away what it dislikes, waits for as many bytes as the
+ * answer claims to have, and never sees the bytes after an answer. */
 #pragma once
 
 #include "base/clock.h"
-#include "line/frame.h"
+#include "line/driver.h"
 #include "lockwire/wire.h"
 
 #include <modbus/modbus.h>
@@ -13,20 +13,22 @@
 typedef struct Port {
         modbus_t *ctx; /* NULL: closed */
         int fd;
+        const BoardDriver *driver;
         Framing framing;
+        bool network;        /* what is lost is the connection, not the device */
         bool has_wire;       /* bytes take their time; not so on TCP and pseudo terminals */
         uint64_t char_usec;  /* one character */
-        uint64_t gap;        /* µs of silence that end a frame; 0 on TCP */
+        uint64_t gap;        /* µs of silence that end a frame; 0 in Modbus TCP */
         uint64_t timeout;    /* µs from a request's last byte to its answer's last byte */
         uint64_t quiet_from; /* boot µs of the last byte heard or said */
 } Port;
 
-int port_open(Port *p, const WireLine *line);
+int port_open(Port *p, const WireLine *line, const BoardDriver *driver);
 void port_close(Port *p);
 static inline bool port_is_open(const Port *p) {
         return p->ctx != NULL;
 }
-int port_send(Port *p, const Request *q);
+int port_send(Port *p, const uint8_t *bytes, size_t n);
 /* After the descriptor has become readable: number of bytes, -EPIPE when the device or connection is gone. */
 int port_read(Port *p, uint8_t *bytes, size_t room);
 /* Throws away what has arrived; the number of bytes. */

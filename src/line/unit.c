@@ -17,54 +17,33 @@
 #define NOISE_SHORT  USEC_PER_SEC
 #define NOISE_LONG   (2 * USEC_PER_SEC)
 
-bool unit_input_request(const Unit *u, Request *ret) {
-        const WireProfile *p = u->profile;
-
-        if (!p->input_function || !p->inputs)
-                return false;
-        *ret = (Request){u->address, (uint8_t)p->input_function, (uint16_t)p->input_base,
-                         (uint16_t)p->inputs};
-        return true;
+bool unit_status_request(const Unit *u, Request *ret) {
+        return u->driver->status(u->profile, u->address, u->part, ret);
 }
 
 bool unit_coil_request(const Unit *u, Request *ret) {
-        const WireProfile *p = u->profile;
-
-        if (!p->coil_function || !p->outputs)
-                return false;
-        *ret = (Request){u->address, (uint8_t)p->coil_function, (uint16_t)p->coil_base, (uint16_t)p->outputs};
-        return true;
+        return u->driver->coils(u->profile, u->address, ret);
 }
 
 bool unit_spacer_request(const Unit *u, Request *ret) {
-        Request input, coil;
+        Request status;
 
-        if (!unit_input_request(u, &input))
-                return false;
-        if (unit_coil_request(u, &coil) && !request_same_shape(&input, &coil)) {
-                *ret = coil;
-                return true;
-        }
-        if (input.value <= 8)
-                return false;
-        *ret = input;
-        ret->value = (uint16_t)(input.value - 8);
-        return true;
+        return unit_status_request(u, &status) && u->driver->spacer(u->profile, &status, ret);
 }
 
 bool unit_alive_request(const Unit *u, Request *ret) {
-        const WireProfile *p = u->profile;
+        bool refusal;
 
-        if (unit_input_request(u, ret) || unit_coil_request(u, ret))
-                return true;
-        if (!p->identify_function)
-                return false;
-        *ret = (Request){u->address, (uint8_t)p->identify_function, (uint16_t)p->identify_address, 1};
-        return true;
+        return u->driver->status(u->profile, u->address, u->part, ret) || unit_coil_request(u, ret) ||
+               (u->driver->identify(u->profile, u->address, 0, ret, &refusal) && !refusal);
 }
 
-Request unit_write_request(const Unit *u, uint32_t address, uint32_t value) {
-        return (Request){u->address, MODBUS_WRITE_COIL, (uint16_t)address, (uint16_t)value};
+bool unit_off_request(const Unit *u, unsigned channel, Request *ret) {
+        return u->driver->off(u->profile, u->address, channel, ret);
+}
+
+bool unit_all_off_request(const Unit *u, unsigned step, Request *ret) {
+        return u->driver->all_off(u->profile, u->address, step, ret);
 }
 
 uint64_t worker_late_window(const Worker *w) {
@@ -80,6 +59,10 @@ void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits
         /* A former question of this function may have been refused late. */
         if (x->outcome == EXCHANGE_EXCEPTION && doubts_exception_until(&u->doubts, q) > x->sent_at)
                 x->outcome = EXCHANGE_DAMAGED;
+        if (x->outcome == EXCHANGE_TIMEOUT && u->driver->may_be_silent && u->driver->may_be_silent(q)) {
+                u->candidate_known = false;
+                return;
+        }
         switch (x->outcome) {
         case EXCHANGE_GOOD:
                 u->misses = u->silences = 0;
@@ -91,7 +74,7 @@ void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits
                 w->suspicious -= w->suspicious > 0;
                 return;
         case EXCHANGE_BROKEN:
-                if (w->port.framing == FRAMING_TCP)
+                if (w->port.network)
                         port_close(&w->port); /* some gateways hang up now and then: only a failing connect
                                                  matters */
                 else
@@ -139,12 +122,18 @@ void unit_report(Worker *w, Unit *u, BoardHealth health, const char *format, ...
         worker_send(w, WIRE_BOARD_STATE, &m);
 }
 
+void unit_forget_inputs(Unit *u) {
+        memset(u->known, 0, sizeof(u->known));
+        memset(u->believed, 0, sizeof(u->believed));
+        u->candidate_known = false;
+}
+
 void unit_restart(Unit *u) {
         u->phase = PHASE_ALL_OFF;
         u->all_off = u->probed = false;
         u->step = u->tries = 0;
         u->probes_damaged = u->probes_silent = 0;
-        u->believed_known = u->candidate_known = false;
+        unit_forget_inputs(u);
         u->coil_seen_on = false;
         u->due = 0;
 }
@@ -160,7 +149,7 @@ void unit_offline(Worker *w, Unit *u) {
                         unit_report(w, u, BOARD_OFFLINE, "Board %s does not answer", u->name);
         }
         u->phase = PHASE_OFFLINE;
-        u->believed_known = u->candidate_known = false;
+        unit_forget_inputs(u);
         u->backoff = u->backoff ? u->backoff : BACKOFF_FIRST;
         u->due = worker_now() +
                  worker_jitter(w, u->off_pending ? MIN(u->backoff, BACKOFF_OFF_OWED) : u->backoff);
@@ -170,7 +159,7 @@ void unit_offline(Worker *w, Unit *u) {
 void unit_distrust(Worker *w, Unit *u, BoardHealth health, const char *sentence) {
         unit_report(w, u, health, "Board %s %s", u->name, sentence);
         u->phase = PHASE_DISTRUST;
-        u->believed_known = u->candidate_known = false;
+        unit_forget_inputs(u);
         u->backoff = MAX(MIN(2 * u->backoff, DISTRUST_MAX), DISTRUST_FIRST);
         u->due = worker_now() + worker_jitter(w, u->backoff);
 }
@@ -186,7 +175,7 @@ void line_lost(Worker *w, const char *why) {
                 unit_report(w, u, BOARD_OFFLINE, "Board %s cannot be reached: its line does not work",
                             u->name);
                 u->phase = PHASE_OFFLINE;
-                u->believed_known = u->candidate_known = false;
+                unit_forget_inputs(u);
                 u->backoff = 0;
         }
 }

@@ -16,9 +16,7 @@
 typedef enum Phase {
         PHASE_ALL_OFF,  /* being told to switch everything off */
         PHASE_PROBE,    /* being asked several times: does one board answer? */
-        PHASE_IDENTIFY, /* identity register */
-        PHASE_LIMIT,    /* one input beyond the last must be refused */
-        PHASE_COILS,    /* has it as many coils as configured? */
+        PHASE_IDENTIFY, /* is it the board that its profile says? */
         PHASE_ONLINE,
         PHASE_OFFLINE,
         PHASE_DISTRUST, /* conflict or wrong: identified again now and then */
@@ -29,6 +27,7 @@ typedef struct Unit {
         uint32_t board; /* the cabinet's index */
         uint8_t address;
         const WireProfile *profile;
+        const BoardDriver *driver;
         char name[WIRE_NAME];
         uint8_t used[WIRE_CHANNELS / 8];
 
@@ -45,11 +44,16 @@ typedef struct Unit {
         bool all_off, probed;
         unsigned probes_damaged, probes_silent;
 
-        bool believed_known, candidate_known;
-        uint8_t believed[WIRE_CHANNELS / 8], candidate[WIRE_CHANNELS / 8];
+        /* Inputs. Boards that tell them in parts are read part by part. */
+        unsigned part;                                                 /* being read */
+        uint8_t known[WIRE_CHANNELS / 8], believed[WIRE_CHANNELS / 8]; /* bit by bit */
+        bool candidate_known;
+        uint8_t candidate[WIRE_CHANNELS / 8]; /* of this part, and how many responses agree about it */
+        unsigned agreeing;
         bool spaced;         /* the last read had the other shape */
         uint64_t looked_for; /* boot µs: inputs asked for from then on are told, changed or not */
-        bool looked;         /* one answer since then agrees with what is believed */
+        unsigned looked;     /* responses since then that agree with what is believed */
+        uint8_t look_parts[WIRE_CHANNELS / 8]; /* still to be looked at for that */
 
         uint64_t coils_due, pulse_until;
         bool coil_seen_on;
@@ -65,6 +69,7 @@ typedef struct Worker {
         bool started;
         WireLine line;
         WireProfile *profiles;
+        const BoardDriver *driver; /* one for all boards of a line */
         Unit *units;
         unsigned n_profiles, n_units;
         WireCommand commands[COMMANDS_MAX]; /* in order of arrival */
@@ -92,12 +97,13 @@ void worker_send(Worker *w, WireType type, void *message);
 uint64_t worker_jitter(Worker *w, uint64_t usec); /* ± a quarter */
 
 /* unit.c */
-bool unit_input_request(const Unit *u, Request *ret);
+bool unit_status_request(const Unit *u, Request *ret); /* the part that is being read */
 bool unit_coil_request(const Unit *u, Request *ret);
 bool unit_spacer_request(const Unit *u,
                          Request *ret); /* a read whose answer has another shape than the inputs' */
 bool unit_alive_request(const Unit *u, Request *ret);
-Request unit_write_request(const Unit *u, uint32_t address, uint32_t value);
+bool unit_off_request(const Unit *u, unsigned channel, Request *ret);
+bool unit_all_off_request(const Unit *u, unsigned step, Request *ret);
 uint64_t worker_late_window(const Worker *w);
 /* Asks and draws the conclusions for board and line; x->outcome says what may be believed. */
 void unit_ask(Worker *w, Unit *u, const Request *q, Exchange *x);
@@ -110,6 +116,7 @@ void unit_report(Worker *w, Unit *u, BoardHealth health, const char *format, ...
 void unit_offline(Worker *w, Unit *u);
 void unit_distrust(Worker *w, Unit *u, BoardHealth health, const char *sentence);
 void unit_restart(Unit *u); /* from all-off on */
+void unit_forget_inputs(Unit *u);
 void line_lost(Worker *w, const char *why);
 
 /* identify.c: every phase but online */

@@ -2,6 +2,7 @@
 #include "lock/commands.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/protocol.h"
 
 #include <errno.h>
 
@@ -78,10 +79,18 @@ static bool is_pulsed(const Locks *l, const Command *c, uint64_t t) {
         return l->pulse_until[c->lock] > t;
 }
 
+/* From the last moment at which a command may be sent to the end of its pulse, as late as a board may say. */
+static uint64_t longest_answer(const Locks *l, const Command *c) {
+        unsigned ms = line_of(l, c->board)->response_timeout_ms + c->pulse_ms;
+
+        if (protocol_of(profile_of(l, c->board)->protocol)->answers_after_pulse)
+                ms += c->pulse_ms;
+        return ms * USEC_PER_MSEC;
+}
+
 static bool try_send(Locks *l, Command *c, uint64_t t) {
         SupplyState *s = supply_of(l, c->board);
-        uint64_t worst =
-                c->expires + (line_of(l, c->board)->response_timeout_ms + c->pulse_ms) * USEC_PER_MSEC;
+        uint64_t worst = c->expires + longest_answer(l, c);
 
         if (profile_of(l, c->board)->unlock == UNLOCK_PULSE)
                 worst += OFF_GRACE;
@@ -246,8 +255,7 @@ static bool settle_one(Locks *l, int line, uint64_t t) {
                         c->state = COMMAND_ENDING;
                         l->handlers.result(l->userdata, id, LOCK_RESULT_UNCERTAIN, t);
                 } else {
-                        uint64_t end =
-                                t + (line_of(l, c->board)->response_timeout_ms + c->pulse_ms) * USEC_PER_MSEC;
+                        uint64_t end = t + longest_answer(l, c);
                         supply_release(supply_of(l, c->board), c->token, end);
                         l->pulse_until[c->lock] = end + LOCK_REST;
                         finish(l, c, LOCK_RESULT_UNCERTAIN, t);

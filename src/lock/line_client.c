@@ -27,6 +27,7 @@ static const char *worker_program(LineKind kind) {
         switch (kind) {
         case LINE_SERIAL:
         case LINE_TCP:
+        case LINE_RAW_TCP:
                 return "lockerd-line";
         case LINE_GPIO:
                 return "lockerd-gpio";
@@ -55,6 +56,7 @@ static int send_line(LineClient *c) {
 static int send_profile(LineClient *c, uint32_t index, const BoardProfile *p) {
         WireProfile m = {
                 .index = index,
+                .protocol = p->protocol,
                 .unlock = p->unlock,
                 .all_off = p->all_off,
                 .outputs = p->outputs,

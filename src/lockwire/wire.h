@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WIRE_VERSION   3
+#define WIRE_VERSION   4
 #define WIRE_FD        3   /* where the worker finds its end */
 #define WIRE_CHANNELS  256 /* inputs or outputs of a board */
 #define WIRE_NAME      64
@@ -66,6 +66,7 @@ typedef struct WireLine {
 typedef struct WireProfile {
         WireHeader header;
         uint32_t index;           /* as BOARD refers to it */
+        uint32_t protocol;        /* BoardProtocol; one for all boards of a serial line */
         uint32_t unlock, all_off; /* UnlockMethod, AllOffMethod */
         uint32_t outputs, inputs;
         uint32_t coil_base, on_value, off_value;

@@ -1,35 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/answer.h"
-#include "sim/line.h"
-#include "sim/slave.h"
+#include "sim/language.h"
 
-#define BROADCAST   0
-#define ADDRESS_MAX 247
-#define NOISE_MAX   4
-#define SHIFT_MAX   3
+#define BROADCAST 0
+#define NOISE_MAX 4
+#define SHIFT_MAX 3
 
 static void put_word(uint8_t *p, unsigned v) {
         p[0] = (uint8_t)(v >> 8);
         p[1] = (uint8_t)v;
 }
 
-static void frame(Sending *s, unsigned transaction, uint8_t address, const Pdu *pdu) {
-        size_t head = 1;
+/* Modbus TCP: transaction, protocol, length, unit. */
+static void tcp_frame(Sending *s, unsigned transaction, uint8_t address, const Pdu *pdu) {
+        put_word(s->bytes, transaction);
+        put_word(s->bytes + 2, 0);
+        put_word(s->bytes + 4, (unsigned)pdu->n + 1);
+        s->bytes[6] = address;
+        memcpy(s->bytes + 7, pdu->bytes, pdu->n);
+        s->n = 7 + pdu->n;
+}
 
-        if (s->client) {
-                put_word(s->bytes, transaction);
-                put_word(s->bytes + 2, 0);
-                put_word(s->bytes + 4, (unsigned)pdu->n + 1);
-                head = 7;
-        }
-        s->bytes[head - 1] = address;
-        memcpy(s->bytes + head, pdu->bytes, pdu->n);
-        s->n = head + pdu->n;
-        if (!s->client) {
-                uint16_t crc = rtu_crc(s->bytes, s->n);
-                s->bytes[s->n++] = (uint8_t)crc;
-                s->bytes[s->n++] = (uint8_t)(crc >> 8);
-        }
+/* Does this response name the channel that was moved? */
+static bool is_echo(const Board *b, const Pdu *pdu) {
+        uint8_t function = pdu->bytes[0];
+
+        if (b->profile->language == &modbus_language)
+                return function == 5 || function == 6 || function == 15;
+        return b->profile->language == &winnsen_language && function == 0x85;
 }
 
 /* Applies faults to the response; true when it was changed. */
@@ -43,13 +41,12 @@ static bool spoil_pdu(Board *b, Pdu *pdu, uint8_t *address) {
                 spoilt = true;
         }
         b->last = honest;
-        if ((pdu->bytes[0] == 5 || pdu->bytes[0] == 6 || pdu->bytes[0] == 15) &&
-            sim_chance(b->line->sim, f->wrong_echo)) {
-                pdu->bytes[2]++;
+        if (is_echo(b, pdu) && sim_chance(b->line->sim, f->wrong_echo)) {
+                pdu->bytes[b->profile->language == &modbus_language ? 2 : 1]++;
                 spoilt = true;
         }
         if (sim_chance(b->line->sim, f->wrong_address)) {
-                *address = (uint8_t)(*address % ADDRESS_MAX + 1);
+                *address = (uint8_t)(*address % b->profile->language->address_max + 1);
                 spoilt = true;
         }
         return spoilt;
@@ -74,6 +71,10 @@ static bool spoil_frame(Board *b, Sending *s) {
         s->step = MAX(s->step, f->dribble);
         if (sim_chance(l->sim, f->damage)) {
                 s->bytes[sim_random(l->sim, 0, s->n - 1)] ^= (uint8_t)(1U << sim_random(l->sim, 0, 7));
+                spoilt = true;
+        }
+        if (!s->client && l->language->checksum && sim_chance(l->sim, f->wrong_sum)) {
+                s->bytes[s->n - 1]++;
                 spoilt = true;
         }
         if (sim_chance(l->sim, f->truncate)) {
@@ -107,7 +108,10 @@ static bool collide(Line *l, Sending *first, const Sending *second) {
 static bool make_answer(Board *b, unsigned transaction, uint8_t address, Pdu *pdu, Sending *s) {
         bool spoilt = spoil_pdu(b, pdu, &address);
 
-        frame(s, transaction, address, pdu);
+        if (s->client)
+                tcp_frame(s, transaction, address, pdu);
+        else
+                b->profile->language->frame(s, address, pdu);
         spoilt |= spoil_frame(b, s);
         if (sim_chance(b->line->sim, b->fault.drop))
                 return false;
@@ -118,6 +122,10 @@ static bool make_answer(Board *b, unsigned transaction, uint8_t address, Pdu *pd
 }
 
 static void send(Board *b, Sending *s) {
+        if (b->line->surplus && !s->client && s->n < FRAME_MAX) {
+                s->bytes[s->n++] = 0x00; /* the driver lets go of the line */
+                s->clean = false;
+        }
         line_send(b->line, s);
         if (!sim_chance(b->line->sim, b->fault.repeat))
                 return;
@@ -125,8 +133,9 @@ static void send(Board *b, Sending *s) {
         line_send(b->line, s);
 }
 
-void answer_request(Line *l, uint64_t client, unsigned transaction, uint8_t address, const uint8_t *pdu,
-                    size_t n, uint64_t end) {
+void answer_request(Line *l, uint64_t client, unsigned transaction, uint8_t address, const Pdu *request,
+                    uint64_t end) {
+        bool broadcast = l->language->broadcast && address == BROADCAST;
         const Sim *sim = l->sim;
         Sending first = {0}, next;
         Board *answering = NULL;
@@ -134,12 +143,12 @@ void answer_request(Line *l, uint64_t client, unsigned transaction, uint8_t addr
         for (size_t i = 0; i < sim->n_boards; i++) {
                 Board *b = &sim->boards[i];
                 Pdu answer;
-                if (b->line != l || b->fault.silent || (address != BROADCAST && b->address != address) ||
+                if (b->line != l || b->fault.silent || (!broadcast && b->address != address) ||
                     sim_chance(l->sim, b->fault.deaf))
                         continue;
                 b->n_requests++;
-                slave_handle(b, pdu, n, end, &answer);
-                if (address == BROADCAST || !answer.n)
+                l->language->handle(b, request, end, &answer);
+                if (broadcast || !answer.n)
                         continue;
                 next = (Sending){.client = client,
                                  .start = end + sim->options.turnaround,

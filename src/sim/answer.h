@@ -4,8 +4,8 @@
 
 #include "sim/model.h"
 
-/* `pdu` begins with the function code; `end` is the time at which the board knows that the request is
- * complete: its last byte, or the silence after it. client and transaction are Modbus TCP's; client 0
- * is a serial line. */
-void answer_request(Line *l, uint64_t client, unsigned transaction, uint8_t address, const uint8_t *pdu,
-                    size_t n, uint64_t end);
+/* `request` is what the line's language has made of it; `end` is when the board knows
+ * that the request is complete: with its last byte, or the silence after it. client and
+ * transaction are Modbus TCP's; client 0 is a serial line. */
+void answer_request(Line *l, uint64_t client, unsigned transaction, uint8_t address, const Pdu *request,
+                    uint64_t end);

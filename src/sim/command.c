@@ -2,7 +2,7 @@
 #include "sim/command.h"
 #include "base/text.h"
 #include "sim/coil.h"
-#include "sim/line.h"
+#include "sim/language.h"
 #include "sim/place.h"
 #include "sim/report.h"
 
@@ -168,6 +168,8 @@ static const char *board_fault(Board *b, const char *what, const char *value) {
                 {"truncate", &f->truncate, NULL},
                 {"wrong-address", &f->wrong_address, NULL},
                 {"wrong-echo", &f->wrong_echo, NULL},
+                {"wrong-sum", &f->wrong_sum, NULL},
+                {"unlock-response", &f->unlock_response, NULL},
                 {"stale", &f->stale, NULL},
         };
         uint64_t v;
@@ -208,7 +210,8 @@ static const char *do_board(Command *c) {
                 return c->n == 3 ? NULL : wrong_usage;
         }
         if (streq(what, "address")) {
-                if (c->n != 4 || text_to_u64(c->words[3], 247, &v) < 0 || !v)
+                if (c->n != 4 || text_to_u64(c->words[3], b->profile->language->address_max, &v) < 0 ||
+                    (!v && b->profile->language->broadcast))
                         return wrong_usage;
                 b->address = (unsigned)v;
                 return NULL;
@@ -227,10 +230,14 @@ static const char *do_line(Command *c) {
         if (streq(c->words[2], "normal") && c->n == 3) {
                 line_babble(l, 0);
                 l->noise = 0;
+                l->echo = l->surplus = false;
                 return NULL;
         }
-        if (l->tcp)
+        if (l->tcp && !l->raw)
                 return "there is no noise on a network";
+        if (streq(c->words[2], "echo") || streq(c->words[2], "surplus"))
+                return on_off(c->words[3], c->words[2][0] == 'e' ? &l->echo : &l->surplus) ? NULL
+                                                                                           : wrong_usage;
         if (streq(c->words[2], "babble") && c->n == 4 && number(c->words[3], MS_MAX, 0, &v)) {
                 line_babble(l, v * NSEC_PER_MSEC);
                 return NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/config.h"
 #include "base/text.h"
+#include "sim/language.h"
 #include "sim/profile.h"
 #include "sim/wiring.h"
 
@@ -50,14 +51,17 @@ static int read_device(Line *line, Ini *ini, const IniKey *device) {
         line->fd = -1;
         if (streq(device->value, "gpio"))
                 line->ignored = true;
-        line->tcp = strncmp(device->value, "tcp:", 4) == 0;
+        line->raw = strncmp(device->value, "raw-tcp:", 8) == 0;
+        line->tcp = line->raw || strncmp(device->value, "tcp:", 4) == 0;
         if (!line->tcp)
                 return (line->device = strdup(device->value)) ? 0 : -ENOMEM;
-        colon = strrchr(device->value + 4, ':');
-        if (!colon || colon == device->value + 4 || text_to_u64(colon + 1, 65535, &port) < 0)
-                return ini_complain(ini, device->line, "Device=%s: tcp:HOST:PORT is wanted", device->value);
+        const char *host = device->value + (line->raw ? 8 : 4);
+        colon = strrchr(host, ':');
+        if (!colon || colon == host || text_to_u64(colon + 1, 65535, &port) < 0)
+                return ini_complain(ini, device->line,
+                                    "Device=%s: tcp:HOST:PORT or raw-tcp:HOST:PORT is wanted", device->value);
         line->tcp_port = (unsigned)port;
-        line->device = strndup(device->value + 4, (size_t)(colon - device->value - 4));
+        line->device = strndup(host, (size_t)(colon - host));
         return line->device ? 0 : -ENOMEM;
 }
 
@@ -73,7 +77,7 @@ static int read_lines(Sim *sim, Ini *ini) {
                 Line *line = &sim->lines[sim->n_lines++];
                 const IniKey *device = ini_key(s, "Device");
                 unsigned parity = 0;
-                *line = (Line){.sim = sim, .fd = -1, .name = strdup(s->name), .baud = 9600, .stop_bits = 1};
+                *line = (Line){.sim = sim, .fd = -1, .name = strdup(s->name), .stop_bits = 1};
                 if (!line->name)
                         return -ENOMEM;
                 if (!device)
@@ -84,10 +88,19 @@ static int read_lines(Sim *sim, Ini *ini) {
                     (r = ini_uint(ini, s, "StopBits", 1, 2, &line->stop_bits)) < 0)
                         return r;
                 line->parity = parity != 0;
+        }
+        return 0;
+}
+
+/* When all boards are known: what a line does not say is as its boards come. */
+static void settle_lines(Sim *sim) {
+        for (size_t i = 0; i < sim->n_lines; i++) {
+                Line *line = &sim->lines[i];
+                if (!line->baud)
+                        line->baud = 9600;
                 line->char_time = (9 + line->parity + line->stop_bits) * NSEC_PER_SEC / line->baud;
                 line->silence = line->baud > 19200 ? 1750 * NSEC_PER_USEC : line->char_time * 7 / 2;
         }
-        return 0;
 }
 
 static int find_profile(Sim *sim, const char *boards, const char *name, const Profile **ret,
@@ -136,12 +149,18 @@ static int read_board(Sim *sim, Ini *ini, const IniSection *s, const char *board
                         b->supply = &sim->supplies[i];
         if (supply && !b->supply)
                 return ini_complain(ini, supply->line, "Supply=%s: there is no such [Supply]", supply->value);
-        if ((r = ini_uint(ini, s, "Address", 1, 247, &b->configured_address)) < 0 ||
+        if ((r = ini_uint(ini, s, "Address", 0, 247, &b->configured_address)) < 0 ||
             (r = find_profile(sim, boards, profile->value, &b->profile, ret_complaint)) < 0)
                 return r;
         b->address = b->configured_address;
-        if (!b->profile->modbus)
+        if (!b->profile->language)
                 b->line->ignored = true;
+        else if (b->line->language && b->line->language != b->profile->language)
+                return ini_complain(ini, s->line, "[Board %s] speaks %s, and others of its line speak %s",
+                                    s->name, b->profile->language->name, b->line->language->name);
+        b->line->language = b->profile->language;
+        if (!b->line->baud)
+                b->line->baud = b->profile->baud;
         return make_channels(sim, b);
 }
 
@@ -158,6 +177,7 @@ static int read_boards(Sim *sim, Ini *ini, const char *boards, char **ret_compla
                 if (r < 0)
                         return r;
         }
+        settle_lines(sim);
         return 0;
 }
 

@@ -2,8 +2,8 @@
 #include "sim/line.h"
 #include "base/text.h"
 #include "sim/answer.h"
+#include "sim/language.h"
 #include "sim/report.h"
-#include "sim/slave.h"
 #include "sim/tcp.h"
 #include "sim/tty.h"
 
@@ -82,7 +82,9 @@ void line_send(Line *l, const Sending *what) {
 /* A frame is complete, its end is on the wire: 1 handled, 0 more bytes are needed, -1 only silence ends
  * it. */
 static int take_frame(Line *l, bool silence) {
-        int n = rtu_request_length(l->rx, l->n_rx);
+        int n = l->language->length(l->rx, l->n_rx);
+        uint8_t address;
+        Pdu request;
 
         if (silence && n <= 0)
                 n = (int)l->n_rx;
@@ -90,18 +92,16 @@ static int take_frame(Line *l, bool silence) {
                 return -1;
         if (n < 4 || (size_t)n > l->n_rx)
                 return 0;
-        if (rtu_crc(l->rx, (size_t)n) != 0)
+        if (!l->language->open(l->rx, (size_t)n, &address, &request))
                 return -1;
         uint64_t end = l->rx_start + (uint64_t)n * l->char_time,
                  seen = silence ? l->rx_end + l->silence : end;
         l->n_requests++;
         journal_frame(l, "rx", l->rx_start, end, l->rx, (size_t)n);
-        uint8_t frame[RX_MAX];
-        memcpy(frame, l->rx, (size_t)n);
         l->n_rx -= (size_t)n;
         memmove(l->rx, l->rx + n, l->n_rx);
         l->rx_start = end;
-        answer_request(l, 0, 0, frame[0], frame + 1, (size_t)n - 3, seen);
+        answer_request(l, 0, 0, address, &request, seen);
         return 1;
 }
 
@@ -126,7 +126,7 @@ static void frame_due(void *userdata, uint64_t due) {
 }
 
 static bool right_speed(Line *l, uint64_t now) {
-        unsigned speed = pty_speed(l->fd);
+        unsigned speed = l->tcp ? 0 : pty_speed(l->fd);
 
         if (l->sim->options.any_speed || !speed || speed == l->baud)
                 return true;
@@ -137,10 +137,21 @@ static bool right_speed(Line *l, uint64_t now) {
         return false;
 }
 
+/* As it goes out. */
+static void send_echo(Line *l, const uint8_t *bytes, size_t n, uint64_t now) {
+        for (size_t i = 0; i < n; i += FRAME_MAX) {
+                Sending s = {.start = now, .step = l->char_time, .n = MIN(n - i, (size_t)FRAME_MAX)};
+                memcpy(s.bytes, bytes + i, s.n);
+                line_send(l, &s);
+        }
+}
+
 /* A master that sends while a response is on the wire destroys its own request; the response is corrupt
  * too, but a sending master would not receive it. */
-static void received(Line *l, const uint8_t *bytes, size_t n, uint64_t now) {
-        if (l->sending && now >= l->sending->start && !l->sim->options.fast) {
+void line_received(Line *l, const uint8_t *bytes, size_t n, uint64_t now) {
+        if (l->echo)
+                send_echo(l, bytes, n, now);
+        if (l->sending && now >= l->sending->start && !l->sim->options.fast && !l->echo) {
                 l->n_collisions++;
                 journal_frame(l, "collision", now, now, bytes, n);
                 return;
@@ -207,7 +218,7 @@ static void pty_ready(void *userdata, uint32_t events) {
         while ((n = read(l->fd, bytes, sizeof(bytes))) > 0) {
                 uint64_t now = loop_now();
                 line_opened(l, now);
-                received(l, bytes, (size_t)n, now);
+                line_received(l, bytes, (size_t)n, now);
         }
         if (l->open && !pty_in_use(l->fd)) {
                 line_left(l, loop_now());
@@ -261,6 +272,8 @@ static int start_pty(Line *l) {
 int line_start(Line *l) {
         if (l->sim->options.fast)
                 l->char_time = 0;
+        if (!l->language)
+                l->language = &modbus_language; /* a line without boards */
         l->tx_timer = (Timer){.fire = send_due, .userdata = l};
         l->rx_timer = (Timer){.fire = frame_due, .userdata = l};
         l->left = (Timer){.fire = still_on, .userdata = l};

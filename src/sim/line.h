@@ -24,7 +24,8 @@ void line_stop(Line *l);
 void line_send(Line *l, const Sending *what);
 /* Random bytes every so often; 0 ends that. */
 void line_babble(Line *l, uint64_t every);
-/* A master has opened the line; the last one has closed it: a coil that stays energised for a second
- * longer is an objection. */
+/* Bytes from a master. */
+void line_received(Line *l, const uint8_t *bytes, size_t n, uint64_t now);
+/* A master has come; the last one has gone: what stays energised for a second longer is an objection. */
 void line_opened(Line *l, uint64_t at);
 void line_left(Line *l, uint64_t at);

@@ -12,13 +12,15 @@ typedef struct Line Line;
 typedef struct Board Board;
 typedef struct Place Place;
 typedef struct Control Control;
+typedef struct Language Language; /* language.h */
 
 typedef enum UnlockMethod { UNLOCK_FLASH, UNLOCK_TRIGGER, UNLOCK_PULSE } UnlockMethod;
 typedef enum AllOff { ALL_OFF_NONE, ALL_OFF_COIL, ALL_OFF_EACH } AllOff;
 
 typedef struct Profile {
         char *name, *title;
-        bool modbus; /* others (gpio) are not ours to simulate */
+        const Language *language; /* NULL: not ours to simulate (gpio) */
+        unsigned baud;            /* of lines that say none */
         unsigned outputs, inputs;
         UnlockMethod unlock;
         unsigned coil_base, on_value, off_value, flash_base;
@@ -82,8 +84,9 @@ typedef struct Pdu {
 
 typedef struct Fault {
         bool silent;
-        uint64_t late, dribble;                                                          /* ns */
-        unsigned deaf, drop, repeat, damage, truncate, wrong_address, wrong_echo, stale; /* per cent */
+        uint64_t late, dribble; /* ns */
+        unsigned deaf, drop, repeat, damage, truncate, wrong_address, wrong_echo, wrong_sum, stale,
+                unlock_response; /* per cent */
 } Fault;
 
 struct Board {
@@ -132,9 +135,11 @@ typedef struct Client Client;   /* one Modbus TCP master, tcp.c */
 struct Line {
         Sim *sim;
         char *name, *device;
+        const Language *language; /* of its boards */
         bool tcp, ignored;
+        bool raw; /* TCP, and what goes over it is what a serial line carries */
         unsigned tcp_port;
-        unsigned baud;
+        unsigned baud; /* 0 until a board says it */
         bool parity;
         unsigned stop_bits;
         uint64_t char_time, silence; /* ns; silence = 3.5 characters */
@@ -158,6 +163,8 @@ struct Line {
 
         Client *clients;
         uint64_t n_clients; /* ever */
+        bool echo;          /* the adapter hears what its master says */
+        bool surplus;       /* …or adds a byte to every response */
         uint64_t babble;    /* ns; 0 = off */
         unsigned noise;     /* per cent */
         Timer babble_timer;

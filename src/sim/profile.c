@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/profile.h"
 #include "base/text.h"
+#include "sim/language.h"
 
 #include <errno.h>
 
@@ -13,7 +14,7 @@ static int read_unlock(Profile *p, Ini *ini) {
         p->on_value = 0xFF00;
         p->flash_base = 0x0200;
         p->flash_unit = 100 * NSEC_PER_MSEC;
-        p->pulse = p->max_pulse = 500 * NSEC_PER_MSEC;
+        p->pulse = 500 * NSEC_PER_MSEC;
         if (!s)
                 return ini_complain(ini, 0, "there is no [Unlock] section");
         if ((r = ini_word(ini, s, "Method", methods, ARRAY_SIZE(methods), &method)) < 0 ||
@@ -22,8 +23,10 @@ static int read_unlock(Profile *p, Ini *ini) {
             (r = ini_uint(ini, s, "OffValue", 0, 0xFFFF, &p->off_value)) < 0 ||
             (r = ini_uint(ini, s, "FlashBase", 0, 0xFFFF, &p->flash_base)) < 0 ||
             (r = ini_nsec(ini, s, "FlashUnit", &p->flash_unit)) < 0 ||
-            (r = ini_nsec(ini, s, "Pulse", &p->pulse)) < 0 ||
-            (r = ini_nsec(ini, s, "MaxPulse", &p->max_pulse)) < 0)
+            (r = ini_nsec(ini, s, "Pulse", &p->pulse)) < 0)
+                return r;
+        p->max_pulse = p->pulse;
+        if ((r = ini_nsec(ini, s, "MaxPulse", &p->max_pulse)) < 0)
                 return r;
         p->unlock = (UnlockMethod)method;
         return 0;
@@ -55,7 +58,9 @@ static int read_functions(Profile *p, Ini *ini) {
 }
 
 int profile_read(Profile *p, const char *directory, const char *name, Ini *ini) {
-        static const char *const protocols[] = {"modbus", "gpio"};
+        static const char *const protocols[] = {"modbus", "gpio", "kerong", "winnsen"};
+        static const Language *const languages[] = {&modbus_language, NULL, &kerong_language,
+                                                    &winnsen_language};
         _cleanup_free_ char *path = text_printf("%s/%s.board", directory, name);
         unsigned protocol = 0;
         int r;
@@ -72,10 +77,12 @@ int profile_read(Profile *p, const char *directory, const char *name, Ini *ini) 
                 return -ENOMEM;
         if ((r = ini_word(ini, s, "Protocol", protocols, ARRAY_SIZE(protocols), &protocol)) < 0)
                 return r;
-        p->modbus = protocol == 0;
-        if (!p->modbus)
+        p->language = languages[protocol];
+        if (!p->language)
                 return 0;
-        if ((r = ini_uint(ini, s, "Outputs", 0, 256, &p->outputs)) < 0 ||
+        p->baud = 9600;
+        if ((r = ini_uint(ini, s, "Baud", 300, 4000000, &p->baud)) < 0 ||
+            (r = ini_uint(ini, s, "Outputs", 0, 256, &p->outputs)) < 0 ||
             (r = ini_uint(ini, s, "Inputs", 0, 256, &p->inputs)) < 0 || (r = read_unlock(p, ini)) < 0)
                 return r;
         return read_functions(p, ini);

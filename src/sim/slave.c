@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/slave.h"
 #include "sim/coil.h"
+#include "sim/language.h"
 #include "sim/place.h"
 
 enum { ILLEGAL_FUNCTION = 1, ILLEGAL_ADDRESS = 2, ILLEGAL_VALUE = 3 };
@@ -26,7 +27,7 @@ uint16_t rtu_crc(const uint8_t *bytes, size_t n) {
         return crc;
 }
 
-int rtu_request_length(const uint8_t *bytes, size_t n) {
+static int rtu_length(const uint8_t *bytes, size_t n) {
         if (n < 2)
                 return 0;
         switch (bytes[1]) {
@@ -248,3 +249,36 @@ void slave_handle(Board *b, const uint8_t *request, size_t n, uint64_t at, Pdu *
         else
                 echo(ret, request);
 }
+
+static bool rtu_open(const uint8_t *bytes, size_t n, uint8_t *ret_address, Pdu *ret) {
+        if (n < 4 || n - 3 > PDU_MAX || rtu_crc(bytes, n) != 0)
+                return false;
+        *ret_address = bytes[0];
+        memcpy(ret->bytes, bytes + 1, n - 3);
+        ret->n = n - 3;
+        return true;
+}
+
+static void rtu_handle(Board *b, const Pdu *request, uint64_t at, Pdu *ret) {
+        slave_handle(b, request->bytes, request->n, at, ret);
+}
+
+static void rtu_frame(Sending *s, uint8_t address, const Pdu *pdu) {
+        s->bytes[0] = address;
+        memcpy(s->bytes + 1, pdu->bytes, pdu->n);
+        s->n = 1 + pdu->n;
+        uint16_t crc = rtu_crc(s->bytes, s->n);
+        s->bytes[s->n++] = (uint8_t)crc;
+        s->bytes[s->n++] = (uint8_t)(crc >> 8);
+}
+
+const Language modbus_language = {
+        .name = "modbus",
+        .broadcast = true,
+        .address_max = 247,
+        .checksum = true,
+        .length = rtu_length,
+        .open = rtu_open,
+        .handle = rtu_handle,
+        .frame = rtu_frame,
+};

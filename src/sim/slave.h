@@ -6,9 +6,6 @@
 #include "sim/model.h"
 
 uint16_t rtu_crc(const uint8_t *bytes, size_t n);
-/* Length of the request (address, function, …, CRC) that begins here: 0 = not known yet, -1 = unknown
- * function, which only silence ends. */
-int rtu_request_length(const uint8_t *bytes, size_t n);
 
 /* Executes `request` (function code first) at time `at`; ret->n is 0 when there is no response. */
 void slave_handle(Board *b, const uint8_t *request, size_t n, uint64_t at, Pdu *ret);

@@ -48,8 +48,10 @@ static bool take_requests(Client *c) {
                 uint64_t now = loop_now();
                 c->line->n_requests++;
                 journal_frame(c->line, "rx", now, now, c->bytes, 6 + length);
+                Pdu request = {.n = length - 1};
+                memcpy(request.bytes, c->bytes + HEAD, request.n);
                 answer_request(c->line, c->number, (unsigned)c->bytes[0] << 8 | c->bytes[1], c->bytes[6],
-                               c->bytes + HEAD, length - 1, now);
+                               &request, now);
                 c->n -= 6 + length;
                 memmove(c->bytes, c->bytes + 6 + length, c->n);
         }
@@ -63,6 +65,10 @@ static void client_ready(void *userdata, uint32_t events) {
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return;
+        if (n > 0 && l->raw) {
+                line_received(l, c->bytes, (size_t)n, loop_now());
+                return;
+        }
         if (n > 0) {
                 c->n += (size_t)n;
                 if (take_requests(c))
@@ -101,7 +107,7 @@ static void accept_ready(void *userdata, uint32_t events) {
 
 void tcp_write(Line *l, uint64_t client, const uint8_t *bytes, size_t n) {
         for (Client *c = l->clients; c; c = c->next)
-                if (c->number == client && send(c->fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+                if ((l->raw || c->number == client) && send(c->fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
                         l->n_garbage++;
 }
 

@@ -32,10 +32,10 @@ static int find_board(Sim *sim, Ini *ini, unsigned line, const Ref *ref, bool ou
                 return ini_complain(ini, line, "there is no [Board %s]", ref->board);
         /* A board that is not simulated still carries channels in the file. */
         unsigned channels = output ? b->profile->outputs : b->profile->inputs;
-        if (b->profile->modbus && ref->channel > channels)
+        if (b->profile->language && ref->channel > channels)
                 return ini_complain(ini, line, "%s:%u: board %s has %u %s", ref->board, ref->channel,
                                     ref->board, channels, output ? "outputs" : "inputs");
-        *ret = b->profile->modbus ? b : NULL;
+        *ret = b->profile->language ? b : NULL;
         return 0;
 }
 

@@ -18,7 +18,7 @@ def cabinet_with_lines(source, directory, name="cabinet.conf"):
     """Copies a cabinet.conf (a path) into `directory` with all serial lines' Device= there too, named like the lines."""
     with open(source, encoding="utf-8") as f:
         text = f.read()
-    text = re.sub(r"(\[Line ([^\]]+)\][^[]*?\nDevice=)(?!tcp:|gpio\b)\S+", lambda m: m[1] + os.path.join(directory, m[2]), text)
+    text = re.sub(r"(\[Line ([^\]]+)\][^[]*?\nDevice=)(?!tcp:|raw-tcp:|gpio\b)\S+", lambda m: m[1] + os.path.join(directory, m[2]), text)
     path = os.path.join(directory, name)
     with open(path, "w", encoding="utf-8") as f:
         f.write(text)

@@ -21,11 +21,12 @@ import time
 import tty
 import unittest
 
-VERSION = 3
+VERSION = 4
 (LINE, PROFILE, BOARD, START, COMMAND, WITHDRAW, PING, HELLO, LINE_STATE, BOARD_STATE, INPUTS, SENDING, RESULT, OVER,
  PONG, HOLD, LOOK) = range(1, 18)
 PULSED, UNCERTAIN, NOT_SENT, REFUSED = range(4)
 STARTING, ONLINE, OFFLINE, CONFLICT, WRONG, STUCK = range(6)
+MODBUS, GPIO, KERONG, WINNSEN = range(4)
 FLASH, TRIGGER, PULSE = range(3)
 OFF_NONE, OFF_COIL, OFF_EACH = range(3)
 SERIAL, TCP = range(2)
@@ -171,8 +172,8 @@ class Bus:
 
 
 def profile(index=0, unlock=FLASH, all_off=OFF_COIL, outputs=8, inputs=8, flash_unit=100, max_pulse=1000, coil_function=1,
-            input_function=2, identify=(0, 0, 0, 0), limit=1, factory=-1):
-    return message(PROFILE, "21Ii", index, unlock, all_off, outputs, inputs, 0, 0xFF00, 0, 0x200, flash_unit,
+            input_function=2, identify=(0, 0, 0, 0), limit=1, factory=-1, protocol=MODBUS):
+    return message(PROFILE, "22Ii", index, protocol, unlock, all_off, outputs, inputs, 0, 0xFF00, 0, 0x200, flash_unit,
                    max_pulse, 0xFF, 0, coil_function, input_function, 0, *identify, limit, factory)
 
 

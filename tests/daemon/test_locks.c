@@ -4,7 +4,7 @@
  * worker or board takes nothing else down), F5 (stale commands) and F6 (one pulse at a time on a supply, also
  * across lines). */
 #include "base/clock.h"
-#include "line/frame.h"
+#include "line/modbus.h"
 #include "lock/locks.h"
 
 #include <fcntl.h>
@@ -92,7 +92,7 @@ static void serve(Simulated *b, const uint8_t *request) {
                 answer[3] = request[1] == MODBUS_READ_INPUTS ? b->inputs : 0;
                 n = 4;
         }
-        uint16_t crc = frame_crc(answer, n);
+        uint16_t crc = modbus_crc(answer, n);
         answer[n] = (uint8_t)crc;
         answer[n + 1] = (uint8_t)(crc >> 8);
         usleep(1000);

@@ -15,6 +15,7 @@ from lockersim import BOARDS, LockSim, SimError  # noqa: E402
 from locksim_case import RELAYS, SHARED, SimCase  # noqa: E402
 from locksim_doors import Physics, SharedSlots  # noqa: E402,F401
 from locksim_faults import Faults, Objections  # noqa: E402,F401
+from locksim_protocols import Adapters, Kerong, Winnsen  # noqa: E402,F401
 from locksim_wire import IndependentMasters, Pace, Slave  # noqa: E402,F401
 
 

@@ -2,7 +2,7 @@
 /* Six bytes of question, one of framing, then what the line says. Whatever is believed must be exactly what a
  * board that understood the question would have said: it is built again from question and payload, and
  * compared. */
-#include "line/frame.h"
+#include "line/modbus.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +13,12 @@ static size_t expected(Framing framing, const Request *q, Verdict v, const Answe
         uint8_t *body = out + (framing == FRAMING_TCP ? 6 : 0);
         size_t n = 3;
 
-        request_build(q, body);
+        modbus_body(q, body);
         if (v == ANSWER_EXCEPTION) {
                 body[1] |= 0x80;
                 body[2] = a->exception;
         } else if (q->function == MODBUS_WRITE_COIL)
-                n = REQUEST_SIZE;
+                n = MODBUS_BODY;
         else {
                 body[2] = (uint8_t)a->n_data;
                 memmove(body + 3, a->data, a->n_data);
@@ -30,7 +30,7 @@ static size_t expected(Framing framing, const Request *q, Verdict v, const Answe
                 out[5] = (uint8_t)n;
                 return n + 6;
         }
-        uint16_t crc = frame_crc(body, n);
+        uint16_t crc = modbus_crc(body, n);
         body[n] = (uint8_t)crc;
         body[n + 1] = (uint8_t)(crc >> 8);
         return n + 2;
@@ -40,16 +40,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         uint8_t built[ANSWER_MAX + 16];
         Answer a = {0}, unused = {0};
 
-        if (size < REQUEST_SIZE + 1)
+        if (size < MODBUS_BODY + 1)
                 return 0;
         Request q = {data[0], data[1], (uint16_t)(data[2] << 8 | data[3]),
                      (uint16_t)(data[4] << 8 | data[5])};
-        Framing framing = data[6] & 1 ? FRAMING_TCP : FRAMING_RTU;
-        const uint8_t *bytes = data + REQUEST_SIZE + 1;
-        size_t n = size - REQUEST_SIZE - 1;
+        Framing framing = data[6] & 1 ? FRAMING_TCP : FRAMING_SERIAL;
+        const uint8_t *bytes = data + MODBUS_BODY + 1;
+        size_t n = size - MODBUS_BODY - 1;
 
-        Verdict v = answer_check(framing, &q, bytes, n, &a);
-        if (!request_same_shape(&q, &q) || (v == ANSWER_GOOD && n != request_answer_length(framing, &q)))
+        Verdict v = modbus_driver.judge(framing, &q, bytes, n, &a);
+        if (!modbus_driver.same_shape(&q, &q) ||
+            (v == ANSWER_GOOD && n != modbus_driver.answer_length(framing, &q)))
                 abort();
         if (v != ANSWER_GOOD && v != ANSWER_EXCEPTION)
                 return 0;
@@ -57,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 abort();
         /* No piece of an answer is an answer. */
         for (size_t k = 0; k < n; k++)
-                if (answer_check(framing, &q, bytes, k, &unused) != ANSWER_INCOMPLETE)
+                if (modbus_driver.judge(framing, &q, bytes, k, &unused) != ANSWER_INCOMPLETE)
                         abort();
         return 0;
 }

@@ -186,8 +186,9 @@ static void test_cabinet_examples_parse_cleanly(void **state) {
 }
 
 static void test_board_installed_profiles_parse_cleanly(void **state) {
-        static const char *const names[] = {"cu48", "generic-pulse-16",   "generic-pulse-32",
-                                            "gpio", "waveshare-relay-16", "waveshare-relay-d-8"};
+        static const char *const names[] = {"cu48",        "generic-pulse-16",   "generic-pulse-32",
+                                            "gpio",        "waveshare-relay-16", "waveshare-relay-d-8",
+                                            "kerong-cu12", "kerong-cu16",        "winnsen-16"};
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
                 ConfigReport report = {};
@@ -398,7 +399,7 @@ static void test_board_each_mistake_raises_its_complaint(void **state) {
         static const BadCase cases[] = {
                 {"Outputs=16\n", "", "test.board:1: [Board]: Outputs= is missing"},
                 {"Outputs=16", "Outputs=257", "a whole number from 0 to 256"},
-                {"Title=Test", "Title=Test\nProtocol=can", "modbus or gpio is allowed"},
+                {"Title=Test", "Title=Test\nProtocol=can", "modbus, gpio, kerong or winnsen is allowed"},
                 {"FactoryAddress=1", "FactoryAddress=0", "a whole number from 1 to 247"},
                 {"[Coils]", "[Relays]\n[Coils]", "there is no such section in a board file"},
                 {"[Coils]\n", "[Board]\n[Coils]\n", "already begins in line 1"},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A million right answers, changed at random: what is accepted in the end is byte for byte a right answer to
  * the question that was asked. */
-#include "line/frame.h"
+#include "line/modbus.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +39,7 @@ static size_t seal(Framing framing, uint8_t *bytes, size_t head, size_t body) {
                 bytes[5] = (uint8_t)body;
                 return head + body;
         }
-        uint16_t crc = frame_crc(bytes, body);
+        uint16_t crc = modbus_crc(bytes, body);
         bytes[body] = (uint8_t)crc;
         bytes[body + 1] = (uint8_t)(crc >> 8);
         return body + 2;
@@ -57,8 +57,8 @@ static size_t right_answer(Framing framing, const Request *q, uint8_t bytes[ANSW
                 b[2] = (uint8_t)(1 + draw(11));
                 n = 3;
         } else if (q->function == MODBUS_WRITE_COIL) {
-                request_build(q, b);
-                n = REQUEST_SIZE;
+                modbus_body(q, b);
+                n = MODBUS_BODY;
         } else {
                 n = q->function <= MODBUS_READ_INPUTS ? (q->value + 7u) / 8 : 2u * q->value;
                 b[2] = (uint8_t)n;
@@ -166,7 +166,7 @@ static void test_accepted_answers_are_right_ones(void **unused) {
         state = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
         print_message("seed %llu\n", (unsigned long long)state);
         for (unsigned i = 0; i < ROUNDS; i++) {
-                Framing framing = draw(4) ? FRAMING_RTU : FRAMING_TCP;
+                Framing framing = draw(4) ? FRAMING_SERIAL : FRAMING_TCP;
                 uint8_t bytes[ANSWER_MAX] = {0};
                 Request q = question();
                 size_t n = right_answer(framing, &q, bytes);
@@ -174,7 +174,7 @@ static void test_accepted_answers_are_right_ones(void **unused) {
 
                 for (uint32_t changes = draw(4); n > 0 && changes > 0; changes--)
                         n = change(framing, &q, bytes, n);
-                Verdict v = answer_check(framing, &q, bytes, n, &a);
+                Verdict v = modbus_driver.judge(framing, &q, bytes, n, &a);
                 bool taken = v == ANSWER_GOOD || v == ANSWER_EXCEPTION,
                      right = is_right(framing, &q, bytes, n);
                 if (taken != right) {

@@ -3,7 +3,7 @@
  * apart. */
 #include "base/macros.h"
 #include "line/doubt.h"
-#include "line/frame.h"
+#include "line/modbus.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,13 +47,13 @@ static void test_answer_rtu_as_in_the_table(void **state) {
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 const Row *row = &rows[i];
                 uint8_t bytes[32];
-                uint16_t crc = frame_crc(row->bytes, row->n);
+                uint16_t crc = modbus_crc(row->bytes, row->n);
                 Answer a = {0};
 
                 memcpy(bytes, row->bytes, row->n);
                 bytes[row->n] = (uint8_t)crc;
                 bytes[row->n + 1] = (uint8_t)(crc >> 8);
-                Verdict v = answer_check(FRAMING_RTU, row->request, bytes, row->n + 2, &a);
+                Verdict v = modbus_driver.judge(FRAMING_SERIAL, row->request, bytes, row->n + 2, &a);
                 if (v != row->verdict)
                         fail_msg("%s: %d", row->what, v);
                 if (v != ANSWER_GOOD && v != ANSWER_EXCEPTION)
@@ -61,14 +61,15 @@ static void test_answer_rtu_as_in_the_table(void **state) {
                 /* every shorter piece is incomplete, every longer one and every flipped bit is not believed
                  */
                 for (size_t n = 0; n < row->n + 2; n++)
-                        if (answer_check(FRAMING_RTU, row->request, bytes, n, &a) != ANSWER_INCOMPLETE)
+                        if (modbus_driver.judge(FRAMING_SERIAL, row->request, bytes, n, &a) !=
+                            ANSWER_INCOMPLETE)
                                 fail_msg("%s cut to %zu", row->what, n);
                 bytes[row->n + 2] = 0;
-                assert_int_equal(answer_check(FRAMING_RTU, row->request, bytes, row->n + 3, &a),
+                assert_int_equal(modbus_driver.judge(FRAMING_SERIAL, row->request, bytes, row->n + 3, &a),
                                  ANSWER_DAMAGED);
                 for (size_t bit = 0; bit < 8 * (row->n + 2); bit++) {
                         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
-                        v = answer_check(FRAMING_RTU, row->request, bytes, row->n + 2, &a);
+                        v = modbus_driver.judge(FRAMING_SERIAL, row->request, bytes, row->n + 2, &a);
                         if (v == ANSWER_GOOD || v == ANSWER_EXCEPTION)
                                 fail_msg("%s with bit %zu flipped", row->what, bit);
                         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -83,7 +84,7 @@ static void test_answer_tcp_as_in_the_table(void **state) {
                 Answer a = {0};
 
                 memcpy(bytes + 6, row->bytes, row->n);
-                Verdict v = answer_check(FRAMING_TCP, row->request, bytes, row->n + 6, &a);
+                Verdict v = modbus_driver.judge(FRAMING_TCP, row->request, bytes, row->n + 6, &a);
                 if (v != row->verdict)
                         fail_msg("%s: %d", row->what, v);
         }
@@ -93,24 +94,25 @@ static void test_answer_tcp_of_another_transaction_is_foreign(void **state) {
         const uint8_t bytes[] = {0, 7, 0, 0, 0, 4, 1, 2, 1, 0xA5};
         Answer a;
 
-        assert_int_equal(answer_check(FRAMING_TCP, &read8, bytes, sizeof(bytes), &a), ANSWER_FOREIGN);
+        assert_int_equal(modbus_driver.judge(FRAMING_TCP, &read8, bytes, sizeof(bytes), &a), ANSWER_FOREIGN);
 }
 
 static void test_answer_tcp_with_wrong_length_is_damaged(void **state) {
         const uint8_t bytes[] = {0, 0, 0, 0, 0, 5, 1, 2, 1, 0xA5};
         Answer a;
 
-        assert_int_equal(answer_check(FRAMING_TCP, &read8, bytes, sizeof(bytes), &a), ANSWER_DAMAGED);
+        assert_int_equal(modbus_driver.judge(FRAMING_TCP, &read8, bytes, sizeof(bytes), &a), ANSWER_DAMAGED);
 }
 
 static void test_answer_good_hands_out_the_payload(void **state) {
         const uint8_t bytes[] = {1, 2, 1, 0xA5, 0x61, 0xF3}, refusal[] = {1, 0x82, 2, 0xC1, 0x61};
         Answer a = {0};
 
-        assert_int_equal(answer_check(FRAMING_RTU, &read8, bytes, sizeof(bytes), &a), ANSWER_GOOD);
+        assert_int_equal(modbus_driver.judge(FRAMING_SERIAL, &read8, bytes, sizeof(bytes), &a), ANSWER_GOOD);
         assert_int_equal(a.n_data, 1);
         assert_int_equal(a.data[0], 0xA5);
-        assert_int_equal(answer_check(FRAMING_RTU, &read8, refusal, sizeof(refusal), &a), ANSWER_EXCEPTION);
+        assert_int_equal(modbus_driver.judge(FRAMING_SERIAL, &read8, refusal, sizeof(refusal), &a),
+                         ANSWER_EXCEPTION);
         assert_int_equal(a.exception, MODBUS_BAD_ADDRESS);
         assert_int_equal(a.n_data, 0);
 }
@@ -126,34 +128,34 @@ static void test_crc_equals_the_makers_examples(void **state) {
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(frames); i++)
-                assert_int_equal(frame_crc(frames[i], 6), frames[i][6] | frames[i][7] << 8);
+                assert_int_equal(modbus_crc(frames[i], 6), frames[i][6] | frames[i][7] << 8);
 }
 
 static void test_request_build_is_big_endian(void **state) {
         const uint8_t want[] = {1, 5, 2, 0, 0, 5};
-        uint8_t got[REQUEST_SIZE];
+        uint8_t got[MODBUS_BODY];
 
-        request_build(&flash, got);
+        modbus_body(&flash, got);
         assert_memory_equal(got, want, sizeof(want));
-        assert_int_equal(request_answer_length(FRAMING_RTU, &flash), 8);
-        assert_int_equal(request_answer_length(FRAMING_TCP, &read16), 11);
-        assert_int_equal(request_answer_length(FRAMING_RTU, &odd), 0);
+        assert_int_equal(modbus_driver.answer_length(FRAMING_SERIAL, &flash), 8);
+        assert_int_equal(modbus_driver.answer_length(FRAMING_TCP, &read16), 11);
+        assert_int_equal(modbus_driver.answer_length(FRAMING_SERIAL, &odd), 0);
 }
 
 static void test_shape_is_what_an_answer_shows(void **state) {
         const Request beyond = {1, MODBUS_READ_INPUTS, 8, 1}, other = {2, MODBUS_READ_INPUTS, 0, 8},
                       on = {1, MODBUS_WRITE_COIL, 3, 0xFF00}, off = {1, MODBUS_WRITE_COIL, 3, 0};
 
-        assert_true(request_same_shape(&read8, &beyond)); /* one byte either way */
-        assert_false(request_same_shape(&read8, &read16));
-        assert_false(request_same_shape(&read8, &coils8));
-        assert_false(request_same_shape(&read8, &other));
-        assert_true(request_same_shape(&on, &on));
-        assert_false(request_same_shape(&on, &off));
+        assert_true(modbus_driver.same_shape(&read8, &beyond)); /* one byte either way */
+        assert_false(modbus_driver.same_shape(&read8, &read16));
+        assert_false(modbus_driver.same_shape(&read8, &coils8));
+        assert_false(modbus_driver.same_shape(&read8, &other));
+        assert_true(modbus_driver.same_shape(&on, &on));
+        assert_false(modbus_driver.same_shape(&on, &off));
 }
 
 static void test_doubt_holds_back_the_same_shape_only(void **state) {
-        Doubts d = {0};
+        Doubts d = {.driver = &modbus_driver};
 
         doubts_add(&d, &read8, 100, 1100);
         assert_int_equal(doubts_until(&d, &read8), 1100);
@@ -164,7 +166,7 @@ static void test_doubt_holds_back_the_same_shape_only(void **state) {
 }
 
 static void test_doubt_holds_back_every_refusal_of_the_function(void **state) {
-        Doubts d = {0};
+        Doubts d = {.driver = &modbus_driver};
 
         doubts_add(&d, &read8, 100, 1100);
         assert_int_equal(doubts_exception_until(&d, &read16), 1100);
@@ -172,7 +174,7 @@ static void test_doubt_holds_back_every_refusal_of_the_function(void **state) {
 }
 
 static void test_doubt_beyond_the_table_holds_back_everything(void **state) {
-        Doubts d = {0};
+        Doubts d = {.driver = &modbus_driver};
 
         for (unsigned i = 0; i <= DOUBTS_MAX; i++) {
                 Request q = {1, MODBUS_WRITE_COIL, (uint16_t)i, 0};
