@@ -128,6 +128,7 @@ struct Locker {
         } reminders;
 
         bool recovered; /* what a former run left open has been settled or marked */
+        uint64_t recover_until; /* the last movement that a former run left open; ids only grow */
         uint64_t recover_at, lockouts_at, checkpoint_at, storage_at;
         const char *backend_state; /* NULL: no backend */
         char backend_sentence[160];
