@@ -242,6 +242,8 @@ static void not_moved(Movement *m, const char *outcome) {
         }
         if (happened)
                 doors_happened(l, lock, happened);
+        else
+                errands_look(l, slot); /* others wait for this lock, too */
         notify_slot(l, slot);
 }
 
