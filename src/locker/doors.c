@@ -245,8 +245,11 @@ void doors_fact(void *userdata, const Fact *fact, bool more) {
                         if (inner >= 0)
                                 (void)look_at(l, inner, fact->at_boot);
                 }
-                if (!look_at(l, fact->index, fact->at_boot))
+                if (!look_at(l, fact->index, fact->at_boot)) {
+                        /* Nothing to report, but a lid may be where it can be locked now. */
+                        errands_look(l, k->slot);
                         notify_slot(l, k->slot);
+                }
                 break;
         }
         case FACT_PRESENCE: {
