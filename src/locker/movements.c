@@ -46,12 +46,7 @@ int movement_intend(Locker *l, int lock, LockAction action, uint64_t session, ui
         Movement *m = calloc(1, sizeof(*m));
         if (!m)
                 return -ENOMEM;
-        *m = (Movement){.locker = l,
-                        .id = row.id,
-                        .lock = lock,
-                        .action = action,
-                        .secure_until = USEC_INFINITY,
-                        .expires = now.boot_usec + COMMAND_EXPIRES_USEC};
+        *m = (Movement){.locker = l, .id = row.id, .lock = lock, .action = action, .secure_until = USEC_INFINITY};
         *ret = m;
         return 0;
 }
@@ -87,6 +82,9 @@ int movement_start(Movement *m, MovementDone done, void *userdata) {
                 return -EBUSY;
         if (m->action == LOCK_ACTION_UNLOCK && !door_command(&l->doors[m->lock], m->urgent || m->insist))
                 return -EBUSY;
+        /* A lid waits for its door, which may take its retry: it is as fresh as the moment at which its turn has come. */
+        if (!m->urgent)
+                m->expires = l->now().boot_usec + COMMAND_EXPIRES_USEC;
         m->done = done;
         m->userdata = userdata;
         m->started = true;
