@@ -55,6 +55,7 @@ int locker_new(Locker **ret, const LockerOptions *o) {
                       .now = o->now,
                       .recover_at = USEC_INFINITY,
                       .exposed_at = USEC_INFINITY,
+                      .lids_at = USEC_INFINITY,
                       .lockouts_at = USEC_INFINITY,
                       .checkpoint_at = USEC_INFINITY};
         memcpy(l->boot_id, o->boot_id, sizeof(l->boot_id));
@@ -166,6 +167,7 @@ void locker_tick(Locker *l) {
         errands_tick(l, &now);
         sessions_tick(l, &now);
         exposed_tick(l, &now);
+        lids_tick(l, &now);
         lockouts_tick(l, &now);
         if (now.boot_usec >= l->storage_at)
                 storage_check(l, &now);
@@ -180,7 +182,7 @@ uint64_t locker_next_deadline(const Locker *l) {
         next = MIN(next, MIN(sessions_next_deadline(l), errands_next_deadline(l)));
         next = MIN(next, MIN(l->lockouts_at, l->storage_at));
         next = MIN(next, MIN(l->clock_at, reminders_next_deadline(l)));
-        next = MIN(next, MIN(l->checkpoint_at, l->exposed_at));
+        next = MIN(next, MIN(l->checkpoint_at, MIN(l->exposed_at, l->lids_at)));
         return l->recovered ? next : MIN(next, l->recover_at);
 }
 

@@ -102,6 +102,7 @@ struct Locker {
         const char **exposed;    /* [n_locks]: what is behind it has still to be marked, and why; NULL */
         uint64_t exposed_at;     /* boot µs: try that again; USEC_INFINITY */
         bool *lid_gave_up;       /* [n_locks]: it could not be locked; not tried again until something moves */
+        uint64_t lids_at;        /* boot µs: try again to lock what the ledger could not take; USEC_INFINITY */
         int *slots_by_label;     /* indices, sorted by label */
         BoardHealth *boards;     /* [n_boards] */
         char (*board_sentences)[160];
@@ -348,6 +349,8 @@ void locker_recover(Locker *l);
 /* --- lids behind a shut door (securing.c) --- */
 /* Locks by command whatever can be and is not locked; each end is told by errands_look(). */
 void secure_lids(Locker *l, int slot);
+/* Tries again what the ledger could not take. */
+void lids_tick(Locker *l, const Now *now);
 /* Something has moved: what could not be locked may be tried again. */
 void lids_moved(Locker *l, int slot);
 /* The lid of another position with something in it stands open: whoever opens the door could reach it. */

@@ -4,6 +4,8 @@
  * own. What cannot be locked is reported, taken out of service, and held back from the next person (lid_holds_back()). */
 #include "locker/private.h"
 
+#define RETRY_USEC (5 * USEC_PER_SEC) /* a ledger that could not take the intent */
+
 static bool lid_is_open(const Locker *l, int lock) {
         const Door *d = &l->doors[lock];
 
@@ -55,9 +57,17 @@ void secure_lids(Locker *l, int slot) {
                 return;
         for (int i = 0; i < k->n_positions; i++) {
                 int lock = l->cabinet->positions[k->first_position + i].lock;
-                if (lock >= 0 && !l->lid_gave_up[lock] && can_be_secured(l, lock))
-                        (void)secure(l, lock);
+                if (lock >= 0 && !l->lid_gave_up[lock] && can_be_secured(l, lock) && secure(l, lock) < 0)
+                        l->lids_at = MIN(l->lids_at, l->now().boot_usec + RETRY_USEC);
         }
+}
+
+void lids_tick(Locker *l, const Now *now) {
+        if (now->boot_usec < l->lids_at)
+                return;
+        l->lids_at = USEC_INFINITY;
+        for (int i = 0; i < l->cabinet->n_slots; i++)
+                secure_lids(l, i);
 }
 
 void lids_moved(Locker *l, int slot) {
