@@ -131,8 +131,12 @@ void doors_fact(void *userdata, const Fact *fact, bool more) {
                         if (inner >= 0)
                                 (void)look_at(h, inner, fact->at_boot);
                 }
-                if (!look_at(h, fact->index, fact->at_boot))
+                if (!look_at(h, fact->index, fact->at_boot)) {
+                        /* Nothing to report, but a lid may be where it can be locked now. */
+                        secure_lids(h, k->slot);
+                        h->up(h->userdata, k->slot, fact->index, HARDWARE_CHANGED);
                         notify_slot(h->records, k->slot);
+                }
                 break;
         }
         case FACT_PRESENCE: {

@@ -43,7 +43,7 @@ static int allocate(Hardware *h) {
 int hardware_init(Hardware *h, Records *records, HardwareUp up, void *userdata) {
         const Cabinet *c = records->cabinet;
 
-        *h = (Hardware){.cabinet = c, .records = records, .up = up, .userdata = userdata};
+        *h = (Hardware){.cabinet = c, .records = records, .up = up, .userdata = userdata, .lids_at = USEC_INFINITY};
         int r = allocate(h);
         if (r < 0)
                 return r;
@@ -81,10 +81,11 @@ void hardware_tick(Hardware *h, const Now *now) {
         movements_tick(h, now);
         doors_tick(h, now);
         safety_tick(h, now);
+        lids_tick(h, now);
 }
 
 uint64_t hardware_next_deadline(const Hardware *h) {
-        return MIN(movements_next_deadline(h), MIN(doors_next_deadline(h), safety_next_deadline(h)));
+        return MIN(MIN(movements_next_deadline(h), doors_next_deadline(h)), MIN(safety_next_deadline(h), h->lids_at));
 }
 
 bool hardware_is_still(const Hardware *h) {

@@ -80,6 +80,7 @@ struct Hardware {
         bool *lines; /* [n_lines] working */
         char (*line_sentences)[160];
         int *slots_by_label; /* indices, sorted by label */
+        uint64_t lids_at; /* boot µs: try again to lock what the ledger could not take; USEC_INFINITY */
         uint64_t next_command;
         bool may_secure; /* what a former run left open has been settled: lids may be locked */
 };
@@ -116,7 +117,6 @@ int record_commanded(Hardware *h, int lock, LockAction action, const char *actor
 int movement_start(Movement *m, MovementDone done, void *userdata);
 void movement_withdraw(Movement *m); /* an intent that is not needed any more: settles it */
 Movement *movement_free(Movement *m);
-bool movement_is_under_way(const Hardware *h, uint64_t id); /* id: in the ledger */
 int movement_settle_in(Movement *m, const char *outcome);
 void movement_facts(Hardware *h, int lock, unsigned happened);
 void movement_seen(Hardware *h, int lock, uint64_t at_boot);
@@ -157,6 +157,7 @@ Opening *opening_free(Opening *o); /* leaves its intents open: only before the c
 /* --- lids behind a shut door (securing.c) --- */
 /* Locks by command whatever can be and is not locked; the end of each is told as HARDWARE_CHANGED. */
 void secure_lids(Hardware *h, int slot);
+void lids_tick(Hardware *h, const Now *now); /* tries again what the ledger could not take */
 void lids_moved(Hardware *h, int slot); /* what could not be locked may be tried again */
 
 /* --- boards and lines (boards.c) --- */

@@ -61,12 +61,8 @@ int movement_intend(Hardware *h, int lock, LockAction action, uint64_t session, 
         Movement *m = calloc(1, sizeof(*m));
         if (!m)
                 return -ENOMEM;
-        *m = (Movement){.hardware = h,
-                        .id = row.id,
-                        .lock = lock,
-                        .action = action,
-                        .secure_until = USEC_INFINITY,
-                        .expires = now.boot_usec + COMMAND_EXPIRES_USEC};
+        *m = (Movement){
+                .hardware = h, .id = row.id, .lock = lock, .action = action, .secure_until = USEC_INFINITY};
         *ret = m;
         return 0;
 }
@@ -102,6 +98,10 @@ int movement_start(Movement *m, MovementDone done, void *userdata) {
                 return -EBUSY;
         if (m->action == LOCK_ACTION_UNLOCK && !door_command(&h->doors[m->lock], m->urgent || m->insist))
                 return -EBUSY;
+        /* A lid waits for its door, which may take its retry: it is as fresh as the moment at which its turn has
+         * come. */
+        if (!m->urgent)
+                m->expires = h->records->now().boot_usec + COMMAND_EXPIRES_USEC;
         m->done = done;
         m->userdata = userdata;
         m->started = true;
@@ -229,13 +229,6 @@ void movement_seen(Hardware *h, int lock, uint64_t at_boot) {
                 not_secured(m);
 }
 
-bool movement_is_under_way(const Hardware *h, uint64_t id) {
-        for (int i = 0; i < h->cabinet->n_locks; i++)
-                if (h->moving[i] && h->moving[i]->id == id)
-                        return true;
-        return false;
-}
-
 static Movement *by_command(Hardware *h, uint64_t command) {
         for (int i = 0; i < h->cabinet->n_locks; i++)
                 if (h->moving[i] && h->moving[i]->command == command)
@@ -264,6 +257,8 @@ static void not_moved(Movement *m, const char *outcome) {
         }
         if (happened)
                 doors_happened(h, lock, happened);
+        else
+                h->up(h->userdata, slot, lock, HARDWARE_CHANGED); /* others wait for this lock, too */
         notify_slot(h->records, slot);
 }
 

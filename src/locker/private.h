@@ -80,6 +80,7 @@ struct Locker {
                 bool follow;  /* … and that it was */
         } reminders;
 
+        uint64_t recover_until; /* the last movement that a former run left open; ids only grow */
         bool recovered; /* what a former run left open has been settled or marked */
         uint64_t recover_at, lockouts_at, checkpoint_at;
         const char *backend_state; /* NULL: no backend */

@@ -42,8 +42,9 @@ static int settle_movements(Locker *l) {
         int r = ledger_movement_each_open(l->ledger, collect_open, &all);
 
         for (size_t i = 0; r >= 0 && i < all.n; i++) {
-                if (movement_is_under_way(&l->hardware, all.rows[i].id))
-                        continue; /* a safety input did not wait for the boards */
+                /* What this run has begun while it waited for the sensors is under way. */
+                if (all.rows[i].id > l->recover_until)
+                        continue;
                 int slot = locker_find_slot(l, all.rows[i].slot), lock = -1;
                 const char *outcome = "unknown";
                 char subject[SUBJECT_MAX] = "cabinet";
@@ -131,11 +132,20 @@ static int take_up_all(Locker *l) {
         return r;
 }
 
+static int find_last(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel) {
+        uint64_t *last = userdata;
+
+        *last = MAX(*last, id);
+        return 0;
+}
+
 int locker_recover_begin(Locker *l) {
         Now now = l->now();
 
         l->recover_at = now.boot_usec + RECOVER_WAIT_USEC;
-        int r = ledger_session_end_all_open(l->ledger, "restart", &now);
+        int r = ledger_movement_each_open(l->ledger, find_last, &l->recover_until);
+        if (r >= 0)
+                r = ledger_session_end_all_open(l->ledger, "restart", &now);
         return r < 0 ? r : lockouts_adopt(l);
 }
 

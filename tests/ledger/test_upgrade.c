@@ -243,7 +243,7 @@ static void test_upgrade_work_in_hand_goes_on(void **state) {
 
         assert_int_equal(ledger_outbox_each(p->ledger, 0, 0, check_secret, &events), 0);
         assert_int_equal(events, 2);
-        assert_int_equal(ledger_outbox_acknowledge(p->ledger, 3), 0);
+        assert_int_equal(ledger_outbox_acknowledge(p->ledger, 0, 3), 0);
 
         assert_int_equal(ledger_reminder_each(p->ledger, 100, count_reminder, &reminders), 0);
         assert_int_equal(reminders, 7);
