@@ -232,7 +232,7 @@ class SlowHashes(Scenario):
         self.courier().end()
         session = self.client.start_session("courier")
         before = {pid: processor_ticks(pid) for pid in workers(self.cabinet.daemon.pid, "lockerd-hash")}
-        pending = session.begin("Authenticate", "sa{sv}", "courier-pin", dictionary(number="4711", pin="2580"))
+        pending = session.begin("Authenticate", "sa{sv}", "courier-pin", dictionary(number="4711", pin="258036"))
         # That it exists says nothing: it has the question when it computes.
         [pid] = wait(lambda: [pid for pid in workers(self.cabinet.daemon.pid, "lockerd-hash") if
                               processor_ticks(pid) > before.get(pid, 0) + 1], "the worker at work")
@@ -241,7 +241,7 @@ class SlowHashes(Scenario):
             pending.result()
         self.assertEqual(refused.exception.short, "Internal")
         self.assertEqual(self.admin.lockouts(), {}, "that was no wrong PIN")
-        session.authenticate_pin("4711", "2580")
+        session.authenticate_pin("4711", "258036")
         self.assertEqual(session.state, "authenticated")
 
 
