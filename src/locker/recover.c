@@ -129,7 +129,7 @@ int locker_recover_begin(Locker *l) {
 
         l->recover_at = now.boot_usec + RECOVER_WAIT_USEC;
         int r = ledger_session_end_all_open(l->ledger, "restart", &now);
-        return r < 0 ? r : lockouts_adopt(l);
+        return r < 0 ? r : people_adopt(l->people);
 }
 
 void locker_recover(Locker *l) {
