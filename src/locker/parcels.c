@@ -55,7 +55,7 @@ int parcel_write(Locker *l, ParcelRow *p, ParcelState to, const char *actor, con
         if (r >= 0 && changes)
                 r = locker_record_parcel(l, actor, reason, p, NULL);
         if (r >= 0 && changes)
-                r = reminders_moved(l, p);
+                r = people_parcel_moved(l->people, p);
         return r;
 }
 
@@ -81,11 +81,6 @@ int parcel_becomes(Locker *l, uint64_t id, ParcelState to, const char *actor, co
         if (!r)
                 parcel_written(l, &p, reason);
         return r;
-}
-
-bool parcel_is_recipients(const ParcelRow *p) {
-        return parcel_is_collectable(p->state) && p->was != PARCEL_REJECTED && p->was != PARCEL_RECALLED &&
-               p->choice != CHOICE_REJECT;
 }
 
 /* --- exposed --- */

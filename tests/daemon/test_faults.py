@@ -222,7 +222,7 @@ class HashWorker(Scenario):
         # The worker that enrolled the courier is held, so that it cannot answer before it is killed.
         [pid] = workers(self.cabinet.daemon.pid, "lockerd-hash")
         os.kill(pid, signal.SIGSTOP)
-        pending = session.begin("Authenticate", "sa{sv}", "courier-pin", dictionary(number="4711", pin="2580"))
+        pending = session.begin("Authenticate", "sa{sv}", "courier-pin", dictionary(number="4711", pin="258036"))
         # The daemon takes the calls of a connection in their order: with this answer, the worker has the request.
         self.assertEqual(session.state, "new")
         self.assertEqual(workers(self.cabinet.daemon.pid, "lockerd-hash"), [pid])
@@ -231,7 +231,7 @@ class HashWorker(Scenario):
             pending.result()
         self.assertEqual(refused.exception.short, "Internal")
         self.assertEqual(self.admin.lockouts(), {}, "that was no wrong PIN")
-        session.authenticate_pin("4711", "2580")
+        session.authenticate_pin("4711", "258036")
         self.assertEqual(session.state, "authenticated")
 
 
