@@ -239,13 +239,19 @@ static void run_snapshot(Running *r, const json_t *a) {
 }
 
 static void run_replay(Running *r, const json_t *a) {
-        uint64_t last = 0, from = argument_number(a, "from", 0), to = argument_number(a, "to", UINT64_MAX);
-        int e = drain_replays(r->sync) ? LOCKER_E_BUSY : sync_last_event(r->sync, &last);
+        Drain *d = &r->sync->drain;
+        uint64_t last = 0, from = argument_number(a, "from", 0), asked = argument_number(a, "to", UINT64_MAX),
+                 to = asked;
+        bool again = drain_replays(r->sync) && d->replay_from == from && d->replay_asked == asked;
+        int e = drain_replays(r->sync) && !again ? LOCKER_E_BUSY : sync_last_event(r->sync, &last);
 
         /* What is still in the outbox comes by itself. */
-        to = MIN(to, MIN(last, r->sync->drain.acknowledged));
-        if (!e && from <= to)
+        to = again ? d->replay_to : MIN(to, MIN(last, d->acknowledged));
+        if (!e && !again && from <= to) {
                 drain_replay(r->sync, from, to);
+                d->replay_from = from;
+                d->replay_asked = asked;
+        }
         command_answer(r, e, NULL,
                        e ? NULL
                          : json_pack("{s:I, s:I, s:I}", "from", (json_int_t)from, "to", (json_int_t)to,

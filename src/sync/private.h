@@ -34,7 +34,8 @@ typedef struct Drain {
         uint8_t *marks;                  /* [room], ring by sequence */
         uint64_t replay_next, replay_to; /* 0: nothing is replayed, or all of it is acknowledged */
         uint64_t replay_acknowledged;
-        uint64_t bounded;       /* up to here routine has been taken out of an overfull outbox */
+        uint64_t replay_from, replay_asked; /* as they were asked for: a repeat is the same replay */
+        uint64_t bounded;                   /* up to here routine has been taken out of an overfull outbox */
         uint64_t offline_until; /* events up to here were recorded before the connection came up */
         uint64_t flush_at;      /* boot µs: write what was acknowledged */
         uint64_t again_at;      /* boot µs: send again what could be neither sent nor set aside */

@@ -345,6 +345,63 @@ class Replays(LongTest):
         wait(lambda: self.backend.command("replay", {"from": 10, "to": 12})["status"] == "done", "room for the next", 20)
 
 
+class Unheard(LongTest):
+    """The broker takes everything, and nobody has subscribed."""
+
+    def rows(self):
+        db = sqlite3.connect(f"file:{self.cabinet.ledger}?mode=ro", uri=True, timeout=5)
+        try:
+            return db.execute("SELECT count(*) FROM outbox").fetchone()[0]
+        finally:
+            db.close()
+
+    def start_unheard(self, *topics):
+        """The backend comes back with the broker, and wants only these."""
+        gone = []
+
+        def on_connect(client, *_):
+            client.unsubscribe(f"lockerd/v1/{self.number}/#")
+            for topic in topics:
+                client.subscribe(f"lockerd/v1/{self.number}/{topic}", qos=1)
+        self.backend.client.on_connect = on_connect
+        self.backend.client.on_unsubscribe = lambda *_: gone.append(1)
+        self.broker.start()
+        wait(lambda: gone, "no subscription")
+
+    def test_nobody_hears_anything_and_nothing_is_lost(self):
+        """Requirement: B4"""
+        # The cabinet comes when nobody listens any more.
+        self.cabinet.stop_daemon()
+        self.start_unheard()
+        time.sleep(0.5)
+        self.cabinet.start_daemon()
+        wait(lambda: self.admin.health()["backend"][1].startswith("Nobody listens"), "a degraded backend")
+        time.sleep(3)
+        self.assertGreaterEqual(self.rows(), EVENTS)
+        self.listen()
+        self.assertLess(len(self.heard), EVENTS // 10)
+        self.backend.client.subscribe(f"lockerd/v1/{self.number}/#", qos=1)
+        wait(lambda: self.rows() == 0, "an empty outbox", 120)
+        last = self.wait_heard()
+        self.assertEqual(set(self.first), set(range(1, last + 1)))
+        wait(lambda: self.admin.health()["backend"][0] == "ok", "a good backend")
+
+    def test_what_nobody_wants_is_given_up_when_others_are_heard(self):
+        """Requirement: B4"""
+        self.cabinet.stop_daemon()
+        self.start_unheard("state", "reply", "event/parcel.stored")
+        time.sleep(0.5)
+        self.cabinet.start_daemon()
+        wait(lambda: self.rows() <= 1024 and sum(e["type"] == "org.lockerd.parcel.stored" for e in self.listen()) >= EVENTS // 10,
+             "all that are wanted", 120)
+        self.cabinet.wait_log("is given up; `replay` brings it")
+        self.assertGreater(self.rows(), 500)
+        missing = next(n for n in range(2, 1000) if n not in self.first)
+        self.backend.client.subscribe(f"lockerd/v1/{self.number}/#", qos=1)
+        wait(lambda: self.backend.command("replay", {"from": missing, "to": missing})["status"] == "done", "the replay")
+        wait(lambda: self.listen() and missing in self.first, "what was given up")
+
+
 class Bounded(LongTest):
     mqtt = {"OutboxMaximum": "1000"}
 
