@@ -3,7 +3,7 @@
  * settle is settled; the rest is `unknown` and `unverified`, for an operator, never guessed. */
 #include "locker/private.h"
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 
 #include <errno.h>
 

@@ -5,7 +5,7 @@
  * (lid_holds_back()). */
 #include "locker/private.h"
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 
 static bool lid_is_open(const Locker *l, int lock) {
         const Door *d = &l->doors[lock];

@@ -4,7 +4,7 @@
  * where nobody answers, the parcel is unverified. */
 #include "locker/private.h"
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 
 #include <errno.h>
 
