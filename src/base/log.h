@@ -6,7 +6,7 @@
 #include "base/macros.h"
 #include <syslog.h>
 
-/* id: a 128-bit journal message id in hex (base/message-ids.h) or NULL for plain lines.
+/* id: a 128-bit journal message id in hex (base/message_ids.h) or NULL for plain lines.
  * fields: NULL-terminated pairs "FIELD", "value", … (upper case, journal rules); may be NULL.  */
 void log_message(int priority, const char *id, const char *const *fields, const char *format, ...)
         _printf_(4, 5);

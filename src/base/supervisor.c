@@ -3,7 +3,7 @@
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -62,16 +62,16 @@ void idset_done(IdSet *s) {
 
 /* --- Telling ---------------------------------------------------------------------------------------- */
 
-static void told(int r, const char *what) {
+static void log_unsent(int r, const char *what) {
         if (r < 0 && r != -ENOTCONN)
-                log_error_errno(r, "Cannot tell the bus about %s", what);
+                log_error_errno(r, "Cannot send the change signal of %s", what);
 }
 
 static void tell_removed(Bus *b, const char *path, const char *interface) {
-        told(sd_bus_emit_interfaces_removed(b->bus, path, "org.freedesktop.DBus.Peer",
-                                            "org.freedesktop.DBus.Introspectable",
-                                            "org.freedesktop.DBus.Properties", interface, NULL),
-             path);
+        log_unsent(sd_bus_emit_interfaces_removed(b->bus, path, "org.freedesktop.DBus.Peer",
+                                                  "org.freedesktop.DBus.Introspectable",
+                                                  "org.freedesktop.DBus.Properties", interface, NULL),
+                   path);
 }
 
 static void tell_parcel(Bus *b, uint64_t id) {
@@ -97,14 +97,14 @@ static void tell_parcel(Bus *b, uint64_t id) {
                 if (r >= 0)
                         r = sd_bus_emit_object_added(b->bus, path);
         }
-        told(r, path);
+        log_unsent(r, path);
 }
 
 static void tell_session(Bus *b, SessionNode *n) {
         n->dirty = false;
-        told(sd_bus_emit_properties_changed(b->bus, n->path, BUS_SESSION, "State", "Slot", "Position",
-                                            "Parcel", "Parcels", NULL),
-             n->path);
+        log_unsent(sd_bus_emit_properties_changed(b->bus, n->path, BUS_SESSION, "State", "Slot", "Position",
+                                                  "Parcel", "Parcels", NULL),
+                   n->path);
 }
 
 static void tell_slot(Bus *b, int slot) {
@@ -115,7 +115,7 @@ static void tell_slot(Bus *b, int slot) {
         if (r >= 0)
                 r = sd_bus_emit_properties_changed(b->bus, path, BUS_SLOT, "Door", "Service", "ServiceReason",
                                                    "BoardOnline", "InUse", "Positions", NULL);
-        told(r, "a slot");
+        log_unsent(r, "a slot");
 }
 
 static void tell_free_positions(Bus *b) {
@@ -127,7 +127,7 @@ static void tell_free_positions(Bus *b) {
                 memcpy(b->free_positions, now, size);
                 r = sd_bus_emit_properties_changed(b->bus, BUS_ROOT, BUS_CABINET, "FreePositions", NULL);
         }
-        told(r, "free positions");
+        log_unsent(r, "free positions");
 }
 
 static int flush(sd_event_source *source, void *userdata) {
@@ -149,14 +149,15 @@ static int flush(sd_event_source *source, void *userdata) {
         if (b->dirty_free)
                 tell_free_positions(b);
         if (b->dirty_health)
-                told(sd_bus_emit_properties_changed(b->bus, BUS_ROOT, BUS_CABINET, "Health", NULL), "health");
+                log_unsent(sd_bus_emit_properties_changed(b->bus, BUS_ROOT, BUS_CABINET, "Health", NULL),
+                           "health");
         b->dirty_free = b->dirty_health = false;
         return 0;
 }
 
 void changes_schedule(Bus *b) {
         int r = sd_event_source_set_enabled(b->flush, SD_EVENT_ONESHOT);
-        told(r, "changes");
+        log_unsent(r, "changes");
 }
 
 /* --- Listening to the locker ------------------------------------------------------------------------ */
@@ -172,7 +173,7 @@ static void on_slot(void *userdata, int slot) {
 static void on_parcel(void *userdata, uint64_t id) {
         Bus *b = userdata;
 
-        told(idset_add(&b->dirty_parcels, id), "a parcel");
+        log_unsent(idset_add(&b->dirty_parcels, id), "a parcel");
         b->dirty_free = true;
         changes_schedule(b);
 }
@@ -211,7 +212,7 @@ static void on_prompt(void *userdata, Session *s, int slot, unsigned position, c
                                           what, sentence);
         if (r >= 0)
                 r = sd_bus_message_send(m);
-        told(r, "a prompt");
+        log_unsent(r, "a prompt");
 }
 
 static void on_health(void *userdata) {
@@ -224,10 +225,10 @@ static void on_health(void *userdata) {
 static void on_event(void *userdata, const EventRow *event) {
         Bus *b = userdata;
 
-        told(sd_bus_emit_signal(b->bus, BUS_ROOT, BUS_CABINET, "Event", "txsssb", event->sequence,
-                                event->wall_usec, event->type, event->subject, event->data,
-                                (int)event->synced),
-             "an event");
+        log_unsent(sd_bus_emit_signal(b->bus, BUS_ROOT, BUS_CABINET, "Event", "txsssb", event->sequence,
+                                      event->wall_usec, event->type, event->subject, event->data,
+                                      (int)event->synced),
+                   "an event");
 }
 
 const LockerListener bus_listener = {

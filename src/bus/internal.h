@@ -42,7 +42,7 @@ typedef struct Waiting {
 typedef struct Peer {
         Bus *bus;
         char *name; /* unique name */
-        bool known; /* the bus has told who it is */
+        bool known; /* the bus has reported its credentials */
         uid_t uid;
         unsigned groups; /* Caller bits */
         char *actor;     /* "operator:anna"; made when first needed */
@@ -63,7 +63,8 @@ typedef struct Permission {
         BusHandler handler;
 } Permission;
 
-const Permission *permission_find(const char *interface, const char *member); /* NULL: nobody may */
+const Permission *permission_find(const char *interface,
+                                  const char *member); /* NULL: not in the table, refused */
 int bus_groups_resolve(Bus *b);
 unsigned bus_groups_of(const Bus *b, uid_t uid, const gid_t *gids, size_t n_gids);
 
@@ -179,7 +180,7 @@ struct Bus {
         bool *dirty_slots;
         IdSet dirty_parcels;
         bool dirty_health, dirty_free;
-        unsigned *free_positions; /* as last told */
+        unsigned *free_positions; /* as last signalled */
 
         AuditJob *audit;
         BackupJob *backup;

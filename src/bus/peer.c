@@ -246,7 +246,7 @@ int bus_dispatch(sd_bus_message *m, void *userdata, sd_bus_error *e) {
         int r;
 
         if (!p || !sender)
-                return sd_bus_error_set(e, BUS_ERROR_PREFIX "AccessDenied", "Nobody may call this.");
+                return sd_bus_error_set(e, BUS_ERROR_PREFIX "AccessDenied", "This method may not be called.");
         if (p->secret)
                 (void)sd_bus_message_sensitive(m); /* erased when freed */
         peer = peer_find(b, sender);

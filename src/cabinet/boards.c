@@ -2,7 +2,7 @@
 /* What boards and lines say of themselves. */
 #include "cabinet/hardware.h"
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 
 #include <stdio.h>
 

@@ -3,7 +3,7 @@
  * movement under way, and up. In that order. */
 #include "cabinet/hardware.h"
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 
 #include <stdio.h>
 

@@ -2,7 +2,7 @@
 /* Alarm inputs and inside releases: what has to open at once opens first and is written second. */
 #include "cabinet/hardware.h"
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 
 #include <stdio.h>
 

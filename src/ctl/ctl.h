@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Shared by the verbs of lockerctl: the invocation, its options, the connection to lockerd, and error
- * reports. Functions that return int return an exit status (lockerd/bus-names.h) unless documented
+ * reports. Functions that return int return an exit status (lockerd/bus_names.h) unless documented
  * otherwise: 0, or a failure that has already been reported to the user. */
 #pragma once
 
 #include "base/macros.h"
-#include "lockerd/bus-names.h"
+#include "lockerd/bus_names.h"
 
 #include <jansson.h>
 #include <stdbool.h>

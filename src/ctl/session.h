@@ -25,7 +25,7 @@ typedef struct Session {
         uint64_t until;        /* CLOCK_BOOTTIME, µs: end of --timeout; 0: none */
         const char *on_choose; /* "Accept" or "Reject" when given in advance, else NULL: the user is asked */
         int typed_fd;          /* where keys are typed; -1: nowhere */
-        char slot[64];         /* as last told */
+        char slot[64];         /* as last reported */
         unsigned position;
         bool over, check_state;
         bool missed;            /* something on the way did not go as asked */

@@ -172,7 +172,7 @@ static void act_on_key(Session *s, const SessionKey *k) {
 
         if (session_call(s, k->member, &reply)) {
                 s->check_state = true;
-                return; /* told: the person may type something else */
+                return; /* reported: another key is possible */
         }
         if (streq(k->member, "Cancel"))
                 s->missed = true;

@@ -111,7 +111,7 @@ const Verb verb_map = {
         .summary = "Draw the cabinet as seen from the front",
         .details =
                 "Each door shows its label, one letter for each position inside and, at the right, how the "
-                "door is. A legend explains the letters that occur; what somebody should look at is listed "
+                "door is. A legend explains the letters that occur; what needs attention is listed "
                 "below it.",
         .run = run_map,
 };

@@ -57,7 +57,7 @@ static int run_people(Ctl *c, const Args *a) {
         }
         status = table_print(c, table);
         if (!status && !c->no_legend && !json_array_size(people))
-                puts("Nobody is enrolled.");
+                puts("No person is enrolled.");
         return status;
 }
 

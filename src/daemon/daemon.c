@@ -2,7 +2,7 @@
 #include "daemon/daemon.h"
 #include "base/child.h"
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 #include "base/text.h"
 #include "build-config.h"
 #include "bus/bus.h"

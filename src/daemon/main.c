@@ -2,7 +2,7 @@
 /* lockerd's command line: reads the configuration, reports its errors or runs. */
 #include "base/json_memory.h"
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 #include "build-config.h"
 #include "config/config.h"
 #include "daemon/daemon.h"

@@ -5,7 +5,7 @@
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 #include "base/text.h"
 #include "identity/hash_wire.h"
 #include "identity/job.h"

@@ -97,7 +97,7 @@ int ledger_commit(Ledger *l) {
                 return r;
         }
         l->in_transaction = false;
-        return ledger_is_read_only(l) ? -EROFS : 0; /* since when, nobody knows */
+        return ledger_is_read_only(l) ? -EROFS : 0; /* unknown since when */
 }
 
 void ledger_rollback(Ledger *l) {

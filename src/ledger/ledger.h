@@ -192,7 +192,7 @@ static inline void person_row_donep(PersonRow *p) {
 }
 #define _cleanup_person_ _cleanup_(person_row_donep)
 
-/* Sets id; -EEXIST: the number, or the phone of somebody of the same kind, is enrolled. */
+/* Sets id; -EEXIST: the number, or the phone for a person of the same kind, is enrolled. */
 int ledger_person_insert(Ledger *l, PersonRow *p);
 int ledger_person_get(Ledger *l, uint64_t id, PersonRow *ret); /* not revoked; -ENOENT */
 int ledger_person_by_number(Ledger *l, const char *number, PersonRow *ret);

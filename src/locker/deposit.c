@@ -4,7 +4,7 @@
  * another one; the parcel moves, its code stays. */
 #include "locker/private.h"
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  * happens then, happens here. */
 #include "locker/private.h"
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 /* What is degraded, at a glance (F4). */
 #include "locker/private.h"
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 /* What operators do, each with who and why in the ledger (F8). */
 #include "locker/private.h"
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 
 #include <errno.h>
 #include <stdio.h>

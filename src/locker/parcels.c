@@ -3,7 +3,7 @@
  * reminders and events follow here. */
 #include "locker/private.h"
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 
 #include <errno.h>
 

@@ -6,7 +6,7 @@
  *  "terminal-<kind>:<name>"                             all credentials of a kind at a terminal: the risk
  * alone "lift:<number>"                                      what a courier lifts */
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 #include "people/private.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
  * kept next to the ledger for this hour, is given up so that collections can still be recorded. */
 #include "records/records.h"
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 
 #include <errno.h>
 #include <fcntl.h>

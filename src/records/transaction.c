@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "records/records.h"
 #include "base/log.h"
-#include "base/message-ids.h"
+#include "base/message_ids.h"
 
 #include <errno.h>
 #include <stdio.h>

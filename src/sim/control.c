@@ -195,7 +195,7 @@ int control_send(const char *path, const char *command) {
         if (fd < 0 || make_address(path, &address) < 0 ||
             connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
             dprintf(fd, "%s\n", command) < 0) {
-                fprintf(stderr, "locksim: nobody answers at %s: %s\n", path, strerror(errno));
+                fprintf(stderr, "locksim: no answer at %s: %s\n", path, strerror(errno));
                 return 2;
         }
         FILE *f = fdopen(fd, "r");

@@ -137,7 +137,7 @@ class Systemd(DaemonTest):
         self.cabinet.daemon.send_signal(signal.SIGHUP)
         said = self.until("READY=1")
         self.assertTrue(any("RELOADING=1" in s for s in said), said)
-        self.cabinet.wait_log("nothing to load again")
+        self.cabinet.wait_log("nothing to reload")
         self.assertNotIn("igning", self.cabinet.log(), "where there is no backend, keys are no concern")
         self.assertNotIn("signing-keys", self.cabinet.client().health())
         self.cabinet.stop()

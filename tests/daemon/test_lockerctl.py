@@ -460,7 +460,7 @@ class TestWithoutDaemon(Test):
 
     def test_exit_statuses_are_those_of_the_refusal_table(self):
         core = dict(re.findall(r'X\(\w+, "(\w+)", (\d+),', (ROOT / "src/core/refusal.h").read_text()))
-        header = (ROOT / "include/lockerd/bus-names.h").read_text()
+        header = (ROOT / "include/lockerd/bus_names.h").read_text()
         numbers = dict(re.findall(r"#define (LOCKERCTL_\w+)\s+(\d+)", header))
         names = {n: numbers[s] for n, s in re.findall(r'X\("(\w+)", (\w+)\)', header)}
         self.assertTrue(core)

@@ -19,22 +19,22 @@ def read(*path):
 
 def main():
     problems = []
-    ids = dict(re.findall(r'#define\s+LOCKERD_MESSAGE_(\w+)\s+"([0-9a-f]{32})"', read("src", "base", "message-ids.h")))
+    ids = dict(re.findall(r'#define\s+LOCKERD_MESSAGE_(\w+)\s+"([0-9a-f]{32})"', read("src", "base", "message_ids.h")))
     catalog = read("systemd", "lockerd.catalog")
     entries = re.findall(r"^# (\w+)\n-- ([0-9a-f]{32})\nSubject: .+\nDefined-By: lockerd\n", catalog, re.M)
     problems += [f"{n}: two names for one id" for n in ids if list(ids.values()).count(ids[n]) > 1]
     problems += [f"{n}: not explained in systemd/lockerd.catalog" for n in ids if (n, ids[n]) not in entries]
-    problems += [f"{n} {i}: explained, but not in src/base/message-ids.h" for n, i in entries if ids.get(n) != i]
+    problems += [f"{n} {i}: explained, but not in src/base/message_ids.h" for n, i in entries if ids.get(n) != i]
     if len(re.findall(r"^-- ", catalog, re.M)) != len(entries):
         problems.append("systemd/lockerd.catalog: an entry without name, subject or origin")
 
     used = set()
     for folder, _, names in os.walk(os.path.join(ROOT, "src")):
         for name in names:
-            if name.endswith((".c", ".h")) and name != "message-ids.h":
+            if name.endswith((".c", ".h")) and name != "message_ids.h":
                 used |= set(re.findall(r"\bLOCKERD_MESSAGE_(\w+)", read(folder, name)))
     problems += [f"{n}: no code writes this message" for n in ids if n not in used]
-    problems += [f"{n}: used, but not in src/base/message-ids.h" for n in used if n not in ids]
+    problems += [f"{n}: used, but not in src/base/message_ids.h" for n in used if n not in ids]
 
     with tempfile.TemporaryDirectory() as root:
         vendor = os.path.join(root, "usr", "lib", "systemd", "catalog")

@@ -84,7 +84,7 @@ class Includes(unittest.TestCase):
                 self.assertEqual(len(self.complaints(folder, text)), 1)
 
     def test_what_the_table_allows_is_no_problem(self):
-        self.assertEqual(self.complaints("locker", '#include <errno.h>\n#include "ledger/ledger.h"\n#include "lockerd/bus-names.h"'), [])
+        self.assertEqual(self.complaints("locker", '#include <errno.h>\n#include "ledger/ledger.h"\n#include "lockerd/bus_names.h"'), [])
 
 
 if __name__ == "__main__":

@@ -262,7 +262,7 @@ static void test_disk_full_on_small_file_system_fails_whole_and_reads_on(void **
         pid_t child = fork();
         if (child == 0) {
                 if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-                    mount("tmpfs", p->directory, "tmpfs", 0, "size=900k") < 0)
+                    mount("tmpfs", p->directory, "tmpfs", 0, "size=1100k") < 0)
                         _exit(77);
                 int r = fill_the_disk(p->path);
                 if (r == 0) {

@@ -413,7 +413,7 @@ static void test_answer_says_done_refused_or_failed(void **state) {
                 {LOCKER_E_EXPIRED, "",
                  "{\"id\":\"1\",\"name\":\"open\",\"status\":\"refused\",\"error\":\"Expired\",\"message\":"
                  "\"The command came too late "
-                 "and was not carried out.\"}"},
+                 "and was not executed.\"}"},
                 {LOCKER_E_UNKNOWN_SLOT, "No slot \xe5\xbc\xa0.",
                  "{\"id\":\"1\",\"name\":\"open\",\"status\":\"refused\",\"error\":\"UnknownSlot\","
                  "\"message\":\"No slot \xe5\xbc\xa0.\"}"},
