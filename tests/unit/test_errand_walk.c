@@ -81,6 +81,7 @@ typedef struct Person {
 typedef struct Said {
         ParcelChoice choice;
         bool blind; /* nobody saw a part of it: a restart */
+        bool owed;  /* the disk was full when it was said: until that is written, a kill forgets it */
         bool late;  /* it was judged before it can be written */
 } Said;
 
@@ -283,6 +284,8 @@ static void check_structure(Walk *w) {
                         fault(w, "slot %s is held by an errand that is over", w->cabinet->slots[i].label);
         }
         for (const Errand *e = l->errands; e; e = e->next) {
+                if (!e->session && e->m.attended)
+                        fault(w, "nobody is there, and an errand asks");
                 if (e->m.state == ERRAND_OPENING && !e->opening)
                         fault(w, "an errand is opening, and nothing is being opened");
                 if ((e->m.state == ERRAND_WAITING || e->m.state == ERRAND_GRACE ||
@@ -370,8 +373,11 @@ static void stop_daemon(Walk *w) {
         for (int i = 0; i < PEOPLE; i++)
                 w->people[i].session = 0;
         /* Nobody saw what is under way. */
-        for (uint64_t id = 1; id <= w->last_parcel; id++)
+        for (uint64_t id = 1; id <= w->last_parcel; id++) {
                 w->said[id].blind = true;
+                if (w->said[id].owed)
+                        w->said[id].choice = watched.parcels[id].choice;
+        }
 }
 
 static void restart(Walk *w) {
@@ -510,6 +516,7 @@ static void say_choice(Walk *w, int who, Session *s, int which) {
         Errand *e = s->errand;
         uint64_t id = e ? e->parcel : 0;
         Said before = w->said[id];
+        unsigned long failures = watched.failures;
         bool chooses = which < 2 || (e && e->m.kind == ERRAND_DEPOSIT);
 
         say(w, "person %d: %s", who, names[which]);
@@ -521,6 +528,8 @@ static void say_choice(Walk *w, int who, Session *s, int which) {
                              : locker_cancel(w->locker, s);
         if (r && id)
                 w->said[id] = before;
+        else if (id)
+                w->said[id].owed = watched.failures != failures;
         say(w, "    %d", r);
 }
 
@@ -985,6 +994,14 @@ static void calm(Walk *w) {
                 worn = -1;
         all_is_mended(w, jammed, worn);
         w->world->prompt = true;
+        if (chance(w, 40)) { /* all comes to its end while the disk is full, and it has room again */
+                everybody_goes(w);
+                pass(w, 20 * USEC_PER_SEC);
+                watched.full = true;
+                all_is_shut(w);
+                pass(w, dice(w, 20) * USEC_PER_SEC);
+                watched.full = false;
+        }
         settle_all(w);
         check_calm(w);
         check_lids(w);
