@@ -103,7 +103,7 @@ Settings *settings_new_default(void) {
                 .unanswered_is_collected = false,
                 .max_sessions = 8,
                 .scrypt_log_n = 14,
-                .min_pin_length = 4,
+                .min_pin_length = 6,
                 .min_password_length = 8,
                 .reminders = {.enabled = true,
                               .reminder_after_usec = HOURS(24),

@@ -48,7 +48,7 @@ class Side:
         return self.terminal.session(self.path, "End").took
 
     def sign_in(self):
-        return self.terminal.authenticate(self.path, "courier-pin", number="4711", pin="2580").took
+        return self.terminal.authenticate(self.path, "courier-pin", number="4711", pin="258036").took
 
     def wrong_code(self, short="WrongCode"):
         try:

@@ -296,10 +296,10 @@ class Terminal:
     def authenticate(self, path, kind, **evidence):
         return self.session(path, "Authenticate", "sa{sv}", kind, dictionary(**evidence))
 
-    def enrol_courier(self, number="4711", pin="2580"):
+    def enrol_courier(self, number="4711", pin="258036"):
         return self.bus.call(ROOT, CABINET, "Enrol", "a{sv}", dictionary(kind="courier", number=number, pin=pin, name="Courier"))
 
-    def courier(self, number="4711", pin="2580"):
+    def courier(self, number="4711", pin="258036"):
         path = self.start("courier").value
         self.authenticate(path, "courier-pin", number=number, pin=pin)
         return path

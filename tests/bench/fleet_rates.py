@@ -196,7 +196,7 @@ class Day:
         self.cabinet.start()
         wait(lambda: (self.backend.state() or {}).get("presence") == "online", "the cabinet online")
         self.people = People(self.cabinet, self.args.pause)
-        self.people.admin.enrol_courier("4711", "2580")
+        self.people.admin.enrol_courier("4711", "258036")
         self.tap.wait_quiet()
 
     def act(self, name, function, *arguments):

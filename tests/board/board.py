@@ -14,7 +14,7 @@ from world import GPIO_SLOTS, MODBUS_SLOTS, GpioWorld, Hands, LockSim, Wire, cab
 
 __all__ = ["Board", "Broken", "Failed", "GPIO_SLOTS", "MODBUS_SLOTS", "Parcel", "cabinet_text", "wait"]
 
-COURIER, PIN = "4711", "2580"
+COURIER, PIN = "4711", "258036"
 TREE = pathlib.Path(__file__).resolve().parents[2]
 SETTINGS = """\
 [Session]

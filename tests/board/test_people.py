@@ -63,7 +63,7 @@ def test_rejected_parcel_goes_back_to_a_courier(board):
     command.wait(60)
     wait(lambda: board.state_of(parcel) == "rejected", "rejected", 30)
     back = board.machine.start("lockerctl --json take-back --courier 4711 --stdin")
-    back.type("2580\n")
+    back.type("258036\n")
     board.opened(back, event="parcel")
     assert board.hands.take(parcel.slot) == parcel.id
     board.hands.shut(parcel.slot)

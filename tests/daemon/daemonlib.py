@@ -7,9 +7,9 @@
         settings = {"Session": {"ReopenGrace": "2s"}}
 
         def test_deposit_opens_the_door(self):
-            self.admin.enrol_courier("4711", pin="2580")
+            self.admin.enrol_courier("4711", pin="258036")
             session = self.client.start_session("courier")
-            session.authenticate_pin("4711", "2580")
+            session.authenticate_pin("4711", "258036")
             put = session.deposit(size="S")
             self.sim.do(f"put {put.slot}", f"close {put.slot}")
             session.wait_prompt("stored")
@@ -327,7 +327,7 @@ class DaemonTest(unittest.TestCase):
 
     # --- steps that most scenarios begin with
 
-    def courier(self, number="4711", pin="2580", client=None):
+    def courier(self, number="4711", pin="258036", client=None):
         """An enrolled courier who has signed in at the terminal."""
         if number not in {p[2] for p in self.admin.people()}:
             self.admin.enrol_courier(number, pin)

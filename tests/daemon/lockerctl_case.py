@@ -16,7 +16,7 @@ from people import Scenario
 
 __all__ = ["ADMIN_GROUP", "KIOSK_GROUP", "LockerctlCase", "Place", "Started", "Terminal", "documented_keys"]
 
-PIN = "2580\n"
+PIN = "258036\n"
 
 
 def documented_keys():

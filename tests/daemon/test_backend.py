@@ -130,7 +130,7 @@ class Commands(BackendTest):
 
     def test_announce_deposit_collect_without_a_terminal(self):
         """Requirement: A5, E1"""
-        self.admin.enrol_courier("4711", "2580")
+        self.admin.enrol_courier("4711", "258036")
         announced = self.backend.command("announce", {"size": "S", "recipient": "Erika Mustermann", "phone": "015123456789",
                                                       "waybill": "WB1"})
         self.assertEqual(announced["status"], "done", announced)
@@ -254,9 +254,9 @@ class Commands(BackendTest):
         self.assertEqual(self.admin.slot("09")["Service"], "disabled")
         self.assertEqual(self.backend.command("enable", {"slot": "09", "reason": "mended"})["status"], "done")
         self.refused(self.backend.command("disable", {"slot": "99", "reason": "hinge"}), "UnknownSlot")
-        enrolled = self.backend.command("enrol", {"kind": "courier", "number": "8", "name": "Ada", "pin": "9173"}, signed=True)
+        enrolled = self.backend.command("enrol", {"kind": "courier", "number": "8", "name": "Ada", "pin": "917360"}, signed=True)
         self.assertEqual(enrolled["status"], "done", enrolled)
-        self.client.start_session("courier").authenticate_pin("8", "9173")
+        self.client.start_session("courier").authenticate_pin("8", "917360")
         self.assertEqual(self.backend.command("revoke", {"person": enrolled["result"]["person"], "reason": "left"}, signed=True)["status"], "done")
         self.assertEqual(self.backend.command("recall", {"parcel": parcel, "reason": "sender"})["status"], "done")
         self.assertEqual(self.admin.parcel(parcel)["State"], "recalled")

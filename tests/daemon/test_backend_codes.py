@@ -19,7 +19,7 @@ class Told(BackendTest, Scenario):
     def deposit(self, size="S", **arguments):
         """A courier's deposit by way of the backend, up to the shut door → the answer's result."""
         if "4711" not in {p[2] for p in self.admin.people()}:
-            self.admin.enrol_courier("4711", "2580")
+            self.admin.enrol_courier("4711", "258036")
         answer = self.backend.command("deposit", {"courier": "4711", "size": size, **arguments}, signed=True)
         self.assertEqual(answer["status"], "done", answer)
         put = answer["result"]

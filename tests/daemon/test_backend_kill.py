@@ -133,9 +133,9 @@ class Lane:
         shutil.rmtree(self.keys, ignore_errors=True)
 
     def store(self):
-        self.admin.enrol_courier("4711", "2580")
+        self.admin.enrol_courier("4711", "258036")
         session = self.admin.start_session("courier")
-        session.authenticate_pin("4711", "2580")
+        session.authenticate_pin("4711", "258036")
         put = session.deposit(size="S")
         self.c.sim.do(f"put {put.slot}", f"close {put.slot}")
         session.wait_prompt("stored")

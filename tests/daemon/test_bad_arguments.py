@@ -31,18 +31,18 @@ class BadArguments(DaemonTest):
 
     def test_cabinet(self):
         person = [
-            (s(kind="courier", number="7", pin="2580", colour="red"), '"colour" is not known'),
-            (s(kind="courier", number="7", pin=v("t", 2580)), '"pin" must be a string'),
-            (s(kind="courier", number="7", pin=v("as", ["2580"])), '"pin" must be a string'),
+            (s(kind="courier", number="7", pin="258036", colour="red"), '"colour" is not known'),
+            (s(kind="courier", number="7", pin=v("t", 258036)), '"pin" must be a string'),
+            (s(kind="courier", number="7", pin=v("as", ["258036"])), '"pin" must be a string'),
             (s(kind="recipient", phone="1234567", password="a b c d e f", consent="yes"), '"consent" must be a boolean'),
-            (s(number="7", pin="2580"), '"kind" is missing'),
-            (s(kind="courier", number="7", name=LONG, pin="2580"), '"name" is too long'),
-            (s(kind="courier", number="7", name="An\nna", pin="2580"), '"name" contains control characters'),
-            (s(kind="courier", number="7", name="An\x7fna", pin="2580"), '"name" contains control characters'),
-            (s(kind="courier", number="7", name="An\u009bna", pin="2580"), '"name" contains control characters'),
-            (s(kind="robot", number="7", pin="2580"), "kind"),
-            (s(kind="courier", pin="2580"), ""),
-            (s(kind="courier", number="se ven", pin="2580"), ""),
+            (s(number="7", pin="258036"), '"kind" is missing'),
+            (s(kind="courier", number="7", name=LONG, pin="258036"), '"name" is too long'),
+            (s(kind="courier", number="7", name="An\nna", pin="258036"), '"name" contains control characters'),
+            (s(kind="courier", number="7", name="An\x7fna", pin="258036"), '"name" contains control characters'),
+            (s(kind="courier", number="7", name="An\u009bna", pin="258036"), '"name" contains control characters'),
+            (s(kind="robot", number="7", pin="258036"), "kind"),
+            (s(kind="courier", pin="258036"), ""),
+            (s(kind="courier", number="se ven", pin="258036"), ""),
             (s(kind="recipient", phone="12345", password="long enough", consent=v("b", True)), ""),
             (s(kind="recipient", phone="1234567", password="long enough"), ""),
         ]
@@ -93,8 +93,8 @@ class BadArguments(DaemonTest):
         rows = [(session.path, SESSION, member, signature, arguments, phrase) for member, signature, arguments, phrase in (
             ("Authenticate", "sa{sv}", ("smile", {}), '"kind" must be'),
             ("Authenticate", "sa{sv}", ("courier-pin", s(number="4711")), '"pin" is missing'),
-            ("Authenticate", "sa{sv}", ("courier-pin", s(number="4711", pin="2580", code="X")), '"code" is not known'),
-            ("Authenticate", "sa{sv}", ("courier-pin", s(number=v("t", 4711), pin="2580")), '"number" must be a string'),
+            ("Authenticate", "sa{sv}", ("courier-pin", s(number="4711", pin="258036", code="X")), '"code" is not known'),
+            ("Authenticate", "sa{sv}", ("courier-pin", s(number=v("t", 4711), pin="258036")), '"number" must be a string'),
             ("Authenticate", "sa{sv}", ("code", {}), '"code" is missing'),
             ("Authenticate", "sa{sv}", ("code", s(code=LONG)), '"code" is too long'),
             ("Authenticate", "sa{sv}", ("code", s(code="ABC\x00".strip("\x00") + "\x01")), "control characters"),
@@ -113,7 +113,7 @@ class BadArguments(DaemonTest):
         self.check(rows, lambda: (self.head(), session.state, self.admin.slots(), self.admin.objects().keys()))
 
     def test_key_given_twice(self):
-        text = "(@a{sv} {'kind': <'courier'>, 'number': <'1'>, 'number': <'2'>, 'pin': <'2580'>},)"
+        text = "(@a{sv} {'kind': <'courier'>, 'number': <'1'>, 'number': <'2'>, 'pin': <'258036'>},)"
         if os.getuid() != 0:
             self.skipTest("calling as another user needs root")
         answers = self.cabinet.run_as([(ROOT, CABINET, "Enrol", text)], uid=0, gid=0)

@@ -66,7 +66,7 @@ class Bus(DaemonTest):
     def test_stop_while_answers_are_owed_leaks_nothing(self):
         session = self.courier()
         pending = [session.begin_deposit(size="S"), self.admin.begin(slot_path("07"), SLOT, "Open", "us", 0, "inspection"),
-                   self.admin.begin(ROOT, CABINET, "Enrol", "a{sv}", dictionary(kind="courier", number="9", pin="2580")),
+                   self.admin.begin(ROOT, CABINET, "Enrol", "a{sv}", dictionary(kind="courier", number="9", pin="258036")),
                    self.admin.begin(ROOT, CABINET, "VerifyAudit"),
                    self.admin.begin(ROOT, CABINET, "Backup", "s", os.path.join(self.cabinet.directory, "copy.db"))]
         wait(self.admin.parcels, "the deposit began")

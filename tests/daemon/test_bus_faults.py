@@ -259,7 +259,7 @@ class Run:
         self.cabinet.clients.append(self.client)
         self.wall = time.time_ns() // 1000 - boot()
         for i in range(COURIERS):
-            self.client.enrol_courier(f"471{i}", pin="2580")
+            self.client.enrol_courier(f"471{i}", pin="258036")
         return self
 
     def __exit__(self, kind, *_):
@@ -327,7 +327,7 @@ class Run:
             session = yield from self.start_session("courier")
             if session:
                 _, error = yield from self.session_request(session, "Authenticate", "Authenticate", "sa{sv}", "courier-pin",
-                                                           dictionary(number=number, pin="2580"))
+                                                           dictionary(number=number, pin="258036"))
                 for _ in range(8 if not error else 0):
                     yield from self.while_paused()
                     session.prompts.clear()
@@ -643,9 +643,9 @@ class BusFaults(unittest.TestCase):
                  "\n[Slot 01-04]\nSize=S\nColumn=1\nRow=1\nLock=C:1-4\nLatch=C:1-4\n")
         with Cabinet(build(), cabinet=written(text), settings=SETTINGS) as cabinet:
             client = cabinet.client()
-            client.enrol_courier("4711", pin="2580")
+            client.enrol_courier("4711", pin="258036")
             session = client.start_session("courier")
-            session.authenticate_pin("4711", "2580")
+            session.authenticate_pin("4711", "258036")
             slot = session.deposit(size="S").slot
             self.assertTrue(cabinet.sim.place(slot)["coil"])
             session.does_not_open()

@@ -146,15 +146,15 @@ class Lockouts(Scenario):
 
         Requirement: D4, C3
         """
-        self.admin.enrol_courier("4712", "1357")
+        self.admin.enrol_courier("4712", "135792")
         put = self.store()
         session = self.client.start_session("courier")
         for _ in range(3):
             self.assertRefused("WrongCredential", session.authenticate_pin, "4711", "0000")
-        self.assertRefused("LockedOut", session.authenticate_pin, "4711", "2580")
+        self.assertRefused("LockedOut", session.authenticate_pin, "4711", "258036")
         session.end()
         self.assertEqual(list(self.admin.lockouts()), ["pin:4711"])
-        other = self.courier("4712", "1357")
+        other = self.courier("4712", "135792")
         other.lift_lockout()  # a courier lifts what is about codes, not a colleague's PIN
         self.assertEqual(list(self.admin.lockouts()), ["pin:4711"])
         other.end()
@@ -169,10 +169,10 @@ class Lockouts(Scenario):
 
     def test_parallel_guesses_get_no_more_tries(self):
         """Requirement: D4"""
-        self.admin.enrol_courier("4711", "2580")
+        self.admin.enrol_courier("4711", "258036")
         sessions = [self.client.start_session("courier") for _ in range(6)]
         pending = [s.begin("Authenticate", "sa{sv}", "courier-pin", dictionary(number="4711", pin=pin))
-                   for s, pin in zip(sessions, ("0000", "1111", "2222", "3333", "4444", "2580"))]
+                   for s, pin in zip(sessions, ("0000", "1111", "2222", "3333", "4444", "258036"))]
         names = []
         for p in pending:
             with self.assertRaises(DBusError) as refused:

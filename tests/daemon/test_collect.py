@@ -191,7 +191,7 @@ class Pickups(Scenario):
             self.assertRefused("NotAllowed", session.deposit, size="S")
             self.assertRefused("NotAllowed", session.take_back)
             self.assertRefused("NotAllowed", session.lift_lockout)
-            self.assertRefused("NotAllowed", session.authenticate_pin, "4711", "2580")
+            self.assertRefused("NotAllowed", session.authenticate_pin, "4711", "258036")
             for premature in (session.accept, session.reject, session.cancel, session.reopen, session.does_not_open):
                 self.assertRefused("WrongState", premature)
             courier = self.courier()

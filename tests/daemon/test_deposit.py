@@ -16,8 +16,8 @@ class Deposits(Scenario):
         """
         session = self.client.start_session("courier")
         self.assertRefused("NotAuthenticated", session.deposit, size="S")
-        self.admin.enrol_courier("4711", "2580")
-        session.authenticate_pin("4711", "2580")
+        self.admin.enrol_courier("4711", "258036")
+        session.authenticate_pin("4711", "258036")
         self.assertRefused("UnknownSize", session.deposit, size="XXL")
         self.assertEqual(session.state, "authenticated")
         mark = self.last_event()

@@ -91,7 +91,7 @@ class Strangers(unittest.TestCase):
         Requirement: A2, A4, A5, F1
         """
         [number] = self.busctl("call", NAME, ROOT, f"{NAME}.Cabinet", "Enrol", "a{sv}", "4", "kind", "s", "courier", "number", "s", "4711",
-                               "name", "s", "Erika Mustermann", "pin", "s", "2580")["data"]
+                               "name", "s", "Erika Mustermann", "pin", "s", "258036")["data"]
         self.assertEqual(number, 1)
 
         bus = dbus.bus.BusConnection(self.cabinet.bus.address)
@@ -102,7 +102,7 @@ class Strangers(unittest.TestCase):
             return dbus.Interface(bus.get_object(NAME, cabinet.StartSession(kind)), f"{NAME}.Session")
 
         courier = session("courier")
-        courier.Authenticate("courier-pin", dbus.Dictionary({"number": "4711", "pin": "2580"}, signature="sv"))
+        courier.Authenticate("courier-pin", dbus.Dictionary({"number": "4711", "pin": "258036"}, signature="sv"))
         slot, position, parcel, receipt = courier.Deposit(dbus.Dictionary({"size": "S", "recipient": "Max Muster"}, signature="sv"))
         self.assertEqual((slot, position), ("01", 1))
         wait(lambda: self.property(parcel, "Parcel", "State") == "stored", "the parcel stored")

@@ -372,7 +372,7 @@ class Cycle:
 
     def courier(self):
         s = self.session("courier")
-        self.call(s.begin("Authenticate", "sa{sv}", "courier-pin", daemonlib.dictionary(number="4711", pin="2580")))
+        self.call(s.begin("Authenticate", "sa{sv}", "courier-pin", daemonlib.dictionary(number="4711", pin="258036")))
         return s
 
     def recipient(self, code):
@@ -387,7 +387,7 @@ class Cycle:
 
     def enrol(self):
         self.call(self.client.begin("/org/lockerd/Locker1", daemonlib.CABINET, "Enrol", "a{sv}",
-                                    daemonlib.dictionary(kind="courier", number="4711", pin="2580", name="Courier 4711")))
+                                    daemonlib.dictionary(kind="courier", number="4711", pin="258036", name="Courier 4711")))
 
     def deposit(self, session, size, waybill):
         self.hands("put")

@@ -268,7 +268,7 @@ class TestActing(Test):
         self.assertEqual(self.json("new-code", "17", "-r", "lost")["code"], "H4T9WX")
 
     def test_enrol_reads_the_secret_from_stdin_and_revoke_erases(self):
-        self.ok("enrol", "courier", "--number", "9", "--name", "Bo", "--stdin", stdin="1357\n")
+        self.ok("enrol", "courier", "--number", "9", "--name", "Bo", "--stdin", stdin="135792\n")
         self.assertEqual([(p["number"], p["credentials"]) for p in self.json("people")], [("9", ["pin"])])
         self.ok("revoke", "5", "-r", "left")
         self.assertEqual(self.json("people"), [])

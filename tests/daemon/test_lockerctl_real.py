@@ -54,10 +54,10 @@ class Errands(LockerctlCase):
         self.assertEqual(started.end(), 0, started.lines)
         self.assertEqual([l["event"] for l in started.lines[:2]], ["parcel", "parcel"])
         self.assertEqual(self.json("parcels"), [])
-        self.refused(7, "take-back", "--courier", "4711", "--stdin", typed="2580\n", error="NothingToCollect")
+        self.refused(7, "take-back", "--courier", "4711", "--stdin", typed="258036\n", error="NothingToCollect")
 
     def test_what_a_courier_leaves_inside_exits_12_or_waits(self):
-        self.ok("enrol", "courier", "--number", "4711", "--name", "E M", "--stdin", typed="2580\n")
+        self.ok("enrol", "courier", "--number", "4711", "--name", "E M", "--stdin", typed="258036\n")
         cancelled = self.begin("deposit", "--courier", "4711", "--size", "S")
         place = cancelled.place(event="receipt")
         cancelled.type("c")
@@ -113,7 +113,7 @@ class Errands(LockerctlCase):
         self.enrol()
         terminal, place = Terminal(self, "deposit", "--courier", "4711", "--size", "S"), Place("01", 1)
         terminal.until("PIN: ")
-        terminal.type("2580")
+        terminal.type("258036")
         terminal.until("→  Put the item into slot 01, position 1.")
         self.put(place)
         self.shut(place)
@@ -177,7 +177,7 @@ class Full(LockerctlCase):
 
     def test_full_storage_exits_9(self):
         self.enrol()
-        self.refused(9, "deposit", "--courier", "4711", "--size", "S", "--stdin", typed="2580\n", error="StorageFull")
+        self.refused(9, "deposit", "--courier", "4711", "--size", "S", "--stdin", typed="258036\n", error="StorageFull")
 
 
 class Operator(LockerctlCase):
@@ -248,14 +248,14 @@ class Operator(LockerctlCase):
     def test_people_are_enrolled_shown_masked_and_revoked(self):
         """Requirement: F9"""
         self.enrol()
-        self.refused(5, "enrol", "courier", "--number", "4711", "--name", "X", "--stdin", typed="2580\n", error="AlreadyEnrolled")
+        self.refused(5, "enrol", "courier", "--number", "4711", "--name", "X", "--stdin", typed="258036\n", error="AlreadyEnrolled")
         self.refused(2, "enrol", "courier", "--number", "4712", "--name", "X", "--stdin", typed="1\n", error="WeakSecret")
         self.refused(2, "enrol", "recipient", "--name", "X", "--phone", "491711234567", "--stdin", typed="correct horse\n")
         [person] = self.json("people")
         self.assertEqual((person["kind"], person["number"], person["credentials"]), ("courier", "4711", ["pin"]))
         self.assertNotIn("Mustermann", self.ok("people"))
         self.ok("revoke", str(person["id"]), "--reason", "has left")
-        self.refused(6, "deposit", "--courier", "4711", "--size", "S", "--stdin", typed="2580\n", error="WrongCredential")
+        self.refused(6, "deposit", "--courier", "4711", "--size", "S", "--stdin", typed="258036\n", error="WrongCredential")
         self.refused(3, "revoke", "4000", *REASON, error="UnknownPerson")
 
     def test_lockout_is_listed_and_lifted_by_operator_and_courier(self):
@@ -268,7 +268,7 @@ class Operator(LockerctlCase):
             [row] = self.json("lockout", "list")
             self.assertTrue(row["subject"].startswith("terminal:") and 1700 < row["locked_seconds"] <= 1800, row)
             self.assertRegex(self.ok("lockout"), r"terminal:\S+ +3 +for (29|30) min")
-            self.json(*lift, typed="2580\n")
+            self.json(*lift, typed="258036\n")
             self.assertEqual(self.json("lockout"), [])
         self.refused(6, "lockout", "lift", "--courier", "4711", "--stdin", typed="1111\n", error="WrongCredential")
         self.collect("--accept", typed=receipt["code"])

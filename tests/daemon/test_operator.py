@@ -330,13 +330,13 @@ class Records(Ledgers):
 
         Requirement: F9
         """
-        secrets = {"Mustermann", "Quentin", "Zabrinski", "1234567", "7654321", "5550199", "8642", "correct horse battery", "wrong horse battery",
+        secrets = {"Mustermann", "Quentin", "Zabrinski", "1234567", "7654321", "5550199", "864297", "correct horse battery", "wrong horse battery",
                    "9753"}
-        self.admin.enrol(kind="courier", number="4711", name="Quentin Zabrinski", pin="8642")
+        self.admin.enrol(kind="courier", number="4711", name="Quentin Zabrinski", pin="864297")
         self.admin.enrol_recipient("+49 171 7654321", password="correct horse battery", name="Erika Mustermann")
         courier = self.client.start_session("courier")
         self.assertRefused("WrongCredential", courier.authenticate_pin, "4711", "9753")
-        courier.authenticate_pin("4711", "8642")
+        courier.authenticate_pin("4711", "864297")
         put = courier.deposit(size="S", recipient="Erika Mustermann", phone="+49 171 1234567", waybill="JD0001")
         self.put_in(courier, put)
         own = courier.deposit(size="S", recipient="Mustermann", phone="+49 171 7654321")
@@ -373,24 +373,24 @@ class Records(Ledgers):
             with open(path, "rb") as f:
                 raw = f.read()
             searched += len(raw)
-            for secret in secrets - {"8642", "9753"}:
+            for secret in secrets - {"864297", "9753"}:
                 self.assertNotIn(secret.encode(), raw, path)
         self.assertGreater(searched, 50000)
         # Four digits stand in any random file; where a PIN could be, it is not.
         for table in ("person", "credential", "event", "audit", "session", "lockout"):
             for row in self.rows(f"SELECT * FROM {table}"):
                 for value in row:
-                    self.assertNotIn("8642", value if isinstance(value, str) else "", table)
+                    self.assertNotIn("864297", value if isinstance(value, str) else "", table)
                     self.assertNotIn("9753", value if isinstance(value, str) else "", table)
 
     def test_revoked_person_leaves_nothing_behind(self):
         """Requirement: F9, C3"""
-        courier = self.admin.enrol(kind="courier", number="4711", name="Quentin Zabrinski", pin="8642")
+        courier = self.admin.enrol(kind="courier", number="4711", name="Quentin Zabrinski", pin="864297")
         session = self.client.start_session("courier")
-        session.authenticate_pin("4711", "8642")
+        session.authenticate_pin("4711", "864297")
         session.end()
         self.admin.revoke(courier, "has left")
-        self.assertRefused("WrongCredential", self.client.start_session("courier").authenticate_pin, "4711", "8642")
+        self.assertRefused("WrongCredential", self.client.start_session("courier").authenticate_pin, "4711", "864297")
         self.assertEqual(self.rows("SELECT salt, name, phone, phone_mac FROM person WHERE id = ?", courier), [(None, None, None, None)])
         self.assertEqual(self.rows("SELECT count(*) FROM credential"), [(0,)])
         self.assertEqual(self.admin.people(), [])

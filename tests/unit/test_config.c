@@ -616,7 +616,7 @@ static void test_settings_every_key_is_applied(void **state) {
                 "[Lockout]\nAttempts=5\nDuration=1h\n"
                 "[Session]\nIdleTimeout=90s\nDoorOpenTimeout=5min\nReopenGrace=0\nAnswerTimeout=45s\n"
                 "Unanswered=unverified\nMaxSessions=2\n"
-                "[Identity]\nScryptLogN=16\nMinimumPinLength=6\nMinimumPasswordLength=12\n"
+                "[Identity]\nScryptLogN=16\nMinimumPinLength=7\nMinimumPasswordLength=12\n"
                 "[Reminders]\nEnabled=no\nReminderAfter=2h\nRecallAfter=2d\nQuietFrom=22:30\nQuietUntil=00:"
                 "05\n"
                 "DefaultHour=0\n"
@@ -648,7 +648,7 @@ static void test_settings_every_key_is_applied(void **state) {
         assert_false(s->unanswered_is_collected);
         assert_int_equal(s->max_sessions, 2);
         assert_int_equal(s->scrypt_log_n, 16);
-        assert_int_equal(s->min_pin_length, 6);
+        assert_int_equal(s->min_pin_length, 7);
         assert_int_equal(s->min_password_length, 12);
         assert_false(s->reminders.enabled);
         assert_int_equal(s->reminders.reminder_after_usec, 7200 * USEC_PER_SEC);
