@@ -12,11 +12,11 @@
 static const Permission permissions[] = {
         /* interface    member          act               secret handler */
         {BUS_CABINET, "StartSession", ACT_START_SESSION, false, cabinet_start_session},
-        {BUS_CABINET, "Enrol", ACT_RULE_PEOPLE, true, people_enrol},
-        {BUS_CABINET, "Revoke", ACT_RULE_PEOPLE, false, people_revoke},
-        {BUS_CABINET, "ListPeople", ACT_RULE_PEOPLE, false, people_list},
-        {BUS_CABINET, "ListLockouts", ACT_RULE_LOCKOUTS, false, people_list_lockouts},
-        {BUS_CABINET, "LiftLockout", ACT_RULE_LOCKOUTS, false, people_lift_lockout},
+        {BUS_CABINET, "Enrol", ACT_RULE_PEOPLE, true, cabinet_enrol},
+        {BUS_CABINET, "Revoke", ACT_RULE_PEOPLE, false, cabinet_revoke},
+        {BUS_CABINET, "ListPeople", ACT_RULE_PEOPLE, false, cabinet_list_people},
+        {BUS_CABINET, "ListLockouts", ACT_RULE_LOCKOUTS, false, cabinet_list_lockouts},
+        {BUS_CABINET, "LiftLockout", ACT_RULE_LOCKOUTS, false, cabinet_lift_lockout},
         {BUS_CABINET, "GetEvents", ACT_READ_EVENTS, false, cabinet_get_events},
         {BUS_CABINET, "VerifyAudit", ACT_READ_EVENTS, false, audit_verify},
         {BUS_CABINET, "Backup", ACT_BACKUP, false, backup_start},

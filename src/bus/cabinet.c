@@ -132,18 +132,21 @@ int cabinet_start_session(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e
         const char *word;
         Session *s;
         SessionNode *n;
+        const char *terminal = peer_terminal(peer);
         int r;
 
         r = sd_bus_message_read(m, "s", &word);
         if (r < 0)
                 return r;
+        if (!terminal)
+                return -ENOMEM;
         if (streq(word, session_kind_to_string(SESSION_COURIER)))
                 kind = SESSION_COURIER;
         else if (streq(word, session_kind_to_string(SESSION_RECIPIENT)))
                 kind = SESSION_RECIPIENT;
         else
                 return args_invalid(e, "\"kind\" must be \"courier\" or \"recipient\".");
-        r = locker_start_session(b->locker, kind, BUS_TERMINAL, &s);
+        r = locker_start_session(b->locker, kind, terminal, &s);
         if (r != 0)
                 return bus_failure(e, m, r, NULL);
         r = session_node_new(b, s, peer->name, &n);

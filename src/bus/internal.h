@@ -22,7 +22,6 @@
 #define BUS_SESSION      BUS_NAME ".Session"
 #define BUS_ERROR_PREFIX BUS_NAME ".Error."
 #define BUS_PATH_MAX     (sizeof(BUS_SESSION_ROOT) + 24) /* a parcel's or session's path */
-#define BUS_TERMINAL     "kiosk"                         /* which terminal speaks; one a cabinet for now */
 
 #define _cleanup_message_ _cleanup_(sd_bus_message_unrefp)
 #define _cleanup_error_   _cleanup_(sd_bus_error_free)
@@ -47,6 +46,7 @@ typedef struct Peer {
         uid_t uid;
         unsigned groups; /* Caller bits */
         char *actor;     /* "operator:anna"; made when first needed */
+        char *terminal;  /* "kiosk", its user; likewise */
         sd_bus_slot *lookup;
         Waiting *waiting; /* calls that wait for the credentials, oldest first */
         unsigned n_waiting;
@@ -74,6 +74,9 @@ int bus_dispatch_known(Peer *peer, sd_bus_message *m, const Permission *p, sd_bu
 int peers_watch(Bus *b);
 void peers_free(Bus *b);
 const char *peer_actor(Peer *peer); /* NULL: out of memory */
+/* Which terminal speaks, for lockouts and the ledger: the user as which the program runs, so that another
+ * connection of it is the same terminal. NULL: out of memory. */
+const char *peer_terminal(Peer *peer);
 
 /* --- Reading (args.c): InvalidArgument with a sentence that names the argument and what is allowed -------
  */
@@ -219,11 +222,11 @@ void changes_schedule(Bus *b);
 HANDLER(cabinet_start_session);
 HANDLER(cabinet_get_events);
 HANDLER(cabinet_find_history);
-HANDLER(people_enrol);
-HANDLER(people_revoke);
-HANDLER(people_list);
-HANDLER(people_list_lockouts);
-HANDLER(people_lift_lockout);
+HANDLER(cabinet_enrol);
+HANDLER(cabinet_revoke);
+HANDLER(cabinet_list_people);
+HANDLER(cabinet_list_lockouts);
+HANDLER(cabinet_lift_lockout);
 HANDLER(audit_verify);
 HANDLER(backup_start);
 HANDLER(slot_open);

@@ -35,6 +35,7 @@ static void peer_free(Peer *p) {
         }
         sd_bus_slot_unref(p->lookup);
         free(p->actor);
+        free(p->terminal);
         free(p->name);
         free(p);
 }
@@ -76,7 +77,18 @@ const char *peer_actor(Peer *p) {
         return p->actor;
 }
 
-/* For buses that do not report UnixGroupIDs (dbus-daemon before 1.13, or a kernel before 4.13). */
+const char *peer_terminal(Peer *p) {
+        struct passwd buffer, *account;
+        _cleanup_free_ char *room = NULL;
+
+        if (p->terminal)
+                return p->terminal;
+        account = account_of(p->uid, &buffer, &room);
+        p->terminal = account ? text_printf("%.*s", LABEL_MAX - 1, account->pw_name) : text_printf("%lu", (unsigned long)p->uid);
+        return p->terminal;
+}
+
+/* For buses that do not tell UnixGroupIDs (dbus-daemon before 1.13, or a kernel before 4.13). */
 static unsigned groups_by_account(const Bus *b, uid_t uid) {
         struct passwd buffer, *account;
         _cleanup_free_ char *room = NULL;

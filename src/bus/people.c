@@ -9,24 +9,25 @@ static int append_person_id(Bus *b, const LockerAnswer *a, sd_bus_message *reply
         return sd_bus_message_append(reply, "t", a->person);
 }
 
-int people_enrol(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
-        static const ArgKey keys[] = {
+int cabinet_enrol(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+        ArgKey keys[5 + CREDENTIAL_KINDS_MAX] = {
                 {"kind", 's', true, offsetof(Enrolment, kind)},
                 {"number", 's', false, offsetof(Enrolment, number)},
                 {"name", 's', false, offsetof(Enrolment, name)},
                 {"phone", 's', false, offsetof(Enrolment, phone)},
-                {"pin", 's', false, offsetof(Enrolment, pin)},
-                {"password", 's', false, offsetof(Enrolment, password)},
                 {"consent", 'b', false, offsetof(Enrolment, consent)},
         };
         Enrolment enrolment = {0};
         const char *actor = peer_actor(peer);
+        size_t n = 5;
         Call *call;
         int r;
 
         if (!actor)
                 return -ENOMEM;
-        r = args_read_dictionary(m, keys, ARRAY_SIZE(keys), &enrolment, e);
+        for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX; k++)
+                keys[n++] = (ArgKey){credential_kind_to_string(k), 's', false, offsetof(Enrolment, secrets) + k * sizeof(char *)};
+        r = args_read_dictionary(m, keys, n, &enrolment, e);
         if (r >= 0)
                 r = call_new(b, m, append_person_id, false, &call);
         if (r < 0)
@@ -35,7 +36,7 @@ int people_enrol(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         return 1;
 }
 
-int people_revoke(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+int cabinet_revoke(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         const char *reason, *actor = peer_actor(peer);
         uint64_t person;
         int r;
@@ -66,10 +67,9 @@ static int append_person(void *userdata, const PersonRow *p) {
                                           name, phone);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "s");
-        if (r >= 0 && p->has_pin)
-                r = sd_bus_message_append(reply, "s", "pin");
-        if (r >= 0 && p->has_password)
-                r = sd_bus_message_append(reply, "s", "password");
+        for (CredentialKind k = 0; r >= 0 && k < CREDENTIAL_KINDS_MAX; k++)
+                if (person_has(p, k))
+                        r = sd_bus_message_append(reply, "s", credential_kind_to_string(k));
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
         if (r >= 0)
@@ -77,7 +77,7 @@ static int append_person(void *userdata, const PersonRow *p) {
         return r < 0 ? r : 0;
 }
 
-int people_list(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+int cabinet_list_people(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         _cleanup_message_ sd_bus_message *reply = NULL;
         int r;
 
@@ -98,12 +98,16 @@ typedef struct LockoutList {
 
 static int append_lockout(void *userdata, const LockoutRow *row) {
         LockoutList *list = userdata;
+
+        /* What only the budgets remember is nobody's wait. */
+        if (!row->lockout.failures && !row->lockout.locked)
+                return 0;
         int r = sd_bus_message_append(list->reply, "(sut)", row->subject, row->lockout.failures,
                                       locker_lockout_seconds(list->locker, row));
         return r < 0 ? r : 0;
 }
 
-int people_list_lockouts(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+int cabinet_list_lockouts(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         _cleanup_message_ sd_bus_message *reply = NULL;
         int r;
 
@@ -119,7 +123,7 @@ int people_list_lockouts(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e)
         return r < 0 ? r : sd_bus_message_send(reply);
 }
 
-int people_lift_lockout(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+int cabinet_lift_lockout(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         const char *subject, *reason, *actor = peer_actor(peer);
         int r;
 

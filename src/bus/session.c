@@ -159,24 +159,34 @@ static int session_of(Bus *b, Peer *peer, sd_bus_message *m, Session **ret, sd_b
         return 0;
 }
 
+/* What is asked for by a kind of credential: its claim, and itself. */
+static int read_credential(sd_bus_message *m, CredentialKind k, Evidence *ret, sd_bus_error *e) {
+        const ArgKey keys[] = {{credential_info(k)->claim, 's', true, offsetof(Evidence, claim)},
+                               {credential_info(k)->name, 's', true, offsetof(Evidence, data)}};
+        int r = args_read_dictionary(m, keys, ARRAY_SIZE(keys), ret, e);
+
+        if (r >= 0)
+                ret->n_data = strlen(ret->data);
+        return r;
+}
+
+static int unknown_evidence(sd_bus_error *e) {
+        char known[256];
+        int n = snprintf(known, sizeof(known), "\"code\"");
+
+        for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX && (size_t)n < sizeof(known); k++)
+                n += snprintf(known + n, sizeof(known) - (size_t)n, "%s\"%s\"", k + 1 < CREDENTIAL_KINDS_MAX ? ", " : " or ",
+                              credential_info(k)->evidence);
+        return args_invalid(e, "\"kind\" must be %s.", known);
+}
+
 int session_authenticate(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
-        static const ArgKey pin[] = {{"number", 's', true, offsetof(Evidence, number)},
-                                     {"pin", 's', true, offsetof(Evidence, pin)}};
-        static const ArgKey code[] = {{"code", 's', true, offsetof(Evidence, code)},
-                                      {"slot", 's', false, offsetof(Evidence, slot)},
-                                      {"phone_tail", 's', false, offsetof(Evidence, phone_tail)}};
-        static const ArgKey password[] = {{"phone", 's', true, offsetof(Evidence, phone)},
-                                          {"password", 's', true, offsetof(Evidence, password)}};
-        static const struct {
-                const char *name;
-                EvidenceKind kind;
-                const ArgKey *keys;
-                size_t n_keys;
-        } kinds[] = {{"courier-pin", EVIDENCE_COURIER_PIN, pin, ARRAY_SIZE(pin)},
-                     {"code", EVIDENCE_CODE, code, ARRAY_SIZE(code)},
-                     {"password", EVIDENCE_PASSWORD, password, ARRAY_SIZE(password)}};
+        static const ArgKey code[] = {{"code", 's', true, offsetof(Evidence, code.code)},
+                                      {"slot", 's', false, offsetof(Evidence, code.slot)},
+                                      {"phone_tail", 's', false, offsetof(Evidence, code.phone_tail)}};
         const char *word;
         Session *s;
+        Call *call;
         int r;
 
         r = session_of(b, peer, m, &s, e);
@@ -184,21 +194,19 @@ int session_authenticate(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e)
                 r = sd_bus_message_read(m, "s", &word);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-                Evidence evidence = {.kind = kinds[i].kind};
-                Call *call;
-
-                if (!streq(word, kinds[i].name))
-                        continue;
-                r = args_read_dictionary(m, kinds[i].keys, kinds[i].n_keys, &evidence, e);
-                if (r >= 0)
-                        r = call_new(b, m, NULL, false, &call);
-                if (r < 0)
-                        return r;
-                locker_authenticate(b->locker, s, &evidence, call_answer, call);
-                return 1;
-        }
-        return args_invalid(e, "\"kind\" must be \"courier-pin\", \"code\" or \"password\".");
+        Evidence evidence = {.kind = credential_kind_of_evidence(word)};
+        if (evidence.kind != CREDENTIAL_NONE)
+                r = read_credential(m, evidence.kind, &evidence, e);
+        else if (streq(word, "code"))
+                r = args_read_dictionary(m, code, ARRAY_SIZE(code), &evidence, e);
+        else
+                return unknown_evidence(e);
+        if (r >= 0)
+                r = call_new(b, m, NULL, false, &call);
+        if (r < 0)
+                return r;
+        locker_authenticate(b->locker, s, &evidence, call_answer, call);
+        return 1;
 }
 
 static int append_receipt(Bus *b, const LockerAnswer *a, sd_bus_message *m) {
@@ -224,7 +232,7 @@ static int append_receipt(Bus *b, const LockerAnswer *a, sd_bus_message *m) {
                                           code_alphabet_to_string(b->settings->code_alphabet), "expires", "x",
                                           t->expires_usec, "prompt", "s", a->prompt ? a->prompt : "");
         if (r >= 0 && t->bound_password)
-                r = sd_bus_message_append(m, "{sv}", "credentials", "as", 1, "password");
+                r = sd_bus_message_append(m, "{sv}", "credentials", "as", 1, credential_kind_to_string(CREDENTIAL_PASSWORD));
         else if (r >= 0)
                 r = sd_bus_message_append(m, "{sv}", "credentials", "as", 0);
         return r < 0 ? r : sd_bus_message_close_container(m);
@@ -356,7 +364,15 @@ HANDLER(session_reject) {
 }
 
 HANDLER(session_lift_lockout) {
-        return use_direct(b, peer, m, locker_lift_terminal_lockout, e);
+        char detail[LOCKER_DETAIL_MAX];
+        Session *s;
+        int r;
+
+        r = session_of(b, peer, m, &s, e);
+        if (r < 0)
+                return r;
+        r = locker_lift_terminal_lockout(b->locker, s, detail);
+        return r > 0 ? bus_failure(e, m, r, detail) : bus_reply_result(m, r, e);
 }
 
 HANDLER(session_cancel) {

@@ -51,8 +51,8 @@ static const ConfigKey session_keys[] = {
 };
 static const ConfigKey identity_keys[] = {
         CONFIG_KEY("ScryptLogN", key_unsigned, Settings, scrypt_log_n, .min = 14, .max = 18),
-        CONFIG_KEY("MinimumPinLength", key_unsigned, Settings, min_pin_length, .min = 4, .max = 12),
-        CONFIG_KEY("MinimumPasswordLength", key_unsigned, Settings, min_password_length, .min = 6, .max = 64),
+        CONFIG_KEY("MinimumPinLength", key_unsigned, Settings, min_length[CREDENTIAL_PIN], .min = 4, .max = 12),
+        CONFIG_KEY("MinimumPasswordLength", key_unsigned, Settings, min_length[CREDENTIAL_PASSWORD], .min = 6, .max = 64),
 };
 static const ConfigKey reminders_keys[] = {
         CONFIG_KEY("Enabled", key_bool, Settings, reminders.enabled),
@@ -103,8 +103,8 @@ Settings *settings_new_default(void) {
                 .unanswered_is_collected = false,
                 .max_sessions = 8,
                 .scrypt_log_n = 14,
-                .min_pin_length = 6,
-                .min_password_length = 8,
+                .min_length[CREDENTIAL_PIN] = 6,
+                .min_length[CREDENTIAL_PASSWORD] = 8,
                 .reminders = {.enabled = true,
                               .reminder_after_usec = HOURS(24),
                               .recall_after_usec = HOURS(72),

@@ -73,3 +73,27 @@ const char *code_alphabet_to_string(CodeAlphabet a) {
         }
         return "invalid";
 }
+
+uint64_t code_space(CodeAlphabet alphabet) {
+        return alphabet == CODE_DIGITS ? 1000000 : UINT64_C(1) << (5 * CODE_LENGTH);
+}
+
+size_t code_neighbours(CodeAlphabet alphabet, const char *code,
+                       char ret[CODE_NEIGHBOURS_MAX][CODE_LENGTH + 1]) {
+        size_t symbols = alphabet == CODE_DIGITS ? 10 : sizeof(crockford) - 1, n = 0;
+
+        memcpy(ret[n++], code, CODE_LENGTH + 1);
+        for (int i = 0; i < CODE_LENGTH; i++) {
+                for (size_t k = 0; k < symbols; k++)
+                        if (crockford[k] != code[i]) {
+                                memcpy(ret[n], code, CODE_LENGTH + 1);
+                                ret[n++][i] = crockford[k];
+                        }
+                if (i + 1 < CODE_LENGTH && code[i] != code[i + 1]) {
+                        memcpy(ret[n], code, CODE_LENGTH + 1);
+                        ret[n][i] = code[i + 1];
+                        ret[n++][i + 1] = code[i];
+                }
+        }
+        return n;
+}

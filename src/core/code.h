@@ -18,3 +18,11 @@ int code_normalise(CodeAlphabet alphabet, const char *typed, char ret[CODE_LENGT
 /* Codes of digits are guessable: they are accepted only together with a claim (slot or phone tail). */
 bool code_needs_claim(CodeAlphabet alphabet);
 const char *code_alphabet_to_string(CodeAlphabet a); /* "crockford", "digits" */
+
+/* How many different codes there are. */
+uint64_t code_space(CodeAlphabet alphabet);
+#define CODE_NEIGHBOURS_MAX (CODE_LENGTH * 31 + CODE_LENGTH)
+/* The codes that somebody may have meant who typed this one: itself, one symbol another, two next to each
+ * other exchanged. Returns how many. */
+size_t code_neighbours(CodeAlphabet alphabet, const char *code,
+                       char ret[CODE_NEIGHBOURS_MAX][CODE_LENGTH + 1]);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/macros.h"
+#include "core/credential.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -67,7 +68,7 @@ typedef struct Settings {
         unsigned max_sessions;        /* MaxSessions= */
         /* [Identity] */
         unsigned scrypt_log_n; /* ScryptLogN= 14 … 18 */
-        unsigned min_pin_length, min_password_length;
+        unsigned min_length[CREDENTIAL_KINDS_MAX]; /* MinimumPinLength=, MinimumPasswordLength= */
         ReminderSettings reminders;
         MqttSettings mqtt;
 } Settings;

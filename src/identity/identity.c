@@ -1,265 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The daemon's side of lockerd-hash: a queue, one question under way, a worker while there is work and a
- * little longer. A worker that hangs, talks nonsense or dies costs the job under way and no other. */
+/* The table of verifiers, and what is the same for all of them. */
 #include "identity/identity.h"
-#include "base/child.h"
-#include "base/clock.h"
-#include "base/log.h"
-#include "base/message-ids.h"
-#include "base/text.h"
-#include "identity/hash_wire.h"
+#include "identity/job.h"
 
 #include <errno.h>
-#include <sys/socket.h>
+#include <stdio.h>
 
-#define JOB_USEC  (10 * USEC_PER_SEC)
-#define IDLE_USEC (30 * USEC_PER_SEC)
-#define JOBS_MAX  64
+#define X(id, name, evidence, claim, courier, space) extern const Verifier verifier_##name;
+CREDENTIAL_KINDS(X)
+#undef X
 
-_Static_assert(IDENTITY_DATA_MAX == HASH_DATA_MAX, "both sides carry the same data");
-
-struct IdentityJob {
-        Identity *identity;
-        IdentityJob *next;
-        HashVerb verb;
-        uint64_t id;
-        bool asked;   /* the worker has it */
-        char *secret; /* until it is asked */
-        uint8_t data[IDENTITY_DATA_MAX];
-        size_t n_data;
-        IdentityDone done; /* NULL: cancelled */
-        void *userdata;
+static const Verifier *const verifiers[] = {
+#define X(id, name, evidence, claim, courier, space) [CREDENTIAL_##id] = &verifier_##name,
+        CREDENTIAL_KINDS(X)
+#undef X
 };
 
-struct Identity {
-        sd_event *event;
-        char *program;
-        unsigned log_n;
-        uint8_t pepper[HASH_PEPPER_SIZE];
+static void erase_free(uint8_t *data, size_t n) {
+        if (data)
+                explicit_bzero(data, n);
+        free(data);
+}
 
-        IdentityJob *jobs; /* the first is the one under way */
-        unsigned n_jobs;
-        uint64_t last_id;
+void job_erase_evidence(IdentityJob *j) {
+        erase_free(j->evidence, j->n_evidence);
+        j->evidence = NULL;
+        j->n_evidence = 0;
+}
 
-        Child worker;
-        sd_event_source *on_socket, *on_exit;
-        sd_event_source *timer; /* of the job under way; without one, of the idle worker */
-};
-
-static int on_socket(sd_event_source *s, int fd, uint32_t revents, void *userdata);
-static int on_exit_of_worker(sd_event_source *s, int fd, uint32_t revents, void *userdata);
-
-static IdentityJob *job_free(IdentityJob *j) {
+IdentityJob *job_free(IdentityJob *j) {
         if (!j)
                 return NULL;
-        text_erase_free(j->secret);
-        explicit_bzero(j->data, sizeof(j->data));
+        job_erase_evidence(j);
+        erase_free(j->template, j->n_template);
         free(j);
         return NULL;
 }
 DEFINE_CLEANUP(IdentityJob *, job_free);
 
-static void arm(Identity *i, uint64_t delay) {
-        (void)sd_event_source_set_time_relative(i->timer, delay);
-        (void)sd_event_source_set_enabled(i->timer, SD_EVENT_ONESHOT);
-}
-
-/* Killing loses nothing: a worker keeps no state. */
-static void stop_worker(Identity *i) {
-        i->on_socket = sd_event_source_disable_unref(i->on_socket);
-        i->on_exit = sd_event_source_disable_unref(i->on_exit);
-        child_kill(&i->worker);
-        (void)sd_event_source_set_enabled(i->timer, SD_EVENT_OFF);
-}
-
-static int start_worker(Identity *i) {
-        int r = child_start(i->program, NULL, 0, &i->worker);
-
-        if (r < 0)
-                return r;
-        r = sd_event_add_io(i->event, &i->on_exit, i->worker.pidfd, EPOLLIN, on_exit_of_worker, i);
-        if (r >= 0)
-                r = sd_event_add_io(i->event, &i->on_socket, i->worker.socket, EPOLLIN, on_socket, i);
-        if (r < 0)
-                stop_worker(i);
-        return r;
-}
-
-/* Takes the job under way off the queue and tells its outcome. The callback may put in new jobs and cancel
- * others. */
-static void finish(Identity *i, IdentityResult result, const uint8_t *data, size_t n_data) {
-        _cleanup_(job_freep) IdentityJob *j = i->jobs;
-
-        i->jobs = j->next;
-        i->n_jobs--;
+void job_done(IdentityJob *j, IdentityResult result, const uint8_t *data, size_t n_data) {
         if (j->done)
                 j->done(j->userdata, result, data, n_data);
-}
-
-static int ask(Identity *i, IdentityJob *j) {
-        HashQuestion q = {
-                .version = HASH_WIRE_VERSION,
-                .verb = j->verb,
-                .id = j->id,
-                .log_n = i->log_n,
-                .n_secret = (uint32_t)strlen(j->secret),
-                .n_data = (uint32_t)j->n_data,
-        };
-
-        memcpy(q.pepper, i->pepper, sizeof(q.pepper));
-        memcpy(q.data, j->data, j->n_data);
-        memcpy(q.secret, j->secret, q.n_secret);
-        ssize_t n = send(i->worker.socket, &q, sizeof(q), MSG_DONTWAIT | MSG_NOSIGNAL);
-        int r = n < 0 ? -errno : 0;
-        explicit_bzero(&q, sizeof(q));
-        if (r < 0)
-                return r;
-        text_erase_free(steal_ptr(j->secret));
-        j->asked = true;
-        arm(i, JOB_USEC);
-        return 0;
-}
-
-/* Gives the next job to the worker. */
-static int next_job(Identity *i) {
-        int r = 0;
-
-        /* Nobody waits for these any more. */
-        while (i->jobs && !i->jobs->done && !i->jobs->asked)
-                finish(i, IDENTITY_FAILED, NULL, 0);
-        if (!i->jobs) {
-                if (i->worker.pid > 0)
-                        arm(i, IDLE_USEC);
-                return 0;
-        }
-        if (i->jobs->asked)
-                return 0;
-        if (i->worker.pid > 0) {
-                r = ask(i, i->jobs);
-                if (r >= 0)
-                        return 0;
-                /* It died while it had nothing to do. */
-                stop_worker(i);
-        }
-        r = start_worker(i);
-        if (r >= 0)
-                r = ask(i, i->jobs);
-        return r;
-}
-
-static void go_on(Identity *i) {
-        int r;
-
-        while ((r = next_job(i)) < 0) {
-                log_error_errno(r, "Cannot start %s", i->program);
-                finish(i, IDENTITY_FAILED, NULL, 0);
-        }
-}
-
-static bool read_answer(Identity *i, HashAnswer *ret) {
-        ssize_t n = recv(i->worker.socket, ret, sizeof(*ret), MSG_DONTWAIT | MSG_TRUNC);
-
-        if (n != sizeof(*ret) || ret->version != HASH_WIRE_VERSION || !i->jobs || !i->jobs->asked ||
-            ret->id != i->jobs->id)
-                return false;
-        /* The answer to another kind of question is none, above all a match that nobody asked for. */
-        switch (i->jobs->verb) {
-        case HASH_ENROL:
-                return (ret->result == HASH_ENROLLED && ret->n_data <= sizeof(ret->data)) ||
-                       ret->result == HASH_FAILED;
-        case HASH_VERIFY:
-                return ret->result == HASH_MATCH || ret->result == HASH_NO_MATCH ||
-                       ret->result == HASH_FAILED;
-        case HASH_VERIFY_NOTHING:
-                return ret->result == HASH_NO_MATCH || ret->result == HASH_FAILED;
-        }
-        return false;
-}
-
-/* Takes an answer if there is a good one; the queue does not go on by itself. */
-static bool take_answer(Identity *i) {
-        static const IdentityResult results[] = {
-                [HASH_MATCH] = IDENTITY_MATCH,
-                [HASH_NO_MATCH] = IDENTITY_NO_MATCH,
-                [HASH_ENROLLED] = IDENTITY_ENROLLED,
-                [HASH_FAILED] = IDENTITY_FAILED,
-        };
-        HashAnswer a = {0};
-
-        if (!read_answer(i, &a))
-                return false;
-        bool enrolled = a.result == HASH_ENROLLED;
-        finish(i, results[a.result], enrolled ? a.data : NULL, enrolled ? a.n_data : 0);
-        explicit_bzero(&a, sizeof(a));
-        return true;
-}
-
-static void give_up_worker(Identity *i) {
-        bool under_way = i->jobs && i->jobs->asked;
-
-        stop_worker(i);
-        if (under_way)
-                finish(i, IDENTITY_FAILED, NULL, 0);
-        go_on(i);
-}
-
-static int on_socket(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
-        Identity *i = userdata;
-
-        if (take_answer(i))
-                go_on(i);
-        else {
-                log_message(LOG_WARNING, LOCKERD_MESSAGE_WORKER_REPLACED, NULL,
-                            "lockerd-hash ended or said something unexpected; it is replaced");
-                give_up_worker(i);
-        }
-        return 0;
-}
-
-static int on_exit_of_worker(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
-        Identity *i = userdata;
-
-        log_warning("lockerd-hash ended unexpectedly");
-        /* It may have answered before; and whoever got that answer may have put in a job, which started
-         * another. */
-        (void)take_answer(i);
-        if (i->on_exit == s)
-                give_up_worker(i);
-        else
-                go_on(i);
-        return 0;
-}
-
-static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
-        Identity *i = userdata;
-
-        if (i->jobs) {
-                log_message(LOG_ERR, LOCKERD_MESSAGE_WORKER_REPLACED, NULL,
-                            "lockerd-hash took longer than %d s; it is replaced",
-                            (int)(JOB_USEC / USEC_PER_SEC));
-                give_up_worker(i);
-        } else
-                stop_worker(i);
-        return 0;
+        job_free(j);
 }
 
 int identity_new(Identity **ret, sd_event *event, const char *worker_directory, unsigned scrypt_log_n,
                  const uint8_t pepper[32]) {
-        if (scrypt_log_n < HASH_LOG_N_MIN || scrypt_log_n > HASH_LOG_N_MAX)
-                return -EINVAL;
         _cleanup_(identity_freep) Identity *i = calloc(1, sizeof(*i));
+
         if (!i)
                 return -ENOMEM;
-        i->worker = CHILD_NONE;
-        i->event = sd_event_ref(event);
-        i->log_n = scrypt_log_n;
-        memcpy(i->pepper, pepper, sizeof(i->pepper));
-        i->program = text_printf("%s/lockerd-hash", worker_directory);
-        if (!i->program)
-                return -ENOMEM;
-        int r = sd_event_add_time(event, &i->timer, CLOCK_BOOTTIME, 0, 0, on_timer, i);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(i->timer, SD_EVENT_OFF);
+        int r = secrets_new(&i->secrets, event, worker_directory, scrypt_log_n, pepper);
         if (r < 0)
                 return r;
         *ret = steal_ptr(i);
@@ -269,85 +60,107 @@ int identity_new(Identity **ret, sd_event *event, const char *worker_directory, 
 Identity *identity_free(Identity *i) {
         if (!i)
                 return NULL;
-        stop_worker(i);
-        while (i->jobs) {
-                IdentityJob *j = i->jobs;
-                i->jobs = j->next;
-                job_free(j);
-        }
-        sd_event_source_disable_unref(i->timer);
-        sd_event_unref(i->event);
-        explicit_bzero(i->pepper, sizeof(i->pepper));
-        free(i->program);
+        secrets_free(i->secrets);
         free(i);
         return NULL;
 }
 
-static int add_job(Identity *i, HashVerb verb, const char *secret, const uint8_t *data, size_t n_data,
-                   IdentityDone done, void *userdata, IdentityJob **ret_job) {
-        if (!done || n_data > IDENTITY_DATA_MAX)
-                return -EINVAL;
-        if (i->n_jobs >= JOBS_MAX)
-                return -ENOBUFS;
+const Verifier *identity_verifier(CredentialKind k) {
+        return k >= 0 && k < CREDENTIAL_KINDS_MAX ? verifiers[k] : NULL;
+}
+
+/* One byte more, so that nothing is a copy, too. */
+static uint8_t *copy(const void *data, size_t n) {
+        uint8_t *c = malloc(n + 1);
+
+        if (c && n)
+                memcpy(c, data, n);
+        return c;
+}
+
+static int new_job(Identity *i, const Verifier *v, const IdentityRequest *q, IdentityJob **ret) {
         _cleanup_(job_freep) IdentityJob *j = calloc(1, sizeof(*j));
+
         if (!j)
                 return -ENOMEM;
-        *j = (IdentityJob){
-                .identity = i,
-                .verb = verb,
-                .id = ++i->last_id,
-                .secret = strdup(secret),
-                .n_data = n_data,
-                .done = done,
-                .userdata = userdata,
-        };
-        if (!j->secret)
+        *j = (IdentityJob){.identity = i,
+                           .verifier = v,
+                           .n_evidence = q->n_evidence,
+                           .n_template = q->template ? q->n_template : 0,
+                           .done = q->done,
+                           .progress = q->progress,
+                           .userdata = q->userdata};
+        j->evidence = copy(q->evidence, q->n_evidence);
+        j->template = q->template ? copy(q->template, q->n_template) : NULL;
+        if (!j->evidence || (q->template && !j->template))
                 return -ENOMEM;
-        if (n_data > 0)
-                memcpy(j->data, data, n_data);
-
-        IdentityJob **last = &i->jobs, *job = j;
-        while (*last)
-                last = &(*last)->next;
-        *last = job;
-        i->n_jobs++;
-        int r = next_job(i);
-        if (r < 0) {
-                /* Without a worker nothing is taken in: the caller is told here and not called. */
-                for (last = &i->jobs; *last != job; last = &(*last)->next)
-                        ;
-                *last = NULL;
-                i->n_jobs--;
-                return r;
-        }
-        (void)steal_ptr(j);
-        if (ret_job)
-                *ret_job = job;
+        *ret = steal_ptr(j);
         return 0;
 }
 
-int identity_enrol(Identity *i, const char *secret, IdentityDone done, void *userdata,
-                   IdentityJob **ret_job) {
-        if (strlen(secret) > HASH_SECRET_MAX)
-                return -E2BIG;
-        return add_job(i, HASH_ENROL, secret, NULL, 0, done, userdata, ret_job);
+static int give(IdentityJob *j, int (*take)(IdentityJob *job), IdentityJob **ret_job) {
+        int r = take(j);
+
+        if (r < 0)
+                job_free(j);
+        else if (ret_job)
+                *ret_job = j;
+        return r;
 }
 
-int identity_verify(Identity *i, const char *secret, const uint8_t *data, size_t n_data, IdentityDone done,
-                    void *userdata, IdentityJob **ret_job) {
-        /* Nobody could enrol such a secret: it cannot be right, and that is found out as slowly as anything
+int identity_enrol(Identity *i, const IdentityRequest *q, IdentityJob **ret_job) {
+        const Verifier *v = identity_verifier(q->kind);
+        IdentityJob *j;
+
+        if (!v || !(v->abilities & VERIFIER_ENROLS))
+                return -EOPNOTSUPP;
+        if (!q->done)
+                return -EINVAL;
+        if (q->n_evidence > v->evidence_max)
+                return -E2BIG;
+        IdentityRequest own = *q;
+        own.template = NULL;
+        int r = new_job(i, v, &own, &j);
+        if (r < 0)
+                return r;
+        j->enrols = true;
+        return give(j, v->enrol, ret_job);
+}
+
+int identity_verify(Identity *i, const IdentityRequest *q, IdentityJob **ret_job) {
+        const Verifier *v = identity_verifier(q->kind);
+        IdentityRequest own = *q;
+        IdentityJob *j;
+
+        if (!v || !(v->abilities & VERIFIER_VERIFIES))
+                return -EOPNOTSUPP;
+        if (!q->done || (q->template && q->n_template > v->template_max))
+                return -EINVAL;
+        /* Nobody could enrol such evidence: it cannot be right, and that is found out as slowly as anything
          * else. */
-        if (strlen(secret) > HASH_SECRET_MAX) {
-                secret = "";
-                data = NULL;
+        if (own.n_evidence > v->evidence_max) {
+                own.n_evidence = 0;
+                own.template = NULL;
         }
-        return add_job(i, data ? HASH_VERIFY : HASH_VERIFY_NOTHING, secret, data, data ? n_data : 0, done,
-                       userdata, ret_job);
+        int r = new_job(i, v, &own, &j);
+        return r < 0 ? r : give(j, v->verify, ret_job);
 }
 
 void identity_cancel(IdentityJob *job) {
         if (!job)
                 return;
         job->done = NULL;
-        text_erase_free(steal_ptr(job->secret));
+        job->progress = NULL;
+        if (job->verifier->cancel)
+                job->verifier->cancel(job);
+}
+
+void identity_health(const Identity *i, CredentialKind k, IdentityHealth *ret) {
+        const Verifier *v = identity_verifier(k);
+
+        *ret = (IdentityHealth){.state = v ? "ok" : "failed"};
+        if (!v)
+                snprintf(ret->sentence, sizeof(ret->sentence), "There is no verifier of this kind.");
+        else if (v->health)
+                v->health(i, ret);
 }

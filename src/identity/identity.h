@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verifiers of secrets: PINs and passwords today, biometric matchers later, behind one interface: enrol makes
- * opaque verification data, verify compares presented evidence with it. Slow work happens in a worker process
- * (lockerd-hash). */
+/* Verifiers of evidence, one for each kind of credential (core/credential.h): enrol makes an opaque template
+ * of presented evidence, verify compares evidence with a template. Both are byte strings of at most
+ * CREDENTIAL_DATA_MAX, whatever is in them. What is slow or may hang happens in a process of its own (PINs
+ * and passwords: lockerd-hash). */
 #pragma once
 
 #include "base/macros.h"
+#include "core/credential.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
-
-#define IDENTITY_DATA_MAX 128
 
 typedef struct Identity Identity;
 typedef struct IdentityJob IdentityJob;
@@ -17,25 +17,69 @@ typedef struct IdentityJob IdentityJob;
 typedef enum IdentityResult {
         IDENTITY_MATCH,
         IDENTITY_NO_MATCH,
-        IDENTITY_ENROLLED, /* data holds the verification data to store */
+        IDENTITY_ENROLLED, /* data holds the template to store */
         IDENTITY_FAILED,   /* the worker died or timed out: neither yes nor no */
 } IdentityResult;
 
 typedef void (*IdentityDone)(void *userdata, IdentityResult result, const uint8_t *data, size_t n_data);
+/* What the person is to do now ("touch", "again", …) and the sentence for it; both static. */
+typedef void (*IdentityProgress)(void *userdata, const char *what, const char *sentence);
 
-/* pepper: 32 bytes, mixed in so that the data alone is useless elsewhere. */
+typedef struct IdentityRequest {
+        CredentialKind kind;
+        const void *evidence; /* copied, and erased afterwards; NULL for verifiers with a device */
+        size_t n_evidence;
+        const uint8_t *template; /* verify; NULL: does the same work against nothing and answers NO_MATCH, so
+                                    that the time does not tell whether a person exists */
+        size_t n_template;
+        IdentityDone done;
+        IdentityProgress progress; /* may be NULL */
+        void *userdata;
+} IdentityRequest;
+
+enum {
+        VERIFIER_ENROLS = 1 << 0,
+        VERIFIER_VERIFIES = 1 << 1,
+        VERIFIER_HAS_PROGRESS = 1 << 2, /* tells what the person is to do */
+        VERIFIER_HAS_DEVICE =
+                1 << 3, /* the evidence comes from a device of the cabinet, not with the request */
+};
+
+typedef struct IdentityHealth {
+        const char *state; /* "ok", "degraded", "failed" */
+        char sentence[160];
+} IdentityHealth;
+
+/* What a kind's file defines as verifier_<name>; reached through the functions below. */
+typedef struct Verifier {
+        CredentialKind kind;
+        unsigned abilities;
+        size_t evidence_max, template_max;
+        /* May this be enrolled? 0; -EINVAL: it is none, with a sentence; -EDOM: too easily guessed. */
+        int (*acceptable)(const uint8_t *evidence, size_t n, unsigned shortest, const char **ret_sentence);
+        /* 0: the job will be answered by job_done(), never from inside; else a negative errno, and it was not
+         * taken. */
+        int (*enrol)(IdentityJob *job);
+        int (*verify)(IdentityJob *job);
+        /* Nobody waits for it any more: its callbacks are gone, job_done() is still to come. */
+        void (*cancel)(IdentityJob *job);
+        void (*health)(const Identity *i, IdentityHealth *ret);
+} Verifier;
+
+/* pepper: 32 bytes, mixed into secrets so that the data alone is useless elsewhere. */
 int identity_new(Identity **ret, sd_event *event, const char *worker_directory, unsigned scrypt_log_n,
                  const uint8_t pepper[32]);
 /* What is still waiting is dropped, its callbacks are not called. Not from inside a callback. */
 Identity *identity_free(Identity *i);
 DEFINE_CLEANUP(Identity *, identity_free);
 
-/* Both are asynchronous: `done` is called once from the event loop, unless cancelled. The secret is copied
- * and erased. `ret_job` may be NULL. With data == NULL, verify does the same work against nothing and answers
- * NO_MATCH, so that the time does not tell whether a person exists. Neither is called back from inside its
- * own call. -ENOBUFS: too much is waiting; -E2BIG: nobody may enrol a secret of more than 1024 bytes (one
- * that is verified simply does not match). */
-int identity_enrol(Identity *i, const char *secret, IdentityDone done, void *userdata, IdentityJob **ret_job);
-int identity_verify(Identity *i, const char *secret, const uint8_t *data, size_t n_data, IdentityDone done,
-                    void *userdata, IdentityJob **ret_job);
-void identity_cancel(IdentityJob *job);
+const Verifier *identity_verifier(CredentialKind k); /* NULL: none here */
+
+/* Both are asynchronous: `done` is called once from the event loop, unless cancelled, never from inside the
+ * call. `ret_job` may be NULL. -EOPNOTSUPP: there is no verifier of this kind, or it cannot do that;
+ * -ENOBUFS: too much is waiting; -E2BIG: nobody may enrol evidence of more than the verifier's maximum (such
+ * evidence simply does not match). */
+int identity_enrol(Identity *i, const IdentityRequest *q, IdentityJob **ret_job);
+int identity_verify(Identity *i, const IdentityRequest *q, IdentityJob **ret_job);
+void identity_cancel(IdentityJob *job); /* NULL: nothing */
+void identity_health(const Identity *i, CredentialKind k, IdentityHealth *ret);

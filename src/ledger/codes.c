@@ -9,17 +9,52 @@ static void code_mac(const Ledger *l, const char *code, uint8_t ret[VAULT_MAC_SI
         vault_mac(l->vault, VAULT_CODE, code, strlen(code), ret);
 }
 
-int ledger_code_set(Ledger *l, uint64_t parcel, const char *code) {
+static int run_with(Ledger *l, Statement statement, uint64_t parcel, const uint8_t *mac) {
         _cleanup_query_ Query q = {0};
-        uint8_t mac[VAULT_MAC_SIZE];
 
-        int r = query_begin(&q, l, SQL_CODE_SET);
+        int r = query_begin(&q, l, statement);
         if (r < 0)
                 return r;
-        code_mac(l, code, mac);
         query_u64(&q, 1, parcel);
-        query_blob(&q, 2, mac, sizeof(mac));
+        if (mac)
+                query_blob(&q, 2, mac, VAULT_MAC_SIZE);
         return query_run(&q);
+}
+
+/* Codes are unique over both tables; the caller's transaction keeps it so. */
+static int code_put(Ledger *l, Statement statement, uint64_t parcel, const char *code) {
+        uint8_t mac[VAULT_MAC_SIZE];
+        uint64_t other;
+        int r = ledger_code_find(l, code, &other);
+
+        if (r != -ENOENT)
+                return r < 0 ? r : -EEXIST;
+        code_mac(l, code, mac);
+        return run_with(l, statement, parcel, mac);
+}
+
+int ledger_code_set(Ledger *l, uint64_t parcel, const char *code) {
+        uint64_t own;
+        bool scope;
+        int r = scope_begin(l, &scope);
+
+        if (r < 0)
+                return r;
+        r = ledger_code_find(l, code, &own);
+        if (r >= 0 && own != parcel)
+                r = -EEXIST;
+        else if (r >= 0 || r == -ENOENT)
+                r = run_with(l, SQL_CODE_ERASE_RENEWED, parcel, NULL);
+        if (r >= 0) {
+                uint8_t mac[VAULT_MAC_SIZE];
+                code_mac(l, code, mac);
+                r = run_with(l, SQL_CODE_SET, parcel, mac);
+        }
+        return scope_end(l, scope, r);
+}
+
+int ledger_code_renew(Ledger *l, uint64_t parcel, const char *code) {
+        return code_put(l, SQL_CODE_RENEW, parcel, code);
 }
 
 int ledger_code_find(Ledger *l, const char *code, uint64_t *ret_parcel) {
@@ -38,23 +73,30 @@ int ledger_code_find(Ledger *l, const char *code, uint64_t *ret_parcel) {
         return 0;
 }
 
-bool ledger_code_matches(Ledger *l, uint64_t parcel, const char *code) {
+static bool mac_matches(Ledger *l, Statement statement, uint64_t parcel, const uint8_t mac[VAULT_MAC_SIZE]) {
         _cleanup_query_ Query q = {0};
-        uint8_t mac[VAULT_MAC_SIZE], stored[VAULT_MAC_SIZE] = {0};
+        uint8_t stored[VAULT_MAC_SIZE] = {0};
 
-        if (query_begin(&q, l, SQL_CODE_GET) < 0)
+        if (query_begin(&q, l, statement) < 0)
                 return false;
         query_u64(&q, 1, parcel);
         bool known = query_row(&q) >= 0 && column_bytes(&q, 0, stored, sizeof(stored)) >= 0;
-        /* Constant work, whether there is a code or not. */
-        code_mac(l, code, mac);
-        return (CRYPTO_memcmp(mac, stored, sizeof(mac)) == 0) & known;
+        return (CRYPTO_memcmp(mac, stored, sizeof(stored)) == 0) & known;
 }
 
-int ledger_code_exists(Ledger *l, uint64_t parcel) {
+bool ledger_code_matches(Ledger *l, uint64_t parcel, const char *code) {
+        uint8_t mac[VAULT_MAC_SIZE];
+
+        /* The same work whether there is a code or not. */
+        code_mac(l, code, mac);
+        bool first = mac_matches(l, SQL_CODE_GET, parcel, mac);
+        return mac_matches(l, SQL_CODE_GET_RENEWED, parcel, mac) | first;
+}
+
+static int one_is_there(Ledger *l, Statement statement, uint64_t parcel) {
         _cleanup_query_ Query q = {0};
 
-        int r = query_begin(&q, l, SQL_CODE_GET);
+        int r = query_begin(&q, l, statement);
         if (r < 0)
                 return r;
         query_u64(&q, 1, parcel);
@@ -62,12 +104,27 @@ int ledger_code_exists(Ledger *l, uint64_t parcel) {
         return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }
 
-int ledger_code_erase(Ledger *l, uint64_t parcel) {
+int ledger_code_exists(Ledger *l, uint64_t parcel) {
+        int r = one_is_there(l, SQL_CODE_GET, parcel);
+        if (r <= 0)
+                return r;
+        int renewed = one_is_there(l, SQL_CODE_GET_RENEWED, parcel);
+        return renewed < 0 ? renewed : 1 + renewed;
+}
+
+int ledger_code_count(Ledger *l, uint64_t *ret) {
         _cleanup_query_ Query q = {0};
 
-        int r = query_begin(&q, l, SQL_CODE_ERASE);
-        if (r < 0)
-                return r;
-        query_u64(&q, 1, parcel);
-        return query_run(&q);
+        int r = query_begin(&q, l, SQL_CODE_COUNT);
+        if (r >= 0)
+                r = query_row(&q);
+        if (r >= 0)
+                *ret = column_u64(&q, 0);
+        return r < 0 ? r : 0;
+}
+
+int ledger_code_erase(Ledger *l, uint64_t parcel) {
+        int r = run_with(l, SQL_CODE_ERASE_RENEWED, parcel, NULL);
+
+        return r < 0 ? r : run_with(l, SQL_CODE_ERASE, parcel, NULL);
 }

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "core/cabinet.h"
+#include "core/credential.h"
 #include "core/lockout.h"
 #include "core/parcel_life.h"
 #include "core/reminder.h"
@@ -114,8 +115,8 @@ typedef struct ParcelRow {
         /* Of live parcels only. */
         ParcelChoice choice; /* what was said at the open door */
         bool taking_back;    /* a courier's take-back of it is under way */
-        ParcelState was;     /* stored, unverified, rejected, recalled: before it was being collected or became
-                                unverified; PARCEL_ANNOUNCED: nothing to remember */
+        ParcelState was; /* stored, unverified, rejected, recalled: before it was being collected or became
+                            unverified; PARCEL_ANNOUNCED: nothing to remember */
         /* Wishes for its position, kept from the announcement on; written by ledger_parcel_insert() alone. */
         Temperature temperature;
         bool accessible, larger;
@@ -161,9 +162,12 @@ int ledger_place_each(Ledger *l, const char *slot_or_null, int (*each)(void *use
 /* Replaces; -EEXIST when another live parcel has this code, -ENOENT when the parcel is not live. `code` is
  * normalised. */
 int ledger_code_set(Ledger *l, uint64_t parcel, const char *code);
+/* A second one beside it, in a transaction; -EEXIST also when there is a second one already. */
+int ledger_code_renew(Ledger *l, uint64_t parcel, const char *code);
 int ledger_code_find(Ledger *l, const char *code, uint64_t *ret_parcel); /* -ENOENT */
 bool ledger_code_matches(Ledger *l, uint64_t parcel, const char *code);  /* constant time */
-int ledger_code_exists(Ledger *l, uint64_t parcel);                      /* 1, 0 */
+int ledger_code_exists(Ledger *l, uint64_t parcel);                      /* how many: 0 to 2 */
+int ledger_code_count(Ledger *l, uint64_t *ret);                         /* in all of the cabinet */
 int ledger_code_erase(Ledger *l, uint64_t parcel);
 
 /* --- People and credentials
@@ -178,7 +182,7 @@ typedef struct PersonRow {
         char number[LABEL_MAX + 1]; /* couriers; "" for recipients */
         char *name, *phone;         /* sealed in the file with a key of the person's own */
         int64_t enrolled, revoked, consented;
-        bool has_pin, has_password;
+        unsigned credentials; /* a bit for each CredentialKind */
 } PersonRow;
 void person_row_done(PersonRow *p);
 static inline void person_row_donep(PersonRow *p) {
@@ -192,18 +196,28 @@ int ledger_person_get(Ledger *l, uint64_t id, PersonRow *ret); /* not revoked; -
 int ledger_person_by_number(Ledger *l, const char *number, PersonRow *ret);
 /* Compares digits. Prefers a recipient to a courier with the same phone. */
 int ledger_person_by_phone(Ledger *l, const char *phone, PersonRow *ret);
-/* Erases name, phone, their key, all credentials, and name and phone in this person's ended parcels; the row
+/* Erases name, phone, their key, all credentials, and name and phone in this person's ended parcels, a
+ * recipient's also in those that were sent to the same phone without belonging to an enrolled person; the row
  * and its number's history stay, and the number and phone may be enrolled again. Live parcels keep theirs
  * until they end. -ENOENT. */
 int ledger_person_revoke(Ledger *l, uint64_t id, int64_t wall);
 /* All who are not revoked. */
 int ledger_person_each(Ledger *l, int (*each)(void *userdata, const PersonRow *p), void *userdata);
 
-/* Replaces. At most IDENTITY_DATA_MAX bytes, sealed with the person's key. Kinds "pin" and "password" show in
- * PersonRow. -ENOENT: no such person, or revoked. */
+static inline bool person_has(const PersonRow *p, CredentialKind k) {
+        return p->credentials & (1U << k);
+}
+
+/* Replaces. At most CREDENTIAL_DATA_MAX bytes, sealed with the person's key. -ENOENT: no such person, or
+ * revoked. */
 int ledger_credential_set(Ledger *l, uint64_t person, const char *kind, const uint8_t *data, size_t n);
-/* ret_data: room for IDENTITY_DATA_MAX (128). -ENOENT. */
-int ledger_credential_get(Ledger *l, uint64_t person, const char *kind, uint8_t *ret_data, size_t *ret_n);
+/* Into fresh memory, which the caller erases (bytes_erase_free()). -ENOENT. */
+int ledger_credential_get(Ledger *l, uint64_t person, const char *kind, uint8_t **ret_data, size_t *ret_n);
+static inline void bytes_erase_free(uint8_t *data, size_t n) {
+        if (data)
+                explicit_bzero(data, n);
+        free(data);
+}
 
 /* --- Lockouts
  * ----------------------------------------------------------------------------------------------- */
@@ -214,7 +228,12 @@ typedef struct LockoutRow {
         Lockout lockout;
 } LockoutRow;
 int ledger_lockout_get(Ledger *l, const char *subject, LockoutRow *ret); /* absent: zeroes */
-int ledger_lockout_put(Ledger *l, const LockoutRow *row); /* no failures and not locked: deletes the row */
+int ledger_lockout_put(Ledger *l, const LockoutRow *row);                /* nothing in it: the row goes */
+/* Parcels that the wrong entries at this subject were about. */
+int ledger_lockout_concern(Ledger *l, const char *subject, uint64_t parcel);
+int ledger_lockout_concerned(Ledger *l, const char *subject, int (*each)(void *userdata, uint64_t parcel),
+                             void *userdata);
+int ledger_lockout_unconcern(Ledger *l, const char *subject);
 int ledger_lockout_each(Ledger *l, int (*each)(void *userdata, const LockoutRow *r), void *userdata);
 
 /* --- Movements: intents and outcomes

@@ -175,14 +175,29 @@ static int parcel_change(Ledger *l, const ParcelRow *p) {
         return query_run(&q);
 }
 
+/* The hash of the number that is stored with the parcel: what ends need not carry it. */
+static int stored_phone_mac(Ledger *l, uint64_t id, uint8_t ret[VAULT_MAC_SIZE], bool *ret_some) {
+        _cleanup_parcel_ ParcelRow p = {0};
+        int r = ledger_parcel_get(l, id, &p);
+
+        *ret_some = r >= 0 && phone_mac(l->vault, p.phone, ret);
+        /* One that cannot be read any more must still be able to end. */
+        return r == -EUCLEAN ? 0 : r;
+}
+
 static int parcel_end(Ledger *l, const ParcelRow *p) {
         _cleanup_query_ Query q = {0};
+        uint8_t mac[VAULT_MAC_SIZE] = {0};
+        bool some;
 
-        int r = query_begin(&q, l, SQL_PARCEL_END);
+        int r = stored_phone_mac(l, p->id, mac, &some);
+        if (r >= 0)
+                r = query_begin(&q, l, SQL_PARCEL_END);
         if (r < 0)
                 return r;
         bind_changes(&q, p);
         query_time(&q, 11, p->ended);
+        query_blob(&q, 12, some ? mac : NULL, sizeof(mac));
         return query_run(&q);
 }
 

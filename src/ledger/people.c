@@ -3,14 +3,15 @@
  * a salt of the person: once the salt is erased it cannot be opened again, not even from an old copy of
  * the sealed value alone. */
 #include "base/text.h"
+#include "core/mask.h"
 #include "ledger/sql.h"
 
 #include <errno.h>
 
-#define CREDENTIAL_MAX   128 /* the identity folder's IDENTITY_DATA_MAX */
-#define LABEL_NAME       "person.name"
-#define LABEL_PHONE      "person.phone"
-#define LABEL_CREDENTIAL "credential." /* and its kind */
+#define LABEL_NAME         "person.name"
+#define LABEL_PHONE        "person.phone"
+#define LABEL_CREDENTIAL   "credential." /* and its kind */
+#define LABEL_PARCEL_PHONE "parcel.phone"
 
 static const char *const kind_names[] = {
         [PERSON_COURIER] = "courier",
@@ -57,14 +58,27 @@ int ledger_person_insert(Ledger *l, PersonRow *p) {
         return 0;
 }
 
+/* "password,pin": kinds that this version does not know do not count. */
+static unsigned credentials_read(const char *list) {
+        unsigned credentials = 0;
+
+        for (const char *p = list; p && *p;) {
+                size_t n = strcspn(p, ",");
+                CredentialKind k = credential_kind_from_string(p, n);
+                if (k != CREDENTIAL_NONE)
+                        credentials |= 1U << k;
+                p += n + (p[n] == ',');
+        }
+        return credentials;
+}
+
 static int person_read(const Query *q, PersonRow *ret) {
         _cleanup_person_ PersonRow p = {
                 .id = column_u64(q, 0),
                 .enrolled = column_i64(q, 6),
                 .revoked = column_i64(q, 7),
                 .consented = column_i64(q, 8),
-                .has_pin = column_i64(q, 9) != 0,
-                .has_password = column_i64(q, 10) != 0,
+                .credentials = credentials_read(column_text(q, 9)),
         };
         uint8_t salt[SALT_SIZE];
         const char *kind = column_text(q, 1);
@@ -146,13 +160,130 @@ static int mark_revoked(Ledger *l, uint64_t id, int64_t wall) {
         return sqlite3_changes(l->db) > 0 ? 0 : -ENOENT;
 }
 
+/* --- what was sent to the same phone while nobody was enrolled with it --- */
+
+typedef struct Unmarked {
+        struct {
+                uint64_t id;
+                uint8_t mac[VAULT_MAC_SIZE];
+        } * rows;
+        size_t n, room;
+} Unmarked;
+
+static int find_unmarked(Ledger *l, Unmarked *u) {
+        _cleanup_query_ Query q = {0};
+        int r = query_begin(&q, l, SQL_HISTORY_UNMARKED);
+
+        if (r < 0)
+                return r;
+        while ((r = query_step(&q)) > 0) {
+                char *phone = NULL;
+                if (u->n == u->room) {
+                        u->room = 2 * u->room + 64;
+                        void *grown = reallocarray(u->rows, u->room, sizeof(*u->rows));
+                        if (!grown)
+                                return -ENOMEM;
+                        u->rows = grown;
+                }
+                r = sealed_read(&q, 1, l->vault, LABEL_PARCEL_PHONE, NULL, &phone);
+                if (r < 0 && r != -EUCLEAN)
+                        return r;
+                u->rows[u->n].id = column_u64(&q, 0);
+                /* One without digits, or that nobody can read, is nobody's number. */
+                if (!phone || !phone_mac(l->vault, phone, u->rows[u->n].mac))
+                        memset(u->rows[u->n].mac, 0, VAULT_MAC_SIZE);
+                text_erase_free(phone);
+                u->n++;
+        }
+        return r;
+}
+
+static int mark(Ledger *l, uint64_t id, const uint8_t mac[VAULT_MAC_SIZE]) {
+        _cleanup_query_ Query q = {0};
+        int r = query_begin(&q, l, SQL_HISTORY_MARK);
+
+        if (r < 0)
+                return r;
+        query_u64(&q, 1, id);
+        query_blob(&q, 2, mac, VAULT_MAC_SIZE);
+        return query_run(&q);
+}
+
+static int mark_history(Ledger *l) {
+        Unmarked u = {0};
+        int r = find_unmarked(l, &u);
+
+        for (size_t i = 0; r >= 0 && i < u.n; i++)
+                r = mark(l, u.rows[i].id, u.rows[i].mac);
+        free(u.rows);
+        return r;
+}
+
+typedef struct SamePhone {
+        const Ledger *ledger;
+        uint8_t mac[VAULT_MAC_SIZE];
+        uint64_t *ids;
+        size_t n;
+} SamePhone;
+
+static int same_phone(void *userdata, const ParcelRow *p) {
+        SamePhone *s = userdata;
+        uint8_t mac[VAULT_MAC_SIZE];
+
+        if (p->person || !phone_mac(s->ledger->vault, p->phone, mac) || memcmp(mac, s->mac, sizeof(mac)) != 0)
+                return 0;
+        uint64_t *grown = reallocarray(s->ids, s->n + 1, sizeof(*grown));
+        if (!grown)
+                return -ENOMEM;
+        s->ids = grown;
+        s->ids[s->n++] = p->id;
+        return 0;
+}
+
+static int forget_phone(Ledger *l, SamePhone *s, const char *phone) {
+        char digits[64] = "";
+        phone_digits(phone, digits, sizeof(digits));
+        size_t n = strlen(digits);
+        int r = n < 4 ? 0 : ledger_parcel_each_of_phone_tail(l, digits + n - 4, same_phone, s);
+
+        explicit_bzero(digits, sizeof(digits));
+        for (size_t i = 0; r >= 0 && i < s->n; i++)
+                r = run_for(l, SQL_PARCEL_FORGET, s->ids[i]);
+        free(s->ids);
+        if (r >= 0)
+                r = mark_history(l);
+        if (r < 0)
+                return r;
+        _cleanup_query_ Query q = {0};
+        r = query_begin(&q, l, SQL_HISTORY_FORGET_PHONE);
+        if (r < 0)
+                return r;
+        query_blob(&q, 1, s->mac, sizeof(s->mac));
+        return query_run(&q);
+}
+
+/* A courier's phone is no reason to forget what a recipient has received. */
+static int forget_same_phone(Ledger *l, uint64_t id) {
+        _cleanup_person_ PersonRow p = {0};
+        SamePhone s = {.ledger = l};
+        int r = ledger_person_get(l, id, &p);
+
+        if (r == -EUCLEAN)
+                return 0; /* erasing must be possible also when reading is not */
+        if (r < 0 || p.kind != PERSON_RECIPIENT || !phone_mac(l->vault, p.phone, s.mac))
+                return r;
+        return forget_phone(l, &s, p.phone);
+}
+
 int ledger_person_revoke(Ledger *l, uint64_t id, int64_t wall) {
         bool own;
 
         int r = scope_begin(l, &own);
         if (r < 0)
                 return r;
-        r = mark_revoked(l, id, wall);
+        r = forget_same_phone(l, id);
+        if (r >= 0)
+                r = mark_revoked(l, id, wall);
         if (r == -ENOENT && !own)
                 return r; /* nothing was changed: the caller's transaction is still valid */
         if (r >= 0)
@@ -195,12 +326,13 @@ static int person_salt(Ledger *l, uint64_t id, uint8_t ret[SALT_SIZE]) {
 
 int ledger_credential_set(Ledger *l, uint64_t person, const char *kind, const uint8_t *data, size_t n) {
         _cleanup_query_ Query q = {0};
-        uint8_t salt[SALT_SIZE], sealed[CREDENTIAL_MAX + VAULT_SEAL_EXTRA];
+        uint8_t salt[SALT_SIZE];
 
-        if (n > CREDENTIAL_MAX || !kind[0])
+        if (n > CREDENTIAL_DATA_MAX || !kind[0])
                 return -EINVAL;
         _cleanup_free_ char *label = text_printf(LABEL_CREDENTIAL "%s", kind);
-        if (!label)
+        _cleanup_free_ uint8_t *sealed = malloc(n + VAULT_SEAL_EXTRA);
+        if (!label || !sealed)
                 return -ENOMEM;
         int r = person_salt(l, person, salt);
         if (r >= 0)
@@ -215,7 +347,7 @@ int ledger_credential_set(Ledger *l, uint64_t person, const char *kind, const ui
         return query_run(&q);
 }
 
-int ledger_credential_get(Ledger *l, uint64_t person, const char *kind, uint8_t *ret_data, size_t *ret_n) {
+int ledger_credential_get(Ledger *l, uint64_t person, const char *kind, uint8_t **ret_data, size_t *ret_n) {
         _cleanup_query_ Query q = {0};
         uint8_t salt[SALT_SIZE];
         _cleanup_free_ char *label = text_printf(LABEL_CREDENTIAL "%s", kind);
@@ -233,11 +365,17 @@ int ledger_credential_get(Ledger *l, uint64_t person, const char *kind, uint8_t 
         if (r < 0)
                 return r;
         size_t n = (size_t)sqlite3_column_bytes(q.stmt, 0);
-        if (n < VAULT_SEAL_EXTRA || n > CREDENTIAL_MAX + VAULT_SEAL_EXTRA)
+        if (n < VAULT_SEAL_EXTRA || n > CREDENTIAL_DATA_MAX + VAULT_SEAL_EXTRA)
                 return -EUCLEAN;
-        r = vault_open(l->vault, label, salt, sqlite3_column_blob(q.stmt, 0), n, ret_data);
-        if (r < 0)
+        uint8_t *data = malloc(n - VAULT_SEAL_EXTRA + 1);
+        if (!data)
+                return -ENOMEM;
+        r = vault_open(l->vault, label, salt, sqlite3_column_blob(q.stmt, 0), n, data);
+        if (r < 0) {
+                bytes_erase_free(data, n - VAULT_SEAL_EXTRA);
                 return r == -EBADMSG ? -EUCLEAN : r;
+        }
+        *ret_data = data;
         *ret_n = n - VAULT_SEAL_EXTRA;
         return 0;
 }

@@ -18,7 +18,7 @@ static int bind_recipient(Locker *l, ParcelRow *p, bool *ret_password, bool *ret
                 return r;
         bool enrolled = r >= 0 && person.kind == PERSON_RECIPIENT;
         p->person = enrolled ? person.id : 0;
-        *ret_password = enrolled && person.has_password;
+        *ret_password = enrolled && person_has(&person, CREDENTIAL_PASSWORD);
         *ret_needs_code = !*ret_password || l->settings->code_for_everybody;
         return 0;
 }
@@ -41,7 +41,7 @@ static int write_deposit(Errand *e, const Session *s, ParcelRow *p) {
         e->parcel = p->id;
         d->expires_usec = p->expires;
         if (needs_code)
-                r = code_issue(l, p, s->actor, NULL, d->code);
+                r = people_issue_code(l->people, p, s->actor, NULL, d->code);
         return r < 0 ? r : errand_intend(e, "deposit", false);
 }
 

@@ -43,11 +43,9 @@ int locker_new(Locker **ret, const LockerOptions *o) {
         *l = (Locker){.cabinet = o->cabinet,
                       .settings = o->settings,
                       .ledger = o->ledger,
-                      .identity = o->identity,
                       .now = o->now,
                       .recover_at = USEC_INFINITY,
                       .exposed_at = USEC_INFINITY,
-                      .lockouts_at = USEC_INFINITY,
                       .checkpoint_at = USEC_INFINITY};
         memcpy(l->boot_id, o->boot_id, sizeof(l->boot_id));
         l->records =
@@ -62,9 +60,12 @@ int locker_new(Locker **ret, const LockerOptions *o) {
         r = ledger_last_wall(l->ledger, &l->records.wall_floor);
         if (r < 0)
                 return r;
-        r = locker_recover_begin(l);
+        PeopleOptions people = {
+                .records = &l->records, .identity = o->identity, .revoked = locker_person_revoked, .userdata = l};
+        memcpy(people.boot_id, o->boot_id, sizeof(people.boot_id));
+        r = people_new(&l->people, &people);
         if (r >= 0)
-                r = reminders_begin(l);
+                r = locker_recover_begin(l);
         if (r < 0)
                 return r;
         *ret = steal_ptr(l);
@@ -74,7 +75,6 @@ int locker_new(Locker **ret, const LockerOptions *o) {
 Locker *locker_free(Locker *l) {
         if (!l)
                 return NULL;
-        people_give_up(l);
         /* Whoever still waits for an answer gets one; their movements stay open in the ledger for the next
          * start. */
         while (l->errands) {
@@ -86,6 +86,7 @@ Locker *locker_free(Locker *l) {
                         session_answer(l->sessions, LOCKER_E_SESSION_ENDED, NULL);
                 session_unlink(l->sessions);
         }
+        l->people = people_free(l->people);
         hardware_done(&l->hardware);
         locker_rollback(l);
         free(l->holder);
@@ -134,11 +135,10 @@ void locker_tick(Locker *l) {
         errands_tick(l, &now);
         sessions_tick(l, &now);
         exposed_tick(l, &now);
-        lockouts_tick(l, &now);
+        people_tick(l->people, &now);
         if (now.boot_usec >= l->records.storage_at)
                 storage_check(&l->records, &now);
         clock_tick(l, &now);
-        reminders_tick(l, &now);
         checkpoint_tick(l, &now);
 }
 
@@ -146,8 +146,8 @@ uint64_t locker_next_deadline(const Locker *l) {
         uint64_t next = hardware_next_deadline(&l->hardware);
 
         next = MIN(next, MIN(sessions_next_deadline(l), errands_next_deadline(l)));
-        next = MIN(next, MIN(l->lockouts_at, l->records.storage_at));
-        next = MIN(next, MIN(l->clock_at, reminders_next_deadline(l)));
+        next = MIN(next, MIN(people_next_deadline(l->people), l->records.storage_at));
+        next = MIN(next, l->clock_at);
         next = MIN(next, MIN(l->checkpoint_at, l->exposed_at));
         return l->recovered ? next : MIN(next, l->recover_at);
 }
@@ -178,12 +178,6 @@ Tri locker_presence(const Locker *l, int position) {
 
 bool locker_slot_in_use(const Locker *l, int slot) {
         return l->holder[slot] != NULL;
-}
-
-bool locker_expired(const Locker *l, const ParcelRow *p) {
-        Now now = l->now();
-
-        return parcel_is_collectable(p->state) && p->expires && locker_wall(l, &now) > p->expires;
 }
 
 bool locker_board_online(const Locker *l, int board) {

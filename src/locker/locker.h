@@ -14,7 +14,7 @@
 #include "core/parcel_life.h"
 #include "core/refusal.h"
 #include "core/settings.h"
-#include "identity/identity.h"
+#include "people/people.h"
 #include "ledger/ledger.h"
 #include "lock/locks.h"
 #include "records/records.h"
@@ -34,7 +34,7 @@ typedef enum SessionState {
 const char *session_kind_to_string(SessionKind k);
 const char *session_state_to_string(SessionState s);
 
-#define LOCKER_DETAIL_MAX 256
+#define LOCKER_DETAIL_MAX PEOPLE_DETAIL_MAX
 
 /* What a depositing courier gets in hand (D2). Strings live as long as the reply callback. */
 typedef struct Receipt {
@@ -114,13 +114,12 @@ int locker_sessions(Locker *l, uint64_t **ret, size_t *ret_n);
 int locker_vouch_courier(Locker *l, Session *s, const char *number, const char *actor);
 int locker_vouch_parcel(Locker *l, Session *s, uint64_t parcel, const char *actor);
 
-typedef enum EvidenceKind { EVIDENCE_COURIER_PIN, EVIDENCE_CODE, EVIDENCE_PASSWORD } EvidenceKind;
-
 typedef struct Evidence {
-        EvidenceKind kind;
-        const char *number, *pin;             /* courier-pin */
-        const char *code, *slot, *phone_tail; /* code; slot and phone_tail may be NULL */
-        const char *phone, *password;         /* password */
+        CredentialKind kind; /* CREDENTIAL_NONE: a pickup code */
+        CodeEvidence code;
+        const char *claim; /* a credential's: number or phone */
+        const void *data;  /* and its evidence */
+        size_t n_data;
 } Evidence;
 
 void locker_authenticate(Locker *l, Session *s, const Evidence *evidence, LockerReply reply, void *userdata);
@@ -143,7 +142,8 @@ void locker_collect(Locker *l, Session *s, uint64_t parcel, LockerReply reply,
 int locker_accept(Locker *l, Session *s);
 int locker_reject(Locker *l, Session *s);
 void locker_take_back(Locker *l, Session *s, LockerReply reply, void *userdata);
-int locker_lift_terminal_lockout(Locker *l, Session *s);
+/* LOCKED_OUT, with detail: this courier has lifted too many. */
+int locker_lift_terminal_lockout(Locker *l, Session *s, char detail[LOCKER_DETAIL_MAX]);
 int locker_cancel(Locker *l, Session *s);
 
 /* --- Operators. actor: who, e.g. "operator:anna"; reason: why, never empty (InvalidArgument).
@@ -159,12 +159,6 @@ int locker_recall(Locker *l, uint64_t parcel, const char *actor, const char *rea
 int locker_release(Locker *l, uint64_t parcel, const char *actor, const char *reason);
 /* code: for CODE_LENGTH + 1 characters; the caller erases it. */
 int locker_new_code(Locker *l, uint64_t parcel, const char *actor, const char *reason, char *ret_code);
-
-typedef struct Enrolment {
-        const char *kind; /* "courier", "recipient" */
-        const char *number, *name, *phone, *pin, *password;
-        bool consent;
-} Enrolment;
 
 void locker_enrol(Locker *l, const Enrolment *e, const char *actor, LockerReply reply, void *userdata);
 int locker_revoke(Locker *l, uint64_t person, const char *actor, const char *reason);

@@ -260,7 +260,7 @@ int locker_new_code(Locker *l, uint64_t parcel, const char *actor, const char *r
         p.expires = locker_wall(l, &now) + (int64_t)l->settings->code_valid_usec;
         r = ledger_parcel_update(l->ledger, &p);
         if (r >= 0)
-                r = code_issue(l, &p, actor, reason, code);
+                r = people_issue_code(l->people, &p, actor, reason, code);
         r = locker_end(l, r);
         if (!r)
                 memcpy(ret_code, code, sizeof(code));

@@ -55,7 +55,7 @@ int parcel_write(Locker *l, ParcelRow *p, ParcelState to, const char *actor, con
         if (r >= 0 && changes)
                 r = locker_record_parcel(l, actor, reason, p, NULL);
         if (r >= 0 && changes)
-                r = reminders_moved(l, p);
+                r = people_parcel_moved(l->people, p);
         return r;
 }
 

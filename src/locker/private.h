@@ -7,16 +7,13 @@
 #include "base/text.h"
 #include "cabinet/hardware.h"
 #include "core/access.h"
-#include "core/believed_clock.h"
 #include "core/code.h"
 #include "core/errand.h"
 #include "core/fit.h"
 #include "core/mask.h"
-#include "core/reminder.h"
 #include "locker/locker.h"
 #include <jansson.h>
 
-typedef struct Enrolling Enrolling;
 typedef struct Errand Errand;
 
 struct Session {
@@ -34,9 +31,7 @@ struct Session {
         uint64_t person;
         char courier_number[LABEL_MAX + 1];
         uint64_t code_parcel;
-        IdentityJob *job;
-        char subject[SUBJECT_MAX]; /* whose lockout the running verification counts for */
-        uint64_t candidate;        /* the person being verified, 0: nobody */
+        Verification *job; /* under way */
 
         /* what: the errand at hand (also one that is only kept for reopening), and the last parcel */
         Errand *errand;
@@ -58,7 +53,7 @@ struct Locker {
         const Cabinet *cabinet;
         const Settings *settings;
         Ledger *ledger;
-        Identity *identity;
+        People *people;
         Now (*now)(void);
         uint8_t boot_id[16];
         Records records;
@@ -69,20 +64,10 @@ struct Locker {
         uint64_t exposed_at;  /* boot µs: try that again; USEC_INFINITY */
         Session *sessions;
         Errand *errands;
-        Enrolling *enrolling; /* waiting for their secrets to be hashed */
-        struct {
-                BelievedClock clock;
-                ReminderRules rules;
-                uint64_t at;  /* boot µs: look for what is due */
-                int64_t kept; /* the believed time that the ledger knows */
-                int64_t owed; /* by how much the clock was put right, as long as the ledger does not know it
-                               */
-                bool follow;  /* … and that it was */
-        } reminders;
 
         uint64_t recover_until; /* the last movement that a former run left open; ids only grow */
         bool recovered; /* what a former run left open has been settled or marked */
-        uint64_t recover_at, lockouts_at, checkpoint_at;
+        uint64_t recover_at, checkpoint_at;
         const char *backend_state; /* NULL: no backend */
         char backend_sentence[160];
         const char *keys_state; /* NULL: no backend */
@@ -225,33 +210,12 @@ void sessions_tick(Locker *l, const Now *now);
 uint64_t sessions_next_deadline(const Locker *l);
 void take_back_next(Session *s);
 
-/* --- lockouts (lockouts.c) --- */
-int lockout_check(Locker *l, const char *subject,
-                  char detail[LOCKER_DETAIL_MAX]); /* 0 or LOCKER_E_LOCKED_OUT */
-/* Counts a wrong entry for each subject, in one transaction; detail says what is left. */
-int lockout_wrong(Locker *l, const char *actor, const char *type, const char *const *subjects, size_t n,
-                  char detail[LOCKER_DETAIL_MAX]);
-int lockout_right(Locker *l, const char *subject); /* inside a transaction */
-void lockouts_tick(Locker *l, const Now *now);
-int lockouts_adopt(Locker *l);
-
-/* --- codes (codes.c) --- */
-int code_issue(Locker *l, ParcelRow *p, const char *actor, const char *reason,
-               char ret_code[CODE_LENGTH + 1]); /* in a transaction */
-
-/* --- reminders and recall (reminders.c) --- */
-int reminders_begin(Locker *l);
-void reminders_tick(Locker *l, const Now *now);
-uint64_t reminders_next_deadline(const Locker *l);
-int reminders_moved(
-        Locker *l, const ParcelRow *p); /* in the transaction in which a parcel becomes stored or collected */
-
 /* --- after a restart (recover.c) --- */
 int locker_recover_begin(Locker *l);
 void locker_recover(Locker *l);
 
-/* --- people (people.c) --- */
-void people_give_up(Locker *l);
+/* --- people (authenticate.c) --- */
+void locker_person_revoked(void *locker, uint64_t person); /* ends the sessions of that person */
 
 /* --- health (health.c) --- */
 void clock_tick(Locker *l, const Now *now);

@@ -148,7 +148,7 @@ void session_unlink(Session *s) {
         if (s->errand)
                 s->errand->session = NULL;
         if (s->job)
-                identity_cancel(s->job);
+                verification_cancel(s->job);
         free(s->queue);
         free(s);
 }
@@ -160,7 +160,7 @@ void locker_end_session(Locker *l, Session *s, const char *how) {
                 return;
         s->gone = true;
         if (s->job) {
-                identity_cancel(s->job);
+                verification_cancel(s->job);
                 s->job = NULL;
         }
         if (s->reply)

@@ -128,10 +128,10 @@ static void run_enrol(Running *r, const json_t *a) {
                        .number = argument_text(a, "number"),
                        .name = argument_text(a, "name"),
                        .phone = argument_text(a, "phone"),
-                       .pin = argument_text(a, "pin"),
-                       .password = argument_text(a, "password"),
                        .consent = argument_boolean(a, "consent", false)};
 
+        for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX; k++)
+                e.secrets[k] = argument_text(a, credential_kind_to_string(k));
         locker_enrol(begin(r), &e, r->actor, enrolled, r);
         locker_set_command(l, NULL);
 }

@@ -29,7 +29,7 @@ static const char *const insert_sql[INSERT_MAX] = {
         [INSERT_EVENT] = "INSERT INTO event VALUES (?1, ?2, 1, ?3, ?4, ?5)",
         [INSERT_AUDIT] = "INSERT INTO audit VALUES (?1, ?2, NULL, ?3)",
         [INSERT_PARCEL] = "INSERT INTO parcel_history VALUES (?1, ?2, ?3, 1, 'M', ?4, ?5, ?6, ?7, ?8, ?9, "
-                          "?10, ?11, ?12, ?13)",
+                          "?10, ?11, ?12, ?13, randomblob(32))",
 };
 
 typedef struct Filler {

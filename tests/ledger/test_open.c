@@ -16,7 +16,7 @@ static void test_open_nothing_there_made_private_and_complete(void **state) {
         snprintf(wal, sizeof(wal), "%s-wal", p->path);
         assert_int_equal(stat(wal, &st), 0);
         assert_int_equal(st.st_mode & 07777, 0600);
-        assert_int_equal(number(p->ledger, "PRAGMA user_version"), 4);
+        assert_int_equal(number(p->ledger, "PRAGMA user_version"), 5);
         assert_int_equal(number(p->ledger, "PRAGMA application_id"), APPLICATION_ID);
         assert_int_equal(number(p->ledger, "PRAGMA synchronous"), 2);
         assert_int_equal(number(p->ledger, "PRAGMA foreign_keys"), 1);
@@ -28,7 +28,7 @@ static void test_open_nothing_there_made_private_and_complete(void **state) {
                 0);
         assert_int_equal(
                 number(p->ledger, "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND strict"),
-                18);
+                20);
 }
 
 static void test_open_zero_length_is_new(void **state) {

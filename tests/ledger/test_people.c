@@ -81,33 +81,46 @@ static void test_credential_set_comes_back_sealed_for_this_person_and_kind(void 
         Ledger *l = place->ledger;
         PersonRow a = anna(), c = courier("4711");
         _cleanup_person_ PersonRow out = {0};
-        uint8_t data[128], back[128];
+        uint8_t data[128], *back = NULL, *big = malloc(CREDENTIAL_DATA_MAX + 1);
         size_t n = 0;
 
         memset(data, 0x77, sizeof(data));
         assert_int_equal(ledger_person_insert(l, &a), 0);
         assert_int_equal(ledger_person_insert(l, &c), 0);
-        assert_int_equal(ledger_credential_get(l, a.id, "password", back, &n), -ENOENT);
+        assert_int_equal(ledger_credential_get(l, a.id, "password", &back, &n), -ENOENT);
         assert_int_equal(ledger_credential_set(l, a.id, "password", data, sizeof(data)), 0);
         assert_int_equal(ledger_credential_set(l, c.id, "pin", data, 1), 0);
         assert_int_equal(ledger_credential_set(l, c.id, "pin", data, 64), 0);
-        assert_int_equal(ledger_credential_get(l, a.id, "password", back, &n), 0);
+        assert_int_equal(ledger_credential_get(l, a.id, "password", &back, &n), 0);
         assert_int_equal(n, sizeof(data));
         assert_memory_equal(back, data, n);
-        assert_int_equal(ledger_credential_get(l, c.id, "pin", back, &n), 0);
+        bytes_erase_free(back, n);
+        assert_int_equal(ledger_credential_get(l, c.id, "pin", &back, &n), 0);
         assert_int_equal(n, 64);
+        bytes_erase_free(back, n);
+        /* A template may be long, and holds any byte. */
+        assert_non_null(big);
+        for (size_t i = 0; i <= CREDENTIAL_DATA_MAX; i++)
+                big[i] = (uint8_t)(i * 7);
+        assert_int_equal(ledger_credential_set(l, a.id, "password", big, CREDENTIAL_DATA_MAX + 1), -EINVAL);
+        assert_int_equal(ledger_credential_set(l, a.id, "password", big, CREDENTIAL_DATA_MAX), 0);
+        assert_int_equal(ledger_credential_get(l, a.id, "password", &back, &n), 0);
+        assert_int_equal(n, CREDENTIAL_DATA_MAX);
+        assert_memory_equal(back, big, n);
+        bytes_erase_free(back, n);
+        free(big);
         assert_int_equal(ledger_credential_set(l, 99, "pin", data, 1), -ENOENT);
         assert_int_equal(ledger_credential_set(l, a.id, "", data, 1), -EINVAL);
         assert_int_equal(ledger_person_get(l, c.id, &out), 0);
-        assert_true(out.has_pin);
-        assert_false(out.has_password);
+        assert_true(person_has(&out, CREDENTIAL_PIN));
+        assert_false(person_has(&out, CREDENTIAL_PASSWORD));
         assert_false(file_contains(place->path, data, 16));
         /* Somebody else's credential put into this row is noticed. */
         assert_int_equal(
                 sql_exec(l->db,
                          "UPDATE credential SET data = (SELECT data FROM credential WHERE kind = 'pin')"),
                 0);
-        assert_int_equal(ledger_credential_get(l, a.id, "password", back, &n), -EUCLEAN);
+        assert_int_equal(ledger_credential_get(l, a.id, "password", &back, &n), -EUCLEAN);
 }
 
 /* Erasing erases: what is left in the file, and in its WAL, opens nothing. */
@@ -116,7 +129,7 @@ static void test_person_revoked_nothing_personal_left_in_the_file(void **state) 
         Place *place = *state;
         Ledger *l = place->ledger;
         PersonRow a = anna();
-        uint8_t salt[16], back[128], sealed_name[64], sealed_data[40];
+        uint8_t salt[16], *back = NULL, sealed_name[64], sealed_data[40];
         size_t n = 0;
         _cleanup_person_ PersonRow none = {0};
 
@@ -149,8 +162,8 @@ static void test_person_revoked_nothing_personal_left_in_the_file(void **state) 
 
         assert_int_equal(ledger_person_get(l, a.id, &none), -ENOENT);
         assert_int_equal(ledger_person_by_phone(l, a.phone, &none), -ENOENT);
-        assert_int_equal(ledger_credential_get(l, a.id, "password", back, &n), -ENOENT);
-        assert_int_equal(ledger_credential_set(l, a.id, "password", back, 1), -ENOENT);
+        assert_int_equal(ledger_credential_get(l, a.id, "password", &back, &n), -ENOENT);
+        assert_int_equal(ledger_credential_set(l, a.id, "password", salt, 1), -ENOENT);
         assert_int_equal(ledger_person_revoke(l, a.id, 78), -ENOENT);
         assert_int_equal(number(l, "SELECT count(*) FROM person WHERE revoked = 77"), 1);
         /* And may come back, as somebody new. */
@@ -194,6 +207,69 @@ static void test_person_revoked_parcels_of_the_past_forget_the_name(void **state
         assert_null(later.phone);
 }
 
+static uint64_t sent(Ledger *l, unsigned position, const char *phone, bool ended) {
+        ParcelRow p = {
+                .state = PARCEL_RESERVED, .slot = "1", .position = position, .size = "M", .created = 1};
+
+        p.recipient = (char *)"Annegret Zitronenfalter";
+        p.phone = (char *)phone;
+        assert_int_equal(ledger_parcel_insert(l, &p), 0);
+        if (ended) {
+                p.state = PARCEL_CANCELLED;
+                p.ended = 2;
+                p.phone = p.recipient = NULL; /* as a row that says only what changes */
+                assert_int_equal(ledger_parcel_update(l, &p), 0);
+        }
+        return p.id;
+}
+
+static bool is_forgotten(Ledger *l, uint64_t id) {
+        _cleanup_parcel_ ParcelRow p = {0};
+
+        assert_int_equal(ledger_parcel_history(l, id, &p), 0);
+        assert_int_equal(!p.phone, !p.recipient);
+        return !p.phone;
+}
+
+/* What was sent to the same phone before its owner enrolled belongs to nobody, and is theirs all the same. */
+/* Requirement: C6, F9 */
+static void test_person_revoked_parcels_from_before_the_enrolment_forget_the_name(void **state) {
+        Ledger *l = ((Place *)*state)->ledger;
+        PersonRow a = anna(), c = courier("4711");
+
+        uint64_t before = sent(l, 1, a.phone, true), other = sent(l, 1, "+49 170 555-0198", true);
+        uint64_t old = sent(l, 1, "0049 170 5550199", true), no_phone = sent(l, 1, "unknown", true);
+        /* As a version left it that did not keep the hash. */
+        assert_int_equal(sql_exec(l->db, "UPDATE parcel_history SET phone_mac = NULL WHERE id > 2"), 0);
+        uint64_t live = sent(l, 1, a.phone, false), others_live = sent(l, 2, "+49 171 555-0199", false);
+        assert_int_equal(ledger_person_insert(l, &a), 0);
+        assert_int_equal(ledger_person_insert(l, &c), 0);
+        /* A courier who leaves takes nothing along of what a recipient with the same phone has got. */
+        assert_int_equal(ledger_person_revoke(l, c.id, 76), 0);
+        assert_false(is_forgotten(l, before));
+        assert_int_equal(ledger_person_revoke(l, a.id, 77), 0);
+        assert_true(is_forgotten(l, before));
+        assert_true(is_forgotten(l, old));
+        assert_false(is_forgotten(l, other));
+        assert_false(is_forgotten(l, no_phone));
+        assert_int_equal(number(l, "SELECT count(*) FROM parcel_history WHERE phone_mac IS NULL AND "
+                                   "phone IS NOT NULL"),
+                         0);
+        /* What lies there is given out first. */
+        ParcelRow p = {
+                .id = live, .state = PARCEL_CANCELLED, .slot = "1", .position = 1, .size = "M", .ended = 3};
+        assert_int_equal(ledger_parcel_update(l, &p), 0);
+        assert_true(is_forgotten(l, live));
+        p = (ParcelRow){.id = others_live,
+                        .state = PARCEL_CANCELLED,
+                        .slot = "1",
+                        .position = 2,
+                        .size = "M",
+                        .ended = 3};
+        assert_int_equal(ledger_parcel_update(l, &p), 0);
+        assert_false(is_forgotten(l, others_live));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_ledger, teardown)
 
 int main(void) {
@@ -203,6 +279,7 @@ int main(void) {
                 TEST(test_credential_set_comes_back_sealed_for_this_person_and_kind),
                 TEST(test_person_revoked_nothing_personal_left_in_the_file),
                 TEST(test_person_revoked_parcels_of_the_past_forget_the_name),
+                TEST(test_person_revoked_parcels_from_before_the_enrolment_forget_the_name),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

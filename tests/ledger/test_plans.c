@@ -14,13 +14,15 @@ static bool is_big(const char *table) {
         return false;
 }
 
-/* "SCAN x" walks a whole table; an index of open rows only is as small as what is open. */
+/* "SCAN x" walks a whole table; an index of open rows only is as small as what is open, and
+ * one of rows that an older version left is empty after it has been used once. */
 static bool walks_history(const char *step) {
         char table[64] = "";
 
         if (sscanf(step, "SCAN %63s", table) != 1 || !is_big(table))
                 return false;
-        return !strstr(step, "INDEX movement_open") && !strstr(step, "INDEX session_open");
+        return !strstr(step, "INDEX movement_open") && !strstr(step, "INDEX session_open") &&
+               !strstr(step, "INDEX parcel_history_unmarked");
 }
 
 static void test_plan_of_every_statement_walks_no_history(void **state) {

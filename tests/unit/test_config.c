@@ -648,8 +648,8 @@ static void test_settings_every_key_is_applied(void **state) {
         assert_false(s->unanswered_is_collected);
         assert_int_equal(s->max_sessions, 2);
         assert_int_equal(s->scrypt_log_n, 16);
-        assert_int_equal(s->min_pin_length, 7);
-        assert_int_equal(s->min_password_length, 12);
+        assert_int_equal(s->min_length[CREDENTIAL_PIN], 7);
+        assert_int_equal(s->min_length[CREDENTIAL_PASSWORD], 12);
         assert_false(s->reminders.enabled);
         assert_int_equal(s->reminders.reminder_after_usec, 7200 * USEC_PER_SEC);
         assert_int_equal(s->reminders.recall_after_usec, 2 * 86400 * USEC_PER_SEC);
@@ -718,8 +718,8 @@ static void test_settings_example_shows_the_defaults(void **state) {
         assert_int_equal(s->unanswered_is_collected, d->unanswered_is_collected);
         assert_int_equal(s->max_sessions, d->max_sessions);
         assert_int_equal(s->scrypt_log_n, d->scrypt_log_n);
-        assert_int_equal(s->min_pin_length, d->min_pin_length);
-        assert_int_equal(s->min_password_length, d->min_password_length);
+        assert_int_equal(s->min_length[CREDENTIAL_PIN], d->min_length[CREDENTIAL_PIN]);
+        assert_int_equal(s->min_length[CREDENTIAL_PASSWORD], d->min_length[CREDENTIAL_PASSWORD]);
         assert_int_equal(s->reminders.enabled, d->reminders.enabled);
         assert_int_equal(s->reminders.reminder_after_usec, d->reminders.reminder_after_usec);
         assert_int_equal(s->reminders.recall_after_usec, d->reminders.recall_after_usec);

@@ -25,7 +25,7 @@ static const uint8_t pepper[32] = "a pepper of thirty-two bytes...", other_peppe
 typedef struct Outcome {
         unsigned calls;
         IdentityResult result;
-        uint8_t data[IDENTITY_DATA_MAX];
+        uint8_t data[HASH_DATA_MAX];
         size_t n_data;
         unsigned turn; /* the how manieth answer of the test */
 } Outcome;
@@ -82,10 +82,33 @@ static void wait_for(Fixture *f, const Outcome *o) {
         assert_int_equal(o->calls, 1);
 }
 
+static int enrol_pin(Identity *i, const char *secret, IdentityDone then, void *userdata, IdentityJob **ret) {
+        return identity_enrol(i,
+                              &(IdentityRequest){.kind = CREDENTIAL_PIN,
+                                                 .evidence = secret,
+                                                 .n_evidence = strlen(secret),
+                                                 .done = then,
+                                                 .userdata = userdata},
+                              ret);
+}
+
+static int verify_pin(Identity *i, const char *secret, const uint8_t *data, size_t n, IdentityDone then,
+                      void *userdata, IdentityJob **ret) {
+        return identity_verify(i,
+                               &(IdentityRequest){.kind = CREDENTIAL_PIN,
+                                                  .evidence = secret,
+                                                  .n_evidence = strlen(secret),
+                                                  .template = data,
+                                                  .n_template = n,
+                                                  .done = then,
+                                                  .userdata = userdata},
+                               ret);
+}
+
 static Outcome enrol(Fixture *f, const char *secret) {
         Outcome o = {0};
 
-        assert_int_equal(identity_enrol(f->identity, secret, done, &o, NULL), 0);
+        assert_int_equal(enrol_pin(f->identity, secret, done, &o, NULL), 0);
         assert_int_equal(o.calls, 0);
         wait_for(f, &o);
         return o;
@@ -94,7 +117,7 @@ static Outcome enrol(Fixture *f, const char *secret) {
 static IdentityResult verify(Fixture *f, const char *secret, const uint8_t *data, size_t n_data) {
         Outcome o = {0};
 
-        assert_int_equal(identity_verify(f->identity, secret, data, n_data, done, &o, NULL), 0);
+        assert_int_equal(verify_pin(f->identity, secret, data, n_data, done, &o, NULL), 0);
         assert_int_equal(o.calls, 0);
         wait_for(f, &o);
         assert_int_equal(o.n_data, 0);
@@ -133,7 +156,7 @@ static void test_identity_enrolled_secret_matches_and_no_other(void **state) {
         new_identity(f, FAST, pepper);
         Outcome o = enrol(f, "123456");
         assert_int_equal(o.result, IDENTITY_ENROLLED);
-        assert_in_range(o.n_data, 48, IDENTITY_DATA_MAX);
+        assert_in_range(o.n_data, 48, HASH_DATA_MAX);
         assert_int_equal(verify(f, "123456", o.data, o.n_data), IDENTITY_MATCH);
         for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
                 assert_int_equal(verify(f, wrong[i], o.data, o.n_data), IDENTITY_NO_MATCH);
@@ -209,7 +232,7 @@ static void test_identity_broken_data_is_neither_yes_nor_no(void **state) {
                 {2, 0},  {2, 255}, {3, 0},  {3, 255}, /* block size, parallelism */
         };
         for (size_t i = 0; i < ARRAY_SIZE(damages); i++) {
-                uint8_t data[IDENTITY_DATA_MAX];
+                uint8_t data[HASH_DATA_MAX];
                 memcpy(data, o.data, o.n_data);
                 data[damages[i].at] = damages[i].value;
                 assert_int_equal(verify(f, "123456", data, o.n_data), IDENTITY_FAILED);
@@ -218,7 +241,7 @@ static void test_identity_broken_data_is_neither_yes_nor_no(void **state) {
                 assert_int_equal(verify(f, "123456", o.data, n), IDENTITY_FAILED);
         assert_int_equal(verify(f, "123456", o.data, o.n_data + 1), IDENTITY_FAILED);
         for (size_t at = 4; at < o.n_data; at += 5) { /* salt and hash */
-                uint8_t data[IDENTITY_DATA_MAX];
+                uint8_t data[HASH_DATA_MAX];
                 memcpy(data, o.data, o.n_data);
                 data[at] ^= 1;
                 assert_int_equal(verify(f, "123456", data, o.n_data), IDENTITY_NO_MATCH);
@@ -231,8 +254,8 @@ static void test_identity_worker_killed_in_the_middle_fails_that_job_only(void *
         Outcome under_way = {0}, waiting = {0};
 
         new_identity(f, SLOW, pepper);
-        assert_int_equal(identity_enrol(f->identity, "123456", done, &under_way, NULL), 0);
-        assert_int_equal(identity_enrol(f->identity, "123456", done, &waiting, NULL), 0);
+        assert_int_equal(enrol_pin(f->identity, "123456", done, &under_way, NULL), 0);
+        assert_int_equal(enrol_pin(f->identity, "123456", done, &waiting, NULL), 0);
         assert_true(sd_event_run(f->event, 50 * USEC_PER_MSEC) >= 0);
         pid_t first = worker_pid();
         assert_true(first > 0);
@@ -271,8 +294,8 @@ static void test_identity_worker_that_hangs_fails_the_job_after_ten_seconds(void
         Outcome enrolled = enrol(f, "123456");
         assert_int_equal(kill(worker_pid(), SIGSTOP), 0);
         uint64_t start = clock_now().boot_usec;
-        assert_int_equal(
-                identity_verify(f->identity, "123456", enrolled.data, enrolled.n_data, done, &o, NULL), 0);
+        assert_int_equal(verify_pin(f->identity, "123456", enrolled.data, enrolled.n_data, done, &o, NULL),
+                         0);
         wait_for(f, &o);
         assert_int_equal(o.result, IDENTITY_FAILED);
         assert_in_range(clock_now().boot_usec - start, 9 * USEC_PER_SEC, 15 * USEC_PER_SEC);
@@ -285,9 +308,9 @@ static void test_identity_cancelled_jobs_are_never_called_back(void **state) {
         IdentityJob *a, *b;
 
         new_identity(f, 12, pepper);
-        assert_int_equal(identity_enrol(f->identity, "123456", done, &under_way, &a), 0);
-        assert_int_equal(identity_enrol(f->identity, "123456", done, &waiting, &b), 0);
-        assert_int_equal(identity_enrol(f->identity, "123456", done, &last, NULL), 0);
+        assert_int_equal(enrol_pin(f->identity, "123456", done, &under_way, &a), 0);
+        assert_int_equal(enrol_pin(f->identity, "123456", done, &waiting, &b), 0);
+        assert_int_equal(enrol_pin(f->identity, "123456", done, &last, NULL), 0);
         identity_cancel(a);
         identity_cancel(b);
         identity_cancel(NULL);
@@ -302,7 +325,7 @@ static void test_identity_jobs_are_answered_in_their_order(void **state) {
 
         new_identity(f, FAST, pepper);
         for (size_t i = 0; i < ARRAY_SIZE(o); i++)
-                assert_int_equal(identity_enrol(f->identity, "123456", done, &o[i], NULL), 0);
+                assert_int_equal(enrol_pin(f->identity, "123456", done, &o[i], NULL), 0);
         for (size_t i = 0; i < ARRAY_SIZE(o); i++) {
                 wait_for(f, &o[i]);
                 assert_true(i == 0 || o[i].turn == o[i - 1].turn + 1);
@@ -314,8 +337,8 @@ static void test_identity_freed_with_jobs_calls_nobody(void **state) {
         Outcome a = {0}, b = {0};
 
         new_identity(f, SLOW, pepper);
-        assert_int_equal(identity_enrol(f->identity, "123456", done, &a, NULL), 0);
-        assert_int_equal(identity_enrol(f->identity, "123456", done, &b, NULL), 0);
+        assert_int_equal(enrol_pin(f->identity, "123456", done, &a, NULL), 0);
+        assert_int_equal(enrol_pin(f->identity, "123456", done, &b, NULL), 0);
         f->identity = identity_free(f->identity);
         assert_int_equal(worker_pid(), 0);
         assert_int_equal(a.calls + b.calls, 0);
@@ -326,7 +349,7 @@ static void test_identity_limits_are_refused(void **state) {
         Outcome o = {0};
         Identity *none = NULL;
         char secret[HASH_SECRET_MAX + 2] = "";
-        uint8_t data[IDENTITY_DATA_MAX + 1] = {0};
+        uint8_t data[HASH_DATA_MAX + 1] = {0};
         int r = 0;
 
         assert_int_equal(identity_new(&none, f->event, "/", 9, pepper), -EINVAL);
@@ -338,12 +361,12 @@ static void test_identity_limits_are_refused(void **state) {
         Outcome longest = enrol(f, secret);
         assert_int_equal(verify(f, secret, longest.data, longest.n_data), IDENTITY_MATCH);
         secret[HASH_SECRET_MAX] = 'x';
-        assert_int_equal(identity_enrol(f->identity, secret, done, &o, NULL), -E2BIG);
+        assert_int_equal(enrol_pin(f->identity, secret, done, &o, NULL), -E2BIG);
         assert_int_equal(verify(f, secret, longest.data, longest.n_data), IDENTITY_NO_MATCH);
-        assert_int_equal(identity_verify(f->identity, "x", data, sizeof(data), done, &o, NULL), -EINVAL);
+        assert_int_equal(verify_pin(f->identity, "x", data, sizeof(data), done, &o, NULL), -EINVAL);
 
         for (int i = 0; i < 1000 && r == 0; i++)
-                r = identity_enrol(f->identity, "123456", done, &o, NULL);
+                r = enrol_pin(f->identity, "123456", done, &o, NULL);
         assert_int_equal(r, -ENOBUFS);
         f->identity = identity_free(f->identity);
         assert_int_equal(o.calls, 0);
@@ -355,7 +378,7 @@ static void test_identity_without_worker_says_so_at_once(void **state) {
         IdentityJob *job = NULL;
 
         assert_int_equal(identity_new(&f->identity, f->event, "/nonexistent", FAST, pepper), 0);
-        assert_int_equal(identity_enrol(f->identity, "123456", done, &o, &job), -ENOENT);
+        assert_int_equal(enrol_pin(f->identity, "123456", done, &o, &job), -ENOENT);
         assert_true(sd_event_run(f->event, 0) >= 0);
         assert_int_equal(o.calls, 0);
         assert_null(job);
@@ -365,8 +388,8 @@ static void again(void *userdata, IdentityResult result, const uint8_t *data, si
         Fixture *f = ((void **)userdata)[0];
 
         assert_int_equal(result, IDENTITY_ENROLLED);
-        assert_int_equal(
-                identity_verify(f->identity, "123456", data, n_data, done, ((void **)userdata)[1], NULL), 0);
+        assert_int_equal(verify_pin(f->identity, "123456", data, n_data, done, ((void **)userdata)[1], NULL),
+                         0);
 }
 
 static void test_identity_callback_may_put_in_the_next_job(void **state) {
@@ -375,7 +398,7 @@ static void test_identity_callback_may_put_in_the_next_job(void **state) {
         void *both[] = {f, &o};
 
         new_identity(f, FAST, pepper);
-        assert_int_equal(identity_enrol(f->identity, "123456", again, both, NULL), 0);
+        assert_int_equal(enrol_pin(f->identity, "123456", again, both, NULL), 0);
         wait_for(f, &o);
         assert_int_equal(o.result, IDENTITY_MATCH);
 }

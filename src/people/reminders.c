@@ -3,8 +3,8 @@
  * usually comes (E5). What was sent is in the ledger, in the transaction that sends it: nothing twice,
  * nothing forgotten. A recall request changes nothing here: the parcel stays collectable until the backend
  * recalls it or a courier takes it. */
-#include "locker/private.h"
 #include "base/log.h"
+#include "people/private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -33,8 +33,8 @@ static int zone_offset(const void *userdata, int64_t wall) {
 
 static const LocalTime local = {.offset = zone_offset};
 
-static int threshold(Locker *l, const char *name, uint64_t configured, int64_t *ret) {
-        int r = ledger_setting_get(l->ledger, name, ret);
+static int threshold(People *p, const char *name, uint64_t configured, int64_t *ret) {
+        int r = ledger_setting_get(p->ledger, name, ret);
 
         if (r != -ENOENT)
                 return r;
@@ -42,95 +42,95 @@ static int threshold(Locker *l, const char *name, uint64_t configured, int64_t *
         return 0;
 }
 
-static int load_rules(Locker *l) {
-        const ReminderSettings *s = &l->settings->reminders;
+static int load_rules(People *p) {
+        const ReminderSettings *s = &p->settings->reminders;
         ReminderRules rules = {.patience = PATIENCE_USEC,
                                .quiet_from = s->quiet_from,
                                .quiet_until = s->quiet_until,
                                .default_hour = s->default_hour};
 
-        int r = threshold(l, SETTING_REMINDER, s->reminder_after_usec, &rules.reminder_after);
+        int r = threshold(p, SETTING_REMINDER, s->reminder_after_usec, &rules.reminder_after);
         if (r >= 0)
-                r = threshold(l, SETTING_RECALL, s->recall_after_usec, &rules.recall_after);
+                r = threshold(p, SETTING_RECALL, s->recall_after_usec, &rules.recall_after);
         if (r >= 0)
-                l->reminders.rules = rules;
+                p->reminders.rules = rules;
         return r;
 }
 
-static int keep_clock(Locker *l, int64_t wall) {
-        int r = ledger_setting_set(l->ledger, SETTING_BELIEVED, wall);
+static int keep_clock(People *p, int64_t wall) {
+        int r = ledger_setting_set(p->ledger, SETTING_BELIEVED, wall);
 
         if (r >= 0)
-                l->reminders.kept = wall;
+                p->reminders.kept = wall;
         return r;
 }
 
 /* Commits when r is not negative, else rolls back. */
-static int finish(Locker *l, int r) {
+static int finish(People *p, int r) {
         if (r >= 0)
-                return locker_commit(l);
-        locker_rollback(l);
+                return records_commit(p->records);
+        records_rollback(p->records);
         return r;
 }
 
-int reminders_begin(Locker *l) {
-        Now now = l->now();
+int reminders_begin(People *p) {
+        Now now = people_now(p);
         int64_t last = 0;
-        int r = load_rules(l);
+        int r = load_rules(p);
 
         if (r >= 0)
-                r = ledger_setting_get(l->ledger, SETTING_BELIEVED, &last);
+                r = ledger_setting_get(p->ledger, SETTING_BELIEVED, &last);
         if (r == -ENOENT) {
-                last = l->records.wall_floor;
+                last = p->records->wall_floor;
                 r = 0;
         }
         if (r < 0)
                 return r;
-        believed_clock_init(&l->reminders.clock, &now, last);
-        int64_t wall = l->reminders.clock.wall;
-        r = locker_begin(l);
+        believed_clock_init(&p->reminders.clock, &now, last);
+        int64_t wall = p->reminders.clock.wall;
+        r = records_begin(p->records);
         if (r < 0)
                 return r;
         /* The configuration, the zone or the clock may be another now. */
-        r = ledger_reminder_adopt(l->ledger, wall);
+        r = ledger_reminder_adopt(p->ledger, wall);
         if (r >= 0)
-                r = ledger_reminder_look_again(l->ledger);
+                r = ledger_reminder_look_again(p->ledger);
         if (r >= 0 && now.synced)
-                r = ledger_habit_forget(l->ledger, wall - HABIT_KEPT_USEC);
+                r = ledger_habit_forget(p->ledger, wall - HABIT_KEPT_USEC);
         if (r >= 0)
-                r = keep_clock(l, wall);
-        return finish(l, r);
+                r = keep_clock(p, wall);
+        return finish(p, r);
 }
 
-static int send(Locker *l, const ParcelRow *p, const ReminderDecision *d, unsigned usual_hour) {
+static int send(People *p, const ParcelRow *parcel, const ReminderDecision *d, unsigned usual_hour) {
         bool recall = d->act == REMINDER_RECALL;
-        json_t *data = data_parcel(p);
+        json_t *data = data_parcel(parcel);
         char subject[SUBJECT_MAX];
 
         if (!data || json_object_set_new(data, "usual_hour", json_integer(usual_hour)) < 0 ||
-            json_object_set_new(data, "stored", json_integer((json_int_t)p->stored)) < 0 ||
+            json_object_set_new(data, "stored", json_integer((json_int_t)parcel->stored)) < 0 ||
             json_object_set_new(data, "due", json_integer((json_int_t)d->due)) < 0) {
                 json_decref(data);
                 return -ENOMEM;
         }
-        snprintf(subject, sizeof(subject), "parcel:%llu", (unsigned long long)p->id);
-        return locker_record(l, NULL,
-                             recall ? "stored for longer than the second threshold"
-                                    : "stored for longer than the first threshold",
-                             recall ? "parcel.recall-requested" : "parcel.reminder", subject, data, NULL);
+        snprintf(subject, sizeof(subject), "parcel:%llu", (unsigned long long)parcel->id);
+        return records_add(p->records, NULL,
+                           recall ? "stored for longer than the second threshold"
+                                  : "stored for longer than the first threshold",
+                           recall ? "parcel.recall-requested" : "parcel.reminder", subject, data, NULL);
 }
 
-static int decide(Locker *l, const ParcelRow *p, ReminderRow *row, int64_t wall) {
+static int decide(People *p, const ParcelRow *parcel, ReminderRow *row, int64_t wall) {
         uint8_t habit[HABIT_HOURS];
-        int r = ledger_habit_get(l->ledger, p, habit);
+        int r = ledger_habit_get(p->ledger, parcel, habit);
 
         if (r < 0)
                 return r;
         const ReminderFacts facts = {.since = row->since,
                                      .reminded = row->reminded,
                                      .recalled = row->recalled,
-                                     .usual_hour = reminder_usual_hour(habit, &l->reminders.rules)};
-        ReminderDecision d = reminder_decide(&l->reminders.rules, &facts, &local, wall);
+                                     .usual_hour = reminder_usual_hour(habit, &p->reminders.rules)};
+        ReminderDecision d = reminder_decide(&p->reminders.rules, &facts, &local, wall);
         row->look = d.look;
         switch (d.act) {
         case REMINDER_NOTHING:
@@ -142,12 +142,12 @@ static int decide(Locker *l, const ParcelRow *p, ReminderRow *row, int64_t wall)
                 row->recalled = wall;
                 break;
         }
-        return send(l, p, &d, facts.usual_hour);
+        return send(p, parcel, &d, facts.usual_hour);
 }
 
-static int look_at(Locker *l, ReminderRow *row, int64_t wall, bool synced) {
-        _cleanup_parcel_ ParcelRow p = {0};
-        int r = ledger_parcel_get(l->ledger, row->parcel, &p);
+static int look_at(People *p, ReminderRow *row, int64_t wall, bool synced) {
+        _cleanup_parcel_ ParcelRow parcel = {0};
+        int r = ledger_parcel_get(p->ledger, row->parcel, &parcel);
 
         if (r < 0 && r != -EUCLEAN)
                 return r;
@@ -161,14 +161,14 @@ static int look_at(Locker *l, ReminderRow *row, int64_t wall, bool synced) {
                 log_error_errno(r, "Parcel %llu cannot be read; no reminder for it",
                                 (unsigned long long)row->parcel);
                 row->look = wall + UNREADABLE_USEC;
-        } else if (p.state != PARCEL_STORED) {
+        } else if (parcel.state != PARCEL_STORED) {
                 row->look = REMINDER_NEVER; /* should it be stored again, the ledger looks at it again */
         } else {
-                r = decide(l, &p, row, wall);
+                r = decide(p, &parcel, row, wall);
                 if (r < 0)
                         return r;
         }
-        return ledger_reminder_put(l->ledger, row);
+        return ledger_reminder_put(p->ledger, row);
 }
 
 typedef struct Batch {
@@ -183,96 +183,97 @@ static int gather(void *userdata, const ReminderRow *row) {
         return b->n == BATCH;
 }
 
-static int work(Locker *l, const Now *now, int64_t wall) {
+static int work(People *p, const Now *now, int64_t wall) {
         Batch batch = {0};
         size_t due = 0;
-        int r = ledger_reminder_each(l->ledger, BATCH, gather, &batch);
+        int r = ledger_reminder_each(p->ledger, BATCH, gather, &batch);
 
         if (r < 0)
                 return r;
         while (due < batch.n && batch.rows[due].look <= wall)
                 due++;
-        if (!due && wall - l->reminders.kept < DAY_USEC && wall >= l->reminders.kept) {
+        if (!due && wall - p->reminders.kept < DAY_USEC && wall >= p->reminders.kept) {
                 uint64_t wait = batch.n ? (uint64_t)(batch.rows[0].look - wall) : USEC_INFINITY;
-                l->reminders.at = now->boot_usec + MIN(wait, LOOK_EVERY_USEC);
+                p->reminders.at = now->boot_usec + MIN(wait, LOOK_EVERY_USEC);
                 return 0;
         }
-        r = locker_begin(l);
+        r = records_begin(p->records);
         if (r < 0)
                 return r;
         for (size_t i = 0; r >= 0 && i < due; i++)
-                r = look_at(l, &batch.rows[i], wall, now->synced);
+                r = look_at(p, &batch.rows[i], wall, now->synced);
         if (r >= 0)
-                r = keep_clock(l, wall);
+                r = keep_clock(p, wall);
         /* `at` stays: the next turn asks what is next. */
-        return finish(l, r);
+        return finish(p, r);
 }
 
 /* The clock was put right: what was counted by the wrong one is shifted, and everything is looked at again.
  */
-static int follow(Locker *l) {
-        int r = locker_begin(l);
+static int follow(People *p) {
+        int r = records_begin(p->records);
 
         if (r < 0)
                 return r;
-        r = ledger_reminder_shift(l->ledger, l->reminders.owed);
+        r = ledger_reminder_shift(p->ledger, p->reminders.owed);
         if (r >= 0)
-                r = ledger_reminder_look_again(l->ledger);
-        r = finish(l, r);
+                r = ledger_reminder_look_again(p->ledger);
+        r = finish(p, r);
         if (r >= 0) {
-                l->reminders.owed = 0;
-                l->reminders.follow = false;
+                p->reminders.owed = 0;
+                p->reminders.follow = false;
         }
         return r;
 }
 
-void reminders_tick(Locker *l, const Now *now) {
-        bool was_synced = l->reminders.clock.synced;
-        int64_t step, wall = believed_clock_read(&l->reminders.clock, now, &step);
+void reminders_tick(People *p, const Now *now) {
+        bool was_synced = p->reminders.clock.synced;
+        int64_t step, wall = believed_clock_read(&p->reminders.clock, now, &step);
         int r = 0;
 
-        if (!l->settings->reminders.enabled)
+        if (!p->settings->reminders.enabled)
                 return;
         if ((now->synced && !was_synced) || step > BELIEVED_STEP_USEC || step < -BELIEVED_STEP_USEC) {
                 /* Only what was written without a synchronised clock is shifted, so a later step of a
                  * synchronised one shifts nothing. */
-                l->reminders.owed += step;
-                l->reminders.follow = true;
-                l->reminders.at = 0;
+                p->reminders.owed += step;
+                p->reminders.follow = true;
+                p->reminders.at = 0;
         }
-        if (now->boot_usec < l->reminders.at)
+        if (now->boot_usec < p->reminders.at)
                 return;
-        l->reminders.at = now->boot_usec;
-        if (l->reminders.follow)
-                r = follow(l);
+        p->reminders.at = now->boot_usec;
+        if (p->reminders.follow)
+                r = follow(p);
         if (r >= 0)
-                r = work(l, now, wall);
+                r = work(p, now, wall);
         if (r < 0) {
-                l->reminders.at = now->boot_usec + RETRY_USEC;
+                p->reminders.at = now->boot_usec + RETRY_USEC;
                 log_error_errno(r, "Cannot look after the reminders; trying again");
         }
 }
 
-uint64_t reminders_next_deadline(const Locker *l) {
-        return l->settings->reminders.enabled ? l->reminders.at : USEC_INFINITY;
+uint64_t reminders_next_deadline(const People *p) {
+        return p->settings->reminders.enabled ? p->reminders.at : USEC_INFINITY;
 }
 
-int reminders_moved(Locker *l, const ParcelRow *p) {
-        BelievedClock clock = l->reminders.clock;
-        Now now = l->now();
+int people_parcel_moved(People *p, const ParcelRow *parcel) {
+        BelievedClock clock = p->reminders.clock;
+        Now now = people_now(p);
         int64_t step;
 
-        if (p->state == PARCEL_STORED)
-                l->reminders.at = 0;
-        if (p->state != PARCEL_COLLECTED)
+        if (parcel->state == PARCEL_STORED)
+                p->reminders.at = 0;
+        if (parcel->state != PARCEL_COLLECTED)
                 return 0;
         /* No habits by a clock that is not believed. */
         int64_t wall = believed_clock_read(&clock, &now, &step);
-        return wall == now.wall_usec ? ledger_habit_count(l->ledger, p, local_hour(&local, wall), wall) : 0;
+        return wall == now.wall_usec ? ledger_habit_count(p->ledger, parcel, local_hour(&local, wall), wall)
+                                     : 0;
 }
 
-int locker_set_thresholds(Locker *l, int64_t reminder_s, int64_t recall_s, const char *actor) {
-        ReminderRules rules = l->reminders.rules;
+int people_set_thresholds(People *p, int64_t reminder_s, int64_t recall_s, const char *actor) {
+        ReminderRules rules = p->reminders.rules;
 
         if (reminder_s > THRESHOLD_MAX || recall_s > THRESHOLD_MAX || (reminder_s < 0 && recall_s < 0))
                 return LOCKER_E_INVALID_ARGUMENT;
@@ -282,26 +283,25 @@ int locker_set_thresholds(Locker *l, int64_t reminder_s, int64_t recall_s, const
                 rules.recall_after = recall_s * (int64_t)USEC_PER_SEC;
         if (rules.reminder_after && rules.recall_after && rules.recall_after <= rules.reminder_after)
                 return LOCKER_E_INVALID_ARGUMENT;
-        int r = locker_begin(l);
+        int r = records_begin(p->records);
         if (r < 0)
                 return r;
         if (reminder_s >= 0)
-                r = ledger_setting_set(l->ledger, SETTING_REMINDER, rules.reminder_after);
+                r = ledger_setting_set(p->ledger, SETTING_REMINDER, rules.reminder_after);
         if (r >= 0 && recall_s >= 0)
-                r = ledger_setting_set(l->ledger, SETTING_RECALL, rules.recall_after);
+                r = ledger_setting_set(p->ledger, SETTING_RECALL, rules.recall_after);
         if (r >= 0)
-                r = ledger_reminder_look_again(l->ledger);
+                r = ledger_reminder_look_again(p->ledger);
         if (r >= 0)
-                r = locker_record(l, actor, NULL, "thresholds.set", "cabinet",
-                                  json_pack("{s:I, s:I}", "reminder",
-                                            (json_int_t)(rules.reminder_after / (int64_t)USEC_PER_SEC),
-                                            "recall",
-                                            (json_int_t)(rules.recall_after / (int64_t)USEC_PER_SEC)),
-                                  NULL);
-        r = finish(l, r);
+                r = records_add(p->records, actor, NULL, "thresholds.set", "cabinet",
+                                json_pack("{s:I, s:I}", "reminder",
+                                          (json_int_t)(rules.reminder_after / (int64_t)USEC_PER_SEC),
+                                          "recall", (json_int_t)(rules.recall_after / (int64_t)USEC_PER_SEC)),
+                                NULL);
+        r = finish(p, r);
         if (r < 0)
                 return r;
-        l->reminders.rules = rules;
-        l->reminders.at = 0;
+        p->reminders.rules = rules;
+        p->reminders.at = 0;
         return 0;
 }

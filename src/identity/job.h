@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What verifiers share: a job, from the request to its answer. For src/identity/ only. */
+#pragma once
+
+#include "identity/identity.h"
+
+typedef struct Secrets Secrets;
+
+struct Identity {
+        Secrets *secrets; /* what PINs and passwords need: lockerd-hash */
+};
+
+struct IdentityJob {
+        Identity *identity;
+        const Verifier *verifier;
+        IdentityJob *next; /* the verifier's own list */
+        bool enrols;
+        uint8_t *evidence, *template; /* own copies */
+        size_t n_evidence, n_template;
+        IdentityDone done; /* NULL: cancelled */
+        IdentityProgress progress;
+        void *userdata;
+        uint64_t id; /* the verifier's own */
+        bool asked;  /* likewise: its worker has it */
+};
+
+/* Tells the outcome, unless cancelled, and frees the job. The callback may put in new jobs and cancel others.
+ */
+void job_done(IdentityJob *j, IdentityResult result, const uint8_t *data, size_t n_data);
+IdentityJob *job_free(IdentityJob *j);
+void job_erase_evidence(IdentityJob *j);
+
+/* --- secrets.c: a queue to one lockerd-hash --- */
+int secrets_new(Secrets **ret, sd_event *event, const char *worker_directory, unsigned scrypt_log_n,
+                const uint8_t pepper[32]);
+Secrets *secrets_free(Secrets *s);
+int secrets_add(IdentityJob *job);
+void secrets_cancel(IdentityJob *job);
+void secrets_health(const Identity *i, IdentityHealth *ret);
+/* All the same symbol, or a run up or down: the first things that anybody tries. */
+bool secret_is_too_simple(const uint8_t *secret, size_t n);

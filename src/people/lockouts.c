@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Wrong entries and their price (D4, core/lockout.h, docs/guessing.md). Subjects:
+ *
+ *  "terminal:<name>", "claim:slot:…", "claim:phone:…"   codes
+ *  "<kind>:<number>", "<kind>:<person>"                 a person's credential
+ *  "terminal-<kind>:<name>"                             all credentials of a kind at a terminal: the risk
+ * alone "lift:<number>"                                      what a courier lifts */
+#include "base/log.h"
+#include "base/message-ids.h"
+#include "people/private.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+/* Time remaining is stored this often while somebody is locked out: a restart of the machine costs at most
+ * this much extra wait. */
+#define REFRESH_USEC (60 * USEC_PER_SEC)
+/* And what the buckets hold, as long as there is anything in one. */
+#define LEVELS_USEC (3600 * USEC_PER_SEC)
+/* The pace: in the long run a quarter of what D4 alone would let through, and four times three in a row at
+ * once. */
+#define PACE_SLOWER 4
+#define PACE_BURST  4
+/* What one courier lifts: so many at once, and one more each two hours. */
+#define LIFTS_BURST 5
+#define LIFT_USEC   (7200 * USEC_PER_SEC)
+
+void charge_init(const People *p, Charge *ret, uint64_t risk_usec, const char *format, ...) {
+        const Settings *s = p->settings;
+        va_list ap;
+
+        va_start(ap, format);
+        (void)vsnprintf(ret->subject, sizeof(ret->subject), format, ap);
+        va_end(ap);
+        ret->rules = (LockoutRules){.attempts = s->lockout_attempts,
+                                    .duration_usec = s->lockout_duration_usec,
+                                    .pace_usec = PACE_SLOWER * s->lockout_duration_usec / s->lockout_attempts,
+                                    .risk_usec = risk_usec,
+                                    .risk_max = LOCKOUT_RISK_MAX};
+        ret->rules.pace_max = PACE_BURST * s->lockout_attempts * ret->rules.pace_usec;
+}
+
+void charge_init_total(Charge *ret, uint64_t risk_usec, const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        (void)vsnprintf(ret->subject, sizeof(ret->subject), format, ap);
+        va_end(ap);
+        ret->rules = (LockoutRules){
+                .attempts = LOCKOUT_NO_ROW, .risk_usec = risk_usec, .risk_max = LOCKOUT_RISK_MAX};
+}
+
+static void say_wait(uint64_t usec, char *ret, size_t room) {
+        uint64_t minutes = (usec + 60 * USEC_PER_SEC - 1) / (60 * USEC_PER_SEC), hours = (minutes + 59) / 60;
+
+        if (minutes > 180)
+                snprintf(ret, room, "%llu hours", (unsigned long long)hours);
+        else
+                snprintf(ret, room, "%llu minute%s", (unsigned long long)minutes, minutes == 1 ? "" : "s");
+}
+
+static void wait_sentence(uint64_t usec, char detail[PEOPLE_DETAIL_MAX]) {
+        char wait[32];
+
+        say_wait(usec, wait, sizeof(wait));
+        snprintf(detail, PEOPLE_DETAIL_MAX,
+                 "Too many wrong entries. Please wait %s, or ask the courier to lift the lock.", wait);
+}
+
+int lockouts_check(People *p, const Charge *charges, size_t n, char detail[PEOPLE_DETAIL_MAX]) {
+        Now now = people_now(p);
+        uint64_t wait = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                LockoutRow row;
+                int r = ledger_lockout_get(p->ledger, charges[i].subject, &row);
+                if (r < 0)
+                        return r;
+                wait = MAX(wait, lockout_wait(&row.lockout, &charges[i].rules, now.boot_usec));
+        }
+        if (!wait)
+                return 0;
+        wait_sentence(wait, detail);
+        return LOCKER_E_LOCKED_OUT;
+}
+
+/* What came of a wrong entry, over all of its subjects. */
+typedef struct Outcome {
+        unsigned failures;
+        uint64_t wait; /* 0: nothing is locked */
+} Outcome;
+
+static int count_wrong(People *p, const char *actor, const Charge *c, const Now *now, Outcome *o) {
+        LockoutRow row;
+        int r = ledger_lockout_get(p->ledger, c->subject, &row);
+
+        if (r < 0 || lockout_is_locked(&row.lockout, now->boot_usec))
+                return r;
+        bool locked = lockout_fail(&row.lockout, &c->rules, p->boot_id, now->boot_usec);
+        /* Where there is no rule of so many in a row, they are not counted. */
+        if (c->rules.attempts == LOCKOUT_NO_ROW)
+                row.lockout.failures = 0;
+        else
+                o->failures = MAX(o->failures, row.lockout.failures);
+        r = ledger_lockout_put(p->ledger, &row);
+        if (r < 0 || !locked)
+                return r;
+        uint64_t wait = lockout_remaining(&row.lockout, now->boot_usec);
+        o->wait = MAX(o->wait, wait);
+        return records_add(p->records, actor, NULL, "lockout.locked", c->subject,
+                           json_pack("{s:I}", "seconds", (json_int_t)(wait / USEC_PER_SEC)), NULL);
+}
+
+static int write_wrong(People *p, const char *actor, const char *type, const Charge *charges, size_t n,
+                       const uint64_t *near, size_t n_near, const Now *now, Outcome *o) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = count_wrong(p, actor, &charges[i], now, o);
+        for (size_t i = 0; r >= 0 && i < n_near; i++)
+                r = ledger_lockout_concern(p->ledger, charges[n - 1].subject, near[i]);
+        if (r >= 0)
+                r = records_add(p->records, actor, NULL, type, charges[0].subject, json_object(), NULL);
+        return MIN(r, 0);
+}
+
+int lockouts_wrong(People *p, const char *actor, const char *type, const Charge *charges, size_t n,
+                   const uint64_t *near, size_t n_near, char detail[PEOPLE_DETAIL_MAX]) {
+        unsigned attempts = p->settings->lockout_attempts;
+        Now now = people_now(p);
+        Outcome o = {0};
+        char wait[32];
+
+        int r = records_begin(p->records);
+        if (r >= 0)
+                r = records_end(p->records, write_wrong(p, actor, type, charges, n, near, n_near, &now, &o));
+        if (r < 0)
+                return r;
+        if (o.wait) {
+                p->lockouts_at = now.boot_usec;
+                wait_sentence(o.wait, detail);
+                log_message(LOG_NOTICE, LOCKERD_MESSAGE_LOCKOUT, NULL,
+                            "Entry is locked after too many wrong tries");
+        } else {
+                p->lockouts_at = MIN(p->lockouts_at, now.boot_usec + LEVELS_USEC);
+        }
+        if (!o.wait && o.failures < attempts) {
+                unsigned left = attempts - o.failures;
+                say_wait(p->settings->lockout_duration_usec, wait, sizeof(wait));
+                snprintf(detail, PEOPLE_DETAIL_MAX, "That is not right. %u more %s before a wait of %s.",
+                         left, left == 1 ? "try" : "tries", wait);
+        }
+        return 0;
+}
+
+int lockouts_right(People *p, const Charge *charges, size_t n) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                LockoutRow row;
+                r = ledger_lockout_get(p->ledger, charges[i].subject, &row);
+                if (r < 0 || (!row.lockout.failures && !row.lockout.locked))
+                        continue;
+                lockout_reset(&row.lockout);
+                r = ledger_lockout_put(p->ledger, &row);
+                if (r >= 0)
+                        r = ledger_lockout_unconcern(p->ledger, row.subject);
+        }
+        return r;
+}
+
+uint64_t people_lockout_seconds(const People *p, const LockoutRow *row) {
+        return (lockout_remaining(&row->lockout, people_now(p).boot_usec) + USEC_PER_SEC - 1) / USEC_PER_SEC;
+}
+
+/* --- the end of a wait --- */
+
+typedef struct Rows {
+        LockoutRow *rows;
+        size_t n;
+} Rows;
+
+static int collect_row(void *userdata, const LockoutRow *row) {
+        Rows *all = userdata;
+        LockoutRow *grown = reallocarray(all->rows, all->n + 1, sizeof(*grown));
+
+        if (!grown)
+                return -ENOMEM;
+        all->rows = grown;
+        all->rows[all->n++] = *row;
+        return 0;
+}
+
+typedef struct Ids {
+        uint64_t *ids;
+        size_t n;
+} Ids;
+
+static int collect_id(void *userdata, uint64_t id) {
+        Ids *all = userdata;
+        uint64_t *grown = reallocarray(all->ids, all->n + 1, sizeof(*grown));
+
+        if (!grown)
+                return -ENOMEM;
+        all->ids = grown;
+        all->ids[all->n++] = id;
+        return 0;
+}
+
+static int collect_parcel(void *userdata, const ParcelRow *p) {
+        return collect_id(userdata, p->id);
+}
+
+/* The parcels concerned: those that the claim named, and those whose code was nearly typed. */
+static int parcels_concerned(People *p, const char *subject, Ids *ids) {
+        int r = ledger_lockout_concerned(p->ledger, subject, collect_id, ids);
+
+        if (r >= 0 && !strncmp(subject, "claim:slot:", 11))
+                r = ledger_parcel_each_in_slot(p->ledger, subject + 11, collect_parcel, ids);
+        if (r >= 0 && !strncmp(subject, "claim:phone:", 12))
+                r = ledger_parcel_each_of_phone_tail(p->ledger, subject + 12, collect_parcel, ids);
+        return r;
+}
+
+static int renew_code(People *p, uint64_t parcel) {
+        _cleanup_parcel_ ParcelRow row = {0};
+        /* Who has no code, being enrolled with a credential, gets none by somebody else's wrong tries; and a
+         * second one is enough. */
+        int r = ledger_code_exists(p->ledger, parcel);
+
+        if (r != 1)
+                return MIN(r, 0);
+        r = ledger_parcel_get(p->ledger, parcel, &row);
+        return r < 0 || !parcel_is_collectable(row.state)
+                       ? r
+                       : people_renew_code(p, &row, "too many wrong entries");
+}
+
+static int renew_codes(People *p, const char *subject) {
+        Ids ids = {0};
+        int r = parcels_concerned(p, subject, &ids);
+
+        for (size_t i = 0; r >= 0 && i < ids.n; i++)
+                r = renew_code(p, ids.ids[i]);
+        free(ids.ids);
+        return r < 0 ? r : ledger_lockout_unconcern(p->ledger, subject);
+}
+
+/* The half hour is over: the entry is free again, and the parcels concerned get new codes (D4). */
+static int end_wait(People *p, LockoutRow *row) {
+        lockout_reset(&row->lockout);
+        int r = ledger_lockout_put(p->ledger, row);
+        if (r >= 0)
+                r = records_add(p->records, NULL, "the wait is over", "lockout.ended", row->subject,
+                                json_object(), NULL);
+        return r < 0 ? r : renew_codes(p, row->subject);
+}
+
+static int bring_up_to_date(People *p, LockoutRow *row, const Now *now) {
+        int r = records_begin(p->records);
+
+        if (r < 0)
+                return r;
+        lockout_refresh(&row->lockout, now->boot_usec);
+        if (row->lockout.locked && !row->lockout.remaining_usec)
+                r = end_wait(p, row);
+        else
+                r = ledger_lockout_put(p->ledger, row);
+        return records_end(p->records, MIN(r, 0));
+}
+
+void lockouts_tick(People *p, const Now *now) {
+        Rows all = {0};
+
+        if (now->boot_usec < p->lockouts_at)
+                return;
+        p->lockouts_at = USEC_INFINITY;
+        int r = ledger_lockout_each(p->ledger, collect_row, &all);
+        for (size_t i = 0; r >= 0 && i < all.n; i++) {
+                const Lockout *k = &all.rows[i].lockout;
+                uint64_t remaining = lockout_remaining(k, now->boot_usec);
+                uint64_t since = now->boot_usec - MIN(k->leaked_boot, now->boot_usec);
+                uint64_t next = k->locked ? MIN(remaining, REFRESH_USEC) : LEVELS_USEC;
+
+                if (k->locked || since >= LEVELS_USEC)
+                        r = bring_up_to_date(p, &all.rows[i], now);
+                p->lockouts_at =
+                        MIN(p->lockouts_at, now->boot_usec + (remaining || !k->locked ? next : LEVELS_USEC));
+        }
+        if (r < 0) {
+                log_error_errno(r, "Cannot bring the lockouts up to date");
+                p->lockouts_at = now->boot_usec + REFRESH_USEC;
+        }
+        free(all.rows);
+}
+
+int lockouts_adopt(People *p) {
+        Now now = people_now(p);
+        Rows all = {0};
+        int r = ledger_lockout_each(p->ledger, collect_row, &all);
+
+        if (r >= 0 && all.n)
+                r = records_begin(p->records);
+        for (size_t i = 0; r >= 0 && i < all.n; i++) {
+                lockout_adopt(&all.rows[i].lockout, p->boot_id, now.boot_usec);
+                r = ledger_lockout_put(p->ledger, &all.rows[i]);
+        }
+        if (r >= 0 && all.n)
+                r = records_commit(p->records);
+        records_rollback(p->records);
+        free(all.rows);
+        p->lockouts_at = now.boot_usec;
+        return r;
+}
+
+/* --- lifting --- */
+
+/* terminal: a courier's lift, of the terminal and of every claim made at the cabinet, but of nobody's PIN or
+ * password; NULL: by authority, what is wanted. */
+static bool concerns(const char *terminal, const char *wanted, const char *subject) {
+        if (terminal)
+                return !strncmp(subject, "claim:", 6) ||
+                       (!strncmp(subject, "terminal:", 9) && streq(subject + 9, terminal));
+        return streq(wanted, "*") || streq(wanted, subject);
+}
+
+static int lift(People *p, LockoutRow *row, bool vouched, const char *actor, const char *reason) {
+        bool visible = row->lockout.failures || row->lockout.locked;
+
+        if (vouched)
+                lockout_lift(&row->lockout);
+        else
+                row->lockout = (Lockout){0};
+        int r = ledger_lockout_put(p->ledger, row);
+        if (r >= 0)
+                r = ledger_lockout_unconcern(p->ledger, row->subject);
+        /* What nobody sees is lifted without noise. */
+        return r < 0 || !visible ? r
+                                 : records_add(p->records, actor, reason, "lockout.lifted", row->subject,
+                                               json_object(), NULL);
+}
+
+static int lift_all(People *p, const Rows *all, const char *terminal, const char *wanted, const char *actor,
+                    const char *reason) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < all->n; i++)
+                if (concerns(terminal, wanted, all->rows[i].subject))
+                        r = lift(p, &all->rows[i], terminal != NULL, actor, reason);
+        return MIN(r, 0);
+}
+
+int people_lift_lockout(People *p, const char *subject, const char *actor, const char *reason) {
+        Rows all = {0};
+
+        if (!reason || !*reason || !subject || !*subject)
+                return LOCKER_E_INVALID_ARGUMENT;
+        int r = records_begin(p->records);
+        if (r < 0)
+                return r;
+        r = ledger_lockout_each(p->ledger, collect_row, &all);
+        if (r >= 0)
+                r = lift_all(p, &all, NULL, subject, actor, reason);
+        free(all.rows);
+        r = records_end(p->records, r);
+        if (r >= 0)
+                log_message(LOG_NOTICE, LOCKERD_MESSAGE_LOCKOUT_LIFTED, NULL, "Entry locks lifted by %s",
+                            actor);
+        return r;
+}
+
+static bool anything_to_lift(const Rows *all, const char *terminal) {
+        for (size_t i = 0; i < all->n; i++)
+                if (concerns(terminal, NULL, all->rows[i].subject) &&
+                    (all->rows[i].lockout.failures || all->rows[i].lockout.locked))
+                        return true;
+        return false;
+}
+
+/* What one courier lifts is limited: their PIN in wrong hands would lift without end. */
+static int spend_lift(People *p, const char *number, char detail[PEOPLE_DETAIL_MAX]) {
+        static const LockoutRules rules = {
+                .attempts = LOCKOUT_NO_ROW, .pace_usec = LIFT_USEC, .pace_max = LIFTS_BURST * LIFT_USEC};
+        Now now = people_now(p);
+        char subject[SUBJECT_MAX], wait[32];
+        LockoutRow row;
+
+        snprintf(subject, sizeof(subject), "lift:%s", number);
+        int r = ledger_lockout_get(p->ledger, subject, &row);
+        if (r < 0)
+                return r;
+        if (lockout_spend(&row.lockout, &rules, p->boot_id, now.boot_usec)) {
+                p->lockouts_at = MIN(p->lockouts_at, now.boot_usec + LEVELS_USEC);
+                return ledger_lockout_put(p->ledger, &row);
+        }
+        say_wait(lockout_wait(&row.lockout, &rules, now.boot_usec), wait, sizeof(wait));
+        snprintf(detail, PEOPLE_DETAIL_MAX,
+                 "You have lifted too many locks. Please wait %s, or ask an operator.", wait);
+        return LOCKER_E_LOCKED_OUT;
+}
+
+int people_lift_codes(People *p, const char *terminal, const char *number, const char *actor,
+                      char detail[PEOPLE_DETAIL_MAX]) {
+        Rows all = {0};
+        int r = ledger_lockout_each(p->ledger, collect_row, &all);
+
+        if (r >= 0 && anything_to_lift(&all, terminal)) {
+                r = records_begin(p->records);
+                if (r >= 0) {
+                        r = spend_lift(p, number, detail);
+                        if (!r)
+                                r = lift_all(p, &all, terminal, NULL, actor, "the courier lifted it");
+                        r = records_end(p->records, r);
+                }
+                if (!r)
+                        log_message(LOG_NOTICE, LOCKERD_MESSAGE_LOCKOUT_LIFTED, NULL,
+                                    "Entry locks lifted by %s", actor);
+        }
+        free(all.rows);
+        return r;
+}

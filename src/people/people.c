@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "people/private.h"
+
+#include <errno.h>
+
+int people_new(People **ret, const PeopleOptions *o) {
+        People *p = calloc(1, sizeof(*p));
+
+        if (!p)
+                return -ENOMEM;
+        *p = (People){.records = o->records,
+                      .ledger = o->records->ledger,
+                      .settings = o->records->settings,
+                      .identity = o->identity,
+                      .revoked = o->revoked,
+                      .userdata = o->userdata,
+                      .lockouts_at = USEC_INFINITY};
+        memcpy(p->boot_id, o->boot_id, sizeof(p->boot_id));
+        int r = reminders_begin(p);
+        if (r < 0) {
+                free(p);
+                return r;
+        }
+        *ret = p;
+        return 0;
+}
+
+People *people_free(People *p) {
+        if (!p)
+                return NULL;
+        enrolments_give_up(p);
+        verifications_drop(p);
+        free(p);
+        return NULL;
+}
+
+int people_adopt(People *p) {
+        return lockouts_adopt(p);
+}
+
+void people_tick(People *p, const Now *now) {
+        lockouts_tick(p, now);
+        reminders_tick(p, now);
+}
+
+uint64_t people_next_deadline(const People *p) {
+        return MIN(p->lockouts_at, reminders_next_deadline(p));
+}

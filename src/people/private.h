@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this folder share. */
+#pragma once
+
+#include "base/text.h"
+#include "core/believed_clock.h"
+#include "core/mask.h"
+#include "core/reminder.h"
+#include "people/people.h"
+
+typedef struct Enrolling Enrolling;
+
+struct People {
+        Records *records;
+        Ledger *ledger; /* the records' */
+        const Settings *settings;
+        Identity *identity;
+        uint8_t boot_id[16];
+        void (*revoked)(void *userdata, uint64_t person);
+        void *userdata;
+
+        Enrolling *enrolling;        /* waiting for their evidence to be processed */
+        Verification *verifications; /* likewise */
+        uint64_t lockouts_at;        /* boot µs */
+        struct {
+                BelievedClock clock;
+                ReminderRules rules;
+                uint64_t at;  /* boot µs: look for what is due */
+                int64_t kept; /* the believed time that the ledger knows */
+                int64_t owed; /* by how much the clock was put right, as long as the ledger does not know it
+                               */
+                bool follow;  /* … and that it was */
+        } reminders;
+};
+
+static inline Now people_now(const People *p) {
+        return p->records->now();
+}
+static inline int64_t people_wall(const People *p) {
+        Now now = people_now(p);
+
+        return records_wall(p->records, &now);
+}
+
+/* --- lockouts.c --- */
+/* What a wrong entry costs one subject. */
+typedef struct Charge {
+        char subject[SUBJECT_MAX];
+        LockoutRules rules;
+} Charge;
+/* The rule of D4, the pace and this entry's risk. */
+void charge_init(const People *p, Charge *ret, uint64_t risk_usec, const char *format, ...) _printf_(4, 5);
+/* The risk alone: all entries of a kind of credential at one terminal. */
+void charge_init_total(Charge *ret, uint64_t risk_usec, const char *format, ...) _printf_(3, 4);
+/* 0, or LOCKED_OUT with how long. */
+int lockouts_check(People *p, const Charge *charges, size_t n, char detail[PEOPLE_DETAIL_MAX]);
+/* Counts a wrong entry for each subject, in one transaction; detail says what is left. near: parcels that may
+ * have been meant. */
+int lockouts_wrong(People *p, const char *actor, const char *type, const Charge *charges, size_t n,
+                   const uint64_t *near, size_t n_near, char detail[PEOPLE_DETAIL_MAX]);
+int lockouts_right(People *p, const Charge *charges, size_t n); /* in a transaction */
+void lockouts_tick(People *p, const Now *now);
+int lockouts_adopt(People *p);
+
+/* --- verification.c, enrolment.c: for the end of the daemon --- */
+void verifications_drop(People *p);
+void enrolments_give_up(People *p);
+
+/* --- reminders.c --- */
+int reminders_begin(People *p);
+void reminders_tick(People *p, const Now *now);
+uint64_t reminders_next_deadline(const People *p);
