@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/lockout.h"
 
+#define PACE_SLOWER 4
+#define PACE_BURST  4
+#define LIFTS_BURST 5
+#define LIFT_USEC   (7200 * USEC_PER_SEC)
+
 static uint64_t later(uint64_t when, uint64_t by) {
         return when > USEC_INFINITY - by ? USEC_INFINITY : when + by;
 }
@@ -29,6 +34,27 @@ static uint64_t until_it_fits(uint64_t in_it, uint64_t cost, unsigned entries, u
         if (!max)
                 return 0;
         return less(in_it, less(max, times(cost, entries)));
+}
+
+LockoutRules lockout_rules(unsigned attempts, uint64_t duration_usec, uint64_t risk_usec) {
+        uint64_t pace = PACE_SLOWER * duration_usec / attempts;
+
+        return (LockoutRules){.attempts = attempts,
+                              .duration_usec = duration_usec,
+                              .pace_usec = pace,
+                              .pace_max = PACE_BURST * attempts * pace,
+                              .risk_usec = risk_usec,
+                              .risk_max = LOCKOUT_RISK_MAX};
+}
+
+LockoutRules lockout_rules_total(uint64_t risk_usec) {
+        return (LockoutRules){
+                .attempts = LOCKOUT_NO_ROW, .risk_usec = risk_usec, .risk_max = LOCKOUT_RISK_MAX};
+}
+
+LockoutRules lockout_rules_lifts(void) {
+        return (LockoutRules){
+                .attempts = LOCKOUT_NO_ROW, .pace_usec = LIFT_USEC, .pace_max = LIFTS_BURST * LIFT_USEC};
 }
 
 uint64_t lockout_risk(uint64_t right, uint64_t space) {

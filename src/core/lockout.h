@@ -46,6 +46,15 @@ typedef struct LockoutRules {
         uint64_t risk_usec, risk_max; /* likewise, of this entry: lockout_risk() */
 } LockoutRules;
 
+/* The rule of D4 (so many in a row, so long), the pace that goes with it (in the long run a quarter of what
+ * D4 alone would let through, and four times so many in a row at once) and the risk of this entry: for a
+ * terminal's codes, a claim, a person's credential. */
+LockoutRules lockout_rules(unsigned attempts, uint64_t duration_usec, uint64_t risk_usec);
+/* The risk alone: for all credentials of a kind at one terminal. */
+LockoutRules lockout_rules_total(uint64_t risk_usec);
+/* What one courier lifts: five at once, and one more each two hours. */
+LockoutRules lockout_rules_lifts(void);
+
 /* What a guess costs that is compared with `right` of `space` equally likely values: µs. */
 uint64_t lockout_risk(uint64_t right, uint64_t space);
 /* 10^digits, as the space of a PIN; at most 10^18. */

@@ -18,27 +18,14 @@
 #define REFRESH_USEC (60 * USEC_PER_SEC)
 /* And what the buckets hold, as long as there is anything in one. */
 #define LEVELS_USEC (3600 * USEC_PER_SEC)
-/* The pace: in the long run a quarter of what D4 alone would let through, and four times three in a row at
- * once. */
-#define PACE_SLOWER 4
-#define PACE_BURST  4
-/* What one courier lifts: so many at once, and one more each two hours. */
-#define LIFTS_BURST 5
-#define LIFT_USEC   (7200 * USEC_PER_SEC)
-
 void charge_init(const People *p, Charge *ret, uint64_t risk_usec, const char *format, ...) {
-        const Settings *s = p->settings;
         va_list ap;
 
         va_start(ap, format);
         (void)vsnprintf(ret->subject, sizeof(ret->subject), format, ap);
         va_end(ap);
-        ret->rules = (LockoutRules){.attempts = s->lockout_attempts,
-                                    .duration_usec = s->lockout_duration_usec,
-                                    .pace_usec = PACE_SLOWER * s->lockout_duration_usec / s->lockout_attempts,
-                                    .risk_usec = risk_usec,
-                                    .risk_max = LOCKOUT_RISK_MAX};
-        ret->rules.pace_max = PACE_BURST * s->lockout_attempts * ret->rules.pace_usec;
+        ret->rules = lockout_rules(p->settings->lockout_attempts, p->settings->lockout_duration_usec,
+                                   risk_usec);
 }
 
 void charge_init_total(Charge *ret, uint64_t risk_usec, const char *format, ...) {
@@ -47,8 +34,7 @@ void charge_init_total(Charge *ret, uint64_t risk_usec, const char *format, ...)
         va_start(ap, format);
         (void)vsnprintf(ret->subject, sizeof(ret->subject), format, ap);
         va_end(ap);
-        ret->rules = (LockoutRules){
-                .attempts = LOCKOUT_NO_ROW, .risk_usec = risk_usec, .risk_max = LOCKOUT_RISK_MAX};
+        ret->rules = lockout_rules_total(risk_usec);
 }
 
 static void say_wait(uint64_t usec, char *ret, size_t room) {
@@ -380,8 +366,7 @@ static bool anything_to_lift(const Rows *all, const char *terminal) {
 
 /* What one courier lifts is limited: their PIN in wrong hands would lift without end. */
 static int spend_lift(People *p, const char *number, char detail[PEOPLE_DETAIL_MAX]) {
-        static const LockoutRules rules = {
-                .attempts = LOCKOUT_NO_ROW, .pace_usec = LIFT_USEC, .pace_max = LIFTS_BURST * LIFT_USEC};
+        const LockoutRules rules = lockout_rules_lifts();
         Now now = people_now(p);
         char subject[SUBJECT_MAX], wait[32];
         LockoutRow row;

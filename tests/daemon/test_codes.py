@@ -184,6 +184,14 @@ class Lockouts(Scenario):
 class ShortLockouts(Scenario):
     settings = {"Session": {"ReopenGrace": "0", "IdleTimeout": "1min"}, "Lockout": {"Duration": "2s"}}
 
+    def codes(self):
+        """→ {parcel: how many codes open it}, of those inside."""
+        with sqlite3.connect(self.cabinet.ledger) as db:
+            rows = db.execute("SELECT parcel, count(*) FROM (SELECT parcel FROM pickup_code UNION ALL "
+                              "SELECT parcel FROM renewed_code) GROUP BY parcel").fetchall()
+        db.close()
+        return dict(rows)
+
     def guess(self, **claim):
         session = self.client.start_session("recipient")
         for _ in range(3):
@@ -191,7 +199,7 @@ class ShortLockouts(Scenario):
         session.end()
 
     def test_new_code_after_the_wait_for_the_parcel_concerned(self):
-        """The guessed slot's parcel gets a new code and the old one is void; others keep theirs.
+        """The guessed slot's parcel gets a new code beside the old one; others get none.
 
         Requirement: D4, D2
         """
@@ -205,10 +213,43 @@ class ShortLockouts(Scenario):
         self.assertNotIn("code", issued.data)
         self.wait_event("lockout.ended", after=mark)
         wait(lambda: not self.admin.lockouts(), "the end of the wait")
-        self.assertRefused("WrongCode", self.recipient, put.receipt["code"])
         self.assertEqual([e.data["parcel"] for e in self.admin.events(mark, type="code.issued")], [put.receipt["parcel"]])
+        self.assertEqual(self.codes(), {put.receipt["parcel"]: 2, other.receipt["parcel"]: 1})
+        self.recipient(put.receipt["code"]).end()
+        # Again and again: there is no third, and the first one is never void.
+        mark = self.last_event()
+        self.guess(slot=put.slot)
+        wait(lambda: not self.admin.lockouts(), "the end of the wait")
+        self.wait_event("lockout.ended", after=mark)
+        self.assertEqual(self.admin.events(mark, type="code.issued"), [])
+        self.assertEqual(self.codes()[put.receipt["parcel"]], 2)
+        self.recipient(put.receipt["code"]).end()
         self.collect(other.receipt["code"])
-        self.collect(self.admin.new_code(put.parcel))
+        # An operator's new code replaces both.
+        code = self.admin.new_code(put.parcel)
+        self.assertEqual(self.codes(), {put.receipt["parcel"]: 1})
+        self.assertRefused("WrongCode", self.recipient, put.receipt["code"])
+        self.collect(code)
+        self.assertEqual(self.codes(), {})
+
+    def test_new_code_after_the_wait_where_nothing_is_claimed(self):
+        """The default alphabet needs no claim: the parcel concerned is the one whose code was nearly typed.
+
+        Requirement: D4, D2
+        """
+        put, other = self.store(), self.store()
+        code = put.receipt["code"]
+        near = code[:5] + ("2" if code[5] != "2" else "3")
+        swapped = next(code[:i] + code[i + 1] + code[i] + code[i + 2:] for i in range(5) if code[i] != code[i + 1])
+        mark = self.last_event()
+        session = self.client.start_session("recipient")
+        for typed in (near, swapped, WRONG):
+            self.assertRefused("WrongCode", session.authenticate_code, typed)
+        self.assertRefused("LockedOut", session.authenticate_code, code)
+        self.wait_event("code.issued", after=mark, parcel=put.receipt["parcel"])
+        wait(lambda: not self.admin.lockouts(), "the end of the wait")
+        self.assertEqual(self.codes(), {put.receipt["parcel"]: 2, other.receipt["parcel"]: 1})
+        session.authenticate_code(code)
 
     def test_terminal_wide_guessing_voids_nobodys_code(self):
         """Requirement: D4"""
@@ -230,7 +271,8 @@ class ShortLockouts(Scenario):
         self.guess(phone_tail="4567")
         self.wait_event("code.issued", after=mark, parcel=put.receipt["parcel"])
         wait(lambda: not self.admin.lockouts(), "the end of the wait")
-        self.assertRefused("WrongCode", self.recipient, put.receipt["code"])
+        self.assertEqual(self.codes(), {put.receipt["parcel"]: 2})
+        self.collect(put.receipt["code"])
 
     def test_enrolled_recipient_without_a_code_gets_none_by_somebodys_guesses(self):
         """Requirement: D4, C3"""
