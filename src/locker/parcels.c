@@ -83,11 +83,6 @@ int parcel_becomes(Locker *l, uint64_t id, ParcelState to, const char *actor, co
         return r;
 }
 
-bool parcel_is_recipients(const ParcelRow *p) {
-        return parcel_is_collectable(p->state) && p->was != PARCEL_REJECTED && p->was != PARCEL_RECALLED &&
-               p->choice != CHOICE_REJECT;
-}
-
 /* --- exposed --- */
 
 typedef struct Exposed {

@@ -123,8 +123,6 @@ int parcel_write(Locker *l, ParcelRow *p, ParcelState to, const char *actor, con
 void parcel_written(Locker *l, const ParcelRow *p, const char *reason);
 /* All of it, in a transaction of its own. -ENOENT: it has ended. */
 int parcel_becomes(Locker *l, uint64_t id, ParcelState to, const char *actor, const char *reason);
-/* May its recipient have it? Not what was rejected or recalled before it became unverified. */
-bool parcel_is_recipients(const ParcelRow *p);
 /* Somebody could reach in behind this lock without having shown who they are: what lies there is unverified,
  * unless a sensor says that it still does. Tried again until the ledger takes it. */
 void parcels_exposed(Locker *l, int lock, const char *why);

@@ -143,7 +143,9 @@ int locker_recover_begin(Locker *l) {
         Now now = l->now();
 
         l->recover_at = now.boot_usec + RECOVER_WAIT_USEC;
-        int r = ledger_session_end_all_open(l->ledger, "restart", &now);
+        int r = ledger_movement_each_open(l->ledger, find_last, &l->recover_until);
+        if (r >= 0)
+                r = ledger_session_end_all_open(l->ledger, "restart", &now);
         return r < 0 ? r : people_adopt(l->people);
 }
 

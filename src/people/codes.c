@@ -70,3 +70,8 @@ int people_renew_code(People *p, ParcelRow *parcel, const char *reason) {
 bool people_code_expired(const People *p, const ParcelRow *parcel) {
         return parcel_is_collectable(parcel->state) && parcel->expires && people_wall(p) > parcel->expires;
 }
+
+bool parcel_is_recipients(const ParcelRow *p) {
+        return parcel_is_collectable(p->state) && p->was != PARCEL_REJECTED && p->was != PARCEL_RECALLED &&
+               p->choice != CHOICE_REJECT;
+}

@@ -267,7 +267,7 @@ typedef struct WaitingParcels {
 static int collect_waiting(void *userdata, const ParcelRow *p) {
         WaitingParcels *w = userdata;
 
-        if (!parcel_is_collectable(p->state) && p->state != PARCEL_DEPOSITING)
+        if (!parcel_is_recipients(p) && p->state != PARCEL_DEPOSITING)
                 return 0;
         uint64_t *grown = reallocarray(w->ids, w->n + 1, sizeof(*grown));
         if (!grown)

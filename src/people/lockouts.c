@@ -218,7 +218,7 @@ static int renew_code(People *p, uint64_t parcel) {
         if (r != 1)
                 return MIN(r, 0);
         r = ledger_parcel_get(p->ledger, parcel, &row);
-        return r < 0 || !parcel_is_collectable(row.state)
+        return r < 0 || !parcel_is_recipients(&row)
                        ? r
                        : people_renew_code(p, &row, "too many wrong entries");
 }

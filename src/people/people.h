@@ -102,6 +102,8 @@ int people_issue_code(People *p, ParcelRow *parcel, const char *actor, const cha
 /* A second one beside it. -EEXIST: it has two. */
 int people_renew_code(People *p, ParcelRow *parcel, const char *reason);
 bool people_code_expired(const People *p, const ParcelRow *parcel);
+/* May its recipient have it? Not what was rejected or recalled before it became unverified. */
+bool parcel_is_recipients(const ParcelRow *p);
 
 /* --- Reminders and recall (reminders.c) */
 int people_parcel_moved(

@@ -151,7 +151,7 @@ static int check_normalised(People *p, const Presented *by, const CodeEvidence *
                 return r;
         if (people_code_expired(p, &row))
                 return LOCKER_E_CODE_EXPIRED;
-        if (!parcel_is_collectable(row.state))
+        if (!parcel_is_recipients(&row))
                 return LOCKER_E_WRONG_STATE;
         r = accept_code(p, by, &claim, &row);
         if (!r)

@@ -183,19 +183,20 @@ static void test_upgrade_parcels_live_on_to_their_ends(void **state) {
 static void test_upgrade_people_and_credentials_are_read_and_erased(void **state) {
         Place *p = *state;
         _cleanup_person_ PersonRow courier = {0}, recipient = {0};
-        uint8_t data[128];
+        uint8_t *data = NULL;
         size_t n = 0;
         uint8_t hours[HABIT_HOURS] = {0};
 
         open_old(p);
         assert_int_equal(ledger_person_by_number(p->ledger, "4711", &courier), 0);
         assert_string_equal(courier.name, "Carla Courier");
-        assert_true(courier.has_pin && !courier.has_password);
-        assert_int_equal(ledger_credential_get(p->ledger, courier.id, "pin", data, &n), 0);
+        assert_int_equal(courier.credentials, 1U << CREDENTIAL_PIN);
+        assert_int_equal(ledger_credential_get(p->ledger, courier.id, "pin", &data, &n), 0);
         assert_int_equal(n, 52);
+        bytes_erase_free(data, n);
         assert_int_equal(ledger_person_by_phone(p->ledger, "0049 151 2345678", &recipient), 0);
         assert_string_equal(recipient.name, "Zoë Ä. Muster");
-        assert_true(recipient.has_pin && recipient.has_password);
+        assert_int_equal(recipient.credentials, 1U << CREDENTIAL_PIN | 1U << CREDENTIAL_PASSWORD);
         assert_int_equal(ledger_person_get(p->ledger, 3, &(PersonRow){0}), -ENOENT); /* revoked */
 
         assert_int_equal(ledger_habit_get(p->ledger, &(ParcelRow){.person = recipient.id}, hours), 0);

@@ -477,7 +477,7 @@ static void come(Walk *w, int who) {
                         return;
                 }
                 if (w->codes[id][0] && chance(w, 30)) {
-                        const Evidence e = {.kind = EVIDENCE_CODE, .code = w->codes[id]};
+                        const Evidence e = {.kind = CREDENTIAL_NONE, .code.code = w->codes[id]};
                         locker_authenticate(w->locker, s, &e, answered, request(w, "authenticate", who));
                         r = 0;
                 } else
