@@ -43,7 +43,8 @@ static int allocate(Hardware *h) {
 int hardware_init(Hardware *h, Records *records, HardwareUp up, void *userdata) {
         const Cabinet *c = records->cabinet;
 
-        *h = (Hardware){.cabinet = c, .records = records, .up = up, .userdata = userdata, .lids_at = USEC_INFINITY};
+        *h = (Hardware){
+                .cabinet = c, .records = records, .up = up, .userdata = userdata, .lids_at = USEC_INFINITY};
         int r = allocate(h);
         if (r < 0)
                 return r;
@@ -85,7 +86,8 @@ void hardware_tick(Hardware *h, const Now *now) {
 }
 
 uint64_t hardware_next_deadline(const Hardware *h) {
-        return MIN(MIN(movements_next_deadline(h), doors_next_deadline(h)), MIN(safety_next_deadline(h), h->lids_at));
+        return MIN(MIN(movements_next_deadline(h), doors_next_deadline(h)),
+                   MIN(safety_next_deadline(h), h->lids_at));
 }
 
 bool hardware_is_still(const Hardware *h) {

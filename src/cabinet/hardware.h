@@ -80,7 +80,7 @@ struct Hardware {
         bool *lines; /* [n_lines] working */
         char (*line_sentences)[160];
         int *slots_by_label; /* indices, sorted by label */
-        uint64_t lids_at; /* boot µs: try again to lock what the ledger could not take; USEC_INFINITY */
+        uint64_t lids_at;    /* boot µs: try again to lock what the ledger could not take; USEC_INFINITY */
         uint64_t next_command;
         bool may_secure; /* what a former run left open has been settled: lids may be locked */
 };
@@ -158,7 +158,7 @@ Opening *opening_free(Opening *o); /* leaves its intents open: only before the c
 /* Locks by command whatever can be and is not locked; the end of each is told as HARDWARE_CHANGED. */
 void secure_lids(Hardware *h, int slot);
 void lids_tick(Hardware *h, const Now *now); /* tries again what the ledger could not take */
-void lids_moved(Hardware *h, int slot); /* what could not be locked may be tried again */
+void lids_moved(Hardware *h, int slot);      /* what could not be locked may be tried again */
 
 /* --- boards and lines (boards.c) --- */
 void boards_health(void *userdata, int board, BoardHealth health, const char *sentence);

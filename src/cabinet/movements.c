@@ -98,8 +98,8 @@ int movement_start(Movement *m, MovementDone done, void *userdata) {
                 return -EBUSY;
         if (m->action == LOCK_ACTION_UNLOCK && !door_command(&h->doors[m->lock], m->urgent || m->insist))
                 return -EBUSY;
-        /* A lid waits for its door, which may take its retry: it is as fresh as the moment at which its turn has
-         * come. */
+        /* A lid waits for its door, which may take its retry: it is as fresh as the moment at which its turn
+         * has come. */
         if (!m->urgent)
                 m->expires = h->records->now().boot_usec + COMMAND_EXPIRES_USEC;
         m->done = done;

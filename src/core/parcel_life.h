@@ -23,9 +23,15 @@ typedef enum ParcelState {
 } ParcelState;
 
 /* What the person at the open door has decided. */
-typedef enum ParcelChoice { CHOICE_NONE, CHOICE_ACCEPT, CHOICE_REJECT, CHOICE_CANCEL, CHOICE_MAX } ParcelChoice;
+typedef enum ParcelChoice {
+        CHOICE_NONE,
+        CHOICE_ACCEPT,
+        CHOICE_REJECT,
+        CHOICE_CANCEL,
+        CHOICE_MAX
+} ParcelChoice;
 
-const char *parcel_choice_to_string(ParcelChoice c); /* "accept" …; NULL for CHOICE_NONE */
+const char *parcel_choice_to_string(ParcelChoice c);             /* "accept" …; NULL for CHOICE_NONE */
 int parcel_choice_from_string(const char *s, ParcelChoice *ret); /* NULL: CHOICE_NONE; -EINVAL */
 
 const char *parcel_state_to_string(ParcelState s);             /* "announced" … */

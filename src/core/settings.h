@@ -67,7 +67,7 @@ typedef struct Settings {
         bool unanswered_is_collected; /* Unanswered= collected | unverified */
         unsigned max_sessions;        /* MaxSessions= */
         /* [Identity] */
-        unsigned scrypt_log_n; /* ScryptLogN= 14 … 18 */
+        unsigned scrypt_log_n;                     /* ScryptLogN= 14 … 18 */
         unsigned min_length[CREDENTIAL_KINDS_MAX]; /* MinimumPinLength=, MinimumPasswordLength= */
         ReminderSettings reminders;
         MqttSettings mqtt;

@@ -34,23 +34,24 @@ static int code_put(Ledger *l, Statement statement, uint64_t parcel, const char 
 }
 
 int ledger_code_set(Ledger *l, uint64_t parcel, const char *code) {
-        uint64_t own;
-        bool scope;
-        int r = scope_begin(l, &scope);
+        uint8_t mac[VAULT_MAC_SIZE];
+        uint64_t owner;
+        bool own;
+        int r = ledger_code_find(l, code, &owner);
 
+        /* Before anything is changed: the caller's transaction is still good, and may try another. */
+        if (r >= 0 && owner != parcel)
+                return -EEXIST;
+        if (r < 0 && r != -ENOENT)
+                return r;
+        r = scope_begin(l, &own);
         if (r < 0)
                 return r;
-        r = ledger_code_find(l, code, &own);
-        if (r >= 0 && own != parcel)
-                r = -EEXIST;
-        else if (r >= 0 || r == -ENOENT)
+        code_mac(l, code, mac);
+        r = run_with(l, SQL_CODE_SET, parcel, mac);
+        if (r >= 0)
                 r = run_with(l, SQL_CODE_ERASE_RENEWED, parcel, NULL);
-        if (r >= 0) {
-                uint8_t mac[VAULT_MAC_SIZE];
-                code_mac(l, code, mac);
-                r = run_with(l, SQL_CODE_SET, parcel, mac);
-        }
-        return scope_end(l, scope, r);
+        return scope_end(l, own, r);
 }
 
 int ledger_code_renew(Ledger *l, uint64_t parcel, const char *code) {

@@ -9,8 +9,8 @@
 /* Of the present only. */
 #define PARCEL_PRESENT "choice, taking_back, was, temperature, accessible, larger"
 #define PARCEL_PAST    "NULL, 0, NULL, 'ambient', 0, 1"
-#define PERSON_COLUMNS                                                                        \
-        "id, kind, number, salt, name, phone, enrolled, revoked, consented, "                 \
+#define PERSON_COLUMNS                                                        \
+        "id, kind, number, salt, name, phone, enrolled, revoked, consented, " \
         "(SELECT group_concat(kind) FROM credential c WHERE c.person = person.id)"
 #define LOCKOUT_COLUMNS "subject, failures, locked, until_boot, remaining, boot_id, pace, risk, leaked"
 #define INBOX_COLUMNS   "id, name, received, expires, command, begun, answer, response_topic, correlation"
@@ -59,10 +59,11 @@
         /* The personal data of somebody who was revoked meanwhile is not kept. */                           \
         X(PARCEL_END,                                                                                        \
           "INSERT INTO parcel_history (id, state, slot, position, size, waybill, recipient, phone, person, " \
-          "courier, courier_number, created, stored, expires, ended, phone_mac) "                                       \
+          "courier, courier_number, created, stored, expires, ended, phone_mac) "                            \
           "SELECT id, ?2, ?3, ?4, ?5, waybill, iif(gone, NULL, recipient), iif(gone, NULL, phone), ?6, ?7, " \
-          "?8, created, ?9, ?10, ?11, iif(gone OR phone IS NULL, NULL, ?12) "                                                                       \
-          "FROM (SELECT *, forget OR EXISTS (SELECT 1 FROM person q WHERE q.id = ?6 AND q.revoked IS NOT NULL) "       \
+          "?8, created, ?9, ?10, ?11, iif(gone OR phone IS NULL, NULL, ?12) "                                \
+          "FROM (SELECT *, forget OR EXISTS (SELECT 1 FROM person q WHERE q.id = ?6 AND q.revoked IS NOT "   \
+          "NULL) "                                                                                           \
           "AS gone FROM parcel WHERE id = ?1)")                                                              \
         X(PARCEL_DELETE, "DELETE FROM parcel WHERE id = ?1")                                                 \
         X(PARCEL_EACH, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel ORDER BY id")           \
@@ -78,14 +79,14 @@
         /* codes.c */                                                                                        \
         X(CODE_SET, "INSERT INTO pickup_code (parcel, mac) VALUES (?1, ?2) "                                 \
                     "ON CONFLICT (parcel) DO UPDATE SET mac = excluded.mac")                                 \
-        X(CODE_RENEW, "INSERT INTO renewed_code (parcel, mac) VALUES (?1, ?2)") \
-        X(CODE_FIND, "SELECT parcel FROM pickup_code WHERE mac = ?1 UNION ALL " \
-                     "SELECT parcel FROM renewed_code WHERE mac = ?1") \
+        X(CODE_RENEW, "INSERT INTO renewed_code (parcel, mac) VALUES (?1, ?2)")                              \
+        X(CODE_FIND, "SELECT parcel FROM pickup_code WHERE mac = ?1 UNION ALL "                              \
+                     "SELECT parcel FROM renewed_code WHERE mac = ?1")                                       \
         X(CODE_GET, "SELECT mac FROM pickup_code WHERE parcel = ?1")                                         \
-        X(CODE_GET_RENEWED, "SELECT mac FROM renewed_code WHERE parcel = ?1") \
-        X(CODE_COUNT, "SELECT (SELECT count(*) FROM pickup_code) + (SELECT count(*) FROM renewed_code)") \
+        X(CODE_GET_RENEWED, "SELECT mac FROM renewed_code WHERE parcel = ?1")                                \
+        X(CODE_COUNT, "SELECT (SELECT count(*) FROM pickup_code) + (SELECT count(*) FROM renewed_code)")     \
         X(CODE_ERASE, "DELETE FROM pickup_code WHERE parcel = ?1")                                           \
-        X(CODE_ERASE_RENEWED, "DELETE FROM renewed_code WHERE parcel = ?1") \
+        X(CODE_ERASE_RENEWED, "DELETE FROM renewed_code WHERE parcel = ?1")                                  \
         /* people.c */                                                                                       \
         X(PERSON_INSERT,                                                                                     \
           "INSERT INTO person (kind, number, salt, name, phone, phone_mac, enrolled, consented) "            \
@@ -100,28 +101,30 @@
                          "revoked = ?2 WHERE id = ?1 AND revoked IS NULL")                                   \
         X(PERSON_FORGET_CREDENTIALS, "DELETE FROM credential WHERE person = ?1")                             \
         X(PERSON_FORGET_HISTORY,                                                                             \
-          "UPDATE parcel_history SET recipient = NULL, phone = NULL, phone_mac = NULL WHERE person = ?1")                      \
-        X(HISTORY_FORGET_PHONE, "UPDATE parcel_history SET recipient = NULL, phone = NULL, phone_mac = NULL " \
-                                "WHERE phone_mac = ?1") \
-        X(HISTORY_UNMARKED, "SELECT id, phone FROM parcel_history INDEXED BY parcel_history_unmarked " \
-                            "WHERE phone IS NOT NULL AND phone_mac IS NULL") \
-        X(HISTORY_MARK, "UPDATE parcel_history SET phone_mac = ?2 WHERE id = ?1") \
-        X(PARCEL_FORGET, "UPDATE parcel SET forget = 1 WHERE id = ?1 AND person IS NULL") \
+          "UPDATE parcel_history SET recipient = NULL, phone = NULL, phone_mac = NULL WHERE person = ?1")    \
+        X(HISTORY_FORGET_PHONE,                                                                              \
+          "UPDATE parcel_history SET recipient = NULL, phone = NULL, phone_mac = NULL "                      \
+          "WHERE phone_mac = ?1")                                                                            \
+        X(HISTORY_UNMARKED, "SELECT id, phone FROM parcel_history INDEXED BY parcel_history_unmarked "       \
+                            "WHERE phone IS NOT NULL AND phone_mac IS NULL")                                 \
+        X(HISTORY_MARK, "UPDATE parcel_history SET phone_mac = ?2 WHERE id = ?1")                            \
+        X(PARCEL_FORGET, "UPDATE parcel SET forget = 1 WHERE id = ?1 AND person IS NULL")                    \
         X(CREDENTIAL_SET, "INSERT INTO credential (person, kind, data) VALUES (?1, ?2, ?3) "                 \
                           "ON CONFLICT (person, kind) DO UPDATE SET data = excluded.data")                   \
         X(CREDENTIAL_GET, "SELECT c.data, p.salt FROM credential c JOIN person p ON p.id = c.person "        \
                           "WHERE c.person = ?1 AND c.kind = ?2 AND p.revoked IS NULL")                       \
         /* lockouts.c */                                                                                     \
         X(LOCKOUT_GET, "SELECT " LOCKOUT_COLUMNS " FROM lockout WHERE subject = ?1")                         \
-        X(LOCKOUT_PUT, "INSERT INTO lockout (" LOCKOUT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "          \
-                       "ON CONFLICT (subject) DO UPDATE SET failures = excluded.failures, "                  \
-                       "locked = excluded.locked, until_boot = excluded.until_boot, "                        \
-                       "remaining = excluded.remaining, boot_id = excluded.boot_id, pace = excluded.pace, " \
-                       "risk = excluded.risk, leaked = excluded.leaked")                         \
+        X(LOCKOUT_PUT,                                                                                       \
+          "INSERT INTO lockout (" LOCKOUT_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "           \
+          "ON CONFLICT (subject) DO UPDATE SET failures = excluded.failures, "                               \
+          "locked = excluded.locked, until_boot = excluded.until_boot, "                                     \
+          "remaining = excluded.remaining, boot_id = excluded.boot_id, pace = excluded.pace, "               \
+          "risk = excluded.risk, leaked = excluded.leaked")                                                  \
         X(LOCKOUT_DELETE, "DELETE FROM lockout WHERE subject = ?1")                                          \
-        X(LOCKOUT_CONCERN, "INSERT OR IGNORE INTO lockout_parcel (subject, parcel) VALUES (?1, ?2)") \
-        X(LOCKOUT_CONCERNED, "SELECT parcel FROM lockout_parcel WHERE subject = ?1 ORDER BY parcel") \
-        X(LOCKOUT_UNCONCERN, "DELETE FROM lockout_parcel WHERE subject = ?1") \
+        X(LOCKOUT_CONCERN, "INSERT OR IGNORE INTO lockout_parcel (subject, parcel) VALUES (?1, ?2)")         \
+        X(LOCKOUT_CONCERNED, "SELECT parcel FROM lockout_parcel WHERE subject = ?1 ORDER BY parcel")         \
+        X(LOCKOUT_UNCONCERN, "DELETE FROM lockout_parcel WHERE subject = ?1")                                \
         X(LOCKOUT_EACH, "SELECT " LOCKOUT_COLUMNS " FROM lockout ORDER BY subject")                          \
         /* movements.c */                                                                                    \
         X(MOVEMENT_INTEND,                                                                                   \

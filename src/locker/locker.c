@@ -60,8 +60,10 @@ int locker_new(Locker **ret, const LockerOptions *o) {
         r = ledger_last_wall(l->ledger, &l->records.wall_floor);
         if (r < 0)
                 return r;
-        PeopleOptions people = {
-                .records = &l->records, .identity = o->identity, .revoked = locker_person_revoked, .userdata = l};
+        PeopleOptions people = {.records = &l->records,
+                                .identity = o->identity,
+                                .revoked = locker_person_revoked,
+                                .userdata = l};
         memcpy(people.boot_id, o->boot_id, sizeof(people.boot_id));
         r = people_new(&l->people, &people);
         if (r >= 0)

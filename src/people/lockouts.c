@@ -24,8 +24,8 @@ void charge_init(const People *p, Charge *ret, uint64_t risk_usec, const char *f
         va_start(ap, format);
         (void)vsnprintf(ret->subject, sizeof(ret->subject), format, ap);
         va_end(ap);
-        ret->rules = lockout_rules(p->settings->lockout_attempts, p->settings->lockout_duration_usec,
-                                   risk_usec);
+        ret->rules =
+                lockout_rules(p->settings->lockout_attempts, p->settings->lockout_duration_usec, risk_usec);
 }
 
 void charge_init_total(Charge *ret, uint64_t risk_usec, const char *format, ...) {
@@ -218,9 +218,8 @@ static int renew_code(People *p, uint64_t parcel) {
         if (r != 1)
                 return MIN(r, 0);
         r = ledger_parcel_get(p->ledger, parcel, &row);
-        return r < 0 || !parcel_is_recipients(&row)
-                       ? r
-                       : people_renew_code(p, &row, "too many wrong entries");
+        return r < 0 || !parcel_is_recipients(&row) ? r
+                                                    : people_renew_code(p, &row, "too many wrong entries");
 }
 
 static int renew_codes(People *p, const char *subject) {

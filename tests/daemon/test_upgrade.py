@@ -84,7 +84,9 @@ class Upgrades(Scenario):
         self.reach(place)
 
     def test_new_parcel_goes_where_nothing_lies(self):
-        put = self.store(size="S")
+        session = self.client.start_session("courier")
+        session.authenticate_pin("4711", old.PIN)
+        put = self.store(session=session, size="S")
         self.assertNotIn(put.slot, {slot for _, slot, *_ in old.PARCELS.values()} | {"10", "11"})
         self.assertEqual(parcel_path(14), put.parcel)
         self.collect(put.receipt["code"])

@@ -304,6 +304,44 @@ static void test_code_of_another_live_parcel_refused(void **state) {
         assert_false(ledger_code_matches(l, a.id, "NEWNEW"));
 }
 
+/* Requirement: D4 */
+static void test_code_renewed_opens_beside_the_first_one(void **state) {
+        Ledger *l = ((Place *)*state)->ledger;
+        ParcelRow a = row_in("1", 1), b = row_in("1", 2);
+        uint64_t id = 0, n = 99;
+
+        assert_int_equal(ledger_parcel_insert(l, &a), 0);
+        assert_int_equal(ledger_parcel_insert(l, &b), 0);
+        assert_int_equal(ledger_code_exists(l, a.id), 0);
+        assert_int_equal(ledger_code_set(l, a.id, "AAAAAA"), 0);
+        assert_int_equal(ledger_code_set(l, b.id, "BBBBBB"), 0);
+        begin(l);
+        /* Taken by either: another one is tried in the same transaction. */
+        assert_int_equal(ledger_code_renew(l, a.id, "BBBBBB"), -EEXIST);
+        assert_int_equal(ledger_code_renew(l, a.id, "AAAAAA"), -EEXIST);
+        assert_int_equal(ledger_code_set(l, b.id, "AAAAAA"), -EEXIST);
+        assert_int_equal(ledger_code_renew(l, a.id, "CCCCCC"), 0);
+        commit(l);
+        assert_int_equal(ledger_code_set(l, b.id, "CCCCCC"), -EEXIST);
+        assert_int_equal(ledger_code_renew(l, a.id, "DDDDDD"), -EEXIST);
+        assert_true(ledger_code_matches(l, a.id, "AAAAAA"));
+        assert_true(ledger_code_matches(l, a.id, "CCCCCC"));
+        assert_false(ledger_code_matches(l, b.id, "CCCCCC"));
+        assert_int_equal(ledger_code_find(l, "CCCCCC", &id), 0);
+        assert_int_equal(id, a.id);
+        assert_int_equal(ledger_code_exists(l, a.id), 2);
+        assert_int_equal(ledger_code_count(l, &n), 0);
+        assert_int_equal(n, 3);
+        /* A new one replaces both, also when it is the second. */
+        assert_int_equal(ledger_code_set(l, a.id, "CCCCCC"), 0);
+        assert_int_equal(ledger_code_exists(l, a.id), 1);
+        assert_false(ledger_code_matches(l, a.id, "AAAAAA"));
+        assert_int_equal(ledger_code_renew(l, a.id, "EEEEEE"), 0);
+        assert_int_equal(ledger_code_erase(l, a.id), 0);
+        assert_int_equal(ledger_code_exists(l, a.id), 0);
+        assert_int_equal(ledger_code_find(l, "EEEEEE", &id), -ENOENT);
+}
+
 /* Requirement: F9 */
 static void test_parcel_file_bytes_hold_no_plaintext(void **state) {
         Place *p = *state;
@@ -334,6 +372,7 @@ int main(void) {
                 TEST(test_parcel_walks_find_theirs_oldest_first),
                 TEST(test_parcel_walk_row_ended_inside_goes_on),
                 TEST(test_code_of_another_live_parcel_refused),
+                TEST(test_code_renewed_opens_beside_the_first_one),
                 TEST(test_parcel_file_bytes_hold_no_plaintext),
         };
 

@@ -138,6 +138,32 @@ static void test_code_digits_need_a_claim(void **state) {
         assert_string_equal(code_alphabet_to_string(CODE_CROCKFORD), "crockford");
 }
 
+/* Requirement: D4 */
+static void test_code_neighbours_are_each_one_step_away(void **state) {
+        static const struct {
+                CodeAlphabet alphabet;
+                size_t n;
+        } rows[] = {{CODE_DIGITS, 1 + 6 * 9 + 5}, {CODE_CROCKFORD, 1 + 6 * 31 + 5}};
+        char near[CODE_NEIGHBOURS_MAX][CODE_LENGTH + 1], again[CODE_LENGTH + 1];
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                size_t n = code_neighbours(rows[i].alphabet, "012345", near);
+                assert_int_equal(n, rows[i].n);
+                assert_string_equal(near[0], "012345");
+                for (size_t k = 0; k < n; k++) {
+                        assert_int_equal(code_normalise(rows[i].alphabet, near[k], again), 0);
+                        unsigned other = 0;
+                        for (int at = 0; at < CODE_LENGTH; at++)
+                                other += near[k][at] != "012345"[at];
+                        assert_in_range(other, k ? 1 : 0, 2);
+                        for (size_t m = 0; m < k; m++)
+                                assert_string_not_equal(near[k], near[m]);
+                }
+        }
+        /* Exchanging the same symbol is no other code. */
+        assert_int_equal(code_neighbours(CODE_DIGITS, "000000", near), 1 + 6 * 9);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_code_from_random_makes_six_symbols_of_the_alphabet),
@@ -147,6 +173,7 @@ int main(void) {
                 cmocka_unit_test(test_code_malformed_is_refused_and_output_untouched),
                 cmocka_unit_test(test_code_every_single_byte_is_kept_mapped_or_refused),
                 cmocka_unit_test(test_code_digits_need_a_claim),
+                cmocka_unit_test(test_code_neighbours_are_each_one_step_away),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
