@@ -111,6 +111,15 @@ def emitted_types():
     return types
 
 
+def prompt_words():
+    """What src/locker can tell somebody: the errands' prompts, and the words that it names itself."""
+    words = set(TABLE["prompts"])
+    for path in glob.glob(os.path.join(ROOT, "src", "locker", "*.c")):
+        with open(path, encoding="utf-8") as f:
+            words |= set(re.findall(r'notify_prompt\([^;"]*"([a-z-]+)"', f.read()))
+    return words
+
+
 def data_schemas():
     """Event type → name of the schema of its data, as event.schema.json says."""
     found = {}
@@ -229,6 +238,7 @@ class Code(unittest.TestCase):
                 self.assertEqual(made, value)
         self.assertEqual(SCHEMAS["answer"]["properties"]["error"]["enum"], TABLE["refusals"])
         self.assertEqual(SCHEMAS["event-parcel"]["properties"]["state"]["enum"], TABLE["states"])
+        self.assertEqual(set(SCHEMAS["event-session-prompt"]["properties"]["what"]["enum"]), prompt_words())
 
     def test_every_command_has_a_schema_with_the_same_arguments(self):
         names = {c["name"] for c in TABLE["commands"]}
