@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a person is told, as an event. Prompts are told after the commit of what they are about, so that the
- * event comes behind it. */
+/* Prompts as events. A prompt is shown after the commit of what it is about; its event, in a transaction of
+ * its own, therefore follows in the outbox. */
 #include "locker/private.h"
 
 #include <errno.h>

@@ -123,7 +123,7 @@ static bool idles(const Session *s) {
         return !s->gone && !session_is_at_work(s) && !s->job && !s->reply;
 }
 
-/* What is only kept for reopening gives way, as its slot does; the oldest first. */
+/* Ends the oldest session that is only kept for reopening. */
 static bool make_room(Locker *l) {
         Session *oldest = NULL;
 

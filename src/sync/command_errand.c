@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A person's errand by commands of the backend: `deposit`, `collect` and `take-back` begin a session and
- * answer with its number; with that the backend goes on, as a program at the terminal does on the bus (A5).
- * The session ends by `end`, or by itself: when nothing is left to reopen, or nothing happens for too long.
- * What the person has to do next is an event. */
+/* Errands over MQTT (A5): `deposit`, `collect` and `take-back` begin a session and return its number; the
+ * other commands name it, as a program at the terminal does by the session's object on the bus. A session
+ * ends with `end`, or by itself when nothing is left to reopen or after the idle timeout. Prompts are events.
+ */
 #include "sync/private.h"
 #include "message/arguments.h"
 
@@ -18,7 +18,7 @@ static json_t *placed(const Sync *s, const Placement *place) {
                          (int)place->position);
 }
 
-/* --- beginning --- */
+/* --- commands that begin a session --- */
 
 typedef struct Acting {
         Running *running;
@@ -62,11 +62,11 @@ static void begun(Acting *acting, const LockerAnswer *a, json_t *result) {
                 result = with_session(result, session, a);
                 e = result ? 0 : -ENOMEM;
         }
+        /* Nobody will have its number. */
+        Session *refused = e && s ? locker_session(s->locker, session) : NULL;
+        if (refused)
+                locker_end_session(s->locker, refused, "refused");
         command_answer(r, e, a->detail, result);
-        /* Nobody has its number. */
-        Session *left = e && s ? locker_session(s->locker, session) : NULL;
-        if (left)
-                locker_end_session(s->locker, left, "refused");
 }
 
 static void acted(void *userdata, const LockerAnswer *a) {
@@ -159,7 +159,7 @@ void command_take_back(Running *r, const json_t *a) {
         locker_set_command(l, NULL);
 }
 
-/* --- going on --- */
+/* --- commands that name a session --- */
 
 static int end_session(Locker *l, Session *s) {
         locker_end_session(l, s, "ended");
@@ -182,8 +182,8 @@ static bool is_signed(const char *actor) {
         return strchr(actor, ':');
 }
 
-/* Its own only: what is somebody else's, or over, or never was, looks the same. What a signed command has
- * begun no unsigned one goes on with. */
+/* NULL for a session of another terminal, one that has ended and one that never existed alike. A session that
+ * a signed command has begun takes no unsigned commands; any key of the ring will do. */
 static Session *own_session(const Running *r, uint64_t id) {
         Session *session = locker_session(r->sync->locker, id);
 
@@ -221,7 +221,7 @@ void command_session(Running *r, const json_t *a) {
         command_answer(r, e, NULL, NULL);
 }
 
-/* --- what the person is told --- */
+/* --- prompts --- */
 
 void command_prompt(Sync *s, const Session *session, int slot, unsigned position, const char *what,
                     const char *sentence) {
@@ -229,6 +229,6 @@ void command_prompt(Sync *s, const Session *session, int slot, unsigned position
                 return;
         int e = locker_record_prompt(s->locker, session, slot, position, what, sentence);
         if (e < 0)
-                log_error_errno(e, "Cannot tell the backend what the person of session %llu has to do (%s)",
-                                (unsigned long long)session_id(session), what);
+                log_error_errno(e, "Cannot record the prompt \"%s\" of session %llu", what,
+                                (unsigned long long)session_id(session));
 }

@@ -102,19 +102,23 @@ def examples():
 RECORDING = ("locker", "people", "cabinet", "records")
 
 
+def recording_sources():
+    return [p for folder in RECORDING for p in sorted(glob.glob(os.path.join(ROOT, "src", folder, "*.c")))]
+
+
 def emitted_types():
     """What the daemon can record: every text of the form "noun.verb" in the folders that do, and a parcel's states."""
     types = {f"parcel.{s}" for s in TABLE["states"]}
-    for path in (p for folder in RECORDING for p in glob.glob(os.path.join(ROOT, "src", folder, "*.c"))):
+    for path in recording_sources():
         with open(path, encoding="utf-8") as f:
             types |= {t for t in re.findall(r'"([a-z]+\.[a-z-]+)"', f.read()) if not t.endswith((".h", ".c", ".key"))}
     return types
 
 
 def prompt_words():
-    """What src/locker can tell somebody: the errands' prompts, and the words that it names itself."""
+    """What somebody can be told: the errands' prompts, and the words that are named where they are told."""
     words = set(TABLE["prompts"])
-    for path in glob.glob(os.path.join(ROOT, "src", "locker", "*.c")):
+    for path in recording_sources():
         with open(path, encoding="utf-8") as f:
             words |= set(re.findall(r'notify_prompt\([^;"]*"([a-z-]+)"', f.read()))
     return words
