@@ -72,21 +72,11 @@ static bool storage_is_low(const Sync *s) {
                (uint64_t)v.f_bavail * v.f_frsize < s->settings->minimum_free;
 }
 
-/* What a person at an open door needs, also while storage is low. `deposit` itself is not: no other command of
- * ACT_DEPOSIT begins anything. */
+/* What a person at an open door needs, also while storage is low. */
 static bool serves_people(const CommandRow *row) {
-        switch (row->act) {
-        case ACT_COLLECT:
-        case ACT_REOPEN:
-        case ACT_TAKE_BACK:
-        case ACT_END_SESSION:
-        case ACT_OPEN_SLOT:
-                return true;
-        case ACT_DEPOSIT:
-                return !streq(row->name, "deposit");
-        default:
-                return false;
-        }
+        return row->act == ACT_COLLECT || row->act == ACT_REOPEN || row->act == ACT_TAKE_BACK ||
+               row->act == ACT_END_SESSION || row->act == ACT_OPEN_SLOT ||
+               (row->act == ACT_DEPOSIT && !streq(row->name, "deposit")); /* the others go on with one */
 }
 
 /* Is there room for one more? 0, or why not. */

@@ -12,6 +12,7 @@ from daemonlib import main, wait
 from people import Scenario
 from small_disk import SmallDisk, needs_mount
 
+PIN = "258036"
 VERBS = ("accept", "reject", "cancel", "reopen", "too-small", "not-empty", "does-not-open", "end")
 
 
@@ -25,7 +26,7 @@ class Errands(BackendTest, Scenario):
     def setUp(self):
         super().setUp()
         self.heard = {}  # session → how many of its prompts have been waited for
-        self.admin.enrol_courier("4711", "2580")
+        self.admin.enrol_courier("4711", PIN)
 
     def answer(self, name, signed=True, **arguments):
         return self.backend.command(name, arguments, signed=signed)
@@ -532,7 +533,7 @@ class OnTheBus:
         return self.session
 
     def deposit(self, size):
-        self._start("courier").authenticate_pin("4711", "2580")
+        self._start("courier").authenticate_pin("4711", PIN)
         put = self.session.deposit(size=size)
         parcel = put.receipt["parcel"]
         self.codes[parcel] = put.receipt["code"]
@@ -546,7 +547,7 @@ class OnTheBus:
         return types.SimpleNamespace(slot=got.slot, position=got.position, parcel=parcel)
 
     def take_back(self):
-        self._start("courier").authenticate_pin("4711", "2580")
+        self._start("courier").authenticate_pin("4711", PIN)
         return [types.SimpleNamespace(slot=s, position=n, parcel=int(p.rsplit("/", 1)[1])) for p, s, n in self.session.take_back()]
 
     def say(self, verb):
@@ -769,7 +770,7 @@ class BothWays(Errands):
                 os.unlink(self.cabinet.ledger + end)
         self.cabinet.start_daemon()
         self.wait_online()
-        self.admin.enrol_courier("4711", "2580")
+        self.admin.enrol_courier("4711", PIN)
         self.heard = {}
         self.backend.receive().clear()
 
