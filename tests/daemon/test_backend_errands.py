@@ -514,6 +514,32 @@ class FullDisk(SmallDisk, Errands):
         self.assertNotIn("choose", [e["data"]["what"] for e in self.told(got.session)])
 
 
+    def test_low_storage_stops_deposits_not_what_is_said_at_an_open_door(self):
+        """Requirement: A5, F4"""
+        stored = self.stored()
+        put = self.begin_deposit()
+        self.reach(put)
+        self.fill(4 << 20)  # below MinimumFree=
+        self.refused("StorageFull", "deposit", courier="4711", size="S")
+        moved = place_of(self.give("too-small", session=put.session))
+        self.shut(put)
+        self.give("cancel", session=put.session)
+        self.reach(moved)
+        self.shut(moved)
+        self.wait_told(put.session, "cancelled")
+        self.give("end", session=put.session)
+        got = self.begin_collect(stored.parcel)
+        self.reach(got)
+        self.give("reject", session=got.session)
+        self.shut(got)
+        self.wait_told(got.session, "rejected")
+        began = self.give("take-back", courier="4711")
+        self.take(got)
+        self.shut(got)
+        self.wait_told(began["session"], "done")
+        self.give("end", session=began["session"])
+
+
 # --- the same errands on the bus and over MQTT
 
 class OnTheBus:
