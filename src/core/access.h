@@ -23,7 +23,7 @@ typedef enum Proof {
 } Proof;
 
 typedef enum Act {
-        /* at the terminal */
+        /* at the terminal, or in an app behind the backend */
         ACT_START_SESSION,
         ACT_AUTHENTICATE,
         ACT_DEPOSIT, /* with TooSmall, NotEmpty */

@@ -300,7 +300,7 @@ int ledger_outbox_length(Ledger *l, uint64_t *ret);
 int ledger_outbox_each(Ledger *l, uint64_t after, unsigned limit,
                        int (*each)(void *userdata, const EventRow *e, const char *secret), void *userdata);
 /* Removes routine events (doors that open and close normally, boards that go offline and online, failed
- * attempts) with after < sequence <= to from the outbox; the events stay in the ledger. Events of
+ * attempts, prompts) with after < sequence <= to from the outbox; the events stay in the ledger. Events of
  * parcels, codes, persons and slots, and alarms, are never removed. Inside a transaction. */
 int ledger_outbox_summarise(Ledger *l, uint64_t after, uint64_t to, uint64_t *ret_dropped);
 /* after < sequence <= to leave, secrets are scrubbed. */

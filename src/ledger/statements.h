@@ -160,7 +160,7 @@
           "(SELECT sequence FROM event WHERE sequence > ?1 AND sequence <= ?2 AND type IN "                  \
           "('door.commanded', 'door.released', 'door.opened', 'door.closed', 'door.unknown', "               \
           "'board.online', "                                                                                 \
-          "'board.offline', 'code.wrong', 'credential.wrong'))")                                             \
+          "'board.offline', 'code.wrong', 'credential.wrong', 'session.prompt'))")                           \
         /* inbox.c */                                                                                        \
         X(INBOX_GET, "SELECT " INBOX_COLUMNS " FROM inbox WHERE id = ?1")                                    \
         X(INBOX_INSERT,                                                                                      \

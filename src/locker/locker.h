@@ -95,8 +95,13 @@ bool locker_is_settled(const Locker *l);
 /* terminal: who speaks, for lockouts and the ledger, e.g. "kiosk". */
 int locker_start_session(Locker *l, SessionKind kind, const char *terminal, Session **ret);
 void locker_end_session(Locker *l, Session *s, const char *how); /* "ended", "timed out", "terminal gone" */
+/* For one errand only: the session ends by itself when nothing is left to reopen, and gives way to a new
+ * session (MaxSessions=) as soon as its errand is settled. */
+void session_end_with_errand(Session *s);
 
 uint64_t session_id(const Session *s);
+const char *session_terminal(const Session *s);
+const char *session_actor(const Session *s); /* as in the ledger */
 SessionKind session_kind(const Session *s);
 SessionState session_state(const Session *s);
 Placement session_place(const Session *s); /* slot -1: none */
@@ -179,6 +184,10 @@ void locker_unset_command(Locker *l, const InboxRow *row); /* unless it is anoth
 /* Takes the routine of after < sequence <= to out of the outbox and records how much it was (see
  * ledger_outbox_summarise). */
 int locker_summarise_outbox(Locker *l, uint64_t after, uint64_t to);
+/* Records a prompt as an event, for clients that listeners do not reach; in a transaction of its own, not
+ * inside another one. slot -1: none. Not retried: no state depends on it. */
+int locker_record_prompt(Locker *l, const Session *s, int slot, unsigned position, const char *what,
+                         const char *sentence);
 /* A new code for a parcel without telling it to the caller is not possible; voiding one is. */
 int locker_revoke_code(Locker *l, uint64_t parcel, const char *actor, const char *reason);
 

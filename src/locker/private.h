@@ -23,6 +23,7 @@ struct Session {
         SessionKind kind;
         SessionState told; /* what the listeners know; see session_refresh() */
         bool gone;         /* ended; freed by the next tick */
+        bool with_errand;  /* ends when its errand does */
         char terminal[LABEL_MAX];
         char actor[LABEL_MAX + 16];
         void *userdata;

@@ -24,6 +24,18 @@ uint64_t session_id(const Session *s) {
         return s->id;
 }
 
+const char *session_terminal(const Session *s) {
+        return s->terminal;
+}
+
+const char *session_actor(const Session *s) {
+        return s->actor;
+}
+
+void session_end_with_errand(Session *s) {
+        s->with_errand = true;
+}
+
 SessionKind session_kind(const Session *s) {
         return s->kind;
 }
@@ -107,6 +119,22 @@ int locker_sessions(Locker *l, uint64_t **ret, size_t *ret_n) {
         return 0;
 }
 
+static bool idles(const Session *s) {
+        return !s->gone && !session_is_at_work(s) && !s->job && !s->reply;
+}
+
+/* Ends the oldest session that is only kept for reopening. */
+static bool make_room(Locker *l) {
+        Session *oldest = NULL;
+
+        for (Session *s = l->sessions; s; s = s->next)
+                if (s->with_errand && s->had_errand && idles(s))
+                        oldest = s; /* the list begins with the newest */
+        if (oldest)
+                locker_end_session(l, oldest, "ended");
+        return oldest;
+}
+
 int locker_start_session(Locker *l, SessionKind kind, const char *terminal, Session **ret) {
         Now now = l->now();
         unsigned n = 0;
@@ -114,7 +142,7 @@ int locker_start_session(Locker *l, SessionKind kind, const char *terminal, Sess
 
         for (Session *s = l->sessions; s; s = s->next)
                 n += !s->gone;
-        if (n >= l->settings->max_sessions)
+        if (n >= l->settings->max_sessions && !make_room(l))
                 return LOCKER_E_TOO_MANY_SESSIONS;
         Session *s = calloc(1, sizeof(*s));
         if (!s)
@@ -269,8 +297,9 @@ void session_answer(Session *s, int result, const char *detail) {
         reply_refusal(steal_ptr(s->reply), s->reply_userdata, result, detail);
 }
 
-static bool idles(const Session *s) {
-        return !s->gone && !session_is_at_work(s) && !s->job && !s->reply;
+/* Nothing is left to reopen. */
+static bool is_over(const Session *s) {
+        return s->with_errand && s->had_errand && !s->errand && idles(s);
 }
 
 static void time_out(Session *s) {
@@ -286,6 +315,8 @@ void sessions_tick(Locker *l, const Now *now) {
                 next = s->next;
                 if (s->gone)
                         session_unlink(s);
+                else if (is_over(s))
+                        locker_end_session(l, s, "ended");
                 else if (idles(s) && now->boot_usec >= s->idle_at)
                         time_out(s);
         }
@@ -295,7 +326,7 @@ uint64_t sessions_next_deadline(const Locker *l) {
         uint64_t next = USEC_INFINITY;
 
         for (const Session *s = l->sessions; s; s = s->next) {
-                if (s->gone)
+                if (s->gone || is_over(s))
                         return 0;
                 if (idles(s))
                         next = MIN(next, s->idle_at);

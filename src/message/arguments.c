@@ -43,6 +43,8 @@ static const ArgumentRow deposit[] = {
         {"courier", ARGUMENT_NAME, true, 1, 32, NULL},
         SIZE(false), PARCEL(false), RECIPIENT, PHONE, WAYBILL, ACCESSIBLE, TEMPERATURE, LARGER,
 };
+static const ArgumentRow take_back[] = {{"courier", ARGUMENT_NAME, true, 1, 32, NULL}};
+static const ArgumentRow about_session[] = {{"session", ARGUMENT_NUMBER, true, 1, INT64_MAX, NULL}};
 static const ArgumentRow enrol[] = {
         {"kind", ARGUMENT_WORD, true, 0, 0, kinds},
         {"number", ARGUMENT_NAME, false, 1, 32, NULL},
@@ -83,6 +85,15 @@ static const CommandRow commands[] = {
         {"open",           ACT_OPEN_SLOT,      ROWS(about_place),  NULL},
         {"deposit",        ACT_DEPOSIT,        ROWS(deposit),      check_deposit},
         {"collect",        ACT_COLLECT,        ROWS(about_parcel), NULL},
+        {"take-back",      ACT_TAKE_BACK,      ROWS(take_back),    NULL},
+        {"accept",         ACT_COLLECT,        ROWS(about_session), NULL},
+        {"reject",         ACT_COLLECT,        ROWS(about_session), NULL},
+        {"cancel",         ACT_REOPEN,         ROWS(about_session), NULL},
+        {"reopen",         ACT_REOPEN,         ROWS(about_session), NULL},
+        {"too-small",      ACT_DEPOSIT,        ROWS(about_session), NULL},
+        {"not-empty",      ACT_DEPOSIT,        ROWS(about_session), NULL},
+        {"does-not-open",  ACT_REOPEN,         ROWS(about_session), NULL},
+        {"end",            ACT_END_SESSION,    ROWS(about_session), NULL},
         {"disable",        ACT_SERVICE_SLOT,   ROWS(about_place),  NULL},
         {"enable",         ACT_SERVICE_SLOT,   ROWS(about_place),  NULL},
         {"enrol",          ACT_RULE_PEOPLE,    ROWS(enrol),        check_enrol},

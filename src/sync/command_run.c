@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What each command of the backend does: arguments → one use case → answer. Arguments have been checked
- * against their table before. */
+ * against their table before. Those of a person's errand are in command_errand.c. */
 #include "sync/private.h"
 #include "core/code.h"
 #include "message/arguments.h"
@@ -28,7 +28,7 @@ static int end(Running *r, int result) {
         return result;
 }
 
-static int read_request(const json_t *a, DepositRequest *q) {
+int command_deposit_request(const json_t *a, DepositRequest *q) {
         const char *temperature = argument_text(a, "temperature");
 
         *q = (DepositRequest){.size = argument_text(a, "size"),
@@ -41,18 +41,10 @@ static int read_request(const json_t *a, DepositRequest *q) {
         return temperature ? temperature_from_string(temperature, &q->temperature) : 0;
 }
 
-static json_t *placed(const Sync *s, const Placement *place) {
-        if (place->slot < 0)
-                return json_pack("{s:I}", "parcel", (json_int_t)place->parcel);
-        return json_pack("{s:I, s:s, s:i}", "parcel", (json_int_t)place->parcel, "slot",
-                         locker_cabinet(s->locker)->slots[place->slot].label, "position",
-                         (int)place->position);
-}
-
 static void run_announce(Running *r, const json_t *a) {
         DepositRequest q;
         uint64_t parcel = 0;
-        int e = read_request(a, &q);
+        int e = command_deposit_request(a, &q);
 
         if (e < 0)
                 e = LOCKER_E_INVALID_ARGUMENT;
@@ -141,87 +133,6 @@ static void run_revoke(Running *r, const json_t *a) {
                                        argument_text(a, "reason"))));
 }
 
-/* --- acting for a person: a session of its own, ended as soon as the door is open; what was begun is then
- * settled by the sensors --- */
-
-typedef struct Acting {
-        Running *running;
-        uint64_t session;
-} Acting;
-
-static void acted(void *userdata, const LockerAnswer *a) {
-        Acting *acting = userdata;
-        Running *r = acting->running;
-        Sync *s = r->sync;
-        json_t *result = a->result || !s ? NULL : placed(s, &a->place);
-
-        if (result && a->receipt.code)
-                json_object_set_new(result, "code", json_string(a->receipt.code));
-        if (result && a->receipt.expires_usec)
-                json_object_set_new(result, "expires", json_integer((json_int_t)a->receipt.expires_usec));
-        command_answer(r, a->result, a->detail, result);
-        Session *session = s ? locker_session(s->locker, acting->session) : NULL;
-        if (session)
-                locker_end_session(s->locker, session, "ended");
-        free(acting);
-}
-
-static Session *start(Running *r, SessionKind kind, Acting **ret_acting) {
-        Session *session = NULL;
-        Acting *acting = calloc(1, sizeof(*acting));
-        int e = acting ? locker_start_session(r->sync->locker, kind, "backend", &session) : -ENOMEM;
-
-        if (e) {
-                free(acting);
-                answer(r, e);
-                return NULL;
-        }
-        *acting = (Acting){.running = r, .session = session_id(session)};
-        *ret_acting = acting;
-        return session;
-}
-
-static void give_up(Running *r, Session *session, Acting *acting, int result) {
-        locker_end_session(r->sync->locker, session, "refused");
-        free(acting);
-        answer(r, result);
-}
-
-static void run_deposit(Running *r, const json_t *a) {
-        Locker *l = r->sync->locker;
-        DepositRequest q;
-        Acting *acting;
-        Session *session = start(r, SESSION_COURIER, &acting);
-
-        if (!session)
-                return;
-        int e = read_request(a, &q) < 0
-                        ? LOCKER_E_INVALID_ARGUMENT
-                        : locker_vouch_courier(l, session, argument_text(a, "courier"), r->actor);
-        if (e) {
-                give_up(r, session, acting, e);
-                return;
-        }
-        locker_deposit(begin(r), session, &q, acted, acting);
-        locker_set_command(l, NULL);
-}
-
-static void run_collect(Running *r, const json_t *a) {
-        Locker *l = r->sync->locker;
-        Acting *acting;
-        Session *session = start(r, SESSION_RECIPIENT, &acting);
-
-        if (!session)
-                return;
-        int e = locker_vouch_parcel(l, session, argument_number(a, "parcel", 0), r->actor);
-        if (e) {
-                give_up(r, session, acting, e);
-                return;
-        }
-        locker_collect(begin(r), session, argument_number(a, "parcel", 0), acted, acting);
-        locker_set_command(l, NULL);
-}
-
 static void run_set_thresholds(Running *r, const json_t *a) {
         int64_t reminder = json_object_get(a, "reminder") ? (int64_t)argument_number(a, "reminder", 0) : -1;
         int64_t recall = json_object_get(a, "recall") ? (int64_t)argument_number(a, "recall", 0) : -1;
@@ -294,8 +205,17 @@ static const CommandKind kinds[] = {
         {"revoke-code", run_revoke_code},
         {"new-code", run_new_code},
         {"open", run_open},
-        {"deposit", run_deposit},
-        {"collect", run_collect},
+        {"deposit", command_deposit},
+        {"collect", command_collect},
+        {"take-back", command_take_back},
+        {"accept", command_session},
+        {"reject", command_session},
+        {"cancel", command_session},
+        {"reopen", command_session},
+        {"too-small", command_session},
+        {"not-empty", command_session},
+        {"does-not-open", command_session},
+        {"end", command_session},
         {"disable", run_service},
         {"enable", run_service},
         {"enrol", run_enrol},

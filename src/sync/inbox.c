@@ -72,8 +72,15 @@ static bool storage_is_low(const Sync *s) {
                (uint64_t)v.f_bavail * v.f_frsize < s->settings->minimum_free;
 }
 
+/* What a person at an open door needs, also while storage is low. */
+static bool serves_people(const CommandRow *row) {
+        return row->act == ACT_COLLECT || row->act == ACT_REOPEN || row->act == ACT_TAKE_BACK ||
+               row->act == ACT_END_SESSION || row->act == ACT_OPEN_SLOT ||
+               (row->act == ACT_DEPOSIT && !streq(row->name, "deposit")); /* the others go on with one */
+}
+
 /* Is there room for one more? 0, or why not. */
-static int judge_room(const Sync *s, Act act, char ret_detail[MESSAGE_DETAIL_MAX]) {
+static int judge_room(const Sync *s, const CommandRow *row, char ret_detail[MESSAGE_DETAIL_MAX]) {
         size_t n = 0;
 
         for (const Running *r = s->running; r; r = r->next)
@@ -82,14 +89,14 @@ static int judge_room(const Sync *s, Act act, char ret_detail[MESSAGE_DETAIL_MAX
                 snprintf(ret_detail, MESSAGE_DETAIL_MAX, "%d commands are being carried out.", AT_A_TIME);
                 return LOCKER_E_BUSY;
         }
-        if (act == ACT_ASK)
+        if (row->act == ACT_ASK)
                 return 0;
         if (s->remembered >= REMEMBERED_MAX) {
                 snprintf(ret_detail, MESSAGE_DETAIL_MAX,
                          "%d commands are remembered until they have expired.", REMEMBERED_MAX);
                 return LOCKER_E_BUSY;
         }
-        return act != ACT_COLLECT && act != ACT_OPEN_SLOT && storage_is_low(s) ? LOCKER_E_STORAGE_FULL : 0;
+        return !serves_people(row) && storage_is_low(s) ? LOCKER_E_STORAGE_FULL : 0;
 }
 
 /* --- execution --- */
@@ -338,7 +345,7 @@ static void take_if_it_may(Sync *s, RemoteCommand *c, const MqttMessage *m) {
         int refusal = judge(s, c, detail);
 
         if (!refusal)
-                refusal = judge_room(s, command_row(c->name)->act, detail);
+                refusal = judge_room(s, command_row(c->name), detail);
         if (refusal)
                 refuse(s, m, c->id, c->name, answer_refusal(refusal), detail);
         else

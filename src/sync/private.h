@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the backend's side share. Data flows one way each: out (drain.c, retained_state.c) and in
- * (inbox.c → command_run.c → command_answer.c). */
+ * (inbox.c → command_run.c, command_errand.c → command_answer.c). */
 #pragma once
 
 #include "base/log.h"
@@ -130,3 +130,11 @@ struct Running {
         bool complained;
 };
 void command_run(Running *r); /* of a command that is known and whose arguments are in order */
+int command_deposit_request(const json_t *a, DepositRequest *ret); /* -EINVAL */
+/* A person's errand (command_errand.c) */
+void command_deposit(Running *r, const json_t *a);
+void command_collect(Running *r, const json_t *a);
+void command_take_back(Running *r, const json_t *a);
+void command_session(Running *r, const json_t *a); /* accept, reject, … end: those that name a session */
+void command_prompt(Sync *s, const Session *session, int slot, unsigned position, const char *what,
+                    const char *sentence);

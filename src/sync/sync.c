@@ -194,6 +194,11 @@ static void on_parcel(void *userdata, uint64_t id) {
         changed(userdata);
 }
 
+static void on_prompt(void *userdata, Session *session, int slot, unsigned position, const char *what,
+                      const char *sentence) {
+        command_prompt(userdata, session, slot, position, what, sentence);
+}
+
 static void on_health(void *userdata) {
         changed(userdata);
 }
@@ -203,7 +208,7 @@ static void on_event(void *userdata, const EventRow *event) {
 }
 
 static const LockerListener sync_listener = {
-        .slot = on_slot, .parcel = on_parcel, .health = on_health, .event = on_event};
+        .slot = on_slot, .parcel = on_parcel, .prompt = on_prompt, .health = on_health, .event = on_event};
 
 /* --- start and stop --- */
 

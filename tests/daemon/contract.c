@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lets test_contract.py ask the code what the schemas describe:
- *   contract table                          the table of commands, the refusals, the states of parcels
- *   contract command CABINET NAME KEYS      reads a command from standard input, with the keys of a directory
- *   contract commands CABINET               the same for lines of name, blank, command; a line for each
- *   contract event CABINET SEQUENCE TYPE SUBJECT DATA [SECRET]
- *   contract answer ID NAME REFUSAL [RESULT]
- *   contract state | contract will */
+ *   contract table                          the table of commands, the refusals, the states of parcels, the
+ * words of prompts contract command CABINET NAME KEYS      reads a command from standard input, with the keys
+ * of a directory contract commands CABINET               the same for lines of name, blank, command; a line
+ * for each contract event CABINET SEQUENCE TYPE SUBJECT DATA [SECRET] contract answer ID NAME REFUSAL
+ * [RESULT] contract state | contract will */
+#include "core/errand.h"
 #include "core/parcel_life.h"
 #include "message/arguments.h"
 #include "message/compose.h"
@@ -59,7 +59,8 @@ static json_t *argument(const ArgumentRow *a) {
 }
 
 static int table(void) {
-        json_t *commands = json_array(), *refusals = json_array(), *states = json_array();
+        json_t *commands = json_array(), *refusals = json_array(), *states = json_array(),
+               *prompts = json_array();
         size_t n;
         const CommandRow *rows = command_rows(&n);
 
@@ -75,8 +76,10 @@ static int table(void) {
                 json_array_append_new(refusals, json_string(refusal_name((Refusal)r)));
         for (int s = 0; s < PARCEL_STATE_MAX; s++)
                 json_array_append_new(states, json_string(parcel_state_to_string((ParcelState)s)));
-        return print(
-                json_pack("{s:o, s:o, s:o}", "commands", commands, "refusals", refusals, "states", states));
+        for (int p = ERRAND_SAY_NOTHING + 1; p < ERRAND_PROMPT_MAX; p++)
+                json_array_append_new(prompts, json_string(errand_prompt_word((ErrandPrompt)p)));
+        return print(json_pack("{s:o, s:o, s:o, s:o}", "commands", commands, "refusals", refusals, "states",
+                               states, "prompts", prompts));
 }
 
 static void complain(void *userdata, const char *line) {

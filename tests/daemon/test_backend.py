@@ -146,6 +146,8 @@ class Commands(BackendTest):
         self.assertEqual((got["status"], got["result"]["slot"]), ("done", slot), got)
         self.sim.wait(slot, door="open", coil=False)
         self.sim.do(f"take {slot}", f"close {slot}")
+        accepted = self.backend.command("accept", {"session": got["result"]["session"]}, signed=True)
+        self.assertEqual(accepted["status"], "done", accepted)
         wait(lambda: parcel not in self.admin.parcels(), "the parcel gone")
         self.assertEqual(self.admin.find_history(parcel)["state"], "collected")
 
@@ -279,9 +281,9 @@ class Examples(BackendTest):
             self.assertEqual((answer["status"], answer.get("error")), (status, error), answer)
         return answer.get("result")
 
-    def shut(self, slot, action):
+    def shut(self, slot, *actions):
         self.sim.wait(slot, door="open", coil=False)
-        self.sim.do(f"{action} {slot}", f"close {slot}")
+        self.sim.do(*[f"{action} {slot}" for action in actions], f"close {slot}")
 
     def test_every_example_is_carried_out(self):
         """Numbers of parcels, people and places are this cabinet's.
@@ -298,12 +300,34 @@ class Examples(BackendTest):
         self.assertTrue(self.give("new-code", parcel=announced)["code"])
         taken = self.give("collect", parcel=announced)
         self.shut(taken["slot"], "take")
+        self.give("does-not-open", session=taken["session"])
+        self.give("reject", session=taken["session"])
+        self.give("accept", session=taken["session"])
+        self.shut(taken["slot"])
+        self.give("end", session=taken["session"])
         wait(lambda: announced not in self.admin.parcels(), "the parcel gone")
         put = self.give("deposit")
-        self.shut(put["slot"], "put")
+        second = self.give("not-empty", session=put["session"])
+        third = self.give("too-small", session=put["session"])
+        self.assertEqual(len({put["slot"], second["slot"], third["slot"]}), 3)
+        for slot in (put["slot"], second["slot"]):
+            self.shut(slot)
+        self.shut(third["slot"], "put")
         self.admin.wait_parcel(put["parcel"], "stored")
-        self.give("recall", parcel=put["parcel"])
-        self.give("release", "refused", parcel=put["parcel"], error="WrongState")
+        self.assertEqual(self.give("reopen", session=put["session"])["slot"], third["slot"])
+        self.give("cancel", session=put["session"])
+        self.shut(third["slot"], "take")
+        wait(lambda: put["parcel"] not in self.admin.parcels(), "the deposit cancelled")
+        session = self.courier(pin="830174")
+        put = session.deposit(size="M")
+        self.put_in(session, put)
+        parcel = put.receipt["parcel"]
+        self.give("recall", parcel=parcel)
+        self.give("release", "refused", parcel=parcel, error="WrongState")
+        taken = self.give("take-back")
+        self.assertEqual([p["parcel"] for p in taken["parcels"]], [parcel])
+        self.shut(put.slot, "take")
+        wait(lambda: parcel not in self.admin.parcels(), "the parcel taken back")
         self.give("disable")
         self.assertEqual(self.admin.slot("12")["Service"], "disabled")
         self.give("enable")

@@ -102,13 +102,26 @@ def examples():
 RECORDING = ("locker", "people", "cabinet", "records")
 
 
+def recording_sources():
+    return [p for folder in RECORDING for p in sorted(glob.glob(os.path.join(ROOT, "src", folder, "*.c")))]
+
+
 def emitted_types():
     """What the daemon can record: every text of the form "noun.verb" in the folders that do, and a parcel's states."""
     types = {f"parcel.{s}" for s in TABLE["states"]}
-    for path in (p for folder in RECORDING for p in glob.glob(os.path.join(ROOT, "src", folder, "*.c"))):
+    for path in recording_sources():
         with open(path, encoding="utf-8") as f:
             types |= {t for t in re.findall(r'"([a-z]+\.[a-z-]+)"', f.read()) if not t.endswith((".h", ".c", ".key"))}
     return types
+
+
+def prompt_words():
+    """What somebody can be told: the errands' prompts, and the words that are named where they are told."""
+    words = set(TABLE["prompts"])
+    for path in recording_sources():
+        with open(path, encoding="utf-8") as f:
+            words |= set(re.findall(r'notify_prompt\([^;"]*"([a-z-]+)"', f.read()))
+    return words
 
 
 def data_schemas():
@@ -229,6 +242,7 @@ class Code(unittest.TestCase):
                 self.assertEqual(made, value)
         self.assertEqual(SCHEMAS["answer"]["properties"]["error"]["enum"], TABLE["refusals"])
         self.assertEqual(SCHEMAS["event-parcel"]["properties"]["state"]["enum"], TABLE["states"])
+        self.assertEqual(set(SCHEMAS["event-session-prompt"]["properties"]["what"]["enum"]), prompt_words())
 
     def test_every_command_has_a_schema_with_the_same_arguments(self):
         names = {c["name"] for c in TABLE["commands"]}
