@@ -22,7 +22,9 @@ SHUTTING = {"announce": {"size": "S", "phone": "015123456789", "reserve": True},
             "enable": {"slot": "09", "reason": "because"}, "set-thresholds": {"reminder": 3600, "recall": 7200}}
 ABOUT_PARCELS = ("release", "recall", "revoke-code")
 OPENING = {"open": {"slot": "03", "reason": "because"}, "deposit": {"courier": "4711", "size": "S"},
-           "enrol": {"kind": "courier", "number": "9", "pin": "9173"}, "revoke": {"person": 1, "reason": "because"}}
+           "enrol": {"kind": "courier", "number": "9", "pin": "9173"}, "revoke": {"person": 1, "reason": "because"},
+           "take-back": {"courier": "4711"}}
+IN_A_SESSION = ("accept", "reject", "cancel", "reopen", "too-small", "not-empty", "does-not-open", "end")
 
 
 class Strangers(BackendTest):
@@ -34,7 +36,7 @@ class Strangers(BackendTest):
         self.assertEqual((answer["status"], answer.get("error")), ("refused", error), answer)
 
     def opening(self, parcel):
-        return {**OPENING, **{n: {"parcel": parcel, "reason": "because"} for n in ("new-code", "collect")}}
+        return {**OPENING, **{n: {"parcel": parcel, "reason": "because"} for n in ("new-code", "collect")}, **{n: {"session": 1} for n in IN_A_SESSION}}
 
 
 class WithoutAKey(Strangers):
