@@ -128,6 +128,26 @@ class Commands(BackendTest):
     def pulses(self):
         return sum(s["pulses"] for s in self.sim.state()["slots"].values())
 
+    def test_what_an_announcement_wishes_is_kept(self):
+        """Accessible, no larger one, refrigerated: the courier who brings it knows nothing of that.
+
+        Requirement: F7, E1
+        """
+        def announce(**wishes):
+            return self.backend.command("announce", {"size": "S", **wishes}, signed=True)["result"]["parcel"]
+        accessible, frozen, small = announce(accessible=True), announce(temperature="frozen"), announce(larger=False)
+        self.cabinet.kill_daemon()
+        self.cabinet.start_daemon()
+        self.wait_online()
+        for slot, size in ((s, v["Size"]) for s, v in self.admin.slots().items()):
+            if size == "S":
+                self.admin.disable(slot)
+        session = self.courier()
+        self.assertRefused("NoFreePosition", session.deposit, parcel=small)
+        self.assertRefused("NoFreePosition", session.deposit, parcel=frozen)
+        put = session.deposit(parcel=accessible)
+        self.assertTrue(self.admin.slot(put.slot)["Accessible"], put)
+
     def test_announce_deposit_collect_without_a_terminal(self):
         """Requirement: A5, E1"""
         self.admin.enrol_courier("4711", "258036")
