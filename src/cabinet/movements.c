@@ -3,6 +3,7 @@
  * have spoken. What a board acknowledges only starts the release window; what the door did is told by
  * doors.c. */
 #include "cabinet/hardware.h"
+#include "ledger/movements.h"
 #include "base/log.h"
 #include "base/message_ids.h"
 

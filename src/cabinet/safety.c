@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Alarm inputs and inside releases: what has to open at once opens first and is written second. */
 #include "cabinet/hardware.h"
+#include "ledger/movements.h"
 #include "base/log.h"
 #include "base/message_ids.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/daemon.h"
+#include "ledger/audit.h"
 #include "base/child.h"
 #include "base/log.h"
 #include "base/message_ids.h"

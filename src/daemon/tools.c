@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/tools.h"
 #include "daemon/daemon.h"
+#include "ledger/audit.h"
 #include "ledger/ledger.h"
 
 #include <errno.h>

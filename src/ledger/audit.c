@@ -9,6 +9,7 @@
  * 0xffffffff alone. It can be recomputed with standard tools; a rewritten end of the chain is detected by
  * comparison with a head that was kept elsewhere. */
 #include "base/text.h"
+#include "ledger/audit.h"
 #include "ledger/sql.h"
 
 #include <endian.h>

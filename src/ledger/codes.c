@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pickup codes of live parcels. The plaintext never reaches the file. */
 #include "ledger/sql.h"
+#include "ledger/codes.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>

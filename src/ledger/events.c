@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Events, and the outbox of events that the backend has not acknowledged. */
 #include "base/text.h"
+#include "ledger/events.h"
 #include "ledger/sql.h"
 
 #include <errno.h>

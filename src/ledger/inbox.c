@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands of the backend: stored, begun, answered, and kept until they cannot be repeated any more. */
 #include "ledger/sql.h"
+#include "ledger/inbox.h"
 
 #include <errno.h>
 #include <stdio.h>

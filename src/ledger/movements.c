@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Intents before a lock moves, outcomes after it. */
 #include "ledger/sql.h"
+#include "ledger/movements.h"
 
 #include <errno.h>
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Live parcels, and the move of ended ones to the history. */
 #include "base/text.h"
+#include "ledger/codes.h"
+#include "ledger/parcels.h"
 #include "ledger/sql.h"
 
 #include <errno.h>

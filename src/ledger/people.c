@@ -3,6 +3,8 @@
  * a salt of the person: once the salt is erased it cannot be opened again, not even from an old copy of
  * the sealed value alone. */
 #include "base/text.h"
+#include "ledger/parcels.h"
+#include "ledger/people.h"
 #include "core/mask.h"
 #include "ledger/sql.h"
 

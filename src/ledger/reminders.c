@@ -2,6 +2,9 @@
 /* Reminders of waiting parcels, habits of recipients, and the settings that are changed at run time.
  * Rows of `reminder` are created by a trigger and deleted with their parcel. */
 #include "ledger/sql.h"
+#include "ledger/parcels.h"
+#include "ledger/reminders.h"
+#include "ledger/settings.h"
 
 #include <errno.h>
 

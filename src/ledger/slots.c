@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ledger/sql.h"
+#include "ledger/slots.h"
 
 #include <errno.h>
 

@@ -2,6 +2,7 @@
 /* Inside the ledger only: the connection, the statement cache, binding and reading. */
 #pragma once
 
+#include "ledger/audit.h"
 #include "ledger/ledger.h"
 #include "ledger/statements.h"
 

@@ -2,6 +2,10 @@
 /* Sessions and people: what becomes of a session when its evidence is good, or another door vouches for it;
  * and the calls about people, which are answered in src/people/. */
 #include "locker/private.h"
+#include "ledger/lockouts.h"
+#include "ledger/parcels.h"
+#include "ledger/people.h"
+#include "ledger/sessions.h"
 
 #include <errno.h>
 #include <stdio.h>

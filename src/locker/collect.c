@@ -2,6 +2,7 @@
 /* A recipient collects (A4, D5): only the door of the slot and the lock of the one position; then accept or
  * reject. */
 #include "locker/private.h"
+#include "ledger/parcels.h"
 #include "base/log.h"
 
 #include <errno.h>

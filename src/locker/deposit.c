@@ -3,6 +3,8 @@
  * one transaction, then the door opens. A place that does not open, is too small or not empty is left for
  * another one; the parcel moves, its code stays. */
 #include "locker/private.h"
+#include "ledger/parcels.h"
+#include "ledger/people.h"
 #include "base/log.h"
 #include "base/message_ids.h"
 

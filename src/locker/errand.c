@@ -3,6 +3,7 @@
  * a person asks for is prepared and committed in deposit.c, collect.c, take_back.c and operator.c; what
  * happens then, happens here. */
 #include "locker/private.h"
+#include "ledger/parcels.h"
 #include "base/log.h"
 #include "base/message_ids.h"
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "locker/private.h"
+#include "ledger/events.h"
+#include "ledger/inbox.h"
 #include "base/log.h"
 
 #include <errno.h>

@@ -14,9 +14,16 @@
 #include "core/parcel_life.h"
 #include "core/refusal.h"
 #include "core/settings.h"
-#include "people/people.h"
+#include "ledger/audit.h"
+#include "ledger/events.h"
+#include "ledger/inbox.h"
 #include "ledger/ledger.h"
+#include "ledger/lockouts.h"
+#include "ledger/parcels.h"
+#include "ledger/people.h"
+#include "ledger/slots.h"
 #include "lock/locks.h"
+#include "people/people.h"
 #include "records/records.h"
 
 typedef struct Locker Locker;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What operators do, each with who and why in the ledger (F8). */
 #include "locker/private.h"
+#include "ledger/codes.h"
+#include "ledger/parcels.h"
+#include "ledger/slots.h"
 #include "base/log.h"
 #include "base/message_ids.h"
 

@@ -2,6 +2,9 @@
 /* The one way for a parcel to change: whatever it becomes, for whatever reason, times, validity, code,
  * reminders and events follow here. */
 #include "locker/private.h"
+#include "ledger/codes.h"
+#include "ledger/parcels.h"
+#include "ledger/slots.h"
 #include "base/log.h"
 #include "base/message_ids.h"
 

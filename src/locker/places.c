@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "locker/private.h"
+#include "ledger/parcels.h"
+#include "ledger/slots.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/text.h"
+#include "ledger/parcels.h"
 #include "cabinet/hardware.h"
 #include "core/access.h"
 #include "core/code.h"

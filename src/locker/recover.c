@@ -3,6 +3,9 @@
  * are taken up again. What the sensors settle is settled; the rest is `unknown` and `unverified`, for an
  * operator, never guessed. */
 #include "locker/private.h"
+#include "ledger/movements.h"
+#include "ledger/parcels.h"
+#include "ledger/sessions.h"
 #include "base/log.h"
 #include "base/message_ids.h"
 

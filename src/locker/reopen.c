@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The same place once more: because it does not open, or because something was forgotten inside. */
 #include "locker/private.h"
+#include "ledger/parcels.h"
 
 #include <errno.h>
 

@@ -2,6 +2,8 @@
 /* Sessions: who is at the terminal, and which errand is theirs. A session that ends is gone at once; its
  * errand goes on by itself until its slot is nobody's (A6). */
 #include "locker/private.h"
+#include "ledger/parcels.h"
+#include "ledger/sessions.h"
 #include "base/log.h"
 
 #include <errno.h>

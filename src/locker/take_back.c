@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A courier takes back everything rejected, recalled or expired in one go (F11): one door after the other. */
 #include "locker/private.h"
+#include "ledger/parcels.h"
 #include "base/log.h"
 
 #include <errno.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "people/private.h"
+#include "ledger/codes.h"
+#include "ledger/parcels.h"
 
 #include <errno.h>
 #include <math.h>

@@ -2,6 +2,10 @@
 /* Enrolment and revocation (C1, C6): who somebody is and what verifies them are stored apart; consent is
  * recorded; revoking erases. */
 #include "people/private.h"
+#include "ledger/codes.h"
+#include "ledger/inbox.h"
+#include "ledger/parcels.h"
+#include "ledger/people.h"
 
 #include <ctype.h>
 #include <errno.h>

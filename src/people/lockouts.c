@@ -6,6 +6,9 @@
  *  "terminal-<kind>:<name>"                             all credentials of a kind at a terminal: the risk
  * alone "lift:<number>"                                      what a courier lifts */
 #include "base/log.h"
+#include "ledger/codes.h"
+#include "ledger/lockouts.h"
+#include "ledger/parcels.h"
 #include "base/message_ids.h"
 #include "people/private.h"
 

@@ -6,6 +6,9 @@
 #pragma once
 
 #include "core/code.h"
+#include "ledger/lockouts.h"
+#include "ledger/parcels.h"
+#include "ledger/people.h"
 #include "core/refusal.h"
 #include "identity/identity.h"
 #include "records/records.h"

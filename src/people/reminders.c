@@ -4,6 +4,9 @@
  * nothing forgotten. A recall request changes nothing here: the parcel stays collectable until the backend
  * recalls it or a courier takes it. */
 #include "base/log.h"
+#include "ledger/parcels.h"
+#include "ledger/reminders.h"
+#include "ledger/settings.h"
 #include "people/private.h"
 
 #include <errno.h>

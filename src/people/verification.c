@@ -2,6 +2,10 @@
 /* Evidence of who somebody is: a pickup code, or a credential of an enrolled person with the claim that it
  * belongs to. */
 #include "people/private.h"
+#include "ledger/codes.h"
+#include "ledger/parcels.h"
+#include "ledger/people.h"
+#include "ledger/sessions.h"
 
 #include <errno.h>
 #include <stdio.h>

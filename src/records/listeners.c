@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Telling the doors (bus, backend) what has changed, always after the commit. */
 #include "records/records.h"
+#include "ledger/events.h"
 
 #include <errno.h>
 

@@ -2,6 +2,7 @@
 /* Weeks without a backend: when the outbox is fuller than allowed, its oldest routine is replaced by a line
  * that says how much it was. */
 #include "records/records.h"
+#include "ledger/events.h"
 #include "base/log.h"
 
 int records_summarise_outbox(Records *rec, uint64_t after, uint64_t to) {

@@ -10,7 +10,10 @@
 #include "core/cabinet.h"
 #include "core/mask.h"
 #include "core/settings.h"
+#include "ledger/events.h"
+#include "ledger/inbox.h"
 #include "ledger/ledger.h"
+#include "ledger/parcels.h"
 #include <jansson.h>
 
 typedef struct Session Session;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "records/records.h"
+#include "ledger/audit.h"
+#include "ledger/events.h"
+#include "ledger/inbox.h"
+#include "ledger/parcels.h"
 #include "base/log.h"
 #include "base/message_ids.h"
 

@@ -2,6 +2,7 @@
 /* Answers to commands of the backend: sent, and stored for whoever repeats the command. One that the ledger
  * does not take (a full disk) is sent all the same, kept in memory and tried again. */
 #include "sync/private.h"
+#include "ledger/inbox.h"
 
 #include <errno.h>
 #include <stdio.h>

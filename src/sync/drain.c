@@ -5,6 +5,7 @@
  * commit an event would cost more than the network. A batch that a power cut loses is sent again, with the
  * same ids. What the broker refuses, or nobody hears, is set aside (aside.h) and holds nothing up. */
 #include "sync/private.h"
+#include "ledger/events.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,6 +3,7 @@
  * transaction that makes it happen. A repeat gets the stored answer, an expired one is refused, and one that
  * a restart interrupted is not tried again but answered as what it is: unknown. */
 #include "sync/private.h"
+#include "ledger/inbox.h"
 #include "message/arguments.h"
 
 #include <errno.h>

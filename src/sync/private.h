@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "core/access.h"
+#include "ledger/inbox.h"
 #include "ledger/ledger.h"
 #include "message/compose.h"
 #include "message/neighbours.h"

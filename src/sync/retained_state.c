@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The retained state: what somebody who has never heard of this cabinet needs to know of it now. */
 #include "sync/private.h"
+#include "ledger/audit.h"
+#include "ledger/events.h"
 #include "build-config.h"
 
 #include <errno.h>

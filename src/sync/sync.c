@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sync/private.h"
+#include "ledger/audit.h"
+#include "ledger/events.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fill_history.h"
+#include "ledger/audit.h"
+#include "ledger/people.h"
 #include "base/text.h"
 #include "ledger/sql.h"
 

@@ -3,6 +3,7 @@
  * N events of a cabinet that nobody has heard for long, through the ledger's own calls: of ten, six doors'
  * routine, three about parcels, one with a code. */
 #include "base/text.h"
+#include "ledger/events.h"
 #include "ledger/ledger.h"
 
 #include <errno.h>

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
+#include "ledger/audit.h"
+#include "ledger/codes.h"
+#include "ledger/events.h"
+#include "ledger/movements.h"
+#include "ledger/parcels.h"
+#include "ledger/slots.h"
 
 #include <dirent.h>
 #include <fcntl.h>

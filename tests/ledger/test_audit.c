@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
+#include "ledger/audit.h"
+#include "ledger/events.h"
 
 #include <openssl/evp.h>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
+#include "ledger/parcels.h"
 
 #include <dirent.h>
 #include <sys/stat.h>

@@ -2,6 +2,12 @@
 /* A disk that fails or is full, at every single write, sync, truncation and map of an operation: a shim below
  * SQLite does it. */
 #include "shim.h"
+#include "ledger/codes.h"
+#include "ledger/events.h"
+#include "ledger/lockouts.h"
+#include "ledger/people.h"
+#include "ledger/sessions.h"
+#include "ledger/slots.h"
 #include "support.h"
 
 #include <signal.h>

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands of the backend in the ledger, and the step from a ledger that had no room for them. */
 #include "ledger/migrations.h"
+#include "ledger/codes.h"
+#include "ledger/inbox.h"
+#include "ledger/parcels.h"
 #include "support.h"
 
 static InboxRow announce(const char *id) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
+#include "ledger/codes.h"
+#include "ledger/parcels.h"
+#include "ledger/people.h"
 
 static ParcelRow row_in(const char *slot, unsigned position) {
         ParcelRow p = {.state = PARCEL_RESERVED, .position = position, .size = "M", .created = 5};

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
+#include "ledger/parcels.h"
+#include "ledger/people.h"
 
 static PersonRow anna(void) {
         return (PersonRow){

@@ -2,6 +2,7 @@
 /* That years of history cost nothing: by the plan of every statement, and by what a day's work really reads.
  */
 #include "fill_history.h"
+#include "ledger/audit.h"
 #include "support.h"
 
 static bool is_big(const char *table) {

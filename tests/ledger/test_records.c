@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The smaller tables: service, lockouts, movements, sessions. */
 #include "support.h"
+#include "ledger/lockouts.h"
+#include "ledger/movements.h"
+#include "ledger/people.h"
+#include "ledger/sessions.h"
+#include "ledger/slots.h"
 
 static int collect_service(void *userdata, const ServiceRow *r) {
         char *all = userdata;

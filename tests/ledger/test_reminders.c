@@ -2,6 +2,11 @@
 /* Reminders that have been sent, habits and settings in the ledger, and the step from a ledger without them.
  */
 #include "ledger/migrations.h"
+#include "ledger/codes.h"
+#include "ledger/parcels.h"
+#include "ledger/people.h"
+#include "ledger/reminders.h"
+#include "ledger/settings.h"
 #include "support.h"
 
 #define DAY_USEC (INT64_C(86400) * 1000000)

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* All or nothing; and the outbox: in order, once, scrubbed. */
 #include "support.h"
+#include "ledger/audit.h"
+#include "ledger/codes.h"
+#include "ledger/events.h"
+#include "ledger/parcels.h"
+#include "ledger/slots.h"
 
 static const Record a_record = {
         .actor = "courier:4711",

@@ -2,6 +2,18 @@
 /* A ledger of version 0.1.0, made by ledger_0_1_0.py without any code of ours, is opened by this version:
  * whatever the newest migration is, what lay in it is still there and can be worked with. */
 #include "support.h"
+#include "ledger/audit.h"
+#include "ledger/codes.h"
+#include "ledger/events.h"
+#include "ledger/inbox.h"
+#include "ledger/lockouts.h"
+#include "ledger/movements.h"
+#include "ledger/parcels.h"
+#include "ledger/people.h"
+#include "ledger/reminders.h"
+#include "ledger/sessions.h"
+#include "ledger/settings.h"
+#include "ledger/slots.h"
 
 #include <spawn.h>
 #include <sys/wait.h>

@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "ledger/parcels.h"
+#include "ledger/people.h"
 #include "config/parse.h"
 #include "fake_locks.h"
 #include "locker/private.h"

@@ -1,5 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "watched_ledger.h"
+#include "ledger/codes.h"
+#include "ledger/events.h"
+#include "ledger/lockouts.h"
+#include "ledger/movements.h"
+#include "ledger/parcels.h"
+#include "ledger/reminders.h"
+#include "ledger/sessions.h"
+#include "ledger/settings.h"
+#include "ledger/slots.h"
 
 #include "base/text.h"
 #include "ledger/sql.h"

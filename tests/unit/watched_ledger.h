@@ -3,7 +3,7 @@
  * what was committed of parcels and of intents, so that a test can judge each of it at once. */
 #pragma once
 
-#include "ledger/ledger.h"
+#include "ledger/parcels.h"
 
 #define WATCHED_PARCELS_MAX 400000
 #define WATCHED_INTENTS_MAX 256
