@@ -59,7 +59,8 @@ typedef struct Release {
 typedef struct Safety {
         uint64_t at;     /* boot µs: when to look at the inputs again; USEC_INFINITY */
         const char *why; /* a request that has not been met yet, although its input may be quiet again */
-        unsigned left;   /* how many pulses it has left then */
+        bool requested;
+        unsigned left; /* how many pulses it has left then */
 } Safety;
 
 struct Hardware {

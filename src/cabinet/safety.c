@@ -11,7 +11,7 @@
 #define SAFETY_REPEAT_USEC  (5 * USEC_PER_SEC)
 #define SAFETY_EXPIRES_USEC (30 * USEC_PER_SEC)
 #define SAFETY_BUSY_USEC    (250 * USEC_PER_MSEC) /* its door is being moved: look again */
-#define SAFETY_PULSES       3                     /* after the input is quiet again */
+#define SAFETY_PULSES       3                     /* at least, also when the input is quiet again */
 
 static void safety_release(Hardware *h, int slot, const char *why) {
         int lock = h->cabinet->slots[slot].lock;
@@ -78,29 +78,34 @@ static const char *safety_reason(const Hardware *h, int slot) {
 /* A button that was pressed for a moment while its door was being moved is not forgotten: the request stands
  * until the door is open, or has had its pulses. */
 static void safety_look(Hardware *h, int slot, const Now *now) {
+        Safety *s = &h->safety[slot];
         int lock = h->cabinet->slots[slot].lock;
         const char *active = safety_reason(h, slot);
+        bool is_open = door_is_open(&h->doors[lock]);
 
-        if (active) {
-                h->safety[slot].why = active;
-                h->safety[slot].left = SAFETY_PULSES;
+        if (active)
+                s->why = active;
+        if (active && !s->requested) {
+                s->requested = true;
+                s->left = SAFETY_PULSES;
         }
-        if (door_is_open(&h->doors[lock]))
-                h->safety[slot].left = 0;
-        if (!active && !h->safety[slot].left) {
-                h->safety[slot].at = USEC_INFINITY;
+        if (is_open)
+                s->left = 0;
+        if (!active && !s->left) {
+                s->requested = false;
+                s->at = USEC_INFINITY;
                 return;
         }
-        h->safety[slot].at = now->boot_usec + SAFETY_REPEAT_USEC;
-        if (!h->safety[slot].left)
+        s->at = now->boot_usec + SAFETY_REPEAT_USEC;
+        if (is_open)
                 return;
         if (h->moving[lock]) {
-                h->safety[slot].at = now->boot_usec + SAFETY_BUSY_USEC;
+                s->at = now->boot_usec + SAFETY_BUSY_USEC;
                 return;
         }
-        if (!active)
-                h->safety[slot].left--;
-        safety_release(h, slot, h->safety[slot].why);
+        if (s->left)
+                s->left--;
+        safety_release(h, slot, s->why);
 }
 
 void safety_tick(Hardware *h, const Now *now) {

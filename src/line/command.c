@@ -3,6 +3,8 @@
 #include "line/worker.h"
 
 #define OFF_TRIES     3
+#define OFF_BUSY      (20 * USEC_PER_MSEC)
+#define BUSY_AGAIN    (100 * USEC_PER_MSEC)
 #define OFF_EARLY     (2 * USEC_PER_MSEC)   /* rather a little short than a little long */
 #define AFTER_PULSE   (300 * USEC_PER_MSEC) /* a board's own timing, before its coil counts as stuck */
 #define OFF_AGAIN     (500 * USEC_PER_MSEC)
@@ -85,6 +87,10 @@ static Readiness readiness(Worker *w, const Unit *u, const WireCommand *c, uint6
         *ret_until = c->expires;
         if (!port_is_open(&w->port) || identify_is_under_way(u) || u->off_pending)
                 return COMMAND_HELD;
+        if (u->refused_until > now) {
+                *ret_until = MIN(u->refused_until, c->expires);
+                return COMMAND_HELD;
+        }
         uint64_t until = believable_from(u, c);
         if (until > now && !c->urgent) {
                 *ret_until = MIN(until, c->expires);
@@ -127,10 +133,15 @@ void command_off(Worker *w, Unit *u) {
         case EXCHANGE_GOOD: {
                 WireOver m = {.id = u->off_command, .at = x.at};
                 u->off_pending = false;
-                worker_send(w, WIRE_OVER, &m);
+                if (u->off_command)
+                        worker_send(w, WIRE_OVER, &m);
                 break;
         }
         case EXCHANGE_EXCEPTION:
+                if (unit_refusal_passes(u, &x)) {
+                        (void)worker_wait(w, -1, worker_now() + OFF_BUSY);
+                        break;
+                }
                 if (u->health != BOARD_STUCK)
                         unit_report(w, u, BOARD_STUCK, "Board %s refuses to switch coil %u off", u->name,
                                     u->off_coil + 1);
@@ -143,12 +154,16 @@ void command_off(Worker *w, Unit *u) {
         }
 }
 
-static LockResult result_of(const Exchange *x, bool believable) {
+static LockResult result_of(const Unit *u, const Exchange *x, bool believable) {
+        bool done;
+
         switch (x->outcome) {
         case EXCHANGE_GOOD:
                 return believable ? LOCK_RESULT_PULSED : LOCK_RESULT_UNCERTAIN;
         case EXCHANGE_EXCEPTION:
-                return LOCK_RESULT_REFUSED;
+                return u->driver->is_passing && u->driver->is_passing(x->exception, &done) && done
+                               ? LOCK_RESULT_UNCERTAIN
+                               : LOCK_RESULT_REFUSED;
         case EXCHANGE_TIMEOUT:
         case EXCHANGE_DAMAGED:
         case EXCHANGE_BROKEN:
@@ -201,6 +216,30 @@ static void finish_own_pulse(Worker *w, Unit *u, const WireCommand *c, const Exc
                 u->due = 0;
 }
 
+/* A refusal that may pass: the command stays where it is until the board can, or its life is over. What may
+ * have been done all the same is waited out, so that the lock is not on for two pulses; a pulse of ours is
+ * ended. */
+static bool asked_again(Worker *w, Unit *u, const WireCommand *c, const Exchange *x) {
+        bool done;
+
+        if (x->outcome != EXCHANGE_EXCEPTION || !u->driver->is_passing ||
+            !u->driver->is_passing(x->exception, &done))
+                return false;
+        if (done && u->off_pending) {
+                u->off_command = 0; /* nobody has heard of this pulse */
+                for (unsigned i = 0; i < OFF_TRIES && u->off_pending; i++)
+                        command_off(w, u);
+                u->off_command = c->id;
+                if (u->off_pending)
+                        return false;
+                done = false;
+        }
+        u->off_pending = false;
+        u->refused_command = c->id;
+        u->refused_until = x->at + BUSY_AGAIN + (done ? pulse_ms(u, c) * USEC_PER_MSEC : 0);
+        return true;
+}
+
 static void run(Worker *w, Unit *u, unsigned i) {
         WireCommand c = w->commands[i];
         bool own = u->profile->unlock == UNLOCK_PULSE, believable = believable_from(u, &c) <= worker_now();
@@ -227,13 +266,15 @@ static void run(Worker *w, Unit *u, unsigned i) {
                         command_withdraw(w, c.id);
                 return;
         }
+        if (asked_again(w, u, &c, &x))
+                return;
         /* Only the socket may have added to the queue meanwhile, or withdrawn from it. */
         for (i = 0; i < w->n_commands; i++)
                 if (w->commands[i].id == c.id) {
                         remove_command(w, i);
                         break;
                 }
-        LockResult result = result_of(&x, believable);
+        LockResult result = result_of(u, &x, believable);
         if (own)
                 finish_own_pulse(w, u, &c, &x, result);
         else
@@ -255,7 +296,10 @@ bool command_run_next(Worker *w) {
                         case COMMAND_HOPELESS: {
                                 uint64_t id = c->id;
                                 remove_command(w, i);
-                                reject(w, id);
+                                if (id == u->refused_command)
+                                        send_result(w, id, LOCK_RESULT_REFUSED, worker_now());
+                                else
+                                        reject(w, id);
                                 break;
                         }
                         case COMMAND_HELD:

@@ -58,6 +58,11 @@ typedef struct BoardDriver {
         bool (*same_shape)(const Request *a, const Request *b);
         /* Would a refusal of `a` pass for one of `b`? */
         bool (*same_refusal)(const Request *a, const Request *b);
+        /* Are these bytes one frame that is not damaged, whoever sent it and whatever it says? */
+        bool (*is_whole)(const uint8_t *bytes, size_t n);
+        /* The board cannot now; the same request may work in a moment. NULL: no exception says so. ret_done:
+         * it may have done it all the same. */
+        bool (*is_passing)(uint8_t exception, bool *ret_done);
         /* The exception says that no board responded: it comes from a gateway. */
         bool (*is_silence)(Framing framing, uint8_t exception);
 

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#define HEAD 3 /* bytes that must be right before a piece counts as the beginning of an answer */
+
 typedef struct Turn {
         Port *port;
         const Request *request;
@@ -43,18 +45,21 @@ static int wait_for_silence(Turn *t, uint64_t deadline) {
         }
 }
 
-/* All of a serial answer has come, though not as it should be: its head is right and nothing is missing
- * behind it, or stray bytes are in front of a right one. The board has nothing left to say to this question,
- * and the next answer of this shape belongs to the next question. */
+/* A serial answer has come, though not as it should be: too long, damaged, with stray bytes in front, or only
+ * its beginning. The board has nothing left to say to this question, and the next answer of this shape
+ * belongs to the next question. Whole frames of somebody else say nothing about ours. */
 static bool is_answered(const Turn *t) {
-        size_t want = t->port->driver->answer_length(t->port->framing, t->request);
+        const BoardDriver *driver = t->port->driver;
+        size_t want = driver->answer_length(t->port->framing, t->request);
         Answer a;
 
-        if (t->port->framing != FRAMING_SERIAL || !want || t->n < want)
+        if (t->port->framing != FRAMING_SERIAL || !want)
                 return false;
-        return t->port->driver->judge(t->port->framing, t->request, t->bytes, t->n, &a) == ANSWER_DAMAGED ||
-               t->port->driver->judge(t->port->framing, t->request, t->bytes + t->n - want, want, &a) ==
-                       ANSWER_GOOD;
+        if (t->n < want)
+                return t->n >= HEAD &&
+                       driver->judge(t->port->framing, t->request, t->bytes, t->n, &a) == ANSWER_INCOMPLETE;
+        return driver->judge(t->port->framing, t->request, t->bytes + t->n - want, want, &a) == ANSWER_GOOD ||
+               !driver->is_whole(t->bytes, t->n);
 }
 
 /* Nothing of an exchange may be left for the next one. A foreign frame says that ours may still be on its
@@ -131,6 +136,7 @@ static void receive(Turn *t) {
                         r = port_read(p, t->bytes + t->n, sizeof(t->bytes) - t->n);
                 else if (r == 0) {
                         t->x->outcome = t->n > 0 ? EXCHANGE_DAMAGED : EXCHANGE_TIMEOUT;
+                        t->x->answered = is_answered(t);
                         t->x->at = now();
                         return;
                 }

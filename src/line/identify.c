@@ -48,6 +48,12 @@ static void failed(Worker *w, Unit *u) {
                 unit_offline(w, u);
 }
 
+static bool is_passing(const Unit *u, const Exchange *x) {
+        bool done;
+
+        return u->driver->is_passing && u->driver->is_passing(x->exception, &done);
+}
+
 static void off_done(Worker *w, Unit *u, bool confirmed) {
         u->all_off = confirmed && u->profile->all_off != ALL_OFF_NONE;
         u->phase = u->probed ? PHASE_PROBE : PHASE_ALL_OFF;
@@ -81,7 +87,12 @@ static void step_all_off(Worker *w, Unit *u) {
                         off_done(w, u, true);
                 break;
         case EXCHANGE_EXCEPTION:
-                unit_distrust(w, u, BOARD_WRONG, "refuses to switch everything off");
+                if (u->probed && is_passing(u, &x))
+                        failed(w, u);
+                else if (is_passing(u, &x))
+                        off_done(w, u, false);
+                else
+                        unit_distrust(w, u, BOARD_WRONG, "refuses to switch everything off");
                 break;
         case EXCHANGE_TIMEOUT:
         case EXCHANGE_DAMAGED:
@@ -119,7 +130,9 @@ static void step_probe(Worker *w, Unit *u) {
         case EXCHANGE_BROKEN:
                 break;
         case EXCHANGE_EXCEPTION:
-                unit_distrust(w, u, BOARD_WRONG, "refuses the reads of its profile: it has fewer channels");
+                if (!is_passing(u, &x)) /* else it is there, which is what was asked */
+                        unit_distrust(w, u, BOARD_WRONG,
+                                      "refuses the reads of its profile: it has fewer channels");
                 break;
         case EXCHANGE_TIMEOUT:
                 if (++u->probes_silent >= PROBES_SILENT)
@@ -150,6 +163,10 @@ static void step_identify(Worker *w, Unit *u) {
         switch (x.outcome) {
         case EXCHANGE_GOOD:
         case EXCHANGE_EXCEPTION: {
+                if (x.exception && is_passing(u, &x)) {
+                        failed(w, u);
+                        break;
+                }
                 Answer a = {.exception = x.exception, .data = x.data, .n_data = x.n_data};
                 wrong = u->driver->recognise(u->profile, &q, &a);
                 u->step++;

@@ -74,6 +74,10 @@ static bool same_shape(const Request *a, const Request *b) {
         return a->unit == b->unit;
 }
 
+static bool is_whole(const uint8_t *bytes, size_t n) {
+        return n >= FRAME && bytes[0] == START && bytes[n - 2] == END && bytes[n - 1] == sum(bytes, n - 1);
+}
+
 static bool same_refusal(const Request *a, const Request *b) {
         return false; /* boards do not refuse, they are silent */
 }
@@ -109,6 +113,7 @@ const BoardDriver kerong_driver = {
         .judge = judge,
         .same_shape = same_shape,
         .same_refusal = same_refusal,
+        .is_whole = is_whole,
         .is_silence = driver_has_no_gateway,
         .may_be_silent = may_be_silent,
         .energise = energise,

@@ -141,6 +141,15 @@ static bool same_refusal(const Request *a, const Request *b) {
         return a->unit == b->unit && a->function == b->function;
 }
 
+static bool is_whole(const uint8_t *bytes, size_t n) {
+        return n > RTU_TAIL && modbus_crc(bytes, n - RTU_TAIL) == (bytes[n - 2] | bytes[n - 1] << 8);
+}
+
+static bool is_passing(uint8_t exception, bool *ret_done) {
+        *ret_done = exception == MODBUS_FAILURE || exception == MODBUS_ACKNOWLEDGED;
+        return *ret_done || exception == MODBUS_BUSY;
+}
+
 static bool is_silence(Framing framing, uint8_t exception) {
         return framing == FRAMING_TCP &&
                (exception == MODBUS_GATEWAY_PATH || exception == MODBUS_GATEWAY_BOARD);
@@ -258,6 +267,8 @@ const BoardDriver modbus_driver = {
         .judge = judge,
         .same_shape = same_shape,
         .same_refusal = same_refusal,
+        .is_whole = is_whole,
+        .is_passing = is_passing,
         .is_silence = is_silence,
         .energise = energise,
         .off = off,

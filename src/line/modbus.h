@@ -11,7 +11,10 @@
 #define MODBUS_READ_HOLDING  3
 #define MODBUS_READ_INPUT    4
 #define MODBUS_WRITE_COIL    5
-#define MODBUS_BAD_ADDRESS   2  /* exception: no such channel */
+#define MODBUS_BAD_ADDRESS   2 /* exception: no such channel */
+#define MODBUS_FAILURE       4 /* exceptions that pass: the device failed, is at work on it, is busy */
+#define MODBUS_ACKNOWLEDGED  5
+#define MODBUS_BUSY          6
 #define MODBUS_GATEWAY_PATH  10 /* exceptions of a gateway, not of the board */
 #define MODBUS_GATEWAY_BOARD 11
 

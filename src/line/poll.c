@@ -269,7 +269,8 @@ void poll_step(Worker *w, Unit *u) {
                         u->due = 0;
                 break;
         case EXCHANGE_EXCEPTION:
-                unit_distrust(w, u, BOARD_WRONG, "refuses the reads of its profile");
+                if (!unit_refusal_passes(u, &x))
+                        unit_distrust(w, u, BOARD_WRONG, "refuses the reads of its profile");
                 break;
         case EXCHANGE_TIMEOUT:
         case EXCHANGE_DAMAGED:

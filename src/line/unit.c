@@ -11,11 +11,13 @@
 #define DISTRUST_MAX     (60 * USEC_PER_SEC)
 /* A board that says nothing is given up sooner than one on a noisy line, and none for a short burst; but what
  * it said last is not believed for long when nothing good comes any more. */
-#define SILENCES_MAX 3
-#define MISSES_MAX   9
-#define MISSES_LONG  3
-#define NOISE_SHORT  USEC_PER_SEC
-#define NOISE_LONG   (2 * USEC_PER_SEC)
+#define SILENCES_MAX  3
+#define MISSES_MAX    9
+#define MISSES_LONG   3
+#define NOISE_SHORT   USEC_PER_SEC
+#define PASSING_AGAIN (100 * USEC_PER_MSEC)
+#define PASSING_MAX   (3 * USEC_PER_SEC) /* since the last good answer */
+#define NOISE_LONG    (2 * USEC_PER_SEC)
 
 bool unit_status_request(const Unit *u, Request *ret) {
         return u->driver->status(u->profile, u->address, u->part, ret);
@@ -92,6 +94,16 @@ void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits
         w->suspicious = 8 * w->n_units;
         if (x->sent && !x->answered)
                 doubts_add(&u->doubts, q, x->at, x->at + worker_late_window(w));
+}
+
+bool unit_refusal_passes(Unit *u, const Exchange *x) {
+        bool done;
+
+        if (!u->driver->is_passing || !u->driver->is_passing(x->exception, &done) ||
+            x->at >= u->good_at + PASSING_MAX)
+                return false;
+        u->due = x->at + PASSING_AGAIN;
+        return true;
 }
 
 bool unit_is_gone(const Unit *u) {

@@ -64,6 +64,10 @@ static bool same_shape(const Request *a, const Request *b) {
         return a->unit == b->unit && a->function == b->function && a->address == b->address;
 }
 
+static bool is_whole(const uint8_t *bytes, size_t n) {
+        return n >= REQUEST_SIZE && bytes[0] == START && bytes[1] == n && bytes[n - 1] == END;
+}
+
 static unsigned extra_ms(const Request *q) {
         return q->function == UNLOCK ? q->value : 0;
 }
@@ -100,6 +104,7 @@ const BoardDriver winnsen_driver = {
         .judge = judge,
         .same_shape = same_shape,
         .same_refusal = same_shape,
+        .is_whole = is_whole,
         .is_silence = driver_has_no_gateway,
         .extra_ms = extra_ms,
         .energise = energise,

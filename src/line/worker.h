@@ -38,6 +38,8 @@ typedef struct Unit {
         unsigned step, tries;
         unsigned misses, silences; /* since the last good answer; a silence is a miss, too */
         uint64_t good_at;          /* boot µs of that */
+        uint64_t refused_until;    /* boot µs: it cannot now, ask again from then on */
+        uint64_t refused_command;  /* that was refused so, and is asked again */
         uint64_t backoff;
         Doubts doubts;
 
@@ -108,6 +110,9 @@ uint64_t worker_late_window(const Worker *w);
 /* Asks and draws the conclusions for board and line; x->outcome says what may be believed. */
 void unit_ask(Worker *w, Unit *u, const Request *q, Exchange *x);
 void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits, Exchange *x);
+/* A refusal that may pass: the unit waits and is asked again. False: distrust it, what persists is no
+ * accident. */
+bool unit_refusal_passes(Unit *u, const Exchange *x);
 /* No good answer for so long that it counts as offline. */
 bool unit_is_gone(const Unit *u);
 /* True, and the unit waits, while an answer to `q` could not be believed. */

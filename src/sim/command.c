@@ -170,6 +170,9 @@ static const char *board_fault(Board *b, const char *what, const char *value) {
                 {"wrong-echo", &f->wrong_echo, NULL},
                 {"wrong-sum", &f->wrong_sum, NULL},
                 {"unlock-response", &f->unlock_response, NULL},
+                {"failing", &f->failing, NULL},
+                {"working", &f->working, NULL},
+                {"busy", &f->busy, NULL},
                 {"stale", &f->stale, NULL},
         };
         uint64_t v;

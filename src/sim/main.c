@@ -191,7 +191,8 @@ static void tell_ready(const Sim *s) {
         for (size_t i = 0; i < s->n_lines && !s->options.view; i++) {
                 const Line *l = &s->lines[i];
                 if (l->tcp)
-                        printf("line %s %s:%s:%u\n", l->name, l->raw ? "raw-tcp" : "tcp", l->device, l->tcp_port);
+                        printf("line %s %s:%s:%u\n", l->name, l->raw ? "raw-tcp" : "tcp", l->device,
+                               l->tcp_port);
                 else if (!l->ignored)
                         printf("line %s %s\n", l->name, l->link);
         }

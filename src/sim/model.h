@@ -85,8 +85,8 @@ typedef struct Pdu {
 typedef struct Fault {
         bool silent;
         uint64_t late, dribble; /* ns */
-        unsigned deaf, drop, repeat, damage, truncate, wrong_address, wrong_echo, wrong_sum, stale,
-                unlock_response; /* per cent */
+        unsigned deaf, drop, repeat, damage, truncate, wrong_address, wrong_echo, wrong_sum, stale, failing,
+                working, busy, unlock_response; /* per cent */
 } Fault;
 
 struct Board {

@@ -4,7 +4,14 @@
 #include "sim/language.h"
 #include "sim/place.h"
 
-enum { ILLEGAL_FUNCTION = 1, ILLEGAL_ADDRESS = 2, ILLEGAL_VALUE = 3 };
+enum {
+        ILLEGAL_FUNCTION = 1,
+        ILLEGAL_ADDRESS = 2,
+        ILLEGAL_VALUE = 3,
+        FAILURE = 4,
+        ACKNOWLEDGED = 5,
+        BUSY = 6
+};
 
 #define FLASH_OFF_BASE   0x0400 /* as on Waveshare's boards, whose documents fix these three */
 #define ADDRESS_REGISTER 0x4000
@@ -259,8 +266,17 @@ static bool rtu_open(const uint8_t *bytes, size_t n, uint8_t *ret_address, Pdu *
         return true;
 }
 
+/* Exceptions 04 and 06 say that nothing was done, 05 that it is being done. */
 static void rtu_handle(Board *b, const Pdu *request, uint64_t at, Pdu *ret) {
+        bool failing = sim_chance(b->line->sim, b->fault.failing);
+
+        if (failing || sim_chance(b->line->sim, b->fault.busy)) {
+                refuse(ret, request->bytes[0], failing ? FAILURE : BUSY);
+                return;
+        }
         slave_handle(b, request->bytes, request->n, at, ret);
+        if (sim_chance(b->line->sim, b->fault.working))
+                refuse(ret, request->bytes[0], ACKNOWLEDGED);
 }
 
 static void rtu_frame(Sending *s, uint8_t address, const Pdu *pdu) {

@@ -46,13 +46,14 @@ static json_t *places_json(const Sim *s, bool positions) {
 static json_t *fault_json(const Board *b) {
         const Fault *f = &b->fault;
 
-        return json_pack("{s:b, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "silent",
-                         f->silent, "late", (json_int_t)(f->late / NSEC_PER_MSEC), "dribble",
+        return json_pack("{s:b, s:I, s:I, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i}",
+                         "silent", f->silent, "late", (json_int_t)(f->late / NSEC_PER_MSEC), "dribble",
                          (json_int_t)(f->dribble / NSEC_PER_MSEC), "deaf", (int)f->deaf, "drop", (int)f->drop,
                          "double", (int)f->repeat, "damage", (int)f->damage, "truncate", (int)f->truncate,
                          "wrong-address", (int)f->wrong_address, "wrong-echo", (int)f->wrong_echo,
-                         "wrong-sum", (int)f->wrong_sum, "unlock-response", (int)f->unlock_response, "stale",
-                         (int)f->stale);
+                         "wrong-sum", (int)f->wrong_sum, "unlock-response", (int)f->unlock_response,
+                         "failing", (int)f->failing, "working", (int)f->working, "busy", (int)f->busy,
+                         "stale", (int)f->stale);
 }
 
 static json_t *board_json(const Board *b) {

@@ -243,6 +243,9 @@ class Safety(Scenario):
         self.sim.wait("07", coil=False)
         self.sim.do("close 07")
         self.sim.wait("07", door="open", timeout=10)
+        # A door that does not open has its pulses, and then only as long as the alarm lasts.
+        before = self.sim.place("03")["pulses"]
+        wait(lambda: self.sim.place("03")["pulses"] >= 6, f"the pulses of a stuck door, {before} so far")
         self.sim.do("alarm fire off", "unjam 03")
         time.sleep(0.5)  # before that is noticed, what is shut opens again
         for label in labels:

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sys
 import time
 
 from bus_judge import crc
@@ -177,6 +178,55 @@ class Faults(Scenario):
         self.assertNotIn("door.forced-open", self.event_types(mark), "a person opened nothing without a command")
         self.assertEqual(self.sim.objections(), [])
         self.sim.do("board A normal", "line left normal")
+
+    def test_passing_exceptions_condemn_no_board(self):
+        """Exceptions 04, 05 and 06 to polls and to commands: asked again within the command's life, and no board is lost.
+
+        Requirement: F1, F4
+        """
+        self.courier().end()
+        mark = self.last_event()
+        self.sim.do("board A failing 10", "board A busy 10", "board A working 5")
+        for _ in range(4):
+            put = self.store()
+            with self.only(put.slot):
+                self.collect(put.receipt["code"])
+        self.sim.do("board A normal")
+        types = self.event_types(mark)
+        for bad in ("board.wrong", "board.offline", "door.failed-to-open", "door.forced-open"):
+            self.assertNotIn(bad, types)
+        self.assertEqual(self.sim.objections(), [])
+
+    def test_exceptions_that_persist_are_no_accident(self):
+        """Requirement: F4"""
+        self.sim.do("board A failing 100")
+        wait(lambda: self.health("board:A") == "failed", "the board's failure", timeout=10)
+        self.sim.do("board A normal")
+        wait(lambda: self.health("board:A") == "ok", "good health", timeout=20)
+
+    def test_shut_door_is_reported_soon_on_a_bad_line(self):
+        """15 % of the responses are bad: what was shut is reported within three seconds, and never the wrong way round.
+
+        Requirement: F1, F4
+        """
+        mark = self.last_event()
+        self.sim.do("force 03")
+        self.admin.wait_slot("03", Door="forced")
+        self.sim.do("board A damage 5", "board A truncate 10")
+        took = []
+        for _ in range(30):
+            self.sim.do("close 03")
+            began = time.monotonic()
+            self.admin.wait_slot("03", Door="locked")
+            took.append(time.monotonic() - began)
+            self.sim.do("force 03")
+            self.admin.wait_slot("03", Door="forced")
+        self.sim.do("board A normal", "close 03")
+        print(f"shut doors reported after at most {max(took):.2f} s", file=sys.stderr)
+        self.assertLess(max(took), 3)
+        forced = [e for e in self.admin.events(mark) if e.type == "door.forced-open"]
+        self.assertEqual(len(forced), 31, "as often as it was forced, and no other door")
+        self.assertEqual({e.subject for e in forced}, {forced[0].subject})
 
     def judge_attempts(self, journal, taken):
         """One slot after the other, none but by a command; only the last one was seen to open, by the simulator's own journal."""
