@@ -84,7 +84,8 @@ const char *peer_terminal(Peer *p) {
         if (p->terminal)
                 return p->terminal;
         account = account_of(p->uid, &buffer, &room);
-        p->terminal = account ? text_printf("%.*s", LABEL_MAX - 1, account->pw_name) : text_printf("%lu", (unsigned long)p->uid);
+        p->terminal = account ? text_printf("%.*s", LABEL_MAX - 1, account->pw_name)
+                              : text_printf("%lu", (unsigned long)p->uid);
         return p->terminal;
 }
 

@@ -26,7 +26,8 @@ int cabinet_enrol(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         if (!actor)
                 return -ENOMEM;
         for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX; k++)
-                keys[n++] = (ArgKey){credential_kind_to_string(k), 's', false, offsetof(Enrolment, secrets) + k * sizeof(char *)};
+                keys[n++] = (ArgKey){credential_kind_to_string(k), 's', false,
+                                     offsetof(Enrolment, secrets) + k * sizeof(char *)};
         r = args_read_dictionary(m, keys, n, &enrolment, e);
         if (r >= 0)
                 r = call_new(b, m, append_person_id, false, &call);

@@ -175,8 +175,8 @@ static int unknown_evidence(sd_bus_error *e) {
         int n = snprintf(known, sizeof(known), "\"code\"");
 
         for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX && (size_t)n < sizeof(known); k++)
-                n += snprintf(known + n, sizeof(known) - (size_t)n, "%s\"%s\"", k + 1 < CREDENTIAL_KINDS_MAX ? ", " : " or ",
-                              credential_info(k)->evidence);
+                n += snprintf(known + n, sizeof(known) - (size_t)n, "%s\"%s\"",
+                              k + 1 < CREDENTIAL_KINDS_MAX ? ", " : " or ", credential_info(k)->evidence);
         return args_invalid(e, "\"kind\" must be %s.", known);
 }
 
@@ -232,7 +232,8 @@ static int append_receipt(Bus *b, const LockerAnswer *a, sd_bus_message *m) {
                                           code_alphabet_to_string(b->settings->code_alphabet), "expires", "x",
                                           t->expires_usec, "prompt", "s", a->prompt ? a->prompt : "");
         if (r >= 0 && t->bound_password)
-                r = sd_bus_message_append(m, "{sv}", "credentials", "as", 1, credential_kind_to_string(CREDENTIAL_PASSWORD));
+                r = sd_bus_message_append(m, "{sv}", "credentials", "as", 1,
+                                          credential_kind_to_string(CREDENTIAL_PASSWORD));
         else if (r >= 0)
                 r = sd_bus_message_append(m, "{sv}", "credentials", "as", 0);
         return r < 0 ? r : sd_bus_message_close_container(m);

@@ -51,8 +51,10 @@ static const ConfigKey session_keys[] = {
 };
 static const ConfigKey identity_keys[] = {
         CONFIG_KEY("ScryptLogN", key_unsigned, Settings, scrypt_log_n, .min = 14, .max = 18),
-        CONFIG_KEY("MinimumPinLength", key_unsigned, Settings, min_length[CREDENTIAL_PIN], .min = 4, .max = 12),
-        CONFIG_KEY("MinimumPasswordLength", key_unsigned, Settings, min_length[CREDENTIAL_PASSWORD], .min = 6, .max = 64),
+        CONFIG_KEY("MinimumPinLength", key_unsigned, Settings, min_length[CREDENTIAL_PIN], .min = 4,
+                   .max = 12),
+        CONFIG_KEY("MinimumPasswordLength", key_unsigned, Settings, min_length[CREDENTIAL_PASSWORD], .min = 6,
+                   .max = 64),
 };
 static const ConfigKey reminders_keys[] = {
         CONFIG_KEY("Enabled", key_bool, Settings, reminders.enabled),

@@ -5,10 +5,11 @@
 #include "ctl/map.h"
 #include "ctl/marks.h"
 
-#define GRID_MAX        200 /* columns or rows; a larger wall is not plausible */
-#define LABEL_WIDTH_MIN 8U  /* the minimum of a label that is shown, even if the columns have to be wrapped \
-                             */
-#define CELL_WIDTH_MAX 14U  /* wider doors are harder to read */
+#define GRID_MAX 200 /* columns or rows; a larger wall is not plausible */
+#define LABEL_WIDTH_MIN                                                                                    \
+        8U                 /* the minimum of a label that is shown, even if the columns have to be wrapped \
+                            */
+#define CELL_WIDTH_MAX 14U /* wider doors are harder to read */
 
 enum { ARM_UP = 1, ARM_DOWN = 2, ARM_LEFT = 4, ARM_RIGHT = 8 };
 

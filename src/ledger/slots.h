@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Slots and positions: what is or was out of service, and in which order positions were used. Errors as in ledger.h. */
+/* Slots and positions: what is or was out of service, and in which order positions were used. Errors as in
+ * ledger.h. */
 #pragma once
 
 #include "ledger/ledger.h"

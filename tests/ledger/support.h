@@ -33,14 +33,15 @@ void place_close(Place *p);
 void assert_refused(Place *p, uint8_t key, LedgerProblem problem);
 
 /* SQL that takes back what migration 005 did, and 004. */
-#define UNDO_PEOPLE                                                                                     \
-        "ALTER TABLE lockout DROP COLUMN pace; ALTER TABLE lockout DROP COLUMN risk; "                  \
-        "ALTER TABLE lockout DROP COLUMN leaked; DROP TABLE lockout_parcel; DROP TABLE renewed_code; "  \
-        "DROP INDEX parcel_history_phone; DROP INDEX parcel_history_unmarked; "                         \
+#define UNDO_PEOPLE                                                                                    \
+        "ALTER TABLE lockout DROP COLUMN pace; ALTER TABLE lockout DROP COLUMN risk; "                 \
+        "ALTER TABLE lockout DROP COLUMN leaked; DROP TABLE lockout_parcel; DROP TABLE renewed_code; " \
+        "DROP INDEX parcel_history_phone; DROP INDEX parcel_history_unmarked; "                        \
         "ALTER TABLE parcel_history DROP COLUMN phone_mac; ALTER TABLE parcel DROP COLUMN forget; "
-#define UNDO_ERRANDS UNDO_PEOPLE                                                                                    \
-        "ALTER TABLE parcel DROP COLUMN choice; ALTER TABLE parcel DROP COLUMN taking_back; "           \
-        "ALTER TABLE parcel DROP COLUMN was; ALTER TABLE parcel DROP COLUMN temperature; "              \
+#define UNDO_ERRANDS                                                                          \
+        UNDO_PEOPLE                                                                           \
+        "ALTER TABLE parcel DROP COLUMN choice; ALTER TABLE parcel DROP COLUMN taking_back; " \
+        "ALTER TABLE parcel DROP COLUMN was; ALTER TABLE parcel DROP COLUMN temperature; "    \
         "ALTER TABLE parcel DROP COLUMN accessible; ALTER TABLE parcel DROP COLUMN larger; "
 
 Now at(int64_t seconds); /* a moment, synced */

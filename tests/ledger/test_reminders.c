@@ -190,7 +190,8 @@ static void test_migration_from_version_2_reminds_of_what_is_inside(void **state
         place_close(p);
         /* As the second version left it. */
         assert_int_equal(raw_sql(p->path,
-                                 UNDO_ERRANDS "DROP TRIGGER reminder_begin; DROP TRIGGER habit_of_the_revoked; DROP TABLE "
+                                 UNDO_ERRANDS
+                                 "DROP TRIGGER reminder_begin; DROP TRIGGER habit_of_the_revoked; DROP TABLE "
                                  "reminder; "
                                  "DROP TABLE habit; DROP TABLE setting; PRAGMA user_version = 2",
                                  false),

@@ -620,7 +620,8 @@ static void test_settings_every_key_is_applied(void **state) {
                 "[Reminders]\nEnabled=no\nReminderAfter=2h\nRecallAfter=2d\nQuietFrom=22:30\nQuietUntil=00:"
                 "05\n"
                 "DefaultHour=0\n"
-                "[Mqtt]\nHost=2001:db8::1 broker-b.example\nPort=1884\nTls=yes\nCaFile=/dev/null\nCertFile=/dev/zero\n"
+                "[Mqtt]\nHost=2001:db8::1 "
+                "broker-b.example\nPort=1884\nTls=yes\nCaFile=/dev/null\nCertFile=/dev/zero\n"
                 "KeyFile=/dev/full\nUsername=u\nPasswordFile=/dev/random\nClientId=c\nKeepAlive=5s\n"
                 "SessionExpiry=0\nBackoffMin=2s\nBackoffMax=10s\nWindow=7\nOutboxMaximum=5000\n"
                 "SigningKeys=/keys\nUnsignedOpen=yes\nUnsignedCommands=yes\nCommunity=C-0013 C-0014\n";

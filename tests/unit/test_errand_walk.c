@@ -966,7 +966,8 @@ static void check_collect(Walk *w, uint64_t id, int jammed) {
         locker_end_session(w->locker, s, "ended");
         settle_all(w);
         check_calm(w);
-        if (!q->result && watched.parcels[id].state != PARCEL_COLLECTED && !w->locker->hardware.lid_gave_up[0])
+        if (!q->result && watched.parcels[id].state != PARCEL_COLLECTED &&
+            !w->locker->hardware.lid_gave_up[0])
                 say(w, "parcel %llu is %s after all", (unsigned long long)id,
                     parcel_state_to_string(p->state));
 }
