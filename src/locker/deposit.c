@@ -6,7 +6,6 @@
 #include "ledger/parcels.h"
 #include "ledger/people.h"
 #include "base/log.h"
-#include "base/message_ids.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -67,16 +66,6 @@ static int write_move(Errand *e, Errand *next, const char *why) {
         return r < 0 ? r : errand_intend(next, why, false);
 }
 
-static void log_quarantined(const Errand *e, const char *why) {
-        const Locker *l = e->locker;
-        const char *label = l->cabinet->slots[e->slot].label;
-
-        log_message(LOG_WARNING, LOCKERD_MESSAGE_QUARANTINED,
-                    (const char *const[]){"LOCKERD_SLOT", label, NULL},
-                    "Slot %s position %u is quarantined: %s", label,
-                    l->cabinet->positions[e->position].number, why);
-}
-
 /* One transaction: the present place out of service if it is to be, the parcel in another one, the intents of
  * its locks. `next` NULL: there is none. */
 static int commit_move(Errand *e, Errand *next, const char *why) {
@@ -94,7 +83,7 @@ static int commit_move(Errand *e, Errand *next, const char *why) {
                 r = write_move(e, next, why);
         r = locker_end(l, r);
         if (!r && quarantine)
-                log_quarantined(e, quarantine);
+                errand_log_quarantined(e, quarantine);
         if (!r)
                 e->quarantine = NULL;
         return r;

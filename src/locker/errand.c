@@ -252,6 +252,16 @@ static int write_parcel(Errand *e, ParcelRow *p, bool *ret_changed) {
         return parcel_write(l, p, to, e->actor, e->why);
 }
 
+void errand_log_quarantined(const Errand *e, const char *why) {
+        const Locker *l = e->locker;
+        const char *label = l->cabinet->slots[e->slot].label;
+
+        log_message(LOG_WARNING, LOCKERD_MESSAGE_QUARANTINED,
+                    (const char *const[]){"LOCKERD_SLOT", label, NULL},
+                    "Slot %s position %u is quarantined: %s", label,
+                    l->cabinet->positions[e->position].number, why);
+}
+
 static int write_outcome(Errand *e) {
         Locker *l = e->locker;
         _cleanup_parcel_ ParcelRow p = {0};
@@ -273,8 +283,10 @@ static int write_outcome(Errand *e) {
         if (changed)
                 parcel_written(l, &p, e->why);
         e->retry_at = USEC_INFINITY;
-        if (e->quarantine)
+        if (e->quarantine) {
+                errand_log_quarantined(e, e->quarantine);
                 notify_slot(&l->records, e->slot);
+        }
         e->quarantine = NULL;
         return 0;
 }

@@ -180,9 +180,10 @@ void errand_start(Errand *e); /* what errand_intend() has written */
 void errand_expect_reply(Errand *e, LockerReply reply, void *userdata);
 void errand_answer(Errand *e, int result, const char *detail);
 int errand_intend(Errand *e, const char *why, bool insist); /* in a transaction: e->opening */
-void errand_hold(Errand *e);                                /* its slot */
-void errand_stand_down(Errand *e);                          /* never began: gone without a trace */
-void errands_look(Locker *l, int slot);                     /* its sensors have changed */
+void errand_log_quarantined(const Errand *e, const char *why);
+void errand_hold(Errand *e);            /* its slot */
+void errand_stand_down(Errand *e);      /* never began: gone without a trace */
+void errands_look(Locker *l, int slot); /* its sensors have changed */
 void errands_tick(Locker *l, const Now *now);
 uint64_t errands_next_deadline(const Locker *l);
 ErrandView errand_view(const Errand *e);

@@ -332,6 +332,7 @@ class Lids(Scenario):
         # Nobody comes back to it: the neighbour must not be able to reach it.
         session.end()
         self.admin.wait_parcel(put.parcel, "unverified")
+        self.cabinet.wait_log(f"Slot P1 position {put.position} is quarantined: its lid is not locked")
         other = self.recipient(neighbour.receipt["code"])
         error = self.assertRefused("SlotBusy", other.collect)
         self.assertIn(f"position {put.position}", error.message)
