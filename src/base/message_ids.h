@@ -18,6 +18,8 @@
 #define LOCKERD_MESSAGE_DOOR_FORCED "bd57b55a847a49ed9d4a6d7ee06849c7"
 /* A door stood open for longer than DoorOpenTimeout=. */
 #define LOCKERD_MESSAGE_DOOR_LEFT_OPEN "abadd0fe17284c79a585fa92b999d63b"
+/* A lock was pulsed, and another door opened. */
+#define LOCKERD_MESSAGE_WRONG_DOOR "6a1f0c5d8e7b4c2f9d3a5b7c1e8f2046"
 /* A lock was pulsed and its door did not open. */
 #define LOCKERD_MESSAGE_DOOR_JAMMED "507d86155c9447e99a144ac939c22ce8"
 /* A lock board does not respond. */

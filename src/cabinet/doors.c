@@ -76,6 +76,8 @@ void doors_happened(Hardware *h, int lock, unsigned happened) {
                 }
         }
         log_happened(h, lock, happened);
+        if (happened & DOOR_FORCED_OPEN)
+                movement_suspects(h, lock);
         movement_facts(h, lock, happened);
         if (happened & (DOOR_RELEASED | DOOR_OPENED | DOOR_FORCED_OPEN)) {
                 lids_moved(h, slot);

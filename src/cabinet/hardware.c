@@ -25,6 +25,7 @@ static int allocate(Hardware *h) {
         h->doors = calloc(locks, sizeof(*h->doors));
         h->moving = calloc(locks, sizeof(*h->moving));
         h->released = calloc(locks, sizeof(*h->released));
+        h->miswired = calloc(locks, sizeof(*h->miswired));
         h->lid_gave_up = calloc(locks, sizeof(*h->lid_gave_up));
         h->opening = calloc(slots, sizeof(*h->opening));
         h->safety = calloc(slots, sizeof(*h->safety));
@@ -33,9 +34,9 @@ static int allocate(Hardware *h) {
         h->board_sentences = calloc(boards, sizeof(*h->board_sentences));
         h->lines = calloc(lines, sizeof(*h->lines));
         h->line_sentences = calloc(lines, sizeof(*h->line_sentences));
-        return h->doors && h->moving && h->released && h->lid_gave_up && h->opening && h->safety &&
-                               h->slots_by_label && h->boards && h->board_sentences && h->lines &&
-                               h->line_sentences
+        return h->doors && h->moving && h->released && h->miswired && h->lid_gave_up && h->opening &&
+                               h->safety && h->slots_by_label && h->boards && h->board_sentences &&
+                               h->lines && h->line_sentences
                        ? 0
                        : -ENOMEM;
 }
@@ -50,6 +51,7 @@ int hardware_init(Hardware *h, Records *records, HardwareUp up, void *userdata) 
                 return r;
         for (int i = 0; i < c->n_locks; i++) {
                 const Lock *k = &c->locks[i];
+                h->miswired[i] = -1;
                 door_init(&h->doors[i], k->contact.board >= 0, k->latch.board >= 0,
                           (DoorTimes){.release_usec = k->release_ms * USEC_PER_MSEC,
                                       .open_max_usec = records->settings->door_open_usec});
@@ -68,6 +70,7 @@ void hardware_done(Hardware *h) {
         free(h->doors);
         free(h->moving);
         free(h->released);
+        free(h->miswired);
         free(h->lid_gave_up);
         free(h->opening);
         free(h->safety);

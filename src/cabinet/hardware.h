@@ -24,7 +24,8 @@ typedef enum HardwareHappened {
         HARDWARE_FOR_SAFETY = 1 << 2,  /* opened by a release or alarm input: likewise */
         HARDWARE_OPENED_LATE = 1 << 3, /* a lock that was told to open and did not has let go after all */
         HARDWARE_OPEN_TOO_LONG = 1 << 4,
-        HARDWARE_SPOKE = 1 << 5, /* slot -1: a sensor or a board has spoken; see hardware_all_spoke() */
+        HARDWARE_WRONG_DOOR = 1 << 6, /* this lock was told to open, and another one opened: h->miswired[] */
+        HARDWARE_SPOKE = 1 << 5,      /* slot -1: a sensor or a board has spoken; see hardware_all_spoke() */
 } HardwareHappened;
 
 /* slot -1: none in particular; lock -1: none (presence). Called after the event has been recorded. */
@@ -40,6 +41,7 @@ struct Movement {
         uint64_t expires;
         bool urgent, started;
         const char *safety;    /* urgent: why; static */
+        int suspect;           /* the lock that opened without a command while this one was to; -1 */
         bool pulsed;           /* a command of it has reached the board, or may have */
         bool confirmed;        /* the board has said so */
         bool insist;           /* pulse even though the sensors say open: the person says it is stuck */
@@ -70,10 +72,11 @@ struct Hardware {
         HardwareUp up;
         void *userdata;
 
-        Door *doors;         /* [n_locks] */
-        Movement **moving;   /* [n_locks] */
-        Opening **opening;   /* [n_slots]: under way */
-        Release *released;   /* [n_locks] */
+        Door *doors;       /* [n_locks] */
+        Movement **moving; /* [n_locks] */
+        Opening **opening; /* [n_slots]: under way */
+        Release *released; /* [n_locks] */
+        int *miswired; /* [n_locks]: the lock that opened instead of this one, until it opens itself; -1 */
         bool *lid_gave_up;   /* [n_locks]: it could not be locked; not tried again until something moves */
         Safety *safety;      /* [n_slots] */
         BoardHealth *boards; /* [n_boards] */
@@ -98,6 +101,8 @@ bool hardware_all_spoke(const Hardware *h);
 /* --- what the sensors say (sight.c) --- */
 int hardware_find_slot(const Hardware *h, const char *label); /* -1 */
 bool lock_is_shut(const Hardware *h, int lock);               /* lock -1: there is none, yes */
+/* A sentence for operators: which one opened when this lock was told to. False: none but its own. */
+bool lock_is_miswired(const Hardware *h, int lock, char *ret, size_t size);
 bool lid_is_open(const Hardware *h, int lock);
 bool slot_is_shut(const Hardware *h, int slot);
 bool slot_is_closed(const Hardware *h,
@@ -119,6 +124,7 @@ int movement_start(Movement *m, MovementDone done, void *userdata);
 void movement_withdraw(Movement *m); /* an intent that is not needed any more: settles it */
 Movement *movement_free(Movement *m);
 int movement_settle_in(Movement *m, const char *outcome);
+void movement_suspects(Hardware *h, int lock); /* this lock has opened without a command */
 void movement_facts(Hardware *h, int lock, unsigned happened);
 void movement_seen(Hardware *h, int lock, uint64_t at_boot);
 void movements_result(void *userdata, uint64_t command, LockResult result, uint64_t at_boot);

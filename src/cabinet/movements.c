@@ -62,8 +62,12 @@ int movement_intend(Hardware *h, int lock, LockAction action, uint64_t session, 
         Movement *m = calloc(1, sizeof(*m));
         if (!m)
                 return -ENOMEM;
-        *m = (Movement){
-                .hardware = h, .id = row.id, .lock = lock, .action = action, .secure_until = USEC_INFINITY};
+        *m = (Movement){.hardware = h,
+                        .id = row.id,
+                        .lock = lock,
+                        .action = action,
+                        .secure_until = USEC_INFINITY,
+                        .suspect = -1};
         *ret = m;
         return 0;
 }
@@ -177,6 +181,53 @@ static void give_up_behind_shut_door(Movement *m) {
         finish(m, LOCKER_E_OUTCOME_UNKNOWN);
 }
 
+/* A door that opens by itself while another one was told to, and does not: their wires are swapped. Where
+ * several were told to, nobody can say whose it is. */
+void movement_suspects(Hardware *h, int lock) {
+        Movement *only = NULL;
+
+        for (int i = 0; i < h->cabinet->n_locks; i++) {
+                Movement *m = h->moving[i];
+                if (!m || !m->started || m->action != LOCK_ACTION_UNLOCK || i == lock ||
+                    h->doors[i].state != DOOR_RELEASING)
+                        continue;
+                if (only)
+                        return;
+                only = m;
+        }
+        if (only)
+                only->suspect = lock;
+}
+
+static void record_wrong_door(Hardware *h, int lock, const char *other) {
+        const char *label = h->cabinet->slots[h->cabinet->locks[lock].slot].label;
+        char subject[SUBJECT_MAX];
+
+        subject_place(h->cabinet, h->cabinet->locks[lock].slot, position_number(h, lock), subject);
+        if (records_begin(h->records) >= 0)
+                (void)records_end(h->records,
+                                  records_add(h->records, NULL, NULL, "door.wrong-opened", subject,
+                                              json_pack("{s:s, s:i, s:s}", "slot", label, "position",
+                                                        (int)position_number(h, lock), "opened", other),
+                                              NULL));
+        log_message(LOG_CRIT, LOCKERD_MESSAGE_WRONG_DOOR, (const char *const[]){"LOCKERD_SLOT", label, NULL},
+                    "The lock of slot %s opened slot %s: check the wiring", label, other);
+}
+
+/* No second pulse: it would open what is somebody else's once more. */
+static void wrong_door(Movement *m) {
+        Hardware *h = m->hardware;
+        int lock = m->lock;
+
+        h->miswired[lock] = m->suspect;
+        (void)door_command_failed(&h->doors[lock]);
+        settle(m, "failed", "door.failed-to-open", LOG_WARNING);
+        record_wrong_door(h, lock, h->cabinet->slots[h->cabinet->locks[m->suspect].slot].label);
+        h->up(h->userdata, h->cabinet->locks[lock].slot, lock, HARDWARE_WRONG_DOOR);
+        finish(m, LOCKER_E_WRONG_DOOR);
+        notify_health(h->records);
+}
+
 /* doors.c has recorded released, opened and closed; here the movement draws its conclusion. */
 void movement_facts(Hardware *h, int lock, unsigned happened) {
         Movement *m = h->moving[lock];
@@ -189,7 +240,10 @@ void movement_facts(Hardware *h, int lock, unsigned happened) {
                 return;
         }
         if (happened & DOOR_RELEASED) {
+                h->miswired[lock] = -1;
                 finish(m, 0);
+        } else if (m->suspect >= 0 && happened & (DOOR_WANTS_RETRY | DOOR_FAILED_TO_OPEN)) {
+                wrong_door(m);
         } else if (happened & DOOR_WANTS_RETRY && inner_lock(m) &&
                    slot_is_shut(h, h->cabinet->locks[lock].slot)) {
                 give_up_behind_shut_door(m);

@@ -28,6 +28,7 @@ static void safety_release(Hardware *h, int slot, const char *why) {
                         .action = LOCK_ACTION_UNLOCK,
                         .urgent = true,
                         .safety = why,
+                        .suspect = -1,
                         .secure_until = USEC_INFINITY,
                         .expires = now.boot_usec + SAFETY_EXPIRES_USEC};
         /* The one act that opens first and writes second. */

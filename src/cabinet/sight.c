@@ -2,6 +2,8 @@
 /* What the sensors say of locks, slots and positions. */
 #include "cabinet/hardware.h"
 
+#include <stdio.h>
+
 int hardware_find_slot(const Hardware *h, const char *label) {
         int low = 0, high = h->cabinet->n_slots;
 
@@ -47,6 +49,17 @@ Tri position_occupied(const Hardware *h, int position) {
         if (h->cabinet->positions[position].presence.board < 0 || !h->locks)
                 return TRI_UNKNOWN;
         return locks_fact(h->locks, FACT_PRESENCE, position);
+}
+
+bool lock_is_miswired(const Hardware *h, int lock, char *ret, size_t size) {
+        int other = h->miswired[lock];
+
+        if (other < 0)
+                return false;
+        (void)snprintf(ret, size, "The lock of %s opened %s: check the wiring, then open it.",
+                       h->cabinet->slots[h->cabinet->locks[lock].slot].label,
+                       h->cabinet->slots[h->cabinet->locks[other].slot].label);
+        return true;
 }
 
 bool lid_is_open(const Hardware *h, int lock) {

@@ -54,7 +54,8 @@ typedef struct Row {
         .effects = ERRAND_REFUSE | ERRAND_WRITE, .prompt = ERRAND_SAY_DID_NOT_OPEN, .set_keep = SET(false)
 #define WRITTEN(outcome_) \
         .states = IS(ERRAND_WRITING), .events = IS(ERRAND_WRITTEN), .outcomes = IS(ERRAND_##outcome_)
-#define UNMOVED     (IS(ERRAND_FAILED) | IS(ERRAND_NOT_SENT))
+/* It did not move. Where another one did, no further place is tried: it may be the next wrong one. */
+#define UNMOVED     (IS(ERRAND_FAILED) | IS(ERRAND_NOT_SENT) | IS(ERRAND_WRONG_DOOR))
 #define ANY_FAILURE (UNMOVED | IS(ERRAND_UNKNOWN))
 
 /* The first row that holds. clang-format off: one row a line. */
@@ -349,9 +350,9 @@ const char *errand_state_to_string(ErrandState s) {
 
 const char *errand_event_to_string(ErrandEvent e) {
         static const char *const names[] = {
-                "opened", "failed",    "not-sent",    "unknown",       "facts",  "accept",
-                "reject", "cancel",    "other-place", "does-not-open", "reopen", "leave",
-                "moved",  "not-moved", "written",     "not-written",   "yield",  "time"};
+                "opened",    "failed",  "not-sent",    "unknown",       "wrong-door", "facts", "accept",
+                "reject",    "cancel",  "other-place", "does-not-open", "reopen",     "leave", "moved",
+                "not-moved", "written", "not-written", "yield",         "time"};
 
         static_assert(ARRAY_SIZE(names) == ERRAND_EVENT_MAX, "a name for each event");
         return (unsigned)e < ARRAY_SIZE(names) ? names[e] : "invalid";

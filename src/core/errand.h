@@ -42,9 +42,10 @@ typedef enum ErrandState {
 typedef enum ErrandEvent {
         /* of its opening */
         ERRAND_OPENED,
-        ERRAND_FAILED,   /* it was told to open and did not */
-        ERRAND_NOT_SENT, /* no pulse was given */
-        ERRAND_UNKNOWN,  /* nobody saw what the pulse did */
+        ERRAND_FAILED,     /* it was told to open and did not */
+        ERRAND_NOT_SENT,   /* no pulse was given */
+        ERRAND_UNKNOWN,    /* nobody saw what the pulse did */
+        ERRAND_WRONG_DOOR, /* another one opened instead: the locks' wires are swapped */
         /* of door, lid and presence: look at the view */
         ERRAND_FACTS,
         /* said by the person */

@@ -30,6 +30,7 @@
         X(SLOT_DISABLED, "SlotDisabled", 7, "This slot is out of service.")                                  \
         X(DID_NOT_OPEN, "DidNotOpen", 8, "The door did not open.")                                           \
         X(POSITION_DID_NOT_OPEN, "PositionDidNotOpen", 8, "The position inside did not unlock.")             \
+        X(WRONG_DOOR, "WrongDoor", 8, "Another door opened instead. Please close it without taking anything out, and call the operator.") \
         X(BOARD_OFFLINE, "BoardOffline", 8, "The lock board does not respond.")                               \
         X(OUTCOME_UNKNOWN, "OutcomeUnknown", 8, "It is not known whether the door opened.")        \
         X(GRACE_OVER, "GraceOver", 7, "The time to open the door again is over.")                            \

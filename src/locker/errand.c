@@ -193,6 +193,8 @@ static bool hands_on_reply(Errand *e) {
         if (e->m.kind != ERRAND_TAKE_BACK || !s || s->gone || !e->reply || e->m.state != ERRAND_WRITING)
                 return false;
         s->take_back_result = e->result;
+        if (e->result == LOCKER_E_WRONG_DOOR)
+                s->queue_at = s->n_queue; /* the next one may be wrong as well */
         s->reply = steal_ptr(e->reply);
         s->reply_userdata = e->reply_userdata;
         return true;
@@ -331,6 +333,7 @@ static void opened(void *userdata, int result) {
                 record_opened(e);
         errand_event(e, !result                              ? ERRAND_OPENED
                         : result == LOCKER_E_OUTCOME_UNKNOWN ? ERRAND_UNKNOWN
+                        : result == LOCKER_E_WRONG_DOOR      ? ERRAND_WRONG_DOOR
                         : did_not                            ? ERRAND_FAILED
                                                              : ERRAND_NOT_SENT);
 }

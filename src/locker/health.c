@@ -48,6 +48,7 @@ void locker_set_keys_health(Locker *l, const char *state, const char *sentence) 
 int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         const Cabinet *c = l->cabinet;
         Now now = l->now();
+        char wiring[160];
         size_t n = 0;
         Health *all = calloc((size_t)(5 + c->n_lines + c->n_boards + c->n_locks), sizeof(*all));
 
@@ -70,7 +71,9 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
                 say(&all[n++], "board", c->boards[i].name, board_health_word(l->hardware.boards[i]),
                     l->hardware.board_sentences[i]);
         for (int i = 0; i < c->n_locks; i++)
-                if (l->hardware.doors[i].state == DOOR_JAMMED)
+                if (lock_is_miswired(&l->hardware, i, wiring, sizeof(wiring)))
+                        say(&all[n++], "slot", c->slots[c->locks[i].slot].label, "degraded", wiring);
+                else if (l->hardware.doors[i].state == DOOR_JAMMED)
                         say(&all[n++], "slot", c->slots[c->locks[i].slot].label, "degraded",
                             c->locks[i].position < 0
                                     ? "Its door did not open when told to: look at lock and wires, then open "

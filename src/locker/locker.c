@@ -8,6 +8,34 @@
 
 #define CHECKPOINT_IDLE_USEC (2 * USEC_PER_SEC)
 
+static int quarantine_slot(Locker *l, int slot, const char *why) {
+        const Slot *k = &l->cabinet->slots[slot];
+        int r = 0;
+
+        for (int i = 0; r >= 0 && i < k->n_positions; i++)
+                r = locker_quarantine(l, k->first_position + i, NULL, why);
+        return r;
+}
+
+/* Nothing more is put where the wires are swapped, neither here nor there. */
+static void miswired(Locker *l, int lock) {
+        char why[160];
+        int slot = l->cabinet->locks[lock].slot, other = l->cabinet->locks[l->hardware.miswired[lock]].slot;
+
+        (void)lock_is_miswired(&l->hardware, lock, why, sizeof(why));
+        int r = locker_begin(l);
+        if (!r) {
+                r = quarantine_slot(l, slot, why);
+                if (r >= 0)
+                        r = quarantine_slot(l, other, why);
+                r = locker_end(l, r);
+        }
+        if (r < 0)
+                log_error_errno(r, "Cannot take two slots with swapped wires out of service");
+        notify_slot(&l->records, slot);
+        notify_slot(&l->records, other);
+}
+
 /* The one way up from the cabinet: whose lock or sensor was it, and what does that mean? */
 static void happened(void *userdata, int slot, int lock, unsigned what) {
         Locker *l = userdata;
@@ -23,6 +51,8 @@ static void happened(void *userdata, int slot, int lock, unsigned what) {
         if (what & HARDWARE_OPEN_TOO_LONG && e && e->session)
                 notify_prompt(&l->records, e->session, slot, session_place(e->session).position, "door-open",
                               "The door has been open for a long time. Please close it.");
+        if (what & HARDWARE_WRONG_DOOR)
+                miswired(l, lock);
         if (what & HARDWARE_CHANGED)
                 errands_look(l, slot);
         if (what & HARDWARE_SPOKE)

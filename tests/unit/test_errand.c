@@ -211,6 +211,7 @@ static bool may_come(const Node *n, ErrandEvent event) {
         case ERRAND_FAILED:
         case ERRAND_NOT_SENT:
         case ERRAND_UNKNOWN:
+        case ERRAND_WRONG_DOOR:
                 return m->state == ERRAND_OPENING;
         case ERRAND_FACTS:
                 return errand_is_looking(m);
