@@ -18,6 +18,8 @@
 #define LOCKERD_MESSAGE_DOOR_FORCED "bd57b55a847a49ed9d4a6d7ee06849c7"
 /* A door stood open for longer than DoorOpenTimeout=. */
 #define LOCKERD_MESSAGE_DOOR_LEFT_OPEN "abadd0fe17284c79a585fa92b999d63b"
+/* A parcel lies in a slot that cabinet.conf does not have. */
+#define LOCKERD_MESSAGE_SLOT_MISSING "c0d1f5a27b4e4d0c8a61e9b3f7325d84"
 /* A lock was pulsed, and another door opened. */
 #define LOCKERD_MESSAGE_WRONG_DOOR "6a1f0c5d8e7b4c2f9d3a5b7c1e8f2046"
 /* A lock was pulsed and its door did not open. */

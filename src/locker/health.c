@@ -48,9 +48,9 @@ void locker_set_keys_health(Locker *l, const char *state, const char *sentence) 
 int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         const Cabinet *c = l->cabinet;
         Now now = l->now();
-        char wiring[160];
+        char wiring[160], parcels[96];
         size_t n = 0;
-        Health *all = calloc((size_t)(5 + c->n_lines + c->n_boards + c->n_locks), sizeof(*all));
+        Health *all = calloc((size_t)(6 + c->n_lines + c->n_boards + c->n_locks), sizeof(*all));
 
         if (!all)
                 return -ENOMEM;
@@ -62,6 +62,12 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
             now.synced ? "" : "The wall clock is not synchronised.");
         if (l->backend_state)
                 say(&all[n++], "backend", NULL, l->backend_state, l->backend_sentence);
+        if (l->n_homeless) {
+                (void)snprintf(parcels, sizeof(parcels),
+                               "%u in slots that cabinet.conf does not have: see the journal.",
+                               l->n_homeless);
+                say(&all[n++], "parcels", NULL, "degraded", parcels);
+        }
         if (l->keys_state)
                 say(&all[n++], "signing-keys", NULL, l->keys_state, l->keys_sentence);
         for (int i = 0; i < c->n_lines; i++)

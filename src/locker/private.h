@@ -68,7 +68,9 @@ struct Locker {
         Errand *errands;
 
         uint64_t recover_until; /* the last movement that a former run left open; ids only grow */
-        bool recovered;         /* what a former run left open has been settled or marked */
+        unsigned n_homeless; /* parcels in slots that the cabinet does not have (any more), found at the start
+                              */
+        bool recovered;      /* what a former run left open has been settled or marked */
         uint64_t recover_at, checkpoint_at;
         const char *backend_state; /* NULL: no backend */
         char backend_sentence[160];

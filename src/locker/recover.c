@@ -152,6 +152,22 @@ int locker_recover_begin(Locker *l) {
         return r < 0 ? r : people_adopt(l->people);
 }
 
+/* What lies where the configuration has no slot any more is nobody's to open: whoever changed it is told. */
+static int name_homeless(void *userdata, const PlaceRow *p) {
+        Locker *l = userdata;
+        int slot = p->slot[0] ? locker_find_slot(l, p->slot) : -1;
+
+        if (!p->slot[0] || (slot >= 0 && p->position <= (unsigned)l->cabinet->slots[slot].n_positions))
+                return 0;
+        l->n_homeless++;
+        log_message(
+                LOG_WARNING, LOCKERD_MESSAGE_SLOT_MISSING,
+                (const char *const[]){"LOCKERD_SLOT", p->slot, NULL},
+                "Parcel %llu lies in slot %s position %u, which the cabinet's configuration does not have",
+                (unsigned long long)p->id, p->slot, p->position);
+        return 0;
+}
+
 void locker_recover(Locker *l) {
         if (l->recovered || !l->hardware.locks)
                 return;
@@ -171,4 +187,9 @@ void locker_recover(Locker *l) {
         }
         for (int i = 0; i < l->cabinet->n_slots; i++)
                 secure_lids(&l->hardware, i);
+        l->n_homeless = 0;
+        r = ledger_place_each(l->ledger, NULL, name_homeless, l);
+        if (r < 0)
+                log_error_errno(r, "Cannot look for parcels in slots that are not configured");
+        notify_health(&l->records);
 }

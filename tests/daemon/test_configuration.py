@@ -162,6 +162,8 @@ class Refusals(Scenario):
             f.write(re.sub(r"\[Slot 12\]\n(?:[^\[\n].*\n|\n)*", "", text))
         self.cabinet.start_daemon()
         self.assertNotIn("12", self.admin.slots())
+        self.cabinet.wait_log("lies in slot 12 position 1, which the cabinet's configuration does not have")
+        self.assertEqual(self.admin.health()["parcels"][0], "degraded")
         self.assertRefused("UnknownSlot", self.recipient(large.receipt["code"]).collect)
         self.collect(small.receipt["code"])
         self.store(size="S")
@@ -169,6 +171,7 @@ class Refusals(Scenario):
         shutil.move(good, path)
         self.cabinet.start_daemon()
         wait(lambda: self.admin.parcel(large.parcel)["State"] == "stored", "the parcel")
+        self.assertNotIn("parcels", self.admin.health())
         self.collect(large.receipt["code"])
 
 
