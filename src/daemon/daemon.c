@@ -129,6 +129,26 @@ static int start_check(sd_event_source *source, uint64_t usec, void *userdata) {
 
 /* --- start and stop --- */
 
+/* Rights are put right, a lost key is restored: two different things to do. */
+static void log_key_failure(const Settings *s, int r) {
+        if (r == -EPERM || r == -EACCES)
+                log_message(LOG_CRIT, LOCKERD_MESSAGE_LEDGER_DAMAGED, NULL,
+                            "Cannot load the cabinet's key (%s): %s. It must belong to the user that lockerd "
+                            "runs "
+                            "as, and to nobody else: chown lockerd: %s; chmod 0400 %s",
+                            s->key_path, r == -EPERM ? "others can read it" : "it may not be read",
+                            s->key_path, s->key_path);
+        else
+                log_message(LOG_CRIT, LOCKERD_MESSAGE_LEDGER_DAMAGED, NULL,
+                            "Cannot load the cabinet's key (%s): %s. Restore the key that belongs to %s from "
+                            "its backup; without it nothing sealed in the ledger can be read.",
+                            s->key_path,
+                            r == -ENOKEY   ? "there is none"
+                            : r == -EINVAL ? "it is not 32 bytes or 64 hex digits"
+                                           : strerror(-r),
+                            s->ledger_path);
+}
+
 static int open_ledger(Daemon *d, const Settings *s) {
         LedgerProblem problem = LEDGER_PROBLEM_NONE;
         _cleanup_free_ char *detail = NULL;
@@ -138,16 +158,7 @@ static int open_ledger(Daemon *d, const Settings *s) {
         int r = vault_load(&vault, s->key_path, fresh);
 
         if (r < 0) {
-                log_message(LOG_CRIT, LOCKERD_MESSAGE_LEDGER_DAMAGED, NULL,
-                            "Cannot load the cabinet's key (%s): %s. Restore the key that belongs to %s from "
-                            "its backup; without it nothing "
-                            "sealed in the ledger can be read.",
-                            s->key_path,
-                            r == -ENOKEY   ? "there is none"
-                            : r == -EINVAL ? "it is not 32 bytes or 64 hex digits"
-                            : r == -EPERM  ? "others can read it; chmod 0400"
-                                           : strerror(-r),
-                            s->ledger_path);
+                log_key_failure(s, r);
                 return EXIT_BAD_LEDGER;
         }
         r = ledger_open(&d->ledger, s->ledger_path, vault, &problem, &detail);
