@@ -4,6 +4,7 @@
  * not fulfilled. */
 #include "bus/internal.h"
 #include "base/text.h"
+#include "core/limits.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -32,7 +33,7 @@ int args_check_text(const char *name, const char *value, size_t max, sd_bus_erro
 int args_check_reason(const char *reason, sd_bus_error *e) {
         if (reason[strspn(reason, " ")] == '\0')
                 return args_invalid(e, "A reason is needed: it is written into the audit trail.");
-        return args_check_text("reason", reason, ARG_TEXT_MAX, e);
+        return args_check_text("reason", reason, limit_of("reason"), e);
 }
 
 static const char *type_name(char type) {
@@ -77,7 +78,7 @@ static int read_value(sd_bus_message *m, const ArgKey *key, void *to, sd_bus_err
 
                 r = sd_bus_message_read_basic(m, 's', &s);
                 if (r >= 0)
-                        r = args_check_text(key->name, s, ARG_TEXT_MAX, e);
+                        r = args_check_text(key->name, s, limit_of(key->name), e);
                 if (r < 0)
                         return r;
                 *(const char **)to = s;

@@ -82,8 +82,6 @@ const char *peer_terminal(Peer *peer);
 /* --- Reading (args.c): InvalidArgument with a sentence that names the argument and what is allowed -------
  */
 
-#define ARG_TEXT_MAX 256 /* bytes */
-
 typedef struct ArgKey {
         const char *name;
         char type; /* 's', 't', 'b' */

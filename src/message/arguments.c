@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "message/arguments.h"
+#include "core/limits.h"
 #include "core/refusal.h"
 
 #include <errno.h>
@@ -8,10 +9,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define TEXT_MAX    256
 #define NAME_SPAN   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-"
 #define DIGITS      "0123456789"
-#define PHONE_CHARS 32
 #define SECONDS_MAX (366 * 86400)
 
 /* --- the table --- */
@@ -21,14 +20,14 @@ static const char *const kinds[] = {"courier", "recipient", NULL};
 
 /* Read as a table: one row an argument. */
 /* clang-format off */
-#define REASON      {"reason", ARGUMENT_TEXT, true, 1, TEXT_MAX, NULL}
+#define REASON      {"reason", ARGUMENT_TEXT, true, 1, LIMIT_TEXT, NULL}
 #define PARCEL(req) {"parcel", ARGUMENT_NUMBER, req, 1, INT64_MAX, NULL}
 #define SLOT        {"slot", ARGUMENT_NAME, true, 1, 31, NULL}
 #define POSITION    {"position", ARGUMENT_NUMBER, false, 0, 255, NULL}
 #define SIZE(req)   {"size", ARGUMENT_TEXT, req, 1, 31, NULL}
-#define RECIPIENT   {"recipient", ARGUMENT_TEXT, false, 0, TEXT_MAX, NULL}
-#define PHONE       {"phone", ARGUMENT_TEXT, false, 0, PHONE_CHARS, NULL}
-#define WAYBILL     {"waybill", ARGUMENT_TEXT, false, 0, 128, NULL}
+#define RECIPIENT   {"recipient", ARGUMENT_TEXT, false, 0, LIMIT_TEXT, NULL}
+#define PHONE       {"phone", ARGUMENT_TEXT, false, 0, LIMIT_PHONE, NULL}
+#define WAYBILL     {"waybill", ARGUMENT_TEXT, false, 0, LIMIT_WAYBILL, NULL}
 #define ACCESSIBLE  {"accessible", ARGUMENT_BOOLEAN, false, 0, 0, NULL}
 #define TEMPERATURE {"temperature", ARGUMENT_WORD, false, 0, 0, temperatures}
 #define LARGER      {"larger", ARGUMENT_BOOLEAN, false, 0, 0, NULL}
@@ -40,18 +39,18 @@ static const ArgumentRow announce[] = {
 static const ArgumentRow about_parcel[] = {PARCEL(true), REASON};
 static const ArgumentRow about_place[] = {SLOT, POSITION, REASON};
 static const ArgumentRow deposit[] = {
-        {"courier", ARGUMENT_NAME, true, 1, 32, NULL},
+        {"courier", ARGUMENT_NAME, true, 1, LIMIT_NUMBER, NULL},
         SIZE(false), PARCEL(false), RECIPIENT, PHONE, WAYBILL, ACCESSIBLE, TEMPERATURE, LARGER,
 };
-static const ArgumentRow take_back[] = {{"courier", ARGUMENT_NAME, true, 1, 32, NULL}};
+static const ArgumentRow take_back[] = {{"courier", ARGUMENT_NAME, true, 1, LIMIT_NUMBER, NULL}};
 static const ArgumentRow about_session[] = {{"session", ARGUMENT_NUMBER, true, 1, INT64_MAX, NULL}};
 static const ArgumentRow enrol[] = {
         {"kind", ARGUMENT_WORD, true, 0, 0, kinds},
-        {"number", ARGUMENT_NAME, false, 1, 32, NULL},
-        {"name", ARGUMENT_TEXT, false, 0, TEXT_MAX, NULL},
+        {"number", ARGUMENT_NAME, false, 1, LIMIT_NUMBER, NULL},
+        {"name", ARGUMENT_TEXT, false, 0, LIMIT_TEXT, NULL},
         {"phone", ARGUMENT_PHONE, false, 7, 15, NULL},
-        {"pin", ARGUMENT_DIGITS, false, 1, 64, NULL},
-        {"password", ARGUMENT_TEXT, false, 1, 128, NULL},
+        {"pin", ARGUMENT_DIGITS, false, 1, LIMIT_PIN, NULL},
+        {"password", ARGUMENT_TEXT, false, 1, LIMIT_PASSWORD, NULL},
         {"consent", ARGUMENT_BOOLEAN, false, 0, 0, NULL},
 };
 static const ArgumentRow about_person[] = {{"person", ARGUMENT_NUMBER, true, 1, INT64_MAX, NULL}, REASON};
@@ -227,7 +226,7 @@ static int check_phone(const ArgumentRow *row, const char *s, char ret_detail[ME
         for (const char *c = s; *c; c++)
                 n_digits += *c >= '0' && *c <= '9';
         if (s[strspn(s, DIGITS "+-()./ ")] || n_digits < row->min || n_digits > row->max ||
-            strlen(s) > PHONE_CHARS)
+            strlen(s) > LIMIT_PHONE)
                 return refuse(ret_detail,
                               "\"%s\" must have %" PRId64 " to %" PRId64
                               " digits, with nothing but + - ( ) . / and blanks between them.",

@@ -105,6 +105,9 @@ class BadArguments(DaemonTest):
             ("Deposit", "a{sv}", (s(size="S", accessible="yes"),), '"accessible" must be a boolean'),
             ("Deposit", "a{sv}", (s(size="S", temperature="tepid"),), '"temperature" must be'),
             ("Deposit", "a{sv}", (s(size="S", recipient=LONG),), '"recipient" is too long'),
+            # The same limits as over MQTT.
+            ("Deposit", "a{sv}", (s(size="S", waybill="x" * 129),), '"waybill" is too long: at most 128 bytes'),
+            ("Deposit", "a{sv}", (s(size="S", phone="1" * 33),), '"phone" is too long: at most 32 bytes'),
             ("Deposit", "a{sv}", (s(size="S", waybill="a\rb"),), '"waybill" contains control characters'),
             ("Deposit", "a{sv}", (s(size="S", **{"x" * 300: "y"}),), "is not known"),
             ("Collect", "o", ("/org/lockerd/Locker1/slot/_301",), '"parcel" must be'),
