@@ -200,6 +200,7 @@ void session_answer(Session *s, int result, const char *detail);
 void reply_refusal(LockerReply reply, void *userdata, int result, const char *detail);
 void session_refresh(Session *s); /* tells its state when it is another one */
 void session_take_errand(Session *s, Errand *e);
+void session_give_up_errand(Session *s); /* one that is settled, and only kept for reopening */
 /* May `s` (NULL: an operator) open this slot now? slot_clear() then takes it from whoever only keeps it for
  * reopening. */
 bool slot_is_clear(const Locker *l, int slot, const Session *s);
