@@ -136,6 +136,25 @@ class JammedDoors(Scenario):
                 self.admin.wait_slot(put.slot, InUse=False, Door="locked")
 
 
+    def test_door_that_springs_open_again_after_it_was_judged_leaves_nothing_stored(self):
+        """Requirement: A6, F1, F2"""
+        for ended in (False, True):
+            with self.subTest(ended=ended):
+                session = self.courier()
+                put = session.deposit(size="S")
+                self.put_in(session, put)
+                if ended:
+                    session.end()
+                    self.admin.wait_slot(put.slot, InUse=False)
+                # Within the release window it is the command's opening, nobody has forced it.
+                self.sim.do(f"force {put.slot}")
+                self.admin.wait_slot(put.slot, Door="open")
+                self.admin.wait_parcel(put.parcel, "unverified")
+                self.sim.do(f"take {put.slot}")
+                self.push(put.slot)
+                self.admin.wait_slot(put.slot, Door="locked", InUse=False)
+                self.assertEqual(self.admin.parcel(put.parcel)["State"], "unverified")
+
     def test_operator_opened_is_said_of_doors_that_opened(self):
         """Requirement: F1, F8"""
         self.sim.do("jam 03")
