@@ -58,6 +58,7 @@
         X("SlotDisabled", LOCKERCTL_NONE_FREE)          \
         X("DidNotOpen", LOCKERCTL_DID_NOT_OPEN)         \
         X("PositionDidNotOpen", LOCKERCTL_DID_NOT_OPEN) \
+        X("WrongDoor", LOCKERCTL_DID_NOT_OPEN)          \
         X("BoardOffline", LOCKERCTL_DID_NOT_OPEN)       \
         X("OutcomeUnknown", LOCKERCTL_DID_NOT_OPEN)     \
         X("GraceOver", LOCKERCTL_NONE_FREE)             \

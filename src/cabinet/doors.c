@@ -78,6 +78,8 @@ void doors_happened(Hardware *h, int lock, unsigned happened) {
         log_happened(h, lock, happened);
         if (happened & DOOR_FORCED_OPEN)
                 movement_suspects(h, lock);
+        /* By a command that is over: a latch that let go late, or a door that sprang open again. */
+        bool late = happened & DOOR_RELEASED && !h->moving[lock];
         movement_facts(h, lock, happened);
         if (happened & (DOOR_RELEASED | DOOR_OPENED | DOOR_FORCED_OPEN)) {
                 lids_moved(h, slot);
@@ -88,6 +90,7 @@ void doors_happened(Hardware *h, int lock, unsigned happened) {
         h->up(h->userdata, slot, lock,
               HARDWARE_CHANGED | (happened & DOOR_FORCED_OPEN ? HARDWARE_FORCED : 0) |
                       (for_safety && happened & (DOOR_RELEASED | DOOR_OPENED) ? HARDWARE_FOR_SAFETY : 0) |
+                      (late ? HARDWARE_OPENED_LATE : 0) |
                       (happened & DOOR_OPEN_TOO_LONG ? HARDWARE_OPEN_TOO_LONG : 0));
         if (happened & DOOR_FAILED_TO_OPEN)
                 notify_health(h->records);

@@ -22,7 +22,8 @@ typedef enum HardwareHappened {
                                       has come to rest */
         HARDWARE_FORCED = 1 << 1,  /* opened without a command: whoever is there has shown nothing */
         HARDWARE_FOR_SAFETY = 1 << 2,  /* opened by a release or alarm input: likewise */
-        HARDWARE_OPENED_LATE = 1 << 3, /* a lock that was told to open and did not has let go after all */
+        HARDWARE_OPENED_LATE = 1 << 3, /* by a command that is over: a lock that did not open has let go after
+                                          all, or a door that was just shut has sprung open again */
         HARDWARE_OPEN_TOO_LONG = 1 << 4,
         HARDWARE_WRONG_DOOR = 1 << 6, /* this lock was told to open, and another one opened: h->miswired[] */
         HARDWARE_SPOKE = 1 << 5,      /* slot -1: a sensor or a board has spoken; see hardware_all_spoke() */

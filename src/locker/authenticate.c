@@ -14,10 +14,13 @@ static Presented presented(const Session *s) {
         return (Presented){.session = s->id, .terminal = s->terminal, .actor = s->actor};
 }
 
-static void is_person(Session *s, uint64_t person, const char *number) {
+/* Whoever shows evidence now may be somebody else than before: what is kept for reopening was that one's. */
+static void is_another(Session *s, uint64_t person, uint64_t code_parcel, const char *number) {
+        session_give_up_errand(s);
         s->person = person;
-        s->code_parcel = 0;
+        s->code_parcel = code_parcel;
         snprintf(s->courier_number, sizeof(s->courier_number), "%s", number);
+        snprintf(s->actor, sizeof(s->actor), "%s", session_kind_to_string(s->kind));
 }
 
 static void verified(void *userdata, const Verdict *v) {
@@ -26,7 +29,7 @@ static void verified(void *userdata, const Verdict *v) {
         s->job = NULL;
         s->idle_at = s->locker->now().boot_usec + s->locker->settings->session_idle_usec;
         if (!v->result) {
-                is_person(s, v->person, v->number);
+                is_another(s, v->person, 0, v->number);
                 if (v->kind == PERSON_COURIER)
                         snprintf(s->actor, sizeof(s->actor), "courier:%s", v->number);
                 else
@@ -42,8 +45,7 @@ static void check_code(Session *s, const Evidence *e, LockerReply reply, void *u
 
         people_check_code(s->locker->people, &by, &e->code, &v);
         if (!v.result) {
-                s->code_parcel = v.parcel;
-                s->person = 0;
+                is_another(s, 0, v.parcel, "");
                 session_refresh(s);
         }
         reply_refusal(reply, userdata, v.result, v.detail);
@@ -97,7 +99,7 @@ int locker_vouch_courier(Locker *l, Session *s, const char *number, const char *
                 r = ledger_person_by_number(l->ledger, number, &p);
         if (r)
                 return r == -ENOENT ? LOCKER_E_UNKNOWN_PERSON : r;
-        is_person(s, p.id, p.number);
+        is_another(s, p.id, 0, p.number);
         return vouch(l, s, p.id, actor);
 }
 
@@ -111,8 +113,7 @@ int locker_vouch_parcel(Locker *l, Session *s, uint64_t parcel, const char *acto
                 return r == -ENOENT ? LOCKER_E_UNKNOWN_PARCEL : r;
         if (!parcel_is_recipients(&p))
                 return LOCKER_E_WRONG_STATE;
-        s->code_parcel = parcel;
-        s->person = 0;
+        is_another(s, 0, parcel, "");
         return vouch(l, s, p.person, actor);
 }
 

@@ -137,13 +137,12 @@ int deposit_seek(Errand *e) {
         return 0;
 }
 
-/* The reserved position, when it is still good. */
-static bool reserved_position(Locker *l, const ParcelRow *p, int *ret_position) {
+/* The reserved position, when it is still good: as free as any other but for the reservation. */
+static bool reserved_position(Locker *l, const Session *s, const ParcelRow *p, int *ret_position) {
         int slot, position;
 
-        if (p->state != PARCEL_RESERVED || parcel_place(l, p, &slot, &position) < 0 || l->holder[slot] ||
-            !slot_is_shut(&l->hardware, slot) || position_occupied(&l->hardware, position) == TRI_YES ||
-            !place_online(&l->hardware, slot, position))
+        if (p->state != PARCEL_RESERVED || parcel_place(l, p, &slot, &position) < 0 ||
+            !locker_reserved_is_free(l, s, position))
                 return false;
         *ret_position = position;
         return true;
@@ -207,7 +206,7 @@ static int choose_place(Session *s, const ParcelRow *p, Deposit *d, int *ret_pos
                               .accessible = p->accessible,
                               .temperature = p->temperature,
                               .allow_larger = p->larger};
-        return reserved_position(l, p, ret_position)
+        return reserved_position(l, s, p, ret_position)
                        ? 0
                        : (int)locker_choose_position(l, s, &d->fit, d->tried, ret_position);
 }

@@ -45,7 +45,7 @@ static void happened(void *userdata, int slot, int lock, unsigned what) {
                 parcels_exposed(l, lock, "forced open");
         if (what & HARDWARE_FOR_SAFETY)
                 parcels_exposed(l, lock, "opened for safety");
-        /* Whoever asked for it has been told that it does not open. */
+        /* Whoever asked for it has been told that it does not open, or that it is shut. */
         if (what & HARDWARE_OPENED_LATE && !(e && errand_is_at_work(&e->m)))
                 parcels_exposed(l, lock, "opened late");
         if (what & HARDWARE_OPEN_TOO_LONG && e && e->session)

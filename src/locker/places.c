@@ -130,6 +130,15 @@ Refusal locker_choose_position(Locker *l, const Session *own, const FitRequest *
         return fit_choose(l->cabinet, facts, fit, ret_position);
 }
 
+bool locker_reserved_is_free(Locker *l, const Session *own, int position) {
+        _cleanup_free_ PositionFacts *facts = NULL;
+
+        if (gather_facts(l, own, &facts) < 0)
+                return false;
+        facts[position].taken = false; /* by the reservation itself */
+        return fit_is_free(&facts[position]);
+}
+
 int locker_free_positions(Locker *l, unsigned *ret_by_size) {
         _cleanup_free_ PositionFacts *facts = NULL;
         int r = gather_facts(l, NULL, &facts);

@@ -114,6 +114,8 @@ int parcel_place(const Locker *l, const ParcelRow *p, int *ret_slot,
                  int *ret_position); /* -ENOENT: not in this cabinet */
 Refusal locker_choose_position(Locker *l, const Session *own, const FitRequest *fit, const uint8_t *tried,
                                int *ret_position);
+/* Whether whoever comes with the parcel that it is reserved for may put it there. */
+bool locker_reserved_is_free(Locker *l, const Session *own, int position);
 int locker_quarantine(Locker *l, int position, const char *actor, const char *why);
 /* The lid of another position with something in it stands open: whoever opens the door could reach it. */
 bool lid_holds_back(Locker *l, int slot, int own_position, unsigned *ret_number);
@@ -203,6 +205,7 @@ void session_answer(Session *s, int result, const char *detail);
 void reply_refusal(LockerReply reply, void *userdata, int result, const char *detail);
 void session_refresh(Session *s); /* tells its state when it is another one */
 void session_take_errand(Session *s, Errand *e);
+void session_give_up_errand(Session *s); /* one that is settled, and only kept for reopening */
 /* May `s` (NULL: an operator) open this slot now? slot_clear() then takes it from whoever only keeps it for
  * reopening. */
 bool slot_is_clear(const Locker *l, int slot, const Session *s);

@@ -224,14 +224,21 @@ bool session_is_at_work(const Session *s) {
         return s->errand && errand_is_at_work(&s->errand->m);
 }
 
+void session_give_up_errand(Session *s) {
+        Errand *e = steal_ptr(s->errand);
+
+        s->parcel = 0;
+        s->had_errand = false;
+        if (e) {
+                e->session = NULL;
+                errand_event(e, ERRAND_LEAVE);
+        }
+}
+
 /* What it only kept for reopening is given up for this one. */
 void session_take_errand(Session *s, Errand *e) {
-        Errand *before = s->errand;
-
-        if (before && before != e) {
-                before->session = NULL;
-                errand_event(before, ERRAND_LEAVE);
-        }
+        if (s->errand != e)
+                session_give_up_errand(s);
         s->errand = e;
         s->parcel = e->parcel;
         s->had_errand = true;

@@ -79,6 +79,25 @@ class Errands(BackendTest, Scenario):
     def state_of(self, parcel):
         return self.admin.parcel(parcel)["State"]
 
+    # --- places that were reserved
+
+    def test_a_reserved_place_that_was_taken_out_of_service_gets_no_deposit(self):
+        """Requirement: E1, F2, F8"""
+        parcel = self.give("announce", size="S", phone="015123456789", reserve=True)["parcel"]
+        reserved = self.admin.parcel(f"/org/lockerd/Locker1/parcel/{parcel}")["Slot"]
+        self.admin.disable(reserved)
+        session = self.courier()
+        put = session.deposit(parcel=parcel)
+        self.assertNotEqual(put.slot, reserved)
+        self.put_in(session, put)
+        session.end()
+        # One that is in service is still used, and no other.
+        parcel = self.give("announce", size="S", phone="015123456789", reserve=True)["parcel"]
+        reserved = self.admin.parcel(f"/org/lockerd/Locker1/parcel/{parcel}")["Slot"]
+        session = self.courier()
+        self.assertEqual(session.deposit(parcel=parcel).slot, reserved)
+
+
     def ended(self, parcel):
         return self.gone(f"/{parcel}")["state"]
 

@@ -1,12 +1,56 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errands that go wrong in the middle: doors that jam, disks that fill up, doors that are forced, second thoughts. Every
 request is answered, every hold ends, and the parcel is what physically happened."""
+import contextlib
 import re
+import sqlite3
 
 from daemonlib import main, wait
 from dbusclient import SLOT, slot_path
 from people import Scenario
 from small_disk import SmallDisk, needs_mount
+
+
+class AnotherPerson(Scenario):
+    """A program at the terminal that does not end its sessions between two people."""
+    settings = {"Session": {"ReopenGrace": "10min", "AnswerTimeout": "30s"}}
+
+    def test_whoever_signs_in_next_cannot_reopen_the_place_of_the_one_before(self):
+        """Requirement: A4, A6, F8"""
+        first, second = self.store(), self.store()
+        session = self.recipient(first.receipt["code"])
+        place = session.collect()
+        self.take(place)
+        session.accept()
+        self.shut(place)
+        session.wait_prompt("collected")
+        session.authenticate_code(second.receipt["code"])
+        with self.only():
+            self.assertRefused("WrongState", session.reopen)
+        self.admin.wait_slot(first.slot, InUse=False)
+        session.end()
+
+        self.admin.enrol_courier("4712", "147036")
+        session = self.courier()
+        put = session.deposit(size="S")
+        self.put_in(session, put)
+        session.authenticate_pin("4712", "147036")
+        with self.only():
+            for request in (session.reopen, session.too_small, session.not_empty):
+                self.assertRefused("WrongState", request)
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "stored")
+        self.assertEqual(self.admin.slot(put.slot)["Service"], "in")
+
+    def test_what_is_done_with_a_code_is_not_recorded_as_done_by_the_one_before(self):
+        """Requirement: F8"""
+        put = self.store(phone="5559999999")
+        self.admin.enrol_recipient("5551234567", "secret-pass-99")
+        session = self.client.start_session("recipient")
+        session.authenticate_password("5551234567", "secret-pass-99")
+        session.authenticate_code(put.receipt["code"])
+        session.collect()
+        with contextlib.closing(sqlite3.connect(f"file:{self.cabinet.ledger}?mode=ro", uri=True)) as db:
+            self.assertEqual(db.execute("SELECT actor FROM movement WHERE why = 'collect'").fetchall(), [("recipient",)])
 
 
 class JammedDoors(Scenario):
@@ -91,6 +135,25 @@ class JammedDoors(Scenario):
                 self.assertEqual(self.gone(put.parcel)["state"], "collected")
                 self.admin.wait_slot(put.slot, InUse=False, Door="locked")
 
+
+    def test_door_that_springs_open_again_after_it_was_judged_leaves_nothing_stored(self):
+        """Requirement: A6, F1, F2"""
+        for ended in (False, True):
+            with self.subTest(ended=ended):
+                session = self.courier()
+                put = session.deposit(size="S")
+                self.put_in(session, put)
+                if ended:
+                    session.end()
+                    self.admin.wait_slot(put.slot, InUse=False)
+                # Within the release window it is the command's opening, nobody has forced it.
+                self.sim.do(f"force {put.slot}")
+                self.admin.wait_slot(put.slot, Door="open")
+                self.admin.wait_parcel(put.parcel, "unverified")
+                self.sim.do(f"take {put.slot}")
+                self.push(put.slot)
+                self.admin.wait_slot(put.slot, Door="locked", InUse=False)
+                self.assertEqual(self.admin.parcel(put.parcel)["State"], "unverified")
 
     def test_operator_opened_is_said_of_doors_that_opened(self):
         """Requirement: F1, F8"""
