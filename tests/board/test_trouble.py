@@ -35,7 +35,7 @@ def test_boot_with_a_missing_board(board):
     told = board.out("journalctl --no-pager -x -u lockerd -b", timeout=60)
     assert "Board R: Board R does not answer" in told, told
     explained = told[told.index("Board R: Board R does not answer"):][:1500]
-    assert "Subject: A lock board does not answer" in explained and "What to do:" in explained, explained
+    assert "Subject: A lock board does not respond" in explained and "What to do:" in explained, explained
     board.sim.do("board R normal")
     board.wait_ready()
     parcel = board.deposit("S")
