@@ -53,8 +53,10 @@ static void happened(void *userdata, int slot, int lock, unsigned what) {
                               "The door has been open for a long time. Please close it.");
         if (what & HARDWARE_WRONG_DOOR)
                 miswired(l, lock);
-        if (what & HARDWARE_CHANGED)
+        if (what & HARDWARE_CHANGED) {
+                exposed_look(l, slot);
                 errands_look(l, slot);
+        }
         if (what & HARDWARE_SPOKE)
                 locker_recover(l);
 }

@@ -10,7 +10,8 @@
 
 #include <errno.h>
 
-#define RETRY_USEC (5 * USEC_PER_SEC)
+#define RETRY_USEC       (5 * USEC_PER_SEC)
+#define SENSORS_LAG_USEC USEC_PER_SEC /* of a presence sensor behind what was just shut */
 
 /* What it may have to become again. */
 static ParcelState remembered(const ParcelRow *p, ParcelState to) {
@@ -44,7 +45,8 @@ int parcel_write(Locker *l, ParcelRow *p, ParcelState to, const char *actor, con
         /* An unverified one keeps what was said of it, for whoever finds it. */
         if (changes && to != PARCEL_UNVERIFIED)
                 p->choice = CHOICE_NONE;
-        if (changes)
+        /* A recall in the middle of a take-back changes nothing of what the courier is at. */
+        if (changes && to != PARCEL_RECALLED)
                 p->taking_back = false;
         p->state = to;
         if (to == PARCEL_STORED)
@@ -91,7 +93,8 @@ int parcel_becomes(Locker *l, uint64_t id, ParcelState to, const char *actor, co
 typedef struct Exposed {
         Locker *locker;
         int lock;
-        uint64_t next; /* the first one that has to be marked; 0: none */
+        bool only_empty; /* what was not marked at first, because a sensor saw it */
+        uint64_t next;   /* the first one that has to be marked; 0: none */
 } Exposed;
 
 static int find_exposed(void *userdata, const ParcelRow *p) {
@@ -105,7 +108,8 @@ static int find_exposed(void *userdata, const ParcelRow *p) {
         if (parcel_place(e->locker, p, &slot, &position) < 0 || p->taking_back)
                 return 0;
         int guard = c->positions[position].lock >= 0 ? c->positions[position].lock : c->slots[slot].lock;
-        if (guard != e->lock || position_occupied(&e->locker->hardware, position) == TRI_YES)
+        Tri occupied = position_occupied(&e->locker->hardware, position);
+        if (guard != e->lock || (e->only_empty ? occupied != TRI_NO : occupied == TRI_YES))
                 return 0;
         e->next = p->id;
         return 1;
@@ -113,29 +117,46 @@ static int find_exposed(void *userdata, const ParcelRow *p) {
 
 static int mark_exposed(Locker *l, int lock) {
         const char *label = l->cabinet->slots[l->cabinet->locks[lock].slot].label;
+        Exposure *x = &l->exposed[lock];
         int r;
 
         for (;;) {
-                Exposed e = {.locker = l, .lock = lock};
+                Exposed e = {.locker = l, .lock = lock, .only_empty = x->marked};
                 r = ledger_parcel_each_in_slot(l->ledger, label, find_exposed, &e);
                 if (r < 0 || !e.next)
                         break;
-                r = parcel_becomes(l, e.next, PARCEL_UNVERIFIED, NULL, l->exposed[lock]);
+                r = parcel_becomes(l, e.next, PARCEL_UNVERIFIED, NULL, x->why);
                 if (r < 0)
                         break;
         }
-        if (r >= 0)
-                l->exposed[lock] = NULL;
-        return r;
+        if (r >= 0) {
+                x->marked = true;
+                return 0;
+        }
+        l->exposed_at = MIN(l->exposed_at, l->now().boot_usec + RETRY_USEC);
+        return log_error_errno(
+                r, "Cannot mark what lies behind a lock that was opened without its owner; trying again");
 }
 
 void parcels_exposed(Locker *l, int lock, const char *why) {
-        l->exposed[lock] = why;
-        int r = mark_exposed(l, lock);
-        if (r < 0) {
-                log_error_errno(r, "Cannot mark what lies behind a lock that was opened without its owner; "
-                                   "trying again");
-                l->exposed_at = MIN(l->exposed_at, l->now().boot_usec + RETRY_USEC);
+        l->exposed[lock] = (Exposure){.why = why, .over_at = USEC_INFINITY};
+        (void)mark_exposed(l, lock);
+}
+
+void exposed_look(Locker *l, int slot) {
+        uint64_t now = l->now().boot_usec;
+
+        for (int i = 0; i < l->cabinet->n_locks; i++) {
+                Exposure *x = &l->exposed[i];
+                if (!x->why || l->cabinet->locks[i].slot != slot)
+                        continue;
+                (void)mark_exposed(l, i);
+                bool is_shut = lock_is_shut(&l->hardware, i);
+                if (!is_shut)
+                        x->over_at = USEC_INFINITY;
+                else if (x->over_at == USEC_INFINITY)
+                        x->over_at = now + SENSORS_LAG_USEC;
+                l->exposed_at = MIN(l->exposed_at, x->over_at);
         }
 }
 
@@ -143,7 +164,13 @@ void exposed_tick(Locker *l, const Now *now) {
         if (now->boot_usec < l->exposed_at)
                 return;
         l->exposed_at = USEC_INFINITY;
-        for (int i = 0; i < l->cabinet->n_locks; i++)
-                if (l->exposed[i] && mark_exposed(l, i) < 0)
-                        l->exposed_at = now->boot_usec + RETRY_USEC;
+        for (int i = 0; i < l->cabinet->n_locks; i++) {
+                Exposure *x = &l->exposed[i];
+                if (!x->why || mark_exposed(l, i) < 0)
+                        continue;
+                if (now->boot_usec >= x->over_at)
+                        x->why = NULL;
+                else
+                        l->exposed_at = MIN(l->exposed_at, x->over_at);
+        }
 }

@@ -50,6 +50,13 @@ struct Session {
         uint64_t idle_at; /* boot µs */
 };
 
+/* A lock that somebody has opened without having shown who they are. */
+typedef struct Exposure {
+        const char *why; /* NULL: not exposed */
+        bool marked; /* what no sensor saw is unverified; what one saw is watched until the lock is shut */
+        uint64_t over_at; /* boot µs; USEC_INFINITY while it is open */
+} Exposure;
+
 struct Locker {
         /* The same as in `records`. */
         const Cabinet *cabinet;
@@ -61,9 +68,9 @@ struct Locker {
         Records records;
         Hardware hardware;
 
-        Errand **holder;      /* [n_slots]: which errand has this slot */
-        const char **exposed; /* [n_locks]: what is behind it has still to be marked, and why; NULL */
-        uint64_t exposed_at;  /* boot µs: try that again; USEC_INFINITY */
+        Errand **holder;     /* [n_slots]: which errand has this slot */
+        Exposure *exposed;   /* [n_locks] */
+        uint64_t exposed_at; /* boot µs: look at them again; USEC_INFINITY */
         Session *sessions;
         Errand *errands;
 
@@ -130,8 +137,10 @@ void parcel_written(Locker *l, const ParcelRow *p, const char *reason);
 /* All of it, in a transaction of its own. -ENOENT: it has ended. */
 int parcel_becomes(Locker *l, uint64_t id, ParcelState to, const char *actor, const char *reason);
 /* Somebody could reach in behind this lock without having shown who they are: what lies there is unverified,
- * unless a sensor says that it still does. Tried again until the ledger takes it. */
+ * unless a sensor says that it still does, as long as the lock is open. Tried again until the ledger takes
+ * it. */
 void parcels_exposed(Locker *l, int lock, const char *why);
+void exposed_look(Locker *l, int slot); /* its sensors have changed */
 void exposed_tick(Locker *l, const Now *now);
 
 /* --- errands (errand.c) --- */

@@ -249,6 +249,27 @@ class WithoutSensors(Restarts):
         self.sim.do("unblock 01")
 
 
+class Expired(Restarts):
+    settings = {"Codes": {"ValidFor": "2s"}, "Session": {"ReopenGrace": "0", "AnswerTimeout": "1s"}}
+
+    def test_recalled_in_the_middle_of_a_take_back_and_killed(self):
+        """Nobody knows whether the courier has it: the operator's word in between does not change that.
+
+        Requirement: F11, F1
+        """
+        put = self.store()
+        wait(lambda: self.admin.parcel(put.parcel)["Expired"], "the end of the code's validity", 6)
+        self.courier().take_back()
+        self.take(put)
+        self.admin.recall(put.parcel)
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "recalled")
+        with self.down():
+            self.push(put.slot)
+        self.admin.wait_parcel(put.parcel, "unverified")
+        self.admin.reconcile(put.slot, put.position, "parcel", "it is there")
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "recalled")
+
+
 class WithSensors(Restarts):
     """Shared slots with presence sensors: these judge."""
     cabinet_file = "cabinet-60.conf"

@@ -20,6 +20,24 @@ class SharedSlots(Scenario):
     def no_neighbour_moves(self, put):
         return self.only(put.slot, self.lock_name(put.slot, put.position))
 
+    def test_what_is_taken_through_a_forced_door_is_not_stored_although_its_sensor_saw_it_first(self):
+        """Requirement: F1, F2"""
+        put = self.store(size="M")
+        lock = self.lock_name(put.slot, put.position)
+        since = self.now_us()
+        wait(lambda: self.now_us() > since + 4000000, "the end of the release window")
+        self.sim.do(f"force {put.slot}")
+        self.admin.wait_slot(put.slot, Door="forced")
+        self.sim.do(f"force {lock}")
+        wait(lambda: self.admin.position(put.slot, put.position)[2] == "forced", "the forced lid")
+        # Forced, but nothing is missing: the sensor says so.
+        self.assertEqual(self.admin.position(put.slot, put.position)[3:5], ("occupied", "stored"))
+        self.sim.do(f"take {lock}")
+        self.admin.wait_parcel(put.parcel, "unverified")
+        self.shut(put)
+        self.admin.wait_slot(put.slot, Door="locked")
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "unverified")
+
     def test_three_parcels_share_a_slot_and_each_pickup_opens_one_position(self):
         """Requirement: A1, A2, A3, A4"""
         slot = self.admin.slot("P1")
