@@ -86,12 +86,12 @@ void doors_happened(Hardware *h, int lock, unsigned happened) {
                 if (k->position < 0)
                         h->safety[slot].left = 0; /* what was asked for a moment has been done */
         }
-        secure_lids(h, slot);
-        h->up(h->userdata, slot, lock,
-              HARDWARE_CHANGED | (happened & DOOR_FORCED_OPEN ? HARDWARE_FORCED : 0) |
-                      (for_safety && happened & (DOOR_RELEASED | DOOR_OPENED) ? HARDWARE_FOR_SAFETY : 0) |
-                      (late ? HARDWARE_OPENED_LATE : 0) |
-                      (happened & DOOR_OPEN_TOO_LONG ? HARDWARE_OPEN_TOO_LONG : 0));
+        hardware_changed(
+                h, slot, lock,
+                (happened & DOOR_FORCED_OPEN ? HARDWARE_FORCED : 0) |
+                        (for_safety && happened & (DOOR_RELEASED | DOOR_OPENED) ? HARDWARE_FOR_SAFETY : 0) |
+                        (late ? HARDWARE_OPENED_LATE : 0) |
+                        (happened & DOOR_OPEN_TOO_LONG ? HARDWARE_OPEN_TOO_LONG : 0));
         if (happened & DOOR_FAILED_TO_OPEN)
                 notify_health(h->records);
         notify_slot(h->records, slot);
@@ -138,16 +138,14 @@ void doors_fact(void *userdata, const Fact *fact, bool more) {
                 }
                 if (!look_at(h, fact->index, fact->at_boot)) {
                         /* Nothing to report, but a lid may be where it can be locked now. */
-                        secure_lids(h, k->slot);
-                        h->up(h->userdata, k->slot, fact->index, HARDWARE_CHANGED);
+                        hardware_changed(h, k->slot, fact->index, 0);
                         notify_slot(h->records, k->slot);
                 }
                 break;
         }
         case FACT_PRESENCE: {
                 int slot = h->cabinet->positions[fact->index].slot;
-                secure_lids(h, slot);
-                h->up(h->userdata, slot, -1, HARDWARE_CHANGED);
+                hardware_changed(h, slot, -1, 0);
                 notify_slot(h->records, slot);
                 break;
         }

@@ -165,6 +165,8 @@ Opening *opening_free(Opening *o); /* leaves its intents open: only before the c
 /* --- lids behind a shut door (securing.c) --- */
 /* Locks by command whatever can be and is not locked; the end of each is told as HARDWARE_CHANGED. */
 void secure_lids(Hardware *h, int slot);
+/* Tells HARDWARE_CHANGED, and whatever more there is, after locking the lids that it lets be locked. */
+void hardware_changed(Hardware *h, int slot, int lock, unsigned more);
 void lids_tick(Hardware *h, const Now *now); /* tries again what the ledger could not take */
 void lids_moved(Hardware *h, int slot);      /* what could not be locked may be tried again */
 

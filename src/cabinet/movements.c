@@ -313,7 +313,7 @@ static void not_moved(Movement *m, const char *outcome) {
         if (happened)
                 doors_happened(h, lock, happened);
         else
-                h->up(h->userdata, slot, lock, HARDWARE_CHANGED); /* others wait for this lock, too */
+                hardware_changed(h, slot, lock, 0); /* others wait for this lock, too */
         notify_slot(h->records, slot);
 }
 

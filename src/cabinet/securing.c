@@ -21,7 +21,7 @@ static void secured(Movement *m, int result) {
         /* Said once, and not tried for ever: a lid that somebody left ajar would be pulsed all night. */
         if (result)
                 h->lid_gave_up[m->lock] = true;
-        h->up(h->userdata, h->cabinet->locks[m->lock].slot, m->lock, HARDWARE_CHANGED);
+        hardware_changed(h, h->cabinet->locks[m->lock].slot, m->lock, 0);
 }
 
 static int secure(Hardware *h, int lock) {
@@ -54,6 +54,11 @@ void secure_lids(Hardware *h, int slot) {
                 if (lock >= 0 && !h->lid_gave_up[lock] && can_be_secured(h, lock) && secure(h, lock) < 0)
                         h->lids_at = MIN(h->lids_at, h->records->now().boot_usec + RETRY_USEC);
         }
+}
+
+void hardware_changed(Hardware *h, int slot, int lock, unsigned more) {
+        secure_lids(h, slot);
+        h->up(h->userdata, slot, lock, HARDWARE_CHANGED | more);
 }
 
 void lids_tick(Hardware *h, const Now *now) {

@@ -463,7 +463,6 @@ int errand_ask(Session *s, Act act, ErrandEvent event, Errand **ret) {
 }
 
 void errands_look(Locker *l, int slot) {
-        secure_lids(&l->hardware, slot);
         /* Errands are freed by the next tick, never before; new ones come to the front. */
         for (Errand *e = l->errands; e; e = e->next)
                 if (e->slot == slot && errand_is_looking(&e->m))

@@ -177,6 +177,8 @@ void locker_recover(Locker *l) {
         if (r >= 0)
                 r = locker_end(l, settle_movements(l));
         l->recovered = l->hardware.may_secure = r >= 0;
+        for (int i = 0; i < l->cabinet->n_slots; i++)
+                secure_lids(&l->hardware, i); /* not before may_secure */
         if (r >= 0)
                 r = take_up_all(l);
         if (r < 0) {
@@ -185,8 +187,6 @@ void locker_recover(Locker *l) {
                 l->recover_at = l->now().boot_usec + RECOVER_WAIT_USEC;
                 return;
         }
-        for (int i = 0; i < l->cabinet->n_slots; i++)
-                secure_lids(&l->hardware, i);
         l->n_homeless = 0;
         r = ledger_place_each(l->ledger, NULL, name_homeless, l);
         if (r < 0)

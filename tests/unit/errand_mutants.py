@@ -48,10 +48,10 @@ MUTANTS = [
     ("a session that ends leaves its errand waiting", "src/locker/sessions.c",
      "                errand_event(e, ERRAND_LEAVE);\n        }\n        /* It is freed", "        }\n        /* It is freed"),
     ("a lid that comes home behind a shut door is not looked at", "src/cabinet/doors.c",
-     "                        secure_lids(h, k->slot);\n                        h->up(h->userdata, k->slot, fact->index, HARDWARE_CHANGED);\n"
+     "                        hardware_changed(h, k->slot, fact->index, 0);\n"
      "                        notify_slot", "                        notify_slot"),
     ("others of the slot are not told of a pulse that was not sent", "src/cabinet/movements.c",
-     "                h->up(h->userdata, slot, lock, HARDWARE_CHANGED); /* others", "                (void)slot; /* others"),
+     "                hardware_changed(h, slot, lock, 0); /* others", "                (void)slot; /* others"),
 ]
 
 
