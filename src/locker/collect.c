@@ -87,7 +87,7 @@ static int begin_collect(Locker *l, Session *s, uint64_t wanted, char detail[LOC
         if (!r)
                 r = locker_end(l, write_collect(e, &p));
         if (r) {
-                errand_stand_down(e);
+                errand_free(e);
                 return r;
         }
         *ret = e;

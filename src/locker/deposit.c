@@ -124,7 +124,7 @@ int deposit_seek(Errand *e) {
         r = commit_move(e, next, why);
         if (r || !next) {
                 if (next)
-                        errand_stand_down(next);
+                        errand_free(next);
                 d->why = d->quarantine = NULL;
                 d->larger = false;
                 return r ? r : refusal;
@@ -239,7 +239,7 @@ static int begin_deposit(Session *s, const DepositRequest *q, Errand **ret) {
         if (!r)
                 r = locker_end(l, write_deposit(e, s, &p));
         if (r) {
-                errand_stand_down(e);
+                errand_free(e);
                 return r;
         }
         *ret = e;

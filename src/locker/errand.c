@@ -73,12 +73,6 @@ Errand *errand_free(Errand *e) {
         return NULL;
 }
 
-/* Its transaction failed: nothing of it has happened. */
-void errand_stand_down(Errand *e) {
-        e->opening = opening_free(e->opening);
-        errand_free(e);
-}
-
 void errand_begin(Errand *e, LockerReply reply, void *userdata) {
         slot_clear(e->locker, e->slot);
         if (e->session)

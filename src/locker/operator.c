@@ -43,7 +43,7 @@ static int begin_open(Locker *l, int slot, int position, const char *actor, cons
         if (!r)
                 r = locker_end(l, errand_intend(e, "operator", false));
         if (r) {
-                errand_stand_down(e);
+                errand_free(e);
                 return r;
         }
         e->reported_open = opening_reported_open(e->opening);

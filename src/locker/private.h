@@ -183,6 +183,7 @@ struct Errand {
 
 /* In OPENING, holding its slot; whatever the session had before gives way. opening: committed. */
 int errand_new(Locker *l, ErrandKind kind, Session *s, int slot, int position, Errand **ret);
+/* When it is done, or has never begun because its transaction failed: then nothing of it has happened. */
 Errand *errand_free(Errand *e);
 /* After the commit: the slot and the session are its, and its locks begin to move. */
 void errand_begin(Errand *e, LockerReply reply, void *userdata);
@@ -195,7 +196,6 @@ void errand_answer(Errand *e, int result, const char *detail);
 int errand_intend(Errand *e, const char *why, bool insist); /* in a transaction: e->opening */
 void errand_log_quarantined(const Errand *e, const char *why);
 void errand_hold(Errand *e);            /* its slot */
-void errand_stand_down(Errand *e);      /* never began: gone without a trace */
 void errands_look(Locker *l, int slot); /* its sensors have changed */
 void errands_tick(Locker *l, const Now *now);
 uint64_t errands_next_deadline(const Locker *l);

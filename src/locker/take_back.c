@@ -86,7 +86,7 @@ static int open_one(Session *s, const Placement *place) {
         if (!r)
                 r = locker_end(l, write_take_back(e, &p));
         if (r) {
-                errand_stand_down(e);
+                errand_free(e);
                 return r;
         }
         errand_begin(e, steal_ptr(s->reply), s->reply_userdata);
