@@ -5,8 +5,6 @@
  * service, and held back from the next person (lid_holds_back()). */
 #include "cabinet/hardware.h"
 
-#define RETRY_USEC (5 * USEC_PER_SEC) /* a ledger that could not take the intent */
-
 /* Pushed home as far as anybody can see, so that the motor can turn. */
 static bool can_be_secured(const Hardware *h, int lock) {
         const Door *d = &h->doors[lock];
@@ -52,7 +50,7 @@ void secure_lids(Hardware *h, int slot) {
         for (int i = 0; i < k->n_positions; i++) {
                 int lock = h->cabinet->positions[k->first_position + i].lock;
                 if (lock >= 0 && !h->lid_gave_up[lock] && can_be_secured(h, lock) && secure(h, lock) < 0)
-                        h->lids_at = MIN(h->lids_at, h->records->now().boot_usec + RETRY_USEC);
+                        h->lids_at = MIN(h->lids_at, h->records->now().boot_usec + RECORDS_RETRY_USEC);
         }
 }
 

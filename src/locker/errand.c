@@ -10,8 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define NO_EVENT          ERRAND_EVENT_MAX
-#define CHOICE_RETRY_USEC (5 * USEC_PER_SEC)
+#define NO_EVENT ERRAND_EVENT_MAX
 
 static ErrandRules rules_of(const Locker *l) {
         return (ErrandRules){.answer_usec = l->settings->answer_usec,
@@ -312,7 +311,7 @@ int errand_write_choice(Errand *e, ParcelChoice choice) {
         if (r < 0) {
                 log_error_errno(r, "Cannot record what was decided about parcel %llu; trying again",
                                 (unsigned long long)e->parcel);
-                e->retry_at = e->locker->now().boot_usec + CHOICE_RETRY_USEC;
+                e->retry_at = e->locker->now().boot_usec + RECORDS_RETRY_USEC;
         }
         return 0;
 }

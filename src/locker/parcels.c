@@ -10,7 +10,6 @@
 
 #include <errno.h>
 
-#define RETRY_USEC       (5 * USEC_PER_SEC)
 #define SENSORS_LAG_USEC USEC_PER_SEC /* of a presence sensor behind what was just shut */
 
 /* What it may have to become again. */
@@ -133,7 +132,7 @@ static int mark_exposed(Locker *l, int lock) {
                 x->marked = true;
                 return 0;
         }
-        l->exposed_at = MIN(l->exposed_at, l->now().boot_usec + RETRY_USEC);
+        l->exposed_at = MIN(l->exposed_at, l->now().boot_usec + RECORDS_RETRY_USEC);
         return log_error_errno(
                 r, "Cannot mark what lies behind a lock that was opened without its owner; trying again");
 }

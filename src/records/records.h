@@ -18,6 +18,10 @@
 
 typedef struct Session Session;
 
+/* What a failing ledger did not take is tried again this often. core/errand.c has the same for its outcomes.
+ */
+#define RECORDS_RETRY_USEC (5 * USEC_PER_SEC)
+
 /* Told to whoever mirrors the cabinet outside (bus objects, the retained MQTT state). Called after the
  * commit. */
 typedef struct LockerListener {

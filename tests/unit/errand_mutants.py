@@ -33,7 +33,7 @@ MUTANTS = [
     ("what was said is not written", "src/locker/errand.c",
      "        p.choice = e->choice;\n", ""),
     ("a full disk is not made up for: a lid's intent", "src/cabinet/securing.c",
-     "h->lids_at = MIN(h->lids_at, h->records->now().boot_usec + RETRY_USEC);", "(void)h;"),
+     "h->lids_at = MIN(h->lids_at, h->records->now().boot_usec + RECORDS_RETRY_USEC);", "(void)h;"),
     ("a rejected item counts as collected when it lies there", "src/core/errand.c",
      "{LOOKING, COLLECT, SAID(REJECT), BECOMES(REJECTED)}", "{LOOKING, COLLECT, SAID(REJECT), BECOMES(COLLECTED)}"),
     ("a lock moves before its intent is written", "src/cabinet/movements.c",
