@@ -105,21 +105,30 @@ static void give_up(Running *r, Session *session, Acting *acting, int result) {
         command_answer(r, result, NULL, NULL);
 }
 
+/* For the courier whom the command names. `invalid`: so are its other arguments. NULL when it is answered. */
+static Session *start_courier(Running *r, const json_t *a, bool invalid, Acting **ret_acting) {
+        Session *session = start(r, SESSION_COURIER, ret_acting);
+
+        if (!session)
+                return NULL;
+        int e = invalid ? LOCKER_E_INVALID_ARGUMENT
+                        : locker_vouch_courier(r->sync->locker, session, argument_text(a, "courier"),
+                                               r->actor);
+        if (e) {
+                give_up(r, session, *ret_acting, e);
+                return NULL;
+        }
+        return session;
+}
+
 void command_deposit(Running *r, const json_t *a) {
         Locker *l = r->sync->locker;
         DepositRequest q;
         Acting *acting;
-        Session *session = start(r, SESSION_COURIER, &acting);
+        Session *session = start_courier(r, a, command_deposit_request(a, &q) < 0, &acting);
 
         if (!session)
                 return;
-        int e = command_deposit_request(a, &q) < 0
-                        ? LOCKER_E_INVALID_ARGUMENT
-                        : locker_vouch_courier(l, session, argument_text(a, "courier"), r->actor);
-        if (e) {
-                give_up(r, session, acting, e);
-                return;
-        }
         locker_set_command(l, &r->row);
         locker_deposit(l, session, &q, acted, acting);
         locker_set_command(l, NULL);
@@ -145,15 +154,10 @@ void command_collect(Running *r, const json_t *a) {
 void command_take_back(Running *r, const json_t *a) {
         Locker *l = r->sync->locker;
         Acting *acting;
-        Session *session = start(r, SESSION_COURIER, &acting);
+        Session *session = start_courier(r, a, false, &acting);
 
         if (!session)
                 return;
-        int e = locker_vouch_courier(l, session, argument_text(a, "courier"), r->actor);
-        if (e) {
-                give_up(r, session, acting, e);
-                return;
-        }
         locker_set_command(l, &r->row);
         locker_take_back(l, session, taking_back, acting);
         locker_set_command(l, NULL);
