@@ -2,6 +2,7 @@
 /* Persons and their credentials. Personal data is sealed with a key derived from the cabinet's key and
  * a salt of the person: once the salt is erased it cannot be opened again, not even from an old copy of
  * the sealed value alone. */
+#include "base/ids.h"
 #include "base/text.h"
 #include "ledger/parcels.h"
 #include "ledger/people.h"
@@ -224,8 +225,7 @@ static int mark_history(Ledger *l) {
 typedef struct SamePhone {
         const Ledger *ledger;
         uint8_t mac[VAULT_MAC_SIZE];
-        uint64_t *ids;
-        size_t n;
+        Ids parcels;
 } SamePhone;
 
 static int same_phone(void *userdata, const ParcelRow *p) {
@@ -234,12 +234,7 @@ static int same_phone(void *userdata, const ParcelRow *p) {
 
         if (p->person || !phone_mac(s->ledger->vault, p->phone, mac) || memcmp(mac, s->mac, sizeof(mac)) != 0)
                 return 0;
-        uint64_t *grown = reallocarray(s->ids, s->n + 1, sizeof(*grown));
-        if (!grown)
-                return -ENOMEM;
-        s->ids = grown;
-        s->ids[s->n++] = p->id;
-        return 0;
+        return ids_add(&s->parcels, p->id);
 }
 
 static int forget_phone(Ledger *l, SamePhone *s, const char *phone) {
@@ -249,9 +244,9 @@ static int forget_phone(Ledger *l, SamePhone *s, const char *phone) {
         int r = n < 4 ? 0 : ledger_parcel_each_of_phone_tail(l, digits + n - 4, same_phone, s);
 
         explicit_bzero(digits, sizeof(digits));
-        for (size_t i = 0; r >= 0 && i < s->n; i++)
-                r = run_for(l, SQL_PARCEL_FORGET, s->ids[i]);
-        free(s->ids);
+        for (size_t i = 0; r >= 0 && i < s->parcels.n; i++)
+                r = run_for(l, SQL_PARCEL_FORGET, s->parcels.ids[i]);
+        ids_done(&s->parcels);
         if (r >= 0)
                 r = mark_history(l);
         if (r < 0)

@@ -4,6 +4,7 @@
 #include "locker/private.h"
 #include "ledger/parcels.h"
 #include "ledger/sessions.h"
+#include "base/ids.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -345,8 +346,7 @@ uint64_t sessions_next_deadline(const Locker *l) {
 
 typedef struct Found {
         const Session *session;
-        uint64_t *ids;
-        size_t n;
+        Ids parcels;
 } Found;
 
 static int collect_own(void *userdata, const ParcelRow *p) {
@@ -357,14 +357,7 @@ static int collect_own(void *userdata, const ParcelRow *p) {
                             : p->state == PARCEL_REJECTED || p->state == PARCEL_RECALLED ||
                                       locker_expired(s->locker, p);
 
-        if (!mine)
-                return 0;
-        uint64_t *grown = reallocarray(f->ids, f->n + 1, sizeof(*grown));
-        if (!grown)
-                return -ENOMEM;
-        f->ids = grown;
-        f->ids[f->n++] = p->id;
-        return 0;
+        return mine ? ids_add(&f->parcels, p->id) : 0;
 }
 
 int session_parcels(Locker *l, const Session *s, uint64_t **ret, size_t *ret_n) {
@@ -381,10 +374,10 @@ int session_parcels(Locker *l, const Session *s, uint64_t **ret, size_t *ret_n) 
                 r = ledger_parcel_each(l->ledger, collect_own, &f);
         }
         if (r < 0) {
-                free(f.ids);
+                ids_done(&f.parcels);
                 return r;
         }
-        *ret = f.ids;
-        *ret_n = f.n;
+        *ret = f.parcels.ids;
+        *ret_n = f.parcels.n;
         return 0;
 }

@@ -2,6 +2,7 @@
 /* Enrolment and revocation (C1, C6): who somebody is and what verifies them are stored apart; consent is
  * recorded; revoking erases. */
 #include "people/private.h"
+#include "base/ids.h"
 #include "ledger/codes.h"
 #include "ledger/inbox.h"
 #include "ledger/parcels.h"
@@ -263,26 +264,14 @@ void people_enrol(People *p, const Enrolment *e, const char *actor, EnrolDone do
 
 /* --- revocation --- */
 
-typedef struct WaitingParcels {
-        uint64_t *ids;
-        size_t n;
-} WaitingParcels;
-
 static int collect_waiting(void *userdata, const ParcelRow *p) {
-        WaitingParcels *w = userdata;
+        bool waits = parcel_is_recipients(p) || p->state == PARCEL_DEPOSITING;
 
-        if (!parcel_is_recipients(p) && p->state != PARCEL_DEPOSITING)
-                return 0;
-        uint64_t *grown = reallocarray(w->ids, w->n + 1, sizeof(*grown));
-        if (!grown)
-                return -ENOMEM;
-        w->ids = grown;
-        w->ids[w->n++] = p->id;
-        return 0;
+        return waits ? ids_add(userdata, p->id) : 0;
 }
 
 /* C4: who is not enrolled any more gets a pickup code for what waits here. */
-static int codes_instead(People *p, const WaitingParcels *w, const char *actor) {
+static int codes_instead(People *p, const Ids *w, const char *actor) {
         char code[CODE_LENGTH + 1] = "";
         int r = 0;
 
@@ -300,7 +289,7 @@ static int codes_instead(People *p, const WaitingParcels *w, const char *actor) 
 }
 
 static int write_revocation(People *p, uint64_t person, const char *actor, const char *reason) {
-        WaitingParcels waiting = {0};
+        _cleanup_ids_ Ids waiting = {0};
         char subject[SUBJECT_MAX];
         int r = ledger_parcel_each_of_person(p->ledger, person, collect_waiting, &waiting);
 
@@ -311,7 +300,6 @@ static int write_revocation(People *p, uint64_t person, const char *actor, const
                 r = records_add(p->records, actor, reason, "person.revoked", subject, json_object(), NULL);
         if (r >= 0)
                 r = codes_instead(p, &waiting, actor);
-        free(waiting.ids);
         return MIN(r, 0);
 }
 

@@ -5,6 +5,7 @@
  *  "<kind>:<number>", "<kind>:<person>"                 a person's credential
  *  "terminal-<kind>:<name>"                             all credentials of a kind at a terminal: the risk
  * alone "lift:<number>"                                      what a courier lifts */
+#include "base/ids.h"
 #include "base/log.h"
 #include "ledger/codes.h"
 #include "ledger/lockouts.h"
@@ -181,24 +182,12 @@ static int collect_row(void *userdata, const LockoutRow *row) {
         return 0;
 }
 
-typedef struct Ids {
-        uint64_t *ids;
-        size_t n;
-} Ids;
-
 static int collect_id(void *userdata, uint64_t id) {
-        Ids *all = userdata;
-        uint64_t *grown = reallocarray(all->ids, all->n + 1, sizeof(*grown));
-
-        if (!grown)
-                return -ENOMEM;
-        all->ids = grown;
-        all->ids[all->n++] = id;
-        return 0;
+        return ids_add(userdata, id);
 }
 
 static int collect_parcel(void *userdata, const ParcelRow *p) {
-        return collect_id(userdata, p->id);
+        return ids_add(userdata, p->id);
 }
 
 /* The parcels concerned: those that the claim named, and those whose code was nearly typed. */
@@ -226,12 +215,11 @@ static int renew_code(People *p, uint64_t parcel) {
 }
 
 static int renew_codes(People *p, const char *subject) {
-        Ids ids = {0};
+        _cleanup_ids_ Ids ids = {0};
         int r = parcels_concerned(p, subject, &ids);
 
         for (size_t i = 0; r >= 0 && i < ids.n; i++)
                 r = renew_code(p, ids.ids[i]);
-        free(ids.ids);
         return r < 0 ? r : ledger_lockout_unconcern(p->ledger, subject);
 }
 
