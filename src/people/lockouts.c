@@ -3,8 +3,8 @@
  *
  *  "terminal:<name>", "claim:slot:…", "claim:phone:…"   codes
  *  "<kind>:<number>", "<kind>:<person>"                 a person's credential
- *  "terminal-<kind>:<name>"                             all credentials of a kind at a terminal: the risk
- * alone "lift:<number>"                                      what a courier lifts */
+ *  "terminal-<kind>:<name>"                             all credentials of a kind at a terminal (risk only)
+ *  "lift:<number>"                                      what a courier lifts */
 #include "base/ids.h"
 #include "base/log.h"
 #include "ledger/codes.h"
@@ -22,6 +22,7 @@
 #define REFRESH_USEC (60 * USEC_PER_SEC)
 /* And what the buckets hold, as long as there is anything in one. */
 #define LEVELS_USEC (3600 * USEC_PER_SEC)
+
 void charge_init(const People *p, Charge *ret, uint64_t risk_usec, const char *format, ...) {
         va_list ap;
 
