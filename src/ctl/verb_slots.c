@@ -205,7 +205,8 @@ static int run_reconcile(Ctl *c, const Args *a) {
                           act.position, found, act.reason);
         return status ? status
                       : act_tell(c, &act, a->verb->name, "",
-                                 streq(found, "parcel") ? ": the parcel is stored again." : " is empty.");
+                                 streq(found, "parcel") ? ": the parcel is again what it was."
+                                                        : " is empty.");
 }
 
 const Verb verb_open = {
@@ -246,9 +247,10 @@ const Verb verb_reconcile = {
         .name = "reconcile",
         .usage = "SLOT/POSITION parcel|empty --reason TEXT",
         .summary = "Record what lies in a position, after looking",
-        .details = "With \"parcel\" an unverified parcel is stored again. With \"empty\" the parcel that the "
-                   "ledger has there ends as returned (as cancelled when it was being deposited), and a "
-                   "quarantine ends.",
+        .details = "With \"parcel\" an unverified parcel is again what it was: stored, rejected or recalled. "
+                   "With "
+                   "\"empty\" the parcel that the ledger has there ends as returned (a reservation as "
+                   "cancelled), and a quarantine ends. Refused while an errand is under way there.",
         .options = reason_options,
         .min_words = 2,
         .max_words = 2,
