@@ -580,12 +580,28 @@ class Commands(Case):
         self.assertGreaterEqual(times[1] - times[0], 1.0)
 
     def test_unlock_refused_is_refused(self):
+        """An exception that will not pass (2, no such coil) is final, long before the command's life is over."""
         b = Board()
         w = self.rig([(1, b)])
         self.online()
-        b.tamper = lambda request, answer: [(0.001, frame(1, 0x85, 4))] if request[1] == 5 else None
-        w.command(7, 0, 3)
+        b.tamper = lambda request, answer: [(0.001, frame(1, 0x85, 2))] if request[1] == 5 else None
+        w.command(7, 0, 3, expires=60)
         self.assertEqual(REFUSED, w.wait(is_result(7))[2])
+        self.assertEqual(1, len(self.bus.requests(function=5)[1:]), "the first is the all-off at the start")
+
+    def test_unlock_refused_for_now_is_asked_again_within_its_life(self):
+        """An exception that may pass (4, 5, 6) is asked again; one that persists ends with the command's life."""
+        for exception in (4, 5, 6):
+            with self.subTest(exception=exception):
+                b = Board()
+                w = self.rig([(1, b)])
+                self.online()
+                b.tamper = lambda request, answer: [(0.001, frame(1, 0x85, exception))] if request[1] == 5 else None
+                w.command(7, 0, 3, pulse=100, expires=1.0)
+                result = w.wait(is_result(7), 10)
+                self.assertIsNotNone(result)
+                self.assertEqual(REFUSED, result[2])
+                self.assertGreater(len(self.bus.requests(function=5)), 2)
 
     def test_unlock_goes_right_after_the_running_poll(self):
         """A command that comes in during a poll is the next question, and never disturbs an answer."""
