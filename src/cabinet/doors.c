@@ -2,6 +2,7 @@
 /* Facts come in, the door machines turn them into what happened, and what happened goes to the ledger, to the
  * movement under way, and up. In that order. */
 #include "cabinet/hardware.h"
+#include "ledger/doors.h"
 #include "base/log.h"
 #include "base/message_ids.h"
 
@@ -22,6 +23,19 @@ static const struct {
         {DOOR_LOST, "door.unknown", NULL, NULL},
 };
 
+/* found: it was seen only now, and has happened at some time before. */
+static json_t *data_happened(const Hardware *h, int lock, unsigned happened) {
+        const Lock *k = &h->cabinet->locks[lock];
+        json_t *data = data_place(h->cabinet, k->slot,
+                                  k->position < 0 ? 0 : h->cabinet->positions[k->position].number);
+
+        if (data && happened & DOOR_FOUND && json_object_set_new(data, "found", json_true()) < 0) {
+                json_decref(data);
+                return NULL;
+        }
+        return data;
+}
+
 static int record_happened(Hardware *h, int lock, unsigned happened) {
         const Lock *k = &h->cabinet->locks[lock];
         unsigned number = k->position < 0 ? 0 : h->cabinet->positions[k->position].number;
@@ -40,7 +54,26 @@ static int record_happened(Hardware *h, int lock, unsigned happened) {
         for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(door_events); i++)
                 if (happened & door_events[i].bit)
                         r = records_add(h->records, NULL, NULL, door_events[i].event, subject,
-                                        data_place(h->cabinet, k->slot, number), NULL);
+                                        data_happened(h, lock, happened), NULL);
+        return r;
+}
+
+/* For the next start. What was never recorded of a door that has never moved is not begun with. */
+static bool is_worth_remembering(const Hardware *h, int lock) {
+        return h->seen[lock] != DOOR_SEEN_NEVER && h->seen[lock] != door_seen_last(&h->doors[lock]);
+}
+
+static int record(Hardware *h, int lock, unsigned happened) {
+        const Lock *k = &h->cabinet->locks[lock];
+        DoorSeen seen = door_seen_last(&h->doors[lock]);
+        int r = record_happened(h, lock, happened);
+
+        if (r >= 0 && seen != h->seen[lock])
+                r = ledger_door_set(h->records->ledger, h->cabinet->slots[k->slot].label,
+                                    k->position < 0 ? 0 : h->cabinet->positions[k->position].number, seen);
+        r = records_end(h->records, r);
+        if (r >= 0)
+                h->seen[lock] = seen;
         return r;
 }
 
@@ -51,9 +84,15 @@ static void log_happened(Hardware *h, int lock, unsigned happened) {
         for (size_t i = 0; i < ARRAY_SIZE(door_events); i++)
                 if (happened & door_events[i].bit && door_events[i].message_id)
                         log_message(LOG_WARNING, door_events[i].message_id,
-                                    (const char *const[]){"LOCKERD_SLOT", label, NULL}, "%s of slot %s %s",
+                                    (const char *const[]){"LOCKERD_SLOT", label, NULL}, "%s of slot %s %s%s",
                                     k->position < 0 ? "The door" : "A position's lid", label,
-                                    door_events[i].sentence);
+                                    door_events[i].sentence,
+                                    happened & DOOR_FOUND ? ", while nobody could see it" : "");
+}
+
+/* Also one that was forced before the daemon started, and still is open. */
+static bool is_found_forced(const Hardware *h, int lock, unsigned happened) {
+        return happened & DOOR_FORCED_OPEN || (happened & DOOR_FOUND && h->doors[lock].state == DOOR_FORCED);
 }
 
 void doors_happened(Hardware *h, int lock, unsigned happened) {
@@ -65,14 +104,11 @@ void doors_happened(Hardware *h, int lock, unsigned happened) {
         /* Asked before the movement is over; after it the input that is still active says so. */
         bool for_safety = h->safety[slot].at != USEC_INFINITY || (h->moving[lock] && h->moving[lock]->urgent);
 
-        if (happened & recorded && records_begin(h->records) >= 0) {
-                int r = record_happened(h, lock, happened);
+        if ((happened & recorded || is_worth_remembering(h, lock)) && records_begin(h->records) >= 0) {
+                int r = record(h, lock, happened);
                 if (r < 0) {
-                        records_rollback(h->records);
                         h->records->ledger_failing = true;
                         log_error_errno(r, "Cannot record what a door did");
-                } else {
-                        (void)records_commit(h->records);
                 }
         }
         log_happened(h, lock, happened);
@@ -88,7 +124,7 @@ void doors_happened(Hardware *h, int lock, unsigned happened) {
         }
         hardware_changed(
                 h, slot, lock,
-                (happened & DOOR_FORCED_OPEN ? HARDWARE_FORCED : 0) |
+                (is_found_forced(h, lock, happened) ? HARDWARE_FORCED : 0) |
                         (for_safety && happened & (DOOR_RELEASED | DOOR_OPENED) ? HARDWARE_FOR_SAFETY : 0) |
                         (late ? HARDWARE_OPENED_LATE : 0) |
                         (happened & DOOR_OPEN_TOO_LONG ? HARDWARE_OPEN_TOO_LONG : 0));

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cabinet/hardware.h"
+#include "ledger/doors.h"
+#include "ledger/movements.h"
 
 #include <errno.h>
 
@@ -23,6 +25,7 @@ static int allocate(Hardware *h) {
                boards = (size_t)c->n_boards + 1, lines = (size_t)c->n_lines + 1;
 
         h->doors = calloc(locks, sizeof(*h->doors));
+        h->seen = calloc(locks, sizeof(*h->seen));
         h->moving = calloc(locks, sizeof(*h->moving));
         h->released = calloc(locks, sizeof(*h->released));
         h->miswired = calloc(locks, sizeof(*h->miswired));
@@ -34,11 +37,32 @@ static int allocate(Hardware *h) {
         h->board_sentences = calloc(boards, sizeof(*h->board_sentences));
         h->lines = calloc(lines, sizeof(*h->lines));
         h->line_sentences = calloc(lines, sizeof(*h->line_sentences));
-        return h->doors && h->moving && h->released && h->miswired && h->lid_gave_up && h->opening &&
-                               h->safety && h->slots_by_label && h->boards && h->board_sentences &&
-                               h->lines && h->line_sentences
+        return h->doors && h->seen && h->moving && h->released && h->miswired && h->lid_gave_up &&
+                               h->opening && h->safety && h->slots_by_label && h->boards &&
+                               h->board_sentences && h->lines && h->line_sentences
                        ? 0
                        : -ENOMEM;
+}
+
+static int remember(void *userdata, const char *slot, unsigned position, DoorSeen seen) {
+        Hardware *h = userdata;
+        int lock = hardware_find_lock(h, slot, position);
+
+        if (lock < 0)
+                return 0;
+        h->seen[lock] = seen;
+        door_remember(&h->doors[lock], seen);
+        return 0;
+}
+
+/* Nobody saw what it did: if it is open now, that may be why. */
+static int forget(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel) {
+        Hardware *h = userdata;
+        int lock = hardware_find_lock(h, slot, position);
+
+        if (lock >= 0)
+                door_remember(&h->doors[lock], DOOR_SEEN_NEVER);
+        return 0;
 }
 
 int hardware_init(Hardware *h, Records *records, HardwareUp up, void *userdata) {
@@ -61,13 +85,15 @@ int hardware_init(Hardware *h, Records *records, HardwareUp up, void *userdata) 
                 h->safety[i].at = USEC_INFINITY;
         }
         qsort_r(h->slots_by_label, (size_t)c->n_slots, sizeof(int), by_label, (void *)(uintptr_t)c);
-        return 0;
+        r = ledger_door_each(records->ledger, remember, h);
+        return r < 0 ? r : ledger_movement_each_open(records->ledger, forget, h);
 }
 
 void hardware_done(Hardware *h) {
         for (int i = 0; h->moving && i < h->cabinet->n_locks; i++)
                 movement_free(h->moving[i]);
         free(h->doors);
+        free(h->seen);
         free(h->moving);
         free(h->released);
         free(h->miswired);

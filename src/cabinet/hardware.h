@@ -74,6 +74,7 @@ struct Hardware {
         void *userdata;
 
         Door *doors;       /* [n_locks] */
+        DoorSeen *seen;    /* [n_locks]: as the ledger has it */
         Movement **moving; /* [n_locks] */
         Opening **opening; /* [n_slots]: under way */
         Release *released; /* [n_locks] */
@@ -90,6 +91,7 @@ struct Hardware {
         bool may_secure; /* what a former run left open has been settled: lids may be locked */
 };
 
+/* With what the ledger remembers of its doors. */
 int hardware_init(Hardware *h, Records *records, HardwareUp up, void *userdata);
 void hardware_done(Hardware *h);
 extern const LocksHandlers hardware_handlers; /* userdata: the Hardware */
@@ -101,7 +103,9 @@ bool hardware_all_spoke(const Hardware *h);
 
 /* --- what the sensors say (sight.c) --- */
 int hardware_find_slot(const Hardware *h, const char *label); /* -1 */
-bool lock_is_shut(const Hardware *h, int lock);               /* lock -1: there is none, yes */
+/* position 0: the slot's door. -1: this cabinet has no such lock. */
+int hardware_find_lock(const Hardware *h, const char *label, unsigned position);
+bool lock_is_shut(const Hardware *h, int lock); /* lock -1: there is none, yes */
 /* A sentence for operators: which one opened when this lock was told to. False: none but its own. */
 bool lock_is_miswired(const Hardware *h, int lock, char *ret, size_t size);
 bool lid_is_open(const Hardware *h, int lock);

@@ -20,6 +20,15 @@ int hardware_find_slot(const Hardware *h, const char *label) {
         return -1;
 }
 
+int hardware_find_lock(const Hardware *h, const char *label, unsigned position) {
+        int slot = hardware_find_slot(h, label);
+
+        if (slot < 0 || position > (unsigned)h->cabinet->slots[slot].n_positions)
+                return -1;
+        const Slot *k = &h->cabinet->slots[slot];
+        return position ? h->cabinet->positions[k->first_position + (int)position - 1].lock : k->lock;
+}
+
 bool board_is_online(const Hardware *h, int board) {
         return board_health_is_online(h->boards[board]);
 }

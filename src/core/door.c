@@ -92,6 +92,20 @@ void door_init(Door *d, bool has_contact, bool has_latch, DoorTimes times) {
         };
 }
 
+DoorSeen door_seen_last(const Door *d) {
+        return d->reported & DOOR_FORCED_OPEN                   ? DOOR_SEEN_FORCED
+               : d->reported & (DOOR_RELEASED | OPENINGS)       ? DOOR_SEEN_OPEN
+               : !d->known || d->command_until == USEC_INFINITY ? DOOR_SEEN_NEVER
+                                                                : DOOR_SEEN_SHUT;
+}
+
+void door_remember(Door *d, DoorSeen seen) {
+        d->known = seen != DOOR_SEEN_NEVER;
+        d->reported = seen == DOOR_SEEN_FORCED ? DOOR_FORCED_OPEN
+                      : seen == DOOR_SEEN_OPEN ? DOOR_RELEASED | DOOR_OPENED
+                                               : 0;
+}
+
 bool door_is_shut(const Door *d) {
         return d->state == DOOR_LOCKED;
 }

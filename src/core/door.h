@@ -34,8 +34,9 @@
  *
  * Found again. FOUND comes alone: unseen changes are not reported as if they had been seen; read the
  * state. A door found open is open when a command was pending or it had been open before, forced when it was,
- * and left_open when nothing was known before (the daemon has just started). One exception: last seen locked,
- * no command, and now open is FOUND|FORCED_OPEN; cutting the cable must not hide a forced opening. And when
+ * and left_open when nothing was known before (the cabinet is new). One exception: last seen locked, no
+ * command, and now open is FOUND|FORCED_OPEN; neither cutting the cable nor stopping the daemon must hide a
+ * forced opening (door_remember()). And when
  * the pending command was given to an unknown door, a door that is then found open is FOUND|RELEASED|OPENED:
  * whether it was open before is unknown, but it is open for the person who asked. */
 #pragma once
@@ -74,6 +75,8 @@ typedef enum DoorHappened {
         DOOR_WANTS_RETRY = 1 << 8, /* the first release window ended: pulse once more */
         DOOR_WANTS_LOOK = 1 << 9,  /* the release window ended unseen: read the sensors, door_seen() */
 } DoorHappened;
+
+typedef enum DoorSeen { DOOR_SEEN_NEVER, DOOR_SEEN_SHUT, DOOR_SEEN_OPEN, DOOR_SEEN_FORCED } DoorSeen;
 
 typedef struct DoorTimes {
         uint64_t release_usec;  /* window after the pulse */
@@ -124,6 +127,10 @@ unsigned door_seen(Door *d, Tri closed, Tri locked, uint64_t at_boot);
 /* Time passed. Returns DoorHappened bits. */
 unsigned door_tick(Door *d, uint64_t now_boot);
 uint64_t door_next_deadline(const Door *d); /* boot µs or USEC_INFINITY; may lie in the past: tick now */
-bool door_is_shut(const Door *d);           /* locked; not jammed, which may release late */
-bool door_is_open(const Door *d);           /* seen to be, by command or by force */
+/* What is worth remembering over a restart, and what was: before the first fact. Where a command was pending
+ * nothing is known: an opening might be its. */
+DoorSeen door_seen_last(const Door *d);
+void door_remember(Door *d, DoorSeen seen);
+bool door_is_shut(const Door *d);                   /* locked; not jammed, which may release late */
+bool door_is_open(const Door *d);                   /* seen to be, by command or by force */
 bool door_may_become(DoorState from, DoorState to); /* the table of edges; staying is not an edge */

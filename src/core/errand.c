@@ -85,6 +85,9 @@ static const Row rows[] = {
         {.states = IS(ERRAND_SEEKING), .events = IS(ERRAND_MOVED), .next = ERRAND_OPEN, .effects = ERRAND_LEAVE_PLACE, .set_kind = SET(ERRAND_LOOK), .set_attended = SET(false)},
         {.states = IS(ERRAND_SEEKING), .events = IS(ERRAND_NOT_MOVED), .seeks = IS(ERRAND_SEEK_ASKED), .next = ERRAND_OPEN, .effects = ERRAND_REFUSE},
         {.states = IS(ERRAND_SEEKING), .events = IS(ERRAND_NOT_MOVED), .next = ERRAND_OPEN, .effects = ERRAND_REFUSE, .set_said = SET(ERRAND_SAID_CANCEL)},
+        /* What is settled stays so, with the time that it has left, unless there is another place. */
+        {.states = IS(ERRAND_GRACE), .events = IS(ERRAND_MOVED), .next = ERRAND_OPEN, .effects = ERRAND_LEAVE_PLACE, .set_kind = SET(ERRAND_LOOK), .set_attended = SET(false)},
+        {.states = IS(ERRAND_GRACE), .events = IS(ERRAND_NOT_MOVED), .next = ERRAND_GRACE, .effects = ERRAND_REFUSE},
 
         /* --- said --- */
         {.states = IS(ERRAND_OPEN) | IS(ERRAND_SECURING) | IS(ERRAND_WAITING), .events = IS(ERRAND_ACCEPT), COLLECT, .next = ERRAND_OPEN, .set_said = SET(ERRAND_SAID_ACCEPT), .set_final = SET(false)},
@@ -93,7 +96,7 @@ static const Row rows[] = {
         {.states = IS(ERRAND_OPEN) | IS(ERRAND_SECURING) | IS(ERRAND_WAITING), .events = IS(ERRAND_CANCEL), DEPOSIT, .next = ERRAND_OPEN, .set_said = SET(ERRAND_SAID_CANCEL), .set_final = SET(false)},
         {.states = IS(ERRAND_OPEN) | IS(ERRAND_WAITING), .events = IS(ERRAND_OTHER_PLACE), DEPOSIT, SAID(NOTHING), .attended = YES, .next = ERRAND_SEEKING, .effects = ERRAND_SEEK, .set_seek = SET(ERRAND_SEEK_ASKED)},
         /* Shut with nothing put in, and no sensor said so: the courier has the item in hand. */
-        {.states = IS(ERRAND_GRACE), .events = IS(ERRAND_OTHER_PLACE), DEPOSIT, .outcomes = IS(ERRAND_STORED), NOT_OCCUPIED, CLOSED, .next = ERRAND_SEEKING, .effects = ERRAND_SEEK, .set_seek = SET(ERRAND_SEEK_ASKED)},
+        {.states = IS(ERRAND_GRACE), .events = IS(ERRAND_OTHER_PLACE), DEPOSIT, .outcomes = IS(ERRAND_STORED), NOT_OCCUPIED, CLOSED, .next = ERRAND_GRACE, .effects = ERRAND_SEEK, .set_seek = SET(ERRAND_SEEK_ASKED)},
         {.states = IS(ERRAND_OPEN) | IS(ERRAND_WAITING), .events = IS(ERRAND_DOES_NOT_OPEN), .attended = YES, .next = ERRAND_OPENING, .effects = ERRAND_START, .set_pulse = SET(ERRAND_PULSE_AGAIN), .set_final = SET(false)},
         {.states = IS(ERRAND_OPEN) | IS(ERRAND_WAITING), .events = IS(ERRAND_REOPEN), .attended = YES, CLOSED, .next = ERRAND_OPENING, .effects = ERRAND_START, .set_pulse = SET(ERRAND_PULSE_REOPEN), .set_final = SET(false)},
         /* What is settled but still there is taken up again; of the rest nothing is left but to shut the door. */
@@ -107,6 +110,8 @@ static const Row rows[] = {
         /* --- seen: the door is open, or lost --- */
         {LOOKING, .doors = IS(ERRAND_DOOR_OPEN), .next = ERRAND_OPEN, .set_final = SET(false)},
         {.states = IS(ERRAND_WRITING), .events = IS(ERRAND_FACTS), .keep = YES, .doors = IS(ERRAND_DOOR_OPEN), .next = ERRAND_OPEN, .set_final = SET(false)},
+        /* It did not open, and does so now, before that is in the ledger. */
+        {.states = IS(ERRAND_WRITING), .events = IS(ERRAND_FACTS), .keep = NO, .doors = IS(ERRAND_DOOR_OPEN), .outcomes = IS(ERRAND_BACK) | IS(ERRAND_KEPT), .next = ERRAND_WRITING, .set_outcome = SET(ERRAND_UNVERIFIED), .effects = ERRAND_WRITE},
         {LOOKING, .doors = IS(ERRAND_DOOR_LOST), LOOK, .attended = NO, .next = ERRAND_DONE},
         {LOOKING, .doors = IS(ERRAND_DOOR_LOST), LOOK, .next = ERRAND_OPEN},
         {LOOKING, .doors = IS(ERRAND_DOOR_LOST), .blind = YES, .attended = NO, BECOMES(UNVERIFIED)},
@@ -152,6 +157,8 @@ static const Row rows[] = {
 
         /* --- the ledger --- */
         {.states = IS(ERRAND_WRITING), .events = IS(ERRAND_NOT_WRITTEN), .next = ERRAND_WRITING},
+        /* Judged again before it is written: the sensors may say something else by now. */
+        {.states = IS(ERRAND_WRITING), .events = IS(ERRAND_TIME), .keep = YES, .next = ERRAND_OPEN},
         {.states = IS(ERRAND_WRITING), .events = IS(ERRAND_TIME), .next = ERRAND_WRITING, .effects = ERRAND_WRITE},
         {.states = IS(ERRAND_WRITING), .events = IS(ERRAND_WRITTEN), .keep = NO, .doors = IS(ERRAND_DOOR_OPEN), .next = ERRAND_OPEN, .effects = ERRAND_LEAVE_PLACE, .set_kind = SET(ERRAND_LOOK), .set_attended = SET(false)},
         {.states = IS(ERRAND_WRITING), .events = IS(ERRAND_WRITTEN), .keep = NO, .next = ERRAND_DONE},

@@ -165,7 +165,7 @@ static int run_release(Ctl *c, const Args *a) {
         int status = parcel_call(c, a, "Release", &id, NULL);
         return status ? status
                       : ctl_done(c, json_pack("{s:s, s:I}", "done", "release", "parcel", (json_int_t)id),
-                                 "Parcel %llu is cancelled; its place is free.", (unsigned long long)id);
+                                 "Parcel %llu has ended; its place is free.", (unsigned long long)id);
 }
 
 static int run_new_code(Ctl *c, const Args *a) {
@@ -211,6 +211,7 @@ const Verb verb_release = {
         .name = "release",
         .usage = "PARCEL --reason TEXT",
         .summary = "Cancel a parcel that is announced or reserved",
+        .details = "One in a slot that the cabinet no longer has ends as returned: take it out first.",
         .options = reason_options,
         .min_words = 1,
         .max_words = 1,

@@ -39,6 +39,11 @@
                          "ON CONFLICT (slot, number) DO UPDATE SET last_used = excluded.last_used")          \
         X(SERVICE_EACH, "SELECT label, 0, service, reason, 0 FROM slot UNION ALL "                           \
                         "SELECT slot, number, service, reason, last_used FROM position ORDER BY 1, 2")       \
+        /* doors.c */                                                                                        \
+        X(DOOR_SET, "INSERT INTO door (slot, position, seen) VALUES (?1, ?2, ?3) "                           \
+                    "ON CONFLICT (slot, position) DO UPDATE SET seen = excluded.seen")                       \
+        X(DOOR_FORGET, "DELETE FROM door WHERE slot = ?1 AND position = ?2")                                 \
+        X(DOOR_EACH, "SELECT slot, position, seen FROM door")                                                \
         /* parcels.c */                                                                                      \
         X(PARCEL_INSERT,                                                                                     \
           "INSERT INTO parcel (state, slot, position, size, waybill, recipient, phone, phone_tail, person, " \

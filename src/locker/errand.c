@@ -430,6 +430,8 @@ void errand_event(Errand *e, ErrandEvent event) {
         notify_slot(&l->records, e->slot);
         if (!s || s->gone)
                 return;
+        if (takes_back && e->m.state == ERRAND_WRITING)
+                take_back_stop(s);
         if (was_at_work && !errand_is_at_work(&e->m))
                 settled(s);
         session_refresh(s);

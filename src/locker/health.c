@@ -48,7 +48,7 @@ void locker_set_keys_health(Locker *l, const char *state, const char *sentence) 
 int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         const Cabinet *c = l->cabinet;
         Now now = l->now();
-        char wiring[160], parcels[96];
+        char wiring[160], parcels[128];
         size_t n = 0;
         Health *all = calloc((size_t)(6 + c->n_lines + c->n_boards + c->n_locks), sizeof(*all));
 
@@ -63,9 +63,11 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         if (l->backend_state)
                 say(&all[n++], "backend", NULL, l->backend_state, l->backend_sentence);
         if (l->n_homeless) {
-                (void)snprintf(parcels, sizeof(parcels),
-                               "%u in slots that cabinet.conf does not have: see the journal.",
-                               l->n_homeless);
+                (void)snprintf(
+                        parcels, sizeof(parcels),
+                        "%u in slots that cabinet.conf does not have: see the journal; give them their "
+                        "labels back, or release them.",
+                        l->n_homeless);
                 say(&all[n++], "parcels", NULL, "degraded", parcels);
         }
         if (l->keys_state)

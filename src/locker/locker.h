@@ -168,6 +168,7 @@ int locker_set_service(Locker *l, int slot, unsigned position, bool in_service, 
 int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, const char *actor,
                      const char *reason);
 int locker_recall(Locker *l, uint64_t parcel, const char *actor, const char *reason);
+/* Announced or reserved: cancelled. In a slot that is not configured any more: ended as returned. */
 int locker_release(Locker *l, uint64_t parcel, const char *actor, const char *reason);
 /* code: for CODE_LENGTH + 1 characters; the caller erases it. */
 int locker_new_code(Locker *l, uint64_t parcel, const char *actor, const char *reason, char *ret_code);

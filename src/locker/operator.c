@@ -239,8 +239,23 @@ int locker_recall(Locker *l, uint64_t parcel, const char *actor, const char *rea
         return change_parcel(l, parcel, PARCEL_RECALLED, actor, reason);
 }
 
+/* What lies where the cabinet has no slot any more cannot be opened, reconciled or taken back: somebody has
+ * taken it out with the compartment. */
+static bool is_homeless(const Locker *l, uint64_t parcel) {
+        _cleanup_parcel_ ParcelRow p = {0};
+        int slot, position;
+
+        return ledger_parcel_get(l->ledger, parcel, &p) >= 0 && parcel_may_be_inside(p.state) &&
+               parcel_place(l, &p, &slot, &position) < 0;
+}
+
 int locker_release(Locker *l, uint64_t parcel, const char *actor, const char *reason) {
-        return change_parcel(l, parcel, PARCEL_CANCELLED, actor, reason);
+        bool homeless = is_homeless(l, parcel);
+        int r = change_parcel(l, parcel, homeless ? PARCEL_RETURNED : PARCEL_CANCELLED, actor, reason);
+
+        if (!r && homeless)
+                homeless_count(l);
+        return r;
 }
 
 int locker_new_code(Locker *l, uint64_t parcel, const char *actor, const char *reason, char *ret_code) {

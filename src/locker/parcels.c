@@ -139,13 +139,15 @@ static int mark_exposed(Locker *l, int lock) {
 
 void parcels_exposed(Locker *l, int lock, const char *why) {
         l->exposed[lock] = (Exposure){.why = why, .over_at = USEC_INFINITY};
-        (void)mark_exposed(l, lock);
+        /* Before that the presence sensors have not spoken yet; then recover.c looks at all of them. */
+        if (l->recovered)
+                (void)mark_exposed(l, lock);
 }
 
 void exposed_look(Locker *l, int slot) {
         uint64_t now = l->now().boot_usec;
 
-        for (int i = 0; i < l->cabinet->n_locks; i++) {
+        for (int i = 0; l->recovered && i < l->cabinet->n_locks; i++) {
                 Exposure *x = &l->exposed[i];
                 if (!x->why || l->cabinet->locks[i].slot != slot)
                         continue;

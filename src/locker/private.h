@@ -224,10 +224,12 @@ void sessions_by_code_end(Locker *l, uint64_t parcel); /* the code that opened t
 void sessions_tick(Locker *l, const Now *now);
 uint64_t sessions_next_deadline(const Locker *l);
 void take_back_next(Session *s);
+void take_back_stop(Session *s);
 
 /* --- after a restart (recover.c) --- */
 int locker_recover_begin(Locker *l);
 void locker_recover(Locker *l);
+void homeless_count(Locker *l); /* parcels in slots that are not configured; tells health */
 
 /* --- people (authenticate.c) --- */
 void locker_person_revoked(void *locker, uint64_t person); /* ends the sessions of that person */

@@ -48,19 +48,13 @@ static int settle_movements(Locker *l) {
                 /* What this run has begun while it waited for the sensors is under way. */
                 if (all.rows[i].id > l->recover_until)
                         continue;
-                int slot = locker_find_slot(l, all.rows[i].slot), lock = -1;
+                int slot = locker_find_slot(l, all.rows[i].slot);
+                int lock = hardware_find_lock(&l->hardware, all.rows[i].slot, all.rows[i].position);
                 const char *outcome = "unknown";
                 char subject[SUBJECT_MAX] = "cabinet";
 
-                if (slot >= 0 && all.rows[i].position <= (unsigned)l->cabinet->slots[slot].n_positions) {
-                        const Slot *k = &l->cabinet->slots[slot];
-                        lock = all.rows[i].position ? l->cabinet
-                                                              ->positions[k->first_position +
-                                                                          (int)all.rows[i].position - 1]
-                                                              .lock
-                                                    : k->lock;
+                if (lock >= 0)
                         subject_place(l->cabinet, slot, all.rows[i].position, subject);
-                }
                 if (lock >= 0 && (l->hardware.doors[lock].state == DOOR_OPEN ||
                                   l->hardware.doors[lock].state == DOOR_LEFT_OPEN))
                         outcome = "released";
@@ -153,13 +147,32 @@ int locker_recover_begin(Locker *l) {
 }
 
 /* What lies where the configuration has no slot any more is nobody's to open: whoever changed it is told. */
-static int name_homeless(void *userdata, const PlaceRow *p) {
-        Locker *l = userdata;
+static bool has_home(const Locker *l, const PlaceRow *p) {
         int slot = p->slot[0] ? locker_find_slot(l, p->slot) : -1;
 
-        if (!p->slot[0] || (slot >= 0 && p->position <= (unsigned)l->cabinet->slots[slot].n_positions))
+        return !p->slot[0] || (slot >= 0 && p->position <= (unsigned)l->cabinet->slots[slot].n_positions);
+}
+
+static int count_homeless(void *userdata, const PlaceRow *p) {
+        Locker *l = userdata;
+
+        l->n_homeless += !has_home(l, p);
+        return 0;
+}
+
+void homeless_count(Locker *l) {
+        l->n_homeless = 0;
+        int r = ledger_place_each(l->ledger, NULL, count_homeless, l);
+        if (r < 0)
+                log_error_errno(r, "Cannot look for parcels in slots that are not configured");
+        notify_health(&l->records);
+}
+
+static int name_homeless(void *userdata, const PlaceRow *p) {
+        const Locker *l = userdata;
+
+        if (has_home(l, p))
                 return 0;
-        l->n_homeless++;
         log_message(
                 LOG_WARNING, LOCKERD_MESSAGE_SLOT_MISSING,
                 (const char *const[]){"LOCKERD_SLOT", p->slot, NULL},
@@ -187,9 +200,9 @@ void locker_recover(Locker *l) {
                 l->recover_at = l->now().boot_usec + RECOVER_WAIT_USEC;
                 return;
         }
-        l->n_homeless = 0;
-        r = ledger_place_each(l->ledger, NULL, name_homeless, l);
-        if (r < 0)
-                log_error_errno(r, "Cannot look for parcels in slots that are not configured");
-        notify_health(&l->records);
+        /* What was exposed before the sensors had spoken. */
+        for (int i = 0; i < l->cabinet->n_slots; i++)
+                exposed_look(l, i);
+        (void)ledger_place_each(l->ledger, NULL, name_homeless, l);
+        homeless_count(l);
 }

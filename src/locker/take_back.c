@@ -111,6 +111,14 @@ void take_back_next(Session *s) {
                 notify_prompt(&l->records, s, place.slot, place.position, "done", "That was all. Thank you.");
 }
 
+/* The ledger does not take what came of the last one, and nobody knows when it will. The request has its
+ * answer now, and no further door opens by itself when there is nobody in front of it any more. */
+void take_back_stop(Session *s) {
+        s->queue_at = s->n_queue;
+        if (s->reply)
+                session_answer(s, s->take_back_result, NULL);
+}
+
 void locker_take_back(Locker *l, Session *s, LockerReply reply, void *userdata) {
         int r = session_expect(s, ACT_TAKE_BACK);
 

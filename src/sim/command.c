@@ -9,13 +9,13 @@
 #define WORDS_MAX 6
 #define MS_MAX    UINT64_C(600000)
 
-typedef struct Command {
+typedef struct Order {
         Sim *sim;
         char *words[WORDS_MAX + 1];
         size_t n;
         uint64_t now;
         json_t *reply; /* what there is to say besides ok */
-} Command;
+} Order;
 
 static const char wrong_usage[] = "that is not how it is said, see locksim(1)";
 
@@ -44,22 +44,22 @@ static Place *find_place(const Sim *s, const char *name) {
         return p && !p->n_positions ? p : NULL;
 }
 
-static const char *do_state(Command *c) {
+static const char *do_state(Order *c) {
         c->reply = state_json(c->sim);
         return NULL;
 }
 
-static const char *do_objections(Command *c) {
+static const char *do_objections(Order *c) {
         c->reply = json_pack("{s:o}", "objections", objections_json(c->sim));
         return NULL;
 }
 
-static const char *do_clear(Command *c) {
+static const char *do_clear(Order *c) {
         objections_clear(c->sim);
         return NULL;
 }
 
-static const char *do_seed(Command *c) {
+static const char *do_seed(Order *c) {
         uint64_t seed;
 
         if (c->n != 2 || text_to_u64(c->words[1], UINT64_MAX, &seed) < 0)
@@ -69,7 +69,7 @@ static const char *do_seed(Command *c) {
 }
 
 /* The actions of a person on one door, lid or shelf: the verb and the lock. */
-static const char *do_person(Command *c) {
+static const char *do_person(Order *c) {
         const char *verb = c->words[0];
         Place *p = c->n >= 2 ? find_place(c->sim, c->words[1]) : NULL;
 
@@ -100,7 +100,7 @@ static const char *do_person(Command *c) {
         return place_hold(p, verb[0] == 'h', c->now);
 }
 
-static const char *do_release(Command *c) {
+static const char *do_release(Order *c) {
         Place *p = c->n == 3 ? find_place(c->sim, c->words[1]) : NULL;
         bool on;
 
@@ -109,7 +109,7 @@ static const char *do_release(Command *c) {
         return p ? place_release(p, on, c->now) : "there is no such slot";
 }
 
-static const char *do_alarm(Command *c) {
+static const char *do_alarm(Order *c) {
         Alarm *a = c->n == 3 ? sim_alarm(c->sim, c->words[1]) : NULL;
         bool on;
 
@@ -122,7 +122,7 @@ static const char *do_alarm(Command *c) {
         return NULL;
 }
 
-static const char *do_auto(Command *c) {
+static const char *do_auto(Order *c) {
         static const char *const kinds[] = {"off", "close", "put", "take"};
         uint64_t ms = 0;
         int kind = -1;
@@ -146,7 +146,7 @@ static const char *do_auto(Command *c) {
         return p ? place_auto(p, (AutoKind)kind, ms * NSEC_PER_MSEC, c->now) : "there is no such lock";
 }
 
-static const char *board_normal(Command *c, Board *b) {
+static const char *board_normal(Order *c, Board *b) {
         b->fault = (Fault){0};
         b->address = b->configured_address;
         return c->n == 3 ? NULL : wrong_usage;
@@ -194,7 +194,7 @@ static const char *board_fault(Board *b, const char *what, const char *value) {
         return "there is no such fault";
 }
 
-static const char *do_board(Command *c) {
+static const char *do_board(Order *c) {
         Board *b = c->n >= 3 ? sim_board(c->sim, c->words[1]) : NULL;
         const char *what = c->words[2];
         uint64_t v;
@@ -222,7 +222,7 @@ static const char *do_board(Command *c) {
         return board_fault(b, what, c->words[3]);
 }
 
-static const char *do_line(Command *c) {
+static const char *do_line(Order *c) {
         Line *l = c->n >= 3 ? sim_line(c->sim, c->words[1]) : NULL;
         uint64_t v = 0;
 
@@ -252,10 +252,10 @@ static const char *do_line(Command *c) {
         return wrong_usage;
 }
 
-static const char *run(Command *c) {
+static const char *run(Order *c) {
         static const struct {
                 const char *verb;
-                const char *(*run)(Command *c);
+                const char *(*run)(Order *c);
         } verbs[] = {
                 {"state", do_state},    {"objections", do_objections},
                 {"clear", do_clear},    {"seed", do_seed},
@@ -278,7 +278,7 @@ static const char *run(Command *c) {
 }
 
 json_t *command_run(Sim *s, char *line) {
-        Command c = {.sim = s, .now = loop_now()};
+        Order c = {.sim = s, .now = loop_now()};
         char *rest = line, *word;
 
         while ((word = strsep(&rest, " \t\r")))

@@ -150,6 +150,31 @@ class Refusals(Scenario):
         self.assertIsNone(first.poll())
         self.collect(put.receipt["code"])
 
+    def without_slot_12(self):
+        """Takes it out of the configuration → what it was before."""
+        path = self.cabinet.cabinet_path
+        good = shutil.copy(path, path + ".good")
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(re.sub(r"\[Slot 12\]\n(?:[^\[\n].*\n|\n)*", "", text))
+        return good
+
+    def test_parcel_whose_slot_is_gone_for_good_is_ended_by_the_operator(self):
+        """Requirement: F4, F8"""
+        put = self.store(size="L")
+        self.assertEqual(put.slot, "12")
+        self.assertRefused("WrongState", self.admin.release, put.parcel)
+        self.cabinet.stop_daemon()
+        self.without_slot_12()
+        self.cabinet.start_daemon()
+        wait(lambda: "parcels" in self.admin.health(), "the parcel is named")
+        self.assertIn("release", self.admin.health()["parcels"][1])
+        self.admin.release(put.parcel, reason="taken out with the compartment")
+        self.assertEqual(self.gone(put.parcel)["state"], "returned")
+        self.assertNotIn("parcels", self.admin.health())
+        self.assertRefused("WrongCode", self.recipient, put.receipt["code"])
+
     def test_cabinet_that_has_shrunk(self):
         """Slots are taken out of the configuration while parcels lie in them: the rest works, and comes back with them.
 
@@ -157,12 +182,7 @@ class Refusals(Scenario):
         """
         large, small = self.store(size="L"), self.store(size="S")
         self.cabinet.stop_daemon()
-        path = self.cabinet.cabinet_path
-        good = shutil.copy(path, path + ".good")
-        with open(path, encoding="utf-8") as f:
-            text = f.read()
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(re.sub(r"\[Slot 12\]\n(?:[^\[\n].*\n|\n)*", "", text))
+        good = self.without_slot_12()
         self.cabinet.start_daemon()
         self.assertNotIn("12", self.admin.slots())
         self.cabinet.wait_log("lies in slot 12 position 1, which the cabinet's configuration does not have")
@@ -171,7 +191,7 @@ class Refusals(Scenario):
         self.collect(small.receipt["code"])
         self.store(size="S")
         self.cabinet.stop_daemon()
-        shutil.move(good, path)
+        shutil.move(good, self.cabinet.cabinet_path)
         self.cabinet.start_daemon()
         wait(lambda: self.admin.parcel(large.parcel)["State"] == "stored", "the parcel")
         self.assertNotIn("parcels", self.admin.health())

@@ -269,6 +269,25 @@ class SecondThoughts(Scenario):
         place = self.collect(put.receipt["code"])
         self.assertEqual(place.slot, moved.slot)
 
+    def test_other_place_that_is_not_to_be_had_leaves_the_grace_time_as_it_was(self):
+        """A refusal has no side effect.
+
+        Requirement: F2, F3
+        """
+        session = self.courier()
+        put = session.deposit(size="L")
+        self.put_in(session, put)
+        for _ in range(2):
+            self.assertRefused("NoFreePosition", session.too_small)
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "stored")
+        self.admin.wait_slot(put.slot, InUse=True)
+        session.reopen()
+        self.take(put)
+        session.cancel()
+        self.shut(put)
+        session.wait_prompt("cancelled")
+        self.assertEqual(self.gone(put.parcel)["state"], "cancelled")
+
     def test_stored_parcel_cannot_be_deposited_by_somebody_else(self):
         """Requirement: F2"""
         put = self.store()
@@ -445,6 +464,32 @@ class FullDisk(SmallDisk, Scenario):
         self.admin.wait_parcel(put.parcel, "stored", timeout=15)
         self.sim.do(f"unjam {put.slot}")
         self.collect(put.receipt["code"])
+
+    def test_full_in_a_take_back_answers_and_opens_no_further_door_by_itself(self):
+        """Requirement: F1, F4, F11"""
+        jammed, other = self.store(), self.store()
+        self.admin.recall(jammed.parcel)
+        self.admin.recall(other.parcel)
+        self.sim.do(f"jam {jammed.slot}")
+        session = self.courier()
+        pending = session.begin("TakeBack")
+        self.admin.wait_slot(jammed.slot, Door="releasing")
+        self.use_up()
+        with self.only(jammed.slot):
+            with self.assertRaises(Exception) as refused:
+                pending.result()
+            self.assertEqual(refused.exception.short, "DidNotOpen")
+            self.cabinet.wait_log("trying again")
+            self.make_room()
+            self.admin.wait_slot(jammed.slot, InUse=False, timeout=15)
+        self.assertEqual([self.admin.parcel(p.parcel)["State"] for p in (jammed, other)], ["recalled", "recalled"])
+        self.sim.do(f"unjam {jammed.slot}")
+        session.take_back()
+        for put in (jammed, other):
+            self.take(put)
+            self.admin.wait_slot(put.slot, Door="open")
+            self.shut(put)
+            self.assertEqual(self.gone(put.parcel)["state"], "returned")
 
 
 main()

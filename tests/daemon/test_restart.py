@@ -74,7 +74,7 @@ class WithoutSensors(Restarts):
         self.put(put)
         with self.down():
             pass
-        self.assertEqual(self.admin.slot("01")["Door"], "left_open")
+        self.admin.wait_slot("01", Door="open")
         self.assertEqual(self.admin.parcel(put.parcel)["State"], "depositing", "the door is open: not over yet")
         with self.only("02"):
             self.assertRefused("WrongState", self.recipient, put.receipt["code"])
@@ -85,6 +85,48 @@ class WithoutSensors(Restarts):
         self.admin.reconcile("01", 1, "parcel", "it is there")
         self.assertEqual(self.admin.parcel(put.parcel)["State"], "stored")
         self.collect(put.receipt["code"])
+
+    def test_door_forced_while_the_daemon_is_down_is_told_at_the_start(self):
+        """Requirement: F1, A6"""
+        put, other = self.store(), self.store()
+        mark = self.last_event()
+        with self.down():
+            self.sim.do(f"force {put.slot}")
+        forced = self.wait_event("door.forced-open", after=mark, slot=put.slot)
+        self.assertIs(forced.data["found"], True)
+        self.cabinet.wait_log("was opened without a command, while nobody could see it")
+        self.admin.wait_parcel(put.parcel, "unverified")
+        self.assertEqual(self.admin.slot(put.slot)["Door"], "forced")
+        # Once, however often it is started.
+        with self.down():
+            pass
+        self.admin.wait_slot(put.slot, Door="forced")
+        self.push(put.slot)
+        self.admin.wait_slot(put.slot, Door="locked")
+        with self.down():
+            pass
+        self.admin.wait_slot(put.slot, Door="locked")
+        self.assertEqual([e.data["slot"] for e in self.admin.events(mark) if e.type == "door.forced-open"], [put.slot])
+        self.assertEqual(self.admin.parcel(other.parcel)["State"], "stored")
+
+    def test_door_that_an_operator_has_left_open_is_not_forced_by_a_restart(self):
+        """Requirement: F1"""
+        put = self.store()
+        mark = self.last_event()
+        self.admin.open_slot(put.slot)
+        self.sim.wait(put.slot, door="open")
+        self.admin.wait_slot(put.slot, Door="open")
+        with self.down():
+            pass
+        self.admin.wait_slot(put.slot, Door="open")
+        with self.down():
+            self.push(put.slot)
+        self.admin.wait_slot(put.slot, Door="locked")
+        self.assertNotIn("door.forced-open", self.event_types(mark))
+        # Seen shut by that start, though nobody saw it being shut: from then on it would be forced.
+        with self.down():
+            self.sim.do(f"force {put.slot}")
+        self.wait_event("door.forced-open", after=mark, slot=put.slot)
 
     def test_killed_in_mid_pulse(self):
         """The coil goes off in time although nobody is there to say so, and the movement's outcome is called unknown.

@@ -40,6 +40,7 @@ void assert_refused(Place *p, uint8_t key, LedgerProblem problem);
         "ALTER TABLE parcel_history DROP COLUMN phone_mac; ALTER TABLE parcel DROP COLUMN forget; "
 #define UNDO_ERRANDS                                                                          \
         UNDO_PEOPLE                                                                           \
+        "DROP TABLE door; "                                                                   \
         "ALTER TABLE parcel DROP COLUMN choice; ALTER TABLE parcel DROP COLUMN taking_back; " \
         "ALTER TABLE parcel DROP COLUMN was; ALTER TABLE parcel DROP COLUMN temperature; "    \
         "ALTER TABLE parcel DROP COLUMN accessible; ALTER TABLE parcel DROP COLUMN larger; "

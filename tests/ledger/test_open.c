@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
 #include "ledger/codes.h"
+#include "ledger/migrations.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -17,7 +18,7 @@ static void test_open_nothing_there_made_private_and_complete(void **state) {
         snprintf(wal, sizeof(wal), "%s-wal", p->path);
         assert_int_equal(stat(wal, &st), 0);
         assert_int_equal(st.st_mode & 07777, 0600);
-        assert_int_equal(number(p->ledger, "PRAGMA user_version"), 5);
+        assert_int_equal(number(p->ledger, "PRAGMA user_version"), ledger_n_migrations);
         assert_int_equal(number(p->ledger, "PRAGMA application_id"), APPLICATION_ID);
         assert_int_equal(number(p->ledger, "PRAGMA synchronous"), 2);
         assert_int_equal(number(p->ledger, "PRAGMA foreign_keys"), 1);
@@ -29,7 +30,7 @@ static void test_open_nothing_there_made_private_and_complete(void **state) {
                 0);
         assert_int_equal(
                 number(p->ledger, "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND strict"),
-                20);
+                21);
 }
 
 static void test_open_zero_length_is_new(void **state) {

@@ -722,6 +722,53 @@ static void test_door_next_deadline_is_the_moment_of_the_next_change(void **stat
         assert_true(door_next_deadline(&d) == USEC_INFINITY);
 }
 
+/* What was remembered before the daemon stopped, and what the first sensor values make of it. */
+static void test_door_remembered_over_a_restart(void **state) {
+        static const struct {
+                DoorSeen seen;
+                Tri closed;
+                unsigned happened;
+                DoorState state;
+                DoorSeen then;
+        } rows[] = {
+                {DOOR_SEEN_NEVER, TRI_YES, DOOR_FOUND, DOOR_LOCKED, DOOR_SEEN_SHUT},
+                {DOOR_SEEN_NEVER, TRI_NO, DOOR_FOUND, DOOR_LEFT_OPEN, DOOR_SEEN_OPEN},
+                {DOOR_SEEN_SHUT, TRI_YES, DOOR_FOUND, DOOR_LOCKED, DOOR_SEEN_SHUT},
+                {DOOR_SEEN_SHUT, TRI_NO, DOOR_FOUND | DOOR_FORCED_OPEN, DOOR_FORCED, DOOR_SEEN_FORCED},
+                {DOOR_SEEN_OPEN, TRI_YES, DOOR_FOUND, DOOR_LOCKED, DOOR_SEEN_SHUT},
+                {DOOR_SEEN_OPEN, TRI_NO, DOOR_FOUND, DOOR_OPEN, DOOR_SEEN_OPEN},
+                {DOOR_SEEN_FORCED, TRI_YES, DOOR_FOUND, DOOR_LOCKED, DOOR_SEEN_SHUT},
+                {DOOR_SEEN_FORCED, TRI_NO, DOOR_FOUND, DOOR_FORCED, DOOR_SEEN_FORCED},
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                Door d;
+                door_init(&d, true, false, (DoorTimes){.release_usec = 500, .open_max_usec = 10000});
+                door_remember(&d, rows[i].seen);
+                assert_int_equal(door_seen_last(&d), rows[i].seen);
+                assert_int_equal(door_facts(&d, rows[i].closed, TRI_UNKNOWN, 1000), rows[i].happened);
+                assert_int_equal(d.state, rows[i].state);
+                assert_int_equal(door_seen_last(&d), rows[i].then);
+                /* What it says later follows from that. */
+                if (rows[i].closed == TRI_NO)
+                        assert_int_equal(door_facts(&d, TRI_YES, TRI_UNKNOWN, 2000), DOOR_CLOSED);
+        }
+}
+
+/* A command that nobody saw the end of: the next start does not call its opening forced. */
+static void test_door_remembers_nothing_while_a_command_is_unseen(void **state) {
+        Door d;
+
+        door_init(&d, true, false, (DoorTimes){.release_usec = 500, .open_max_usec = 10000});
+        (void)door_facts(&d, TRI_YES, TRI_UNKNOWN, 0);
+        assert_true(door_command(&d, false));
+        door_pulsed(&d, 10);
+        (void)door_facts(&d, TRI_UNKNOWN, TRI_UNKNOWN, 20);
+        assert_int_equal(door_tick(&d, USEC_PER_SEC), DOOR_WANTS_LOOK);
+        assert_int_equal(door_tick(&d, USEC_PER_SEC + DOOR_UNSEEN_USEC), DOOR_LOST);
+        assert_int_equal(door_seen_last(&d), DOOR_SEEN_NEVER);
+}
+
 static void test_door_names_are_read_back(void **state) {
         static const char *const names[DOOR_STATE_MAX] = {"unknown", "locked", "releasing", "open",
                                                           "closing", "jammed", "forced",    "left_open"};
@@ -780,6 +827,8 @@ int main(void) {
                 cmocka_unit_test(test_door_found_open_by_command_has_a_time_of_its_own),
                 cmocka_unit_test(test_door_without_sensors_is_never_more_than_unknown),
                 cmocka_unit_test(test_door_next_deadline_is_the_moment_of_the_next_change),
+                cmocka_unit_test(test_door_remembered_over_a_restart),
+                cmocka_unit_test(test_door_remembers_nothing_while_a_command_is_unseen),
                 cmocka_unit_test(test_door_names_are_read_back),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,7 +84,6 @@ typedef struct Said {
         ParcelChoice choice;
         bool blind; /* nobody saw a part of it: a restart */
         bool owed;  /* the disk was full when it was said: until that is written, a kill forgets it */
-        bool late;  /* it was judged before it can be written */
 } Said;
 
 struct Walk {
@@ -191,9 +190,8 @@ static Tri told_truth(const Walk *w, int position) {
 
 static void check_outcome(Walk *w, uint64_t id, ParcelState from, ParcelState to, int position) {
         const Said *said = &w->said[id];
-        /* What could not be written at once was judged by what the sensors said then. */
-        Tri inside = said->late ? TRI_UNKNOWN : told_truth(w, position);
-        bool sensed = said->late || position_occupied(&w->locker->hardware, position) != TRI_UNKNOWN;
+        Tri inside = told_truth(w, position);
+        bool sensed = position_occupied(&w->locker->hardware, position) != TRI_UNKNOWN;
         const char *name = parcel_state_to_string(to);
 
         if ((from == PARCEL_DEPOSITING && to == PARCEL_STORED) ||
@@ -222,15 +220,6 @@ static void check_outcome(Walk *w, uint64_t id, ParcelState from, ParcelState to
         if (from == PARCEL_DEPOSITING && to == PARCEL_STORED && !sensed && said->blind)
                 fault(w, "parcel %llu becomes stored without a sensor, and nobody saw it",
                       (unsigned long long)id);
-}
-
-/* Disk full, in the middle of it. */
-static void write_failed(void) {
-        Walk *w = current;
-
-        for (const Errand *e = w->locker ? w->locker->errands : NULL; e; e = e->next)
-                if (e->parcel && e->m.state == ERRAND_WRITING)
-                        w->said[e->parcel].late = true;
 }
 
 static void parcel_changed(uint64_t id, const WatchedParcel *before, const WatchedParcel *now) {
@@ -1128,7 +1117,6 @@ static void walk(unsigned long seed, unsigned long steps) {
         w->seed = seed;
         w->steps = steps;
         watched = (WatchedLedger){.changed = parcel_changed,
-                                  .failed = write_failed,
                                   .parcels = calloc(WATCHED_PARCELS_MAX, sizeof(WatchedParcel))};
         w->said = calloc(WATCHED_PARCELS_MAX, sizeof(*w->said));
         w->codes = calloc(WATCHED_PARCELS_MAX, sizeof(*w->codes));

@@ -31,7 +31,6 @@ static bool fails(Ledger *l) {
         if (!watched.full && (!watched.fail_one_in || watched_dice(watched.fail_one_in)))
                 return false;
         watched.failures++;
-        watched.failed();
         if (l->in_transaction && l->failure >= 0)
                 l->failure = -ENOSPC;
         return true;

@@ -32,7 +32,6 @@ typedef struct WatchedLedger {
         unsigned long failures, commits;
         /* A parcel became something; committed. */
         void (*changed)(uint64_t id, const WatchedParcel *before, const WatchedParcel *now);
-        void (*failed)(void);
         /* The transaction in which that was written. */
         struct {
                 bool open;
