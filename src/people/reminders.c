@@ -90,8 +90,14 @@ int reminders_begin(People *p) {
         if (r < 0)
                 return r;
         believed_clock_init(&p->reminders.clock, &now, last);
+        return 0;
+}
+
+int reminders_adopt(People *p) {
+        Now now = people_now(p);
         int64_t wall = p->reminders.clock.wall;
-        r = records_begin(p->records);
+        int r = records_begin(p->records);
+
         if (r < 0)
                 return r;
         /* The configuration, the zone or the clock may be another now. */
