@@ -118,7 +118,7 @@ class FullDisk(SmallDisk, Scenario):
     def test_full_to_the_last_byte_starts_read_only_and_says_so(self):
         """No reserve is left, and not even SQLite's index of its log fits: what was stored is shown, nothing opens.
 
-        Requirement: F4, F15
+        Requirement: F4, B4
         """
         put = self.store()
         for kill in (True, False):
