@@ -114,6 +114,7 @@ int reminders_adopt(People *p) {
 static int send(People *p, const ParcelRow *parcel, const ReminderDecision *d, unsigned usual_hour) {
         bool recall = d->act == REMINDER_RECALL;
         json_t *data = data_parcel(parcel);
+        _cleanup_erase_ char *secret = NULL;
         char subject[SUBJECT_MAX];
 
         if (!data || json_object_set_new(data, "usual_hour", json_integer(usual_hour)) < 0 ||
@@ -122,11 +123,21 @@ static int send(People *p, const ParcelRow *parcel, const ReminderDecision *d, u
                 json_decref(data);
                 return -ENOMEM;
         }
+        /* Whom to remind. */
+        if (parcel->phone && *parcel->phone) {
+                json_t *hidden = json_pack("{s:s}", "phone", parcel->phone);
+                secret = hidden ? json_dumps(hidden, JSON_COMPACT) : NULL;
+                json_decref(hidden);
+                if (!secret) {
+                        json_decref(data);
+                        return -ENOMEM;
+                }
+        }
         snprintf(subject, sizeof(subject), "parcel:%llu", (unsigned long long)parcel->id);
         return records_add(p->records, NULL,
                            recall ? "stored for longer than the second threshold"
                                   : "stored for longer than the first threshold",
-                           recall ? "parcel.recall-requested" : "parcel.reminder", subject, data, NULL);
+                           recall ? "parcel.recall-requested" : "parcel.reminder", subject, data, secret);
 }
 
 static int decide(People *p, const ParcelRow *parcel, ReminderRow *row, int64_t wall) {
