@@ -282,6 +282,26 @@ class Sealed(Told):
         self.open(self.issued(again.receipt["parcel"])["data"]["secret"], private)
 
 
+class Reminded(Told):
+    settings = {"Session": {"ReopenGrace": "0"}, "Reminders": {"QuietFrom": "00:00", "QuietUntil": "00:00"}}
+
+    def test_reminder_says_whom_to_remind_and_only_once(self):
+        """Requirement: F9, E3"""
+        put = self.store(phone="+49 171 5559876")
+        parcel = put.receipt["parcel"]
+        answer = self.backend.command("set-thresholds", {"reminder": 1, "recall": 3})
+        self.assertEqual(answer["status"], "done", answer)
+        event = wait(lambda: self.told("parcel.recall-requested", parcel), "the request", 30)[0]
+        self.assertEqual(event["data"]["secret"], {"phone": "+49 171 5559876"})
+        self.assertNotIn("5559876", json.dumps({**event["data"], "secret": None}))
+        self.wait_drained()
+        before = len(self.backend.events())
+        number = int(event["sequence"])
+        self.assertEqual(self.backend.command("replay", {"from": number, "to": number})["status"], "done")
+        again = wait(lambda: self.backend.events()[before:], "the replay")[-1]
+        self.assertEqual((again["id"], "secret" in again["data"]), (event["id"], False))
+
+
 class Diverted(Told):
     def test_answers_with_a_code_go_to_the_cabinets_reply_only(self):
         """Who has recorded a signed command sends it again, with a response topic of their own.
