@@ -17,7 +17,7 @@ static void test_open_nothing_there_made_private_and_complete(void **state) {
         snprintf(wal, sizeof(wal), "%s-wal", p->path);
         assert_int_equal(stat(wal, &st), 0);
         assert_int_equal(st.st_mode & 07777, 0600);
-        assert_int_equal(number(p->ledger, "PRAGMA user_version"), 5);
+        assert_int_equal(number(p->ledger, "PRAGMA user_version"), 6);
         assert_int_equal(number(p->ledger, "PRAGMA application_id"), APPLICATION_ID);
         assert_int_equal(number(p->ledger, "PRAGMA synchronous"), 2);
         assert_int_equal(number(p->ledger, "PRAGMA foreign_keys"), 1);
