@@ -31,6 +31,7 @@ const ConfigKey mqtt_keys[N_MQTT_KEYS] = {
         KEY("OutboxMaximum", key_count, outbox_max, .min = 1000, .max = 100000000),
         KEY("Community", key_names, community, .max = 64),
         KEY("SigningKeys", key_path, signing_keys),
+        KEY("SealingKey", key_path, sealing_key),
         KEY("UnsignedOpen", key_bool, unsigned_open),
         KEY("UnsignedCommands", key_bool, unsigned_commands),
 };
@@ -98,6 +99,7 @@ void settings_check_mqtt(Complaints *c, const char *file, const MqttSettings *m)
         check_file(c, file, "KeyFile", m->key_file);
         check_file(c, file, "PskFile", m->psk_file);
         check_file(c, file, "PasswordFile", m->password_file);
+        check_file(c, file, "SealingKey", m->sealing_key);
 }
 
 int settings_default_mqtt(MqttSettings *m) {

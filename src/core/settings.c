@@ -21,6 +21,7 @@ Settings *settings_free(Settings *s) {
         free(s->mqtt.password_file);
         free(s->mqtt.client_id);
         free(s->mqtt.signing_keys);
+        free(s->mqtt.sealing_key);
         free(s->mqtt.community);
         free(s);
         return NULL;

@@ -28,6 +28,9 @@ typedef struct MqttSettings {
                           */
         char *signing_keys; /* SigningKeys=/etc/lockerd/signing-keys.d: *.pem, Ed25519 public keys; the file's
                                name is the key id */
+        char *sealing_key;  /* SealingKey=: public key (P-256, PEM) for which secrets are sealed; NULL: they
+                             * are not
+                             */
         bool unsigned_open; /* UnsignedOpen=no: let unsigned commands open doors */
         bool unsigned_commands; /* UnsignedCommands=no: let unsigned commands do what does not open doors */
 } MqttSettings;

@@ -117,6 +117,9 @@ static int connect_file(Ledger *l, Trouble *t) {
         (void)sqlite3_db_config(l->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
         (void)sqlite3_db_config(l->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
         sqlite3_busy_timeout(l->db, 1000);
+        /* Before the file is read for the first time: the index of the log is then kept in memory. */
+        if (l->cramped && sql_exec(l->db, "PRAGMA locking_mode = EXCLUSIVE") < 0)
+                return trouble_sql(t, l, -EIO, "cannot be held alone");
         return 0;
 }
 
@@ -288,18 +291,37 @@ static int check_present(Ledger *l, Trouble *t) {
         return 0;
 }
 
+static void trouble_done(Trouble *t) {
+        free(t->detail);
+        *t = (Trouble){0};
+}
+
+static int connect_steps(Ledger *l, Trouble *t, int *ret_version) {
+        int r = connect_file(l, t);
+
+        if (r >= 0)
+                r = identify(l, t, ret_version);
+        return r < 0 ? r : set_up(l, t);
+}
+
+static int connect_as(Ledger *l, Trouble *t, bool cramped, int *ret_version) {
+        ledger_disconnect(l);
+        trouble_done(t);
+        l->cramped = cramped;
+        return connect_steps(l, t, ret_version);
+}
+
 static int open_steps(Ledger *l, Trouble *t) {
         int version = 0;
 
         int r = take_lock(l, t);
         if (r >= 0)
                 r = touch_file(l, t);
-        if (r >= 0)
-                r = connect_file(l, t);
-        if (r >= 0)
-                r = identify(l, t, &version);
-        if (r >= 0)
-                r = set_up(l, t);
+        if (r >= 0) {
+                r = connect_as(l, t, false, &version);
+                if (r < 0 && t->problem == LEDGER_PROBLEM_FULL)
+                        r = connect_as(l, t, true, &version);
+        }
         /* A file that belongs to another key is not migrated either. */
         if (r >= 0 && version > 0)
                 r = check_key(l, t);
@@ -340,4 +362,21 @@ int ledger_open(Ledger **ret, const char *path, Vault *vault, LedgerProblem *ret
         if (ret_problem)
                 *ret_problem = LEDGER_PROBLEM_NONE;
         return 0;
+}
+
+bool ledger_is_cramped(const Ledger *l) {
+        return l->cramped;
+}
+
+int ledger_relax(Ledger *l) {
+        Trouble t = {0};
+        int version = 0;
+
+        if (!l->cramped || l->in_transaction)
+                return 0;
+        int r = connect_as(l, &t, false, &version);
+        if (r < 0 && connect_as(l, &t, true, &version) < 0)
+                r = -EIO; /* every statement fails from now on: as with a broken disk */
+        trouble_done(&t);
+        return r;
 }

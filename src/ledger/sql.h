@@ -22,6 +22,7 @@ struct Ledger {
         Vault *vault;
         char *path;
         int lock_fd;
+        bool cramped; /* no room for SQLite's shared index of the log: nobody else can read meanwhile */
         sqlite3_stmt *statements[SQL_MAX];
         bool in_transaction;
         int failure;   /* of the transaction: only a rollback is possible after it */
@@ -31,6 +32,8 @@ struct Ledger {
         Scrub scrub;
 };
 
+/* ledger.c: statements and connection; the lock stays. */
+void ledger_disconnect(Ledger *l);
 /* ledger.c: SQLite calls it after every commit. */
 int ledger_committed(void *userdata, sqlite3 *db, const char *database, int pages);
 

@@ -144,6 +144,8 @@
         X(SESSION_BEGIN, "INSERT INTO session (kind, terminal, begun) VALUES (?1, ?2, ?3)")                  \
         X(SESSION_PERSON, "UPDATE session SET person = ?2, evidence = ?3 WHERE id = ?1 AND ended IS NULL")   \
         X(SESSION_END, "UPDATE session SET ended = ?2, how = ?3 WHERE id = ?1 AND ended IS NULL")            \
+        X(SESSION_DROP, "DELETE FROM session WHERE id = ?1 AND ended IS NULL AND person IS NULL AND "        \
+                        "evidence IS NULL AND NOT EXISTS (SELECT 1 FROM movement WHERE session = ?1)")       \
         X(SESSION_END_ALL,                                                                                   \
           "UPDATE session INDEXED BY session_open SET ended = ?1, how = ?2 WHERE ended IS NULL")             \
         /* events.c */                                                                                       \

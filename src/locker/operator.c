@@ -315,6 +315,25 @@ int locker_revoke_code(Locker *l, uint64_t parcel, const char *actor, const char
         return r;
 }
 
+/* Whoever may announce must not make every list of parcels long: four for each position, which is several
+ * days' worth, and no fewer than this. */
+#define ANNOUNCED_MIN          64
+#define ANNOUNCED_PER_POSITION 4
+
+static int count_awaited(void *userdata, const PlaceRow *p) {
+        *(int *)userdata += p->state == PARCEL_ANNOUNCED || p->state == PARCEL_RESERVED;
+        return 0;
+}
+
+static int judge_awaited(Locker *l) {
+        int n = 0, r = ledger_place_each(l->ledger, NULL, count_awaited, &n);
+
+        return r < 0 ? r
+               : n >= MAX(ANNOUNCED_MIN, ANNOUNCED_PER_POSITION * l->cabinet->n_positions)
+                       ? LOCKER_E_NO_FREE_POSITION
+                       : 0;
+}
+
 int locker_announce(Locker *l, const DepositRequest *q, bool reserve, const char *actor,
                     uint64_t *ret_parcel) {
         _cleanup_parcel_ ParcelRow p = {0};
@@ -323,6 +342,9 @@ int locker_announce(Locker *l, const DepositRequest *q, bool reserve, const char
 
         if (size < 0)
                 return LOCKER_E_UNKNOWN_SIZE;
+        int full = judge_awaited(l);
+        if (full)
+                return full;
         FitRequest fit = {.min_ordinal = l->cabinet->sizes[size].ordinal,
                           .accessible = q->accessible,
                           .temperature = q->temperature,

@@ -75,6 +75,7 @@ struct Locker {
         Errand *errands;
 
         uint64_t recover_until; /* the last movement that a former run left open; ids only grow */
+        bool adopt_due;         /* what was written before the start could not be taken over yet */
         unsigned n_homeless; /* parcels in slots that the cabinet does not have (any more), found at the start
                               */
         bool recovered;      /* what a former run left open has been settled or marked */
@@ -228,6 +229,7 @@ void take_back_stop(Session *s);
 
 /* --- after a restart (recover.c) --- */
 int locker_recover_begin(Locker *l);
+int locker_adopt(Locker *l); /* if it is due: 0, or why the ledger does not take it */
 void locker_recover(Locker *l);
 void homeless_count(Locker *l); /* parcels in slots that are not configured; tells health */
 

@@ -141,9 +141,38 @@ int locker_recover_begin(Locker *l) {
 
         l->recover_at = now.boot_usec + RECOVER_WAIT_USEC;
         int r = ledger_movement_each_open(l->ledger, find_last, &l->recover_until);
+        if (r < 0)
+                return r;
+        l->adopt_due = true;
+        r = locker_adopt(l);
+        if (r != -ENOSPC)
+                return r;
+        l->records.ledger_failing = true;
+        log_message(
+                LOG_ERR, LOCKERD_MESSAGE_STORAGE_LOW, NULL,
+                "The disk is full: lockerd starts without being able to record anything, so nothing opens. "
+                "Free some space.");
+        return 0;
+}
+
+/* Before anybody comes: nobody's session is older than this run. */
+int locker_adopt(Locker *l) {
+        Now now = l->now();
+        bool was_failing = l->records.ledger_failing;
+
+        if (!l->adopt_due)
+                return 0;
+        int r = ledger_session_end_all_open(l->ledger, "restart", &now);
         if (r >= 0)
-                r = ledger_session_end_all_open(l->ledger, "restart", &now);
-        return r < 0 ? r : people_adopt(l->people);
+                r = people_adopt(l->people);
+        if (r < 0)
+                return r;
+        l->adopt_due = false;
+        if (was_failing) {
+                log_notice("What happens can be recorded again");
+                storage_check(&l->records, &now);
+        }
+        return 0;
 }
 
 /* What lies where the configuration has no slot any more is nobody's to open: whoever changed it is told. */
@@ -186,7 +215,9 @@ void locker_recover(Locker *l) {
                 return;
         if (!hardware_all_spoke(&l->hardware) && l->now().boot_usec < l->recover_at)
                 return;
-        int r = locker_begin(l);
+        int r = locker_adopt(l);
+        if (r >= 0)
+                r = locker_begin(l);
         if (r >= 0)
                 r = locker_end(l, settle_movements(l));
         l->recovered = l->hardware.may_secure = r >= 0;

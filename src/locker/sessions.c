@@ -151,7 +151,9 @@ int locker_start_session(Locker *l, SessionKind kind, const char *terminal, Sess
         if (!s)
                 return -ENOMEM;
         storage_make_room(&l->records);
-        int r = ledger_session_begin(l->ledger, session_kind_to_string(kind), terminal, &now, &id);
+        int r = locker_adopt(l);
+        if (r >= 0)
+                r = ledger_session_begin(l->ledger, session_kind_to_string(kind), terminal, &now, &id);
         if (r < 0) {
                 free(s);
                 return r;

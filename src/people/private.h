@@ -68,5 +68,6 @@ void enrolments_give_up(People *p);
 
 /* --- reminders.c --- */
 int reminders_begin(People *p);
+int reminders_adopt(People *p); /* what was written before the start */
 void reminders_tick(People *p, const Now *now);
 uint64_t reminders_next_deadline(const People *p);

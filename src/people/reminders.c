@@ -90,8 +90,14 @@ int reminders_begin(People *p) {
         if (r < 0)
                 return r;
         believed_clock_init(&p->reminders.clock, &now, last);
+        return 0;
+}
+
+int reminders_adopt(People *p) {
+        Now now = people_now(p);
         int64_t wall = p->reminders.clock.wall;
-        r = records_begin(p->records);
+        int r = records_begin(p->records);
+
         if (r < 0)
                 return r;
         /* The configuration, the zone or the clock may be another now. */
@@ -108,6 +114,7 @@ int reminders_begin(People *p) {
 static int send(People *p, const ParcelRow *parcel, const ReminderDecision *d, unsigned usual_hour) {
         bool recall = d->act == REMINDER_RECALL;
         json_t *data = data_parcel(parcel);
+        _cleanup_erase_ char *secret = NULL;
         char subject[SUBJECT_MAX];
 
         if (!data || json_object_set_new(data, "usual_hour", json_integer(usual_hour)) < 0 ||
@@ -116,11 +123,21 @@ static int send(People *p, const ParcelRow *parcel, const ReminderDecision *d, u
                 json_decref(data);
                 return -ENOMEM;
         }
+        /* Whom to remind. */
+        if (parcel->phone && *parcel->phone) {
+                json_t *hidden = json_pack("{s:s}", "phone", parcel->phone);
+                secret = hidden ? json_dumps(hidden, JSON_COMPACT) : NULL;
+                json_decref(hidden);
+                if (!secret) {
+                        json_decref(data);
+                        return -ENOMEM;
+                }
+        }
         snprintf(subject, sizeof(subject), "parcel:%llu", (unsigned long long)parcel->id);
         return records_add(p->records, NULL,
                            recall ? "stored for longer than the second threshold"
                                   : "stored for longer than the first threshold",
-                           recall ? "parcel.recall-requested" : "parcel.reminder", subject, data, NULL);
+                           recall ? "parcel.recall-requested" : "parcel.reminder", subject, data, secret);
 }
 
 static int decide(People *p, const ParcelRow *parcel, ReminderRow *row, int64_t wall) {

@@ -275,6 +275,22 @@ static int hand_over(Handover *h) {
         return 0;
 }
 
+/* -EAGAIN: not before there is a key for it. */
+static int seal(const Sync *s, const EventRow *e, const char *secret, char **ret) {
+        char id[TOPIC_MAX];
+        json_t *sealed = NULL;
+
+        if (!s->sealing)
+                return -EAGAIN;
+        snprintf(id, sizeof(id), "%s/%llu", s->cabinet, (unsigned long long)e->sequence);
+        int r = jwe_seal_object(s->sealing, secret, s->cabinet, "event", id, &sealed);
+        if (r < 0)
+                return r;
+        *ret = json_dumps(sealed, JSON_COMPACT);
+        json_decref(sealed);
+        return *ret ? 0 : -ENOMEM;
+}
+
 /* What cannot be read is said, and holds nothing up. */
 static int compose(Sync *s, const EventRow *e, const char *secret, char **ret) {
         EventMessage m = {.sequence = e->sequence,
@@ -285,8 +301,15 @@ static int compose(Sync *s, const EventRow *e, const char *secret, char **ret) {
                           .secret = secret,
                           .synced = e->synced,
                           .offline = e->sequence <= s->drain.offline_until};
-        int r = compose_event(s->cabinet, &m, ret);
+        _cleanup_free_ char *sealed = NULL;
+        int r = 0;
 
+        if (s->settings->mqtt.sealing_key && secret && *secret) {
+                r = seal(s, e, secret, &sealed);
+                m.secret = sealed;
+        }
+        if (r >= 0)
+                r = compose_event(s->cabinet, &m, ret);
         if (r == -EUCLEAN && secret) {
                 log_error("The secret of event %llu (%s) cannot be read; the event is sent without it",
                           (unsigned long long)e->sequence, e->type);

@@ -9,6 +9,7 @@
 #include "ledger/inbox.h"
 #include "ledger/ledger.h"
 #include "message/compose.h"
+#include "message/jwe.h"
 #include "message/neighbours.h"
 #include "message/remote_command.h"
 #include "mqtt/wire.h"
@@ -54,6 +55,8 @@ struct Sync {
         const char *cabinet;
         MqttClient *client;
         KeyRing *ring;
+        SealingKey *sealing; /* NULL with a trouble: it cannot be used, and nothing is sent unsealed */
+        char sealing_trouble[TROUBLE_MAX]; /* "": none */
         Neighbours *neighbours;
         Drain drain;
         Running *running; /* commands whose answer is awaited, or could not be stored yet; the newest first */
@@ -95,7 +98,7 @@ bool state_heard(Sync *s, const MqttMessage *m);
 char *state_will(const Sync *s);
 void state_topic(const char *cabinet, char ret[TOPIC_MAX]);
 
-/* who may sign (signing_keys.c) */
+/* who may sign, and who may read secrets (signing_keys.c) */
 int keys_load(Sync *s);
 
 /* in: commands (inbox.c) */
@@ -109,7 +112,7 @@ int inbox_init(Sync *s);
 bool answer_topic_is_fine(const Sync *s, const char *response_topic); /* "": the cabinet's own is taken */
 void answer_send(Sync *s, const char *response_topic, const char *correlation, const char *answer);
 Refusal answer_refusal(int refusal_or_errno);
-/* Exactly once per running command. result is stolen. */
+/* Exactly once per running command. result is stolen; a code in it is sealed where that is configured. */
 void command_answer(Running *r, int refusal_or_errno, const char *detail, json_t *result);
 void answers_save(Sync *s); /* those that could not be stored */
 void answers_done(Sync *s);

@@ -80,6 +80,8 @@ void sync_tell_health(Sync *s) {
 
         if (!s->connected)
                 locker_set_backend_health(s->locker, "degraded", s->link);
+        else if (*s->sealing_trouble)
+                locker_set_backend_health(s->locker, "degraded", s->sealing_trouble);
         else if (*s->trouble)
                 locker_set_backend_health(s->locker, "degraded", s->trouble);
         else if (*s->state_trouble)
@@ -302,6 +304,7 @@ Sync *sync_free(Sync *s) {
         free(s->state);
         neighbours_free(s->neighbours);
         key_ring_free(s->ring);
+        sealing_key_free(s->sealing);
         free(s);
         return NULL;
 }

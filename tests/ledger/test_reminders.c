@@ -193,7 +193,8 @@ static void test_migration_from_version_2_reminds_of_what_is_inside(void **state
                                  UNDO_ERRANDS
                                  "DROP TRIGGER reminder_begin; DROP TRIGGER habit_of_the_revoked; DROP TABLE "
                                  "reminder; "
-                                 "DROP TABLE habit; DROP TABLE setting; PRAGMA user_version = 2",
+                                 "DROP TABLE habit; DROP TABLE setting; DROP INDEX movement_session; PRAGMA "
+                                 "user_version = 2",
                                  false),
                          SQLITE_OK);
         place_open(p);

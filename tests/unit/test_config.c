@@ -624,7 +624,7 @@ static void test_settings_every_key_is_applied(void **state) {
                 "broker-b.example\nPort=1884\nTls=yes\nCaFile=/dev/null\nCertFile=/dev/zero\n"
                 "KeyFile=/dev/full\nUsername=u\nPasswordFile=/dev/random\nClientId=c\nKeepAlive=5s\n"
                 "SessionExpiry=0\nBackoffMin=2s\nBackoffMax=10s\nWindow=7\nOutboxMaximum=5000\n"
-                "SigningKeys=/keys\nUnsignedOpen=yes\nUnsignedCommands=yes\nCommunity=C-0013 C-0014\n";
+                "SigningKeys=/keys\nSealingKey=/dev/urandom\nUnsignedOpen=yes\nUnsignedCommands=yes\nCommunity=C-0013 C-0014\n";
         ConfigReport report = {};
         _cleanup_(settings_freep) Settings *s = NULL;
 
@@ -674,6 +674,7 @@ static void test_settings_every_key_is_applied(void **state) {
         assert_int_equal(s->mqtt.window, 7);
         assert_int_equal(s->mqtt.outbox_max, 5000);
         assert_string_equal(s->mqtt.signing_keys, "/keys");
+        assert_string_equal(s->mqtt.sealing_key, "/dev/urandom");
         assert_true(s->mqtt.unsigned_open);
         assert_true(s->mqtt.unsigned_commands);
 }
