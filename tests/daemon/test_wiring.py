@@ -29,7 +29,7 @@ class SwappedLocks(Scenario):
         return {label for label, slot in self.admin.slots().items() if any(p[1] == "quarantined" for p in slot["Positions"])}
 
     def test_pickup_that_opens_a_neighbours_door_is_not_tried_again(self):
-        """Requirement: F1, F4, A4"""
+        """Requirement: F1, F4, A4, F13"""
         one, two = self.store(), self.store()
         self.assertEqual((one.slot, two.slot), ("01", "02"))
         self.swap()
@@ -54,7 +54,7 @@ class SwappedLocks(Scenario):
         self.assertNotIn("slot:01", self.admin.health())
 
     def test_deposit_that_opens_a_wrong_door_goes_to_no_other(self):
-        """Requirement: F1, F2, F4"""
+        """Requirement: F1, F2, F4, F13"""
         self.courier().end()
         self.swap()
         session = self.courier()
@@ -65,7 +65,7 @@ class SwappedLocks(Scenario):
         self.assertEqual(self.admin.parcels(), {})
 
     def test_take_back_stops_at_a_wrong_door(self):
-        """Requirement: F1, F11"""
+        """Requirement: F1, F11, F13"""
         puts = [self.store() for _ in range(2)]
         for put in puts:
             self.admin.recall(put.parcel)
@@ -77,7 +77,7 @@ class SwappedLocks(Scenario):
         self.assertEqual(self.admin.parcel(puts[1].parcel)["State"], "unverified")
 
     def test_operator_is_told_which_door_opened(self):
-        """Requirement: F8, F1"""
+        """Requirement: F8, F1, F13"""
         self.swap()
         error = self.assertRefused("WrongDoor", self.admin.open_slot, "03")
         self.assertEqual(self.wait_event("door.wrong-opened", slot="03").data["opened"], "04")
