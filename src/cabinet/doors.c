@@ -58,9 +58,9 @@ static int record_happened(Hardware *h, int lock, unsigned happened) {
         return r;
 }
 
-/* For the next start. What was never recorded of a door that has never moved is not begun with. */
+/* For the next start. */
 static bool is_worth_remembering(const Hardware *h, int lock) {
-        return h->seen[lock] != DOOR_SEEN_NEVER && h->seen[lock] != door_seen_last(&h->doors[lock]);
+        return h->remembered[lock] && h->seen[lock] != door_seen_last(&h->doors[lock]);
 }
 
 static int record(Hardware *h, int lock, unsigned happened) {
@@ -72,8 +72,10 @@ static int record(Hardware *h, int lock, unsigned happened) {
                 r = ledger_door_set(h->records->ledger, h->cabinet->slots[k->slot].label,
                                     k->position < 0 ? 0 : h->cabinet->positions[k->position].number, seen);
         r = records_end(h->records, r);
-        if (r >= 0)
+        if (r >= 0) {
+                h->remembered[lock] = h->remembered[lock] || seen != h->seen[lock];
                 h->seen[lock] = seen;
+        }
         return r;
 }
 
@@ -90,14 +92,24 @@ static void log_happened(Hardware *h, int lock, unsigned happened) {
                                     happened & DOOR_FOUND ? ", while nobody could see it" : "");
 }
 
-/* Also one that was forced before the daemon started, and still is open. */
-static bool is_found_forced(const Hardware *h, int lock, unsigned happened) {
-        return happened & DOOR_FORCED_OPEN || (happened & DOOR_FOUND && h->doors[lock].state == DOOR_FORCED);
+/* Also one that had been open before nobody could see it, though it is shut now: whoever was there may have
+ * taken something out. `before`: as it was last seen. */
+static unsigned says_exposed(const Hardware *h, int lock, unsigned happened, DoorSeen before) {
+        const Door *d = &h->doors[lock];
+
+        if (happened & DOOR_FORCED_OPEN)
+                return HARDWARE_FORCED;
+        if (!(happened & DOOR_FOUND))
+                return 0;
+        return d->state == DOOR_FORCED || before == DOOR_SEEN_FORCED ? HARDWARE_FORCED
+               : door_is_open(d) || before == DOOR_SEEN_OPEN         ? HARDWARE_OPEN_UNSEEN
+                                                                     : 0;
 }
 
 void doors_happened(Hardware *h, int lock, unsigned happened) {
         const Lock *k = &h->cabinet->locks[lock];
         int slot = k->slot;
+        DoorSeen before = h->seen[lock];
         unsigned recorded =
                 DOOR_RELEASED | DOOR_OPENED | DOOR_CLOSED | DOOR_FORCED_OPEN | DOOR_OPEN_TOO_LONG | DOOR_LOST;
 
@@ -124,7 +136,7 @@ void doors_happened(Hardware *h, int lock, unsigned happened) {
         }
         hardware_changed(
                 h, slot, lock,
-                (is_found_forced(h, lock, happened) ? HARDWARE_FORCED : 0) |
+                says_exposed(h, lock, happened, before) |
                         (for_safety && happened & (DOOR_RELEASED | DOOR_OPENED) ? HARDWARE_FOR_SAFETY : 0) |
                         (late ? HARDWARE_OPENED_LATE : 0) |
                         (happened & DOOR_OPEN_TOO_LONG ? HARDWARE_OPEN_TOO_LONG : 0));

@@ -26,6 +26,7 @@ static int allocate(Hardware *h) {
 
         h->doors = calloc(locks, sizeof(*h->doors));
         h->seen = calloc(locks, sizeof(*h->seen));
+        h->remembered = calloc(locks, sizeof(*h->remembered));
         h->moving = calloc(locks, sizeof(*h->moving));
         h->released = calloc(locks, sizeof(*h->released));
         h->miswired = calloc(locks, sizeof(*h->miswired));
@@ -37,8 +38,8 @@ static int allocate(Hardware *h) {
         h->board_sentences = calloc(boards, sizeof(*h->board_sentences));
         h->lines = calloc(lines, sizeof(*h->lines));
         h->line_sentences = calloc(lines, sizeof(*h->line_sentences));
-        return h->doors && h->seen && h->moving && h->released && h->miswired && h->lid_gave_up &&
-                               h->opening && h->safety && h->slots_by_label && h->boards &&
+        return h->doors && h->seen && h->remembered && h->moving && h->released && h->miswired &&
+                               h->lid_gave_up && h->opening && h->safety && h->slots_by_label && h->boards &&
                                h->board_sentences && h->lines && h->line_sentences
                        ? 0
                        : -ENOMEM;
@@ -51,12 +52,14 @@ static int remember(void *userdata, const char *slot, unsigned position, DoorSee
         if (lock < 0)
                 return 0;
         h->seen[lock] = seen;
+        h->remembered[lock] = true;
         door_remember(&h->doors[lock], seen);
         return 0;
 }
 
 /* Nobody saw what it did: if it is open now, that may be why. */
-static int forget(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel) {
+static int forget(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel,
+                  const char *why) {
         Hardware *h = userdata;
         int lock = hardware_find_lock(h, slot, position);
 
@@ -94,6 +97,7 @@ void hardware_done(Hardware *h) {
                 movement_free(h->moving[i]);
         free(h->doors);
         free(h->seen);
+        free(h->remembered);
         free(h->moving);
         free(h->released);
         free(h->miswired);

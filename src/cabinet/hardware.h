@@ -25,8 +25,10 @@ typedef enum HardwareHappened {
         HARDWARE_OPENED_LATE = 1 << 3, /* by a command that is over: a lock that did not open has let go after
                                           all, or a door that was just shut has sprung open again */
         HARDWARE_OPEN_TOO_LONG = 1 << 4,
-        HARDWARE_WRONG_DOOR = 1 << 6, /* this lock was told to open, and another one opened: h->miswired[] */
-        HARDWARE_SPOKE = 1 << 5,      /* slot -1: a sensor or a board has spoken; see hardware_all_spoke() */
+        HARDWARE_WRONG_DOOR = 1 << 6,  /* this lock was told to open, and another one opened: h->miswired[] */
+        HARDWARE_OPEN_UNSEEN = 1 << 7, /* by a command, or nobody knows how, and stood open while nobody could
+                                          see it: over a restart, say */
+        HARDWARE_SPOKE = 1 << 5,       /* slot -1: a sensor or a board has spoken; see hardware_all_spoke() */
 } HardwareHappened;
 
 /* slot -1: none in particular; lock -1: none (presence). Called after the event has been recorded. */
@@ -75,6 +77,7 @@ struct Hardware {
 
         Door *doors;       /* [n_locks] */
         DoorSeen *seen;    /* [n_locks]: as the ledger has it */
+        bool *remembered;  /* [n_locks]: the ledger has it; one that has never moved is not begun with */
         Movement **moving; /* [n_locks] */
         Opening **opening; /* [n_slots]: under way */
         Release *released; /* [n_locks] */

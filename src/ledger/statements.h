@@ -42,7 +42,6 @@
         /* doors.c */                                                                                        \
         X(DOOR_SET, "INSERT INTO door (slot, position, seen) VALUES (?1, ?2, ?3) "                           \
                     "ON CONFLICT (slot, position) DO UPDATE SET seen = excluded.seen")                       \
-        X(DOOR_FORGET, "DELETE FROM door WHERE slot = ?1 AND position = ?2")                                 \
         X(DOOR_EACH, "SELECT slot, position, seen FROM door")                                                \
         /* parcels.c */                                                                                      \
         X(PARCEL_INSERT,                                                                                     \
@@ -138,8 +137,9 @@
         X(MOVEMENT_SETTLE,                                                                                   \
           "UPDATE movement SET outcome = ?2, settled = ?3 WHERE id = ?1 AND outcome IS NULL")                \
         X(MOVEMENT_EXISTS, "SELECT 1 FROM movement WHERE id = ?1")                                           \
-        X(MOVEMENT_EACH_OPEN, "SELECT id, slot, position, parcel FROM movement INDEXED BY movement_open "    \
-                              "WHERE outcome IS NULL ORDER BY id")                                           \
+        X(MOVEMENT_EACH_OPEN,                                                                                \
+          "SELECT id, slot, position, parcel, why FROM movement INDEXED BY movement_open "                   \
+          "WHERE outcome IS NULL ORDER BY id")                                                               \
         /* sessions.c */                                                                                     \
         X(SESSION_BEGIN, "INSERT INTO session (kind, terminal, begun) VALUES (?1, ?2, ?3)")                  \
         X(SESSION_PERSON, "UPDATE session SET person = ?2, evidence = ?3 WHERE id = ?1 AND ended IS NULL")   \

@@ -266,6 +266,8 @@ void locker_deposit(Locker *l, Session *s, const DepositRequest *q, LockerReply 
         }
         errand_begin(e, reply, userdata);
         notify_parcel(&l->records, e->parcel);
+        if (l->n_homeless) /* its reserved place may have been one that the cabinet does not have any more */
+                homeless_count(l);
 }
 
 static void other_place(Session *s, const char *why, bool larger, const char *quarantine, LockerReply reply,

@@ -48,6 +48,8 @@ static void happened(void *userdata, int slot, int lock, unsigned what) {
         /* Whoever asked for it has been told that it does not open, or that it is shut. */
         if (what & HARDWARE_OPENED_LATE && !(e && errand_is_at_work(&e->m)))
                 parcels_exposed(l, lock, "opened late");
+        if (what & HARDWARE_OPEN_UNSEEN)
+                parcels_watched(l, lock, "open while nobody could see it");
         if (what & HARDWARE_OPEN_TOO_LONG && e && e->session)
                 notify_prompt(&l->records, e->session, slot, session_place(e->session).position, "door-open",
                               "The door has been open for a long time. Please close it.");

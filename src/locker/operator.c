@@ -253,7 +253,7 @@ int locker_release(Locker *l, uint64_t parcel, const char *actor, const char *re
         bool homeless = is_homeless(l, parcel);
         int r = change_parcel(l, parcel, homeless ? PARCEL_RETURNED : PARCEL_CANCELLED, actor, reason);
 
-        if (!r && homeless)
+        if (!r && l->n_homeless)
                 homeless_count(l);
         return r;
 }

@@ -144,6 +144,11 @@ void parcels_exposed(Locker *l, int lock, const char *why) {
                 (void)mark_exposed(l, lock);
 }
 
+void parcels_watched(Locker *l, int lock, const char *why) {
+        if (!l->exposed[lock].why)
+                l->exposed[lock] = (Exposure){.why = why, .marked = true, .over_at = USEC_INFINITY};
+}
+
 void exposed_look(Locker *l, int slot) {
         uint64_t now = l->now().boot_usec;
 

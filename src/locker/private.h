@@ -141,6 +141,8 @@ int parcel_becomes(Locker *l, uint64_t id, ParcelState to, const char *actor, co
  * unless a sensor says that it still does, as long as the lock is open. Tried again until the ledger takes
  * it. */
 void parcels_exposed(Locker *l, int lock, const char *why);
+/* What a sensor says is gone from behind this lock is unverified, until it is shut. */
+void parcels_watched(Locker *l, int lock, const char *why);
 void exposed_look(Locker *l, int slot); /* its sensors have changed */
 void exposed_tick(Locker *l, const Now *now);
 

@@ -18,6 +18,7 @@ typedef struct Open {
         uint64_t id, parcel;
         char slot[LABEL_MAX];
         unsigned position;
+        bool safety;
 } Open;
 
 typedef struct Opens {
@@ -25,7 +26,8 @@ typedef struct Opens {
         size_t n;
 } Opens;
 
-static int collect_open(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel) {
+static int collect_open(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel,
+                        const char *why) {
         Opens *all = userdata;
         Open *grown = reallocarray(all->rows, all->n + 1, sizeof(*grown));
 
@@ -35,6 +37,7 @@ static int collect_open(void *userdata, uint64_t id, const char *slot, unsigned 
         Open *o = &all->rows[all->n++];
         *o = (Open){.id = id, .parcel = parcel, .position = position};
         strncpy(o->slot, slot, sizeof(o->slot) - 1);
+        o->safety = why && streq(why, "safety");
         return 0;
 }
 
@@ -58,6 +61,9 @@ static int settle_movements(Locker *l) {
                 if (lock >= 0 && (l->hardware.doors[lock].state == DOOR_OPEN ||
                                   l->hardware.doors[lock].state == DOOR_LEFT_OPEN))
                         outcome = "released";
+                /* Whoever is there has shown nothing; whether it opened, nobody knows. */
+                if (lock >= 0 && all.rows[i].safety)
+                        parcels_exposed(l, lock, "opened for safety");
                 r = ledger_movement_settle(l->ledger, all.rows[i].id, outcome, &now);
                 if (r >= 0 && lock >= 0)
                         r = locker_record(l, NULL, "interrupted by a restart",
@@ -71,7 +77,7 @@ static int settle_movements(Locker *l) {
 static int collect_interrupted(void *userdata, const ParcelRow *p) {
         if (p->state != PARCEL_DEPOSITING && p->state != PARCEL_COLLECTING && !p->taking_back)
                 return 0;
-        return collect_open(userdata, p->id, p->slot, p->position, p->id);
+        return collect_open(userdata, p->id, p->slot, p->position, p->id, NULL);
 }
 
 static ErrandKind kind_of(const ParcelRow *p) {
@@ -129,7 +135,8 @@ static int take_up_all(Locker *l) {
         return r;
 }
 
-static int find_last(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel) {
+static int find_last(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel,
+                     const char *why) {
         uint64_t *last = userdata;
 
         *last = MAX(*last, id);

@@ -218,7 +218,8 @@ static void test_upgrade_people_and_credentials_are_read_and_erased(void **state
         assert_int_equal(number(p->ledger, "SELECT count(*) FROM habit"), 0);
 }
 
-static int count_movement(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel) {
+static int count_movement(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel,
+                          const char *why) {
         assert_int_equal(id, 2);
         assert_string_equal(slot, "04");
         assert_int_equal(parcel, 5);
