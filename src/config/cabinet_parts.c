@@ -262,8 +262,7 @@ static int resolve_section(Builder *b, const IniSection *s, const IniEntry *e, c
 
 static void read_board(Builder *b, const IniSection *s) {
         Cabinet *c = b->cabinet;
-        BoardDraft draft = {
-                .board = {.line = -1, .supply = -1, .profile = -1, .debounce_ms = 10, .read_back = true}};
+        BoardDraft draft = {.board = {.line = -1, .supply = -1, .profile = -1, .read_back = true}};
         GpioRefs outputs = {}, inputs = {};
         Board *board = ARRAY_PUSH(c->boards, c->n_boards);
 
@@ -279,6 +278,9 @@ static void read_board(Builder *b, const IniSection *s) {
                 draft.board.supply = resolve_section(b, s, draft.supply, "Supply");
         if (draft.profile)
                 draft.board.profile = load_profile(b, s, draft.profile);
+        if (draft.board.profile >= 0 && !ini_section_find(s, "Debounce") &&
+            c->profiles[draft.board.profile].protocol == BOARD_GPIO)
+                draft.board.debounce_ms = GPIO_DEBOUNCE_DEFAULT;
         if (draft.outputs)
                 builder_read_gpio(b, s, draft.outputs, &outputs);
         if (draft.inputs)

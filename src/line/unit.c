@@ -52,6 +52,11 @@ uint64_t worker_late_window(const Worker *w) {
         return MAX(USEC_PER_SEC, 3 * w->line.response_timeout_ms * USEC_PER_MSEC);
 }
 
+static void unit_break(Unit *u) {
+        inputs_break(&u->inputs);
+        u->unsettled = false;
+}
+
 void unit_ask(Worker *w, Unit *u, const Request *q, Exchange *x) {
         unit_ask_within(w, u, q, EXCHANGE_UNLIMITED, x);
 }
@@ -62,7 +67,7 @@ void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits
         if (x->outcome == EXCHANGE_EXCEPTION && doubts_exception_until(&u->doubts, q) > x->sent_at)
                 x->outcome = EXCHANGE_DAMAGED;
         if (x->outcome == EXCHANGE_TIMEOUT && u->driver->may_be_silent && u->driver->may_be_silent(q)) {
-                u->candidate_known = false;
+                unit_break(u);
                 return;
         }
         switch (x->outcome) {
@@ -72,7 +77,7 @@ void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits
                 w->suspicious -= w->suspicious > 0;
                 return;
         case EXCHANGE_EXCEPTION:
-                u->candidate_known = false;
+                unit_break(u);
                 w->suspicious -= w->suspicious > 0;
                 return;
         case EXCHANGE_BROKEN:
@@ -88,7 +93,7 @@ void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits
                         port_close(&w->port); /* raw requests carry no transaction number: start afresh */
                 break;
         }
-        u->candidate_known = false;
+        unit_break(u);
         u->misses++;
         u->silences += x->outcome != EXCHANGE_DAMAGED;
         w->suspicious = 8 * w->n_units;
@@ -135,9 +140,8 @@ void unit_report(Worker *w, Unit *u, BoardHealth health, const char *format, ...
 }
 
 void unit_forget_inputs(Unit *u) {
-        memset(u->known, 0, sizeof(u->known));
-        memset(u->believed, 0, sizeof(u->believed));
-        u->candidate_known = false;
+        inputs_forget(&u->inputs);
+        u->unsettled = false;
 }
 
 void unit_restart(Unit *u) {

@@ -8,6 +8,7 @@
 #include "core/cabinet.h"
 #include "line/doubt.h"
 #include "line/exchange.h"
+#include "line/input.h"
 #include "lockwire/types.h"
 #include "lockwire/worker_end.h"
 
@@ -29,8 +30,6 @@ typedef struct Unit {
         const WireProfile *profile;
         const BoardDriver *driver;
         char name[WIRE_NAME];
-        uint8_t used[WIRE_CHANNELS / 8];
-
         Phase phase;
         BoardHealth health; /* as last reported */
         uint64_t due;       /* boot µs of the next turn */
@@ -47,11 +46,9 @@ typedef struct Unit {
         unsigned probes_damaged, probes_silent;
 
         /* Inputs. Boards that tell them in parts are read part by part. */
-        unsigned part;                                                 /* being read */
-        uint8_t known[WIRE_CHANNELS / 8], believed[WIRE_CHANNELS / 8]; /* bit by bit */
-        bool candidate_known;
-        uint8_t candidate[WIRE_CHANNELS / 8]; /* of this part, and how many responses agree about it */
-        unsigned agreeing;
+        unsigned part; /* being read */
+        Inputs inputs;
+        bool unsettled;      /* too few responses agree about this part */
         bool spaced;         /* the last read had the other shape */
         uint64_t looked_for; /* boot µs: inputs asked for from then on are told, changed or not */
         unsigned looked;     /* responses since then that agree with what is believed */

@@ -61,11 +61,25 @@ Facts *facts_free(Facts *f) {
         return NULL;
 }
 
-void facts_used(const Facts *f, int board, uint8_t ret[WIRE_CHANNELS / 8]) {
-        memset(ret, 0, WIRE_CHANNELS / 8);
-        for (int i = 0; i < f->n_uses; i++)
-                if (f->uses[i].input.board == board)
-                        ret[f->uses[i].input.channel / 8] |= (uint8_t)(1u << f->uses[i].input.channel % 8);
+static bool is_safety(FactKind kind) {
+        return kind == FACT_RELEASE || kind == FACT_ALARM;
+}
+
+void facts_describe(const Facts *f, int board, WireBoard *m) {
+        for (int i = 0; i < f->n_uses; i++) {
+                const Use *u = &f->uses[i];
+                unsigned byte = u->input.channel / 8;
+                uint8_t bit = (uint8_t)(1u << u->input.channel % 8);
+
+                if (u->input.board != board)
+                        continue;
+                m->inputs_used[byte] |= bit;
+                m->debounce_ms[u->input.channel] = (uint16_t)u->input.debounce_ms;
+                if (is_safety(u->kind) && u->input.active)
+                        m->unrest_on[byte] |= bit;
+                else if (is_safety(u->kind))
+                        m->unrest_off[byte] |= bit;
+        }
 }
 
 /* All values are in place before the first one is told: who hears one fact may ask for its neighbour. */

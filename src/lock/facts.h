@@ -13,8 +13,8 @@ typedef void (*FactsTell)(void *userdata, const Fact *fact, bool more);
 int facts_new(Facts **ret, const Cabinet *cabinet);
 Facts *facts_free(Facts *f);
 DEFINE_CLEANUP(Facts *, facts_free);
-/* The channels of a board that mean something. */
-void facts_used(const Facts *f, int board, uint8_t ret[WIRE_CHANNELS / 8]);
+/* Fills in which channels of a board mean something, and how they are debounced. */
+void facts_describe(const Facts *f, int board, WireBoard *m);
 /* A board's answer; tells what has changed, contact and latch of a lock next to each other. */
 void facts_inputs(Facts *f, int board, const uint8_t bits[WIRE_CHANNELS / 8], uint64_t at, FactsTell tell,
                   void *userdata);

@@ -93,11 +93,10 @@ static int send_board(LineClient *c, int board, uint32_t profile) {
                 .inputs = cabinet_board_inputs(c->cabinet, board),
                 .input_bias = b->input_bias,
                 .output_drive = b->output_drive,
-                .debounce_ms = b->debounce_ms,
                 .read_back = b->read_back,
         };
 
-        facts_used(c->facts, board, m.inputs_used);
+        facts_describe(c->facts, board, &m);
         snprintf(m.name, sizeof(m.name), "%.*s", (int)sizeof(m.name) - 1, b->name);
         return line_client_send(c, WIRE_BOARD, &m);
 }

@@ -68,11 +68,28 @@ typedef struct Alarm {
         bool on;
 } Alarm;
 
+/* What is wrong with the wire of an input, or with the one that all inputs of a board share. */
+typedef enum WireFault {
+        WIRE_FINE,
+        WIRE_ON,  /* reads 1, whatever it is */
+        WIRE_OFF, /* 0 */
+        WIRE_INVERTED,
+        WIRE_SPIKE,   /* inverted until … */
+        WIRE_CHATTER, /* inverted every other … */
+} WireFault;
+
+typedef struct InputWire {
+        WireFault fault;
+        uint64_t since, time; /* ns */
+} InputWire;
+
 typedef struct Input {
         InputKind kind;
         Place *place;
         Alarm *alarm;
         bool active; /* the value on the wire that means yes */
+        InputWire wire;
+        const InputWire *common; /* the board's */
 } Input;
 
 #define PDU_MAX 253
@@ -97,6 +114,7 @@ struct Board {
         unsigned configured_address, address;
         Coil *coils;
         Input *inputs;
+        InputWire common;
         Fault fault;
         Pdu last; /* the last answer, for "stale" */
         uint64_t n_requests, n_answers;

@@ -21,7 +21,7 @@ import time
 import tty
 import unittest
 
-VERSION = 4
+VERSION = 5
 (LINE, PROFILE, BOARD, START, COMMAND, WITHDRAW, PING, HELLO, LINE_STATE, BOARD_STATE, INPUTS, SENDING, RESULT, OVER,
  PONG, HOLD, LOOK) = range(1, 18)
 PULSED, UNCERTAIN, NOT_SENT, REFUSED = range(4)
@@ -187,7 +187,7 @@ class Worker:
         for p in profiles or [profile()]:
             self.sock.send(p)
         for index, address, number in boards:
-            self.sock.send(message(BOARD, "4I32s64s6I", index, number, address, 0, used, b"B%d" % index, *[0] * 6))
+            self.sock.send(message(BOARD, "4I32s64s512s32s32s6I", index, number, address, 0, used, b"B%d" % index, b"", b"", b"", *[0] * 6))
         self.sock.send(message(START, "Q", 0))
 
     def command(self, ident, board, coil, pulse=300, expires=5.0, urgent=0):

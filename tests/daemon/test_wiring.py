@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wires that are one off: the person in front of the cabinet sees another door open than the one that was told to."""
+import time
+
 from daemonlib import main
 from people import Scenario
 
@@ -82,6 +84,30 @@ class SwappedLocks(Scenario):
         error = self.assertRefused("WrongDoor", self.admin.open_slot, "03")
         self.assertEqual(self.wait_event("door.wrong-opened", slot="03").data["opened"], "04")
         self.assertIn("Another door", error.message)
+
+
+class Spikes(Scenario):
+    """What a relay or a motor nearby makes of the wires of the inputs that open without anybody's asking."""
+
+    def test_spike_on_fire_contact_or_inside_release_opens_nothing(self):
+        """Requirement: F12"""
+        channels = ["A:14", "A:13"]  # the fire contact and the inside release of slot 12
+        labels = [f"{n:02}" for n in range(1, 13)]
+        with self.only():
+            for ms in (15, 20, 25, 30):
+                for channel in channels:
+                    for _ in range(3):
+                        self.sim.do(f"input {channel} spike {ms}")
+                        time.sleep(0.25)
+            time.sleep(1)
+        self.assertEqual(sum(self.opened(*labels)), 0)
+        self.assertEqual(self.admin.events(type="door.commanded"), [])
+        # A real one lasts.
+        with self.only(*labels):
+            self.sim.do(f"input {channels[0]} spike 2000")
+            for label in labels:
+                self.sim.wait(label, door="open", timeout=20)
+        self.wait_event("safety.released", slot="12")
 
 
 main()
