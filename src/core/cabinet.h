@@ -173,10 +173,13 @@ typedef struct Line {
         char *device; /* tty path, or host for TCP */
         unsigned tcp_port;
         unsigned baud;
-        char parity;                  /* 'N' 'E' 'O' */
-        unsigned stop_bits;           /* 1, 2 */
-        unsigned response_timeout_ms; /* from the request's last byte to the answer's last byte */
-        bool rs485;                   /* ask the kernel to drive RTS */
+        char parity;                          /* 'N' 'E' 'O' */
+        unsigned stop_bits;                   /* 1, 2 */
+        unsigned response_timeout_ms;         /* from the request's last byte to the answer's last byte */
+        bool rs485;                           /* ask the kernel to drive RTS */
+        bool echo;                            /* the adapter lets us hear our own requests */
+        unsigned surplus_front, surplus_back; /* bytes that the adapter adds to every response */
+        unsigned idle_poll_ms;                /* how often each board is asked while nothing happens */
 } Line;
 
 typedef struct Supply {

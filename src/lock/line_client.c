@@ -45,6 +45,10 @@ static int send_line(LineClient *c) {
                 .rs485 = l->rs485,
                 .tcp_port = l->tcp_port,
                 .response_timeout_ms = l->response_timeout_ms,
+                .echo = l->echo,
+                .surplus_front = l->surplus_front,
+                .surplus_back = l->surplus_back,
+                .idle_poll_ms = l->idle_poll_ms,
         };
 
         if (snprintf(m.device, sizeof(m.device), "%s", l->device) >= (int)sizeof(m.device))

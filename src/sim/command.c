@@ -270,14 +270,17 @@ static const char *do_line(Command *c) {
         if (streq(c->words[2], "normal") && c->n == 3) {
                 line_babble(l, 0);
                 l->noise = 0;
-                l->echo = l->surplus = false;
+                l->echo = l->surplus = l->preamble = false;
                 return NULL;
         }
         if (l->tcp && !l->raw)
                 return "there is no noise on a network";
-        if (streq(c->words[2], "echo") || streq(c->words[2], "surplus"))
-                return on_off(c->words[3], c->words[2][0] == 'e' ? &l->echo : &l->surplus) ? NULL
-                                                                                           : wrong_usage;
+        if (streq(c->words[2], "echo"))
+                return on_off(c->words[3], &l->echo) ? NULL : wrong_usage;
+        if (streq(c->words[2], "surplus"))
+                return on_off(c->words[3], &l->surplus) ? NULL : wrong_usage;
+        if (streq(c->words[2], "preamble"))
+                return on_off(c->words[3], &l->preamble) ? NULL : wrong_usage;
         if (streq(c->words[2], "babble") && c->n == 4 && number(c->words[3], MS_MAX, 0, &v)) {
                 line_babble(l, v * NSEC_PER_MSEC);
                 return NULL;

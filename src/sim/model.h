@@ -180,11 +180,11 @@ struct Line {
         Timer tx_timer;
 
         Client *clients;
-        uint64_t n_clients; /* ever */
-        bool echo;          /* the adapter hears what its master says */
-        bool surplus;       /* …or adds a byte to every response */
-        uint64_t babble;    /* ns; 0 = off */
-        unsigned noise;     /* per cent */
+        uint64_t n_clients;     /* ever */
+        bool echo;              /* the adapter hears what its master says */
+        bool surplus, preamble; /* …or adds a byte behind or before every response */
+        uint64_t babble;        /* ns; 0 = off */
+        unsigned noise;         /* per cent */
         Timer babble_timer;
         uint64_t n_requests, n_answers, n_garbage, n_collisions;
 };
