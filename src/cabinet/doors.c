@@ -36,6 +36,10 @@ static json_t *data_happened(const Hardware *h, int lock, unsigned happened) {
         return data;
 }
 
+static bool is_blind(const Hardware *h, int board) {
+        return board >= 0 && h->boards[board] == BOARD_BLIND;
+}
+
 static int record_happened(Hardware *h, int lock, unsigned happened) {
         const Lock *k = &h->cabinet->locks[lock];
         unsigned number = k->position < 0 ? 0 : h->cabinet->positions[k->position].number;
@@ -51,6 +55,9 @@ static int record_happened(Hardware *h, int lock, unsigned happened) {
                                 data_place(h->cabinet, k->slot, number), NULL);
         if (m && m->started && m->action == LOCK_ACTION_SECURE && happened & DOOR_CLOSED)
                 r = movement_settle_in(m, "secured");
+        /* What a board lost with all its inputs is one event, and the board's. */
+        if (is_blind(h, k->contact.board) || is_blind(h, k->latch.board))
+                happened &= ~(unsigned)DOOR_LOST;
         for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(door_events); i++)
                 if (happened & door_events[i].bit)
                         r = records_add(h->records, NULL, NULL, door_events[i].event, subject,

@@ -8,6 +8,7 @@
 const LocksHandlers hardware_handlers = {
         .fact = doors_fact,
         .seen = doors_seen,
+        .chatter = contacts_chatter,
         .result = movements_result,
         .board = boards_health,
         .line = boards_line,
@@ -34,13 +35,16 @@ static int allocate(Hardware *h) {
         h->opening = calloc(slots, sizeof(*h->opening));
         h->safety = calloc(slots, sizeof(*h->safety));
         h->slots_by_label = calloc(slots, sizeof(*h->slots_by_label));
+        h->chattering = calloc(slots, sizeof(*h->chattering));
+        h->alarms_chatter = calloc((size_t)c->n_alarms + 1, sizeof(*h->alarms_chatter));
         h->boards = calloc(boards, sizeof(*h->boards));
         h->board_sentences = calloc(boards, sizeof(*h->board_sentences));
         h->lines = calloc(lines, sizeof(*h->lines));
         h->line_sentences = calloc(lines, sizeof(*h->line_sentences));
         return h->doors && h->seen && h->remembered && h->moving && h->released && h->miswired &&
                                h->lid_gave_up && h->opening && h->safety && h->slots_by_label && h->boards &&
-                               h->board_sentences && h->lines && h->line_sentences
+                               h->board_sentences && h->lines && h->line_sentences && h->chattering &&
+                               h->alarms_chatter
                        ? 0
                        : -ENOMEM;
 }
@@ -105,6 +109,8 @@ void hardware_done(Hardware *h) {
         free(h->opening);
         free(h->safety);
         free(h->slots_by_label);
+        free(h->chattering);
+        free(h->alarms_chatter);
         free(h->boards);
         free(h->board_sentences);
         free(h->lines);

@@ -82,9 +82,11 @@ struct Hardware {
         Opening **opening; /* [n_slots]: under way */
         Release *released; /* [n_locks] */
         int *miswired; /* [n_locks]: the lock that opened instead of this one, until it opens itself; -1 */
-        bool *lid_gave_up;   /* [n_locks]: it could not be locked; not tried again until something moves */
-        Safety *safety;      /* [n_slots] */
-        BoardHealth *boards; /* [n_boards] */
+        bool *lid_gave_up;    /* [n_locks]: it could not be locked; not tried again until something moves */
+        Safety *safety;       /* [n_slots] */
+        unsigned *chattering; /* [n_slots]: bits 1 << FactKind: an input of it chatters */
+        bool *alarms_chatter; /* [n_alarms] */
+        BoardHealth *boards;  /* [n_boards] */
         char (*board_sentences)[160];
         bool *lines; /* [n_lines] working */
         char (*line_sentences)[160];
@@ -111,6 +113,8 @@ int hardware_find_lock(const Hardware *h, const char *label, unsigned position);
 bool lock_is_shut(const Hardware *h, int lock); /* lock -1: there is none, yes */
 /* A sentence for operators: which one opened when this lock was told to. False: none but its own. */
 bool lock_is_miswired(const Hardware *h, int lock, char *ret, size_t size);
+/* A sentence for operators: which input of the slot chatters. False: none. */
+bool slot_chatters(const Hardware *h, int slot, char *ret, size_t size);
 bool lid_is_open(const Hardware *h, int lock);
 bool slot_is_shut(const Hardware *h, int slot);
 bool slot_is_closed(const Hardware *h,
@@ -176,6 +180,9 @@ void secure_lids(Hardware *h, int slot);
 void hardware_changed(Hardware *h, int slot, int lock, unsigned more);
 void lids_tick(Hardware *h, const Now *now); /* tries again what the ledger could not take */
 void lids_moved(Hardware *h, int slot);      /* what could not be locked may be tried again */
+
+/* --- contacts that chatter (contacts.c) --- */
+void contacts_chatter(void *userdata, const FactChatter *chatter);
 
 /* --- boards and lines (boards.c) --- */
 void boards_health(void *userdata, int board, BoardHealth health, const char *sentence);

@@ -82,9 +82,7 @@ static bool take_board(Worker *w, const WireBoard *b) {
                     .driver = w->driver,
                     .doubts.driver = w->driver,
                     .looked_for = USEC_INFINITY};
-        driver_mask(u->used, u->profile->inputs);
-        for (size_t i = 0; i < sizeof(u->used); i++)
-                u->used[i] &= b->inputs_used[i];
+        inputs_init(&u->inputs, b, u->profile->inputs);
         memcpy(u->name, b->name, sizeof(u->name) - 1);
         return true;
 }

@@ -64,7 +64,10 @@ static int prepare_serial(Port *p, const WireLine *line) {
 }
 
 int port_open(Port *p, const WireLine *line, const BoardDriver *driver) {
-        Port n = {.fd = -1, .driver = driver, .network = line->kind != LINE_SERIAL};
+        Port n = {.fd = -1,
+                  .driver = driver,
+                  .network = line->kind != LINE_SERIAL,
+                  .adapter = {line->echo, line->surplus_front, line->surplus_back}};
         char service[8];
         int r = 0;
 
@@ -135,7 +138,7 @@ int port_read(Port *p, uint8_t *bytes, size_t room) {
         return n == 0 ? -EPIPE : (int)n;
 }
 
-int port_flush(Port *p) {
+int port_flush(Port *p, uint8_t *kept, size_t room) {
         uint8_t bytes[ANSWER_MAX];
         int waiting = 0, total = 0;
 
@@ -143,6 +146,8 @@ int port_flush(Port *p) {
                 int n = port_read(p, bytes, sizeof(bytes));
                 if (n < 0)
                         return n;
+                if ((size_t)total < room)
+                        memcpy(kept + total, bytes, MIN((size_t)n, room - (size_t)total));
                 total += n;
                 if (total > 65536)
                         break; /* a line that babbles faster than it is read */

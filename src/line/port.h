@@ -5,7 +5,7 @@
 #pragma once
 
 #include "base/clock.h"
-#include "line/driver.h"
+#include "line/adapter.h"
 #include "lockwire/wire.h"
 
 #include <modbus/modbus.h>
@@ -15,6 +15,8 @@ typedef struct Port {
         int fd;
         const BoardDriver *driver;
         Framing framing;
+        Adapter adapter;
+        Asked unanswered;    /* the last request, when nothing has come for it; n 0: something has */
         bool network;        /* what is lost is the connection, not the device */
         bool has_wire;       /* bytes take their time; not so on TCP and pseudo terminals */
         uint64_t char_usec;  /* one character */
@@ -31,5 +33,5 @@ static inline bool port_is_open(const Port *p) {
 int port_send(Port *p, const uint8_t *bytes, size_t n);
 /* After the descriptor has become readable: number of bytes, -EPIPE when the device or connection is gone. */
 int port_read(Port *p, uint8_t *bytes, size_t room);
-/* Throws away what has arrived; the number of bytes. */
-int port_flush(Port *p);
+/* Throws away what has arrived, after copying as much of it as there is room for; the number of bytes. */
+int port_flush(Port *p, uint8_t *bytes, size_t room);

@@ -45,6 +45,10 @@ static int send_line(LineClient *c) {
                 .rs485 = l->rs485,
                 .tcp_port = l->tcp_port,
                 .response_timeout_ms = l->response_timeout_ms,
+                .echo = l->echo,
+                .surplus_front = l->surplus_front,
+                .surplus_back = l->surplus_back,
+                .idle_poll_ms = l->idle_poll_ms,
         };
 
         if (snprintf(m.device, sizeof(m.device), "%s", l->device) >= (int)sizeof(m.device))
@@ -93,11 +97,10 @@ static int send_board(LineClient *c, int board, uint32_t profile) {
                 .inputs = cabinet_board_inputs(c->cabinet, board),
                 .input_bias = b->input_bias,
                 .output_drive = b->output_drive,
-                .debounce_ms = b->debounce_ms,
                 .read_back = b->read_back,
         };
 
-        facts_used(c->facts, board, m.inputs_used);
+        facts_describe(c->facts, board, &m);
         snprintf(m.name, sizeof(m.name), "%.*s", (int)sizeof(m.name) - 1, b->name);
         return line_client_send(c, WIRE_BOARD, &m);
 }

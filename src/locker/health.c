@@ -50,7 +50,7 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         Now now = l->now();
         char wiring[160], parcels[128];
         size_t n = 0;
-        Health *all = calloc((size_t)(6 + c->n_lines + c->n_boards + c->n_locks), sizeof(*all));
+        Health *all = calloc((size_t)(6 + c->n_lines + c->n_boards + c->n_locks + c->n_alarms), sizeof(*all));
 
         if (!all)
                 return -ENOMEM;
@@ -87,6 +87,14 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
                                     ? "Its door did not open when told to: look at lock and wires, then open "
                                       "it."
                                     : "A lid inside did not open when told to: look at lock and wires.");
+                else if (c->locks[i].position < 0 &&
+                         slot_chatters(&l->hardware, c->locks[i].slot, wiring, sizeof(wiring)))
+                        say(&all[n++], "slot", c->slots[c->locks[i].slot].label, "degraded", wiring);
+        for (int i = 0; i < c->n_alarms; i++)
+                if (l->hardware.alarms_chatter[i])
+                        say(&all[n++], "alarm", c->alarms[i].name, "degraded",
+                            "Its input chatters, and opens what it is for now and then: look at the "
+                            "contact.");
         *ret = all;
         *ret_n = n;
         return 0;

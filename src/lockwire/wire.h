@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WIRE_VERSION   4
+#define WIRE_VERSION   5
 #define WIRE_FD        3   /* where the worker finds its end */
 #define WIRE_CHANNELS  256 /* inputs or outputs of a board */
 #define WIRE_NAME      64
@@ -58,7 +58,8 @@ typedef struct WireHeader {
 typedef struct WireLine {
         WireHeader header;
         uint32_t kind; /* LineKind */
-        uint32_t baud, parity, stop_bits, rs485, tcp_port, response_timeout_ms, reserved;
+        uint32_t baud, parity, stop_bits, rs485, tcp_port, response_timeout_ms;
+        uint32_t echo, surplus_front, surplus_back, idle_poll_ms, reserved;
         char name[WIRE_NAME];
         char device[256];
 } WireLine;
@@ -84,8 +85,12 @@ typedef struct WireBoard {
         uint8_t inputs_used[WIRE_CHANNELS /
                             8]; /* bit n % 8 of byte n / 8; changes of others are not reported */
         char name[WIRE_NAME];
+        uint16_t debounce_ms[WIRE_CHANNELS]; /* of each input: at rest for so long before a value counts */
+        /* What inputs count as that do not come to rest: a bit of the first, on; of the second, off; of
+         * neither, what they were. */
+        uint8_t unrest_on[WIRE_CHANNELS / 8], unrest_off[WIRE_CHANNELS / 8];
         /* GPIO: channels, GpioBias, GpioDrive */
-        uint32_t outputs, inputs, input_bias, output_drive, debounce_ms, read_back;
+        uint32_t outputs, inputs, input_bias, output_drive, read_back, reserved_too;
 } WireBoard;
 
 enum {

@@ -21,7 +21,7 @@ import time
 import tty
 import unittest
 
-VERSION = 4
+VERSION = 5
 (LINE, PROFILE, BOARD, START, COMMAND, WITHDRAW, PING, HELLO, LINE_STATE, BOARD_STATE, INPUTS, SENDING, RESULT, OVER,
  PONG, HOLD, LOOK) = range(1, 18)
 PULSED, UNCERTAIN, NOT_SENT, REFUSED = range(4)
@@ -29,7 +29,7 @@ STARTING, ONLINE, OFFLINE, CONFLICT, WRONG, STUCK = range(6)
 MODBUS, GPIO, KERONG, WINNSEN = range(4)
 FLASH, TRIGGER, PULSE = range(3)
 OFF_NONE, OFF_COIL, OFF_EACH = range(3)
-SERIAL, TCP = range(2)
+SERIAL, TCP, _, RAW_TCP = range(4)
 
 WORKER = None
 
@@ -178,16 +178,16 @@ def profile(index=0, unlock=FLASH, all_off=OFF_COIL, outputs=8, inputs=8, flash_
 
 
 class Worker:
-    def __init__(self, device, boards, profiles=None, kind=SERIAL, baud=115200, timeout=100, port=0, used=b"\xff" * 32):
+    def __init__(self, device, boards, profiles=None, kind=SERIAL, baud=115200, timeout=100, port=0, used=b"\xff" * 32, echo=0, front=0, back=0):
         self.sock, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.process = subprocess.Popen([WORKER, "test"], pass_fds=(3,), preexec_fn=lambda: os.dup2(child.fileno(), 3))
         child.close()
         self.got = []
-        self.sock.send(message(LINE, "8I64s256s", kind, baud, ord("N"), 1, 0, port, timeout, 0, b"test", device.encode()))
+        self.sock.send(message(LINE, "12I64s256s", kind, baud, ord("N"), 1, 0, port, timeout, echo, front, back, 0, 0, b"test", device.encode()))
         for p in profiles or [profile()]:
             self.sock.send(p)
         for index, address, number in boards:
-            self.sock.send(message(BOARD, "4I32s64s6I", index, number, address, 0, used, b"B%d" % index, *[0] * 6))
+            self.sock.send(message(BOARD, "4I32s64s512s32s32s6I", index, number, address, 0, used, b"B%d" % index, b"", b"", b"", *[0] * 6))
         self.sock.send(message(START, "Q", 0))
 
     def command(self, ident, board, coil, pulse=300, expires=5.0, urgent=0):
@@ -964,6 +964,133 @@ class Tcp(unittest.TestCase):
         self.assertEqual(UNCERTAIN, w.wait(is_result(1))[2])
         w.watch(0.5)
         self.assertEqual(2, self.connections)
+
+
+class Adapters(Case):
+    """What stands between computer and boards and adds something to what they say."""
+
+    ECHO = staticmethod(lambda request, answer: [(0.0005, request + answer)])
+    ECHO_APART = staticmethod(lambda request, answer: [(0, request), (0.002, answer)])
+    BEHIND = staticmethod(lambda request, answer: [(0.001, answer + b"\0")])
+    BEFORE = staticmethod(lambda request, answer: [(0.001, b"\0\xff" + answer)])
+    LATE = staticmethod(lambda request, answer: [(0.16, answer)])
+
+    def named(self, tamper, sentence, **options):
+        b = Board()
+        b.tamper = tamper
+        w = self.rig([(1, b)], **options)
+        self.assertIsNotNone(w.wait(lambda m: m[0] == BOARD_STATE and m[2] == OFFLINE and sentence in m[4], 20), w.got)
+        self.assertNotIn(CONFLICT, [m[2] for m in w.got if m[0] == BOARD_STATE])
+        self.assertEqual(0, w.command(1, 0, 2) or len(self.edges(b, 2)), "no unlock of a board that is not understood")
+
+    def coped_with(self, tamper, **options):
+        """Nothing is lost by it: on line at once, inputs believed, a lock pulsed, and no board is taken for another."""
+        b = Board()
+        b.tamper = tamper
+        w = self.rig([(1, b)], **options)
+        self.online()
+        b.inputs[3] = 1
+        self.assertIsNotNone(w.wait(lambda m: m[0] == INPUTS and m[2][0] == 8))
+        w.command(1, 0, 2)
+        self.assertEqual(PULSED, w.wait(is_result(1))[2])
+        w.watch(1)
+        self.assertEqual([ONLINE], [m[2] for m in w.got if m[0] == BOARD_STATE])
+
+    def test_echo_is_named(self):
+        self.named(self.ECHO, "echoes every request; set Echo=yes in [Line test]")
+
+    def test_echo_apart_is_named(self):
+        self.named(self.ECHO_APART, "echoes every request; set Echo=yes in [Line test]")
+
+    def test_echo_is_coped_with(self):
+        """Requirement: F4"""
+        self.coped_with(self.ECHO, echo=1)
+
+    def test_echo_apart_is_coped_with(self):
+        self.coped_with(self.ECHO_APART, echo=1)
+
+    def test_byte_behind_is_named(self):
+        self.named(self.BEHIND, "adds 1 byte behind every response; set SurplusBack=1 in [Line test]")
+
+    def test_byte_behind_is_coped_with(self):
+        self.coped_with(self.BEHIND, back=1)
+
+    def test_bytes_before_are_named(self):
+        self.named(self.BEFORE, "adds 2 bytes before every response; set SurplusFront=2 in [Line test]")
+
+    def test_bytes_before_are_coped_with(self):
+        self.coped_with(self.BEFORE, front=2)
+
+    def test_all_of_it_is_coped_with(self):
+        self.coped_with(lambda request, answer: [(0, request), (0.001, b"\xff" + answer + b"\0\0")], echo=1, front=1, back=2)
+
+    def test_echo_of_a_dead_board_is_no_response(self):
+        b = Board()
+        b.tamper = lambda request, answer: [(0, request)]
+        w = self.rig([(1, b)], echo=1)
+        self.assertIsNotNone(w.wait(lambda m: m[0] == BOARD_STATE and m[2] == OFFLINE and "does not answer" in m[4]))
+
+    def test_wrong_setting_is_named(self):
+        self.named(self.BEFORE, "adds 2 bytes before every response; set SurplusFront=2 in [Line test]", front=1)
+
+    def test_board_that_responds_late_is_named(self):
+        self.named(self.LATE, "responds later than ResponseTimeout=100ms in [Line test] allows")
+
+    def test_two_boards_at_one_address_are_still_a_conflict(self):
+        b = Board()
+        b.tamper = lambda request, answer: [(0.001, answer), (0.001, answer)]
+        w = self.rig([(1, b)])
+        self.assertIsNotNone(w.wait(is_state(0, CONFLICT)))
+
+
+class Converters(unittest.TestCase):
+    def serve(self, respond):
+        server = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(server.close)
+
+        def one(conn):
+            with conn:
+                pending = b""
+                while data := conn.recv(256):
+                    pending += data
+                    answer, pending = respond(pending)
+                    if answer:
+                        conn.send(answer)
+
+        def run():
+            while True:
+                try:
+                    conn, _ = server.accept()
+                except OSError:
+                    return
+                threading.Thread(target=one, args=(conn,), daemon=True).start()
+        threading.Thread(target=run, daemon=True).start()
+        return server.getsockname()[1]
+
+    def named(self, kind, respond, sentence):
+        w = Worker("127.0.0.1", [(0, 1, 0)], kind=kind, port=self.serve(respond))
+        self.addCleanup(w.close)
+        self.assertIsNotNone(w.wait(lambda m: m[0] == BOARD_STATE and m[2] == OFFLINE and sentence in m[4], 20), w.got)
+
+    def test_transparent_converter_where_modbus_tcp_is_configured_is_named(self):
+        """Bytes that are no frame to the boards behind it get no response; a frame as on a serial line does."""
+        b = Board()
+
+        def respond(pending):
+            if len(pending) >= 8 and pending[6:8] == crc(pending[:6]):
+                return b.answer(pending[:6]), pending[8:]
+            return None, b""
+        self.named(TCP, respond, "does not speak Modbus TCP, it passes on bytes; set Device=raw-tcp:… in [Line test]")
+
+    def test_modbus_tcp_where_a_transparent_converter_is_configured_is_named(self):
+        b = Board()
+
+        def respond(pending):
+            if pending[2:4] != b"\0\0" or len(pending) < 12:
+                return None, pending
+            answer = b.answer(pending[6:12])[:-2]
+            return pending[:4] + struct.pack(">H", len(answer)) + answer, pending[12:]
+        self.named(RAW_TCP, respond, "the converter speaks Modbus TCP; set Device=tcp:… in [Line test]")
 
 
 class Pymodbus(unittest.TestCase):

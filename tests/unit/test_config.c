@@ -255,6 +255,38 @@ static void test_cabinet_wiring_refers_by_index(void **state) {
         assert_string_equal(c->sizes[0].label, "S");
 }
 
+/* No board's Debounce= reaches the inputs that let people out.
+ * Requirement: F12 */
+static void test_cabinet_safety_inputs_have_a_debounce_time_of_their_own(void **state) {
+        static const struct {
+                const char *board, *alarm, *slot;
+                unsigned door_ms, fire_ms, release_ms;
+        } cases[] = {
+                {"", "", "", 0, 100, 100},
+                {"Debounce=0\n", "", "", 0, 100, 100},
+                {"Debounce=1s\n", "", "", 1000, 100, 100},
+                {"Debounce=20ms\n", "Debounce=40ms\n", "ReleaseDebounce=500ms\n", 20, 40, 500},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                ConfigReport report = {};
+                _cleanup_(cabinet_freep) Cabinet *c = NULL;
+                char text[1024];
+
+                snprintf(text, sizeof(text),
+                         "[Cabinet]\nNumber=T-1\n[Size S]\nOrder=1\n[Supply main]\n"
+                         "[Line one]\nDevice=/dev/ttyS0\n"
+                         "[Board A]\nLine=one\nAddress=1\nProfile=test\nSupply=main\n%s"
+                         "[Slot 1]\nSize=S\nColumn=1\nRow=1\nLock=A:1\nDoor=A:1\nRelease=A:2\n%s"
+                         "[Alarm fire]\nInput=A:3\n%s",
+                         cases[i].board, cases[i].slot, cases[i].alarm);
+                assert_int_equal(parse(text, board_text, &c, &report), 0);
+                assert_int_equal(c->locks[0].contact.debounce_ms, cases[i].door_ms);
+                assert_int_equal(c->slots[0].release.debounce_ms, cases[i].release_ms);
+                assert_int_equal(c->alarms[0].input.debounce_ms, cases[i].fire_ms);
+        }
+}
+
 static void test_cabinet_order_of_sections_does_not_matter(void **state) {
         static const char reversed[] =
                 "[Position P1/1]\nLock=A:2\nLatch=A:2\n"
@@ -324,6 +356,12 @@ static void test_cabinet_each_mistake_raises_its_complaint(void **state) {
                 {"/dev/ttyS0", "tcp:host", "not a TCP endpoint"},
                 {"/dev/ttyS0", "tcp:host:70000", "not a TCP endpoint"},
                 {"/dev/ttyS0", "tcp:host:502\nBaud=9600", "a TCP line has no Baud"},
+                {"/dev/ttyS0", "tcp:host:502\nEcho=yes", "a TCP line has no Echo"},
+                {"/dev/ttyS0", "tcp:host:502\nSurplusFront=1", "a TCP line has no SurplusFront"},
+                {"/dev/ttyS0", "raw-tcp:host:502\nRS485=yes", "a TCP line has no RS485"},
+                {"/dev/ttyS0", "/dev/ttyS0\nEcho=perhaps", "yes or no is allowed"},
+                {"/dev/ttyS0", "/dev/ttyS0\nSurplusBack=5", "a whole number from 0 to 4"},
+                {"/dev/ttyS0", "raw-tcp:host:502\nEcho=yes\nSurplusFront=-1", "a whole number from 0 to 4"},
                 {"/dev/ttyS0", "/dev/ttyS0\nParity=mark", "none, even or odd is allowed"},
                 {"/dev/ttyS0", "/dev/ttyS0\nBaud=9601", "1200, 2400"},
                 {"/dev/ttyS0", "/dev/ttyS0\nResponseTimeout=3s", "a time from 20ms to 2s"},
@@ -358,6 +396,14 @@ static void test_cabinet_each_mistake_raises_its_complaint(void **state) {
                 {"Secure=A:8-9\n", "", "needs Secure="},
                 {"LockType=motor\nLock=A:6-7\nSecure=A:8-9\nLatch=A:7-8", "Lock=A:6-7", "no feedback"},
                 {"[Position P1/1-2]", "[Position P1/2-3]", "position P1/1 is missing"},
+                {"Input=A:16", "Input=A:16\nDebounce=0", "a time from 40ms to 500ms"},
+                {"Input=A:16", "Input=A:16\nDebounce=39ms", "a time from 40ms to 500ms"},
+                {"Input=A:16", "Input=A:16\nDebounce=501ms", "a time from 40ms to 500ms"},
+                {"Latch=A:6\n", "Latch=A:6\nRelease=A:12\nReleaseDebounce=10ms\n",
+                 "a time from 40ms to 500ms"},
+                {"Latch=A:6\n", "Latch=A:6\nRelease=A:12\nReleaseDebounce=1s\n", "a time from 40ms to 500ms"},
+                {"Latch=A:6\n", "Latch=A:6\nReleaseDebounce=50ms\n", "means nothing without Release="},
+                {"Address=2", "Address=2\nDebounce=1001ms", "a time from 0 to 1s"},
                 {"[Position P1/1-2]", "[Position P2/1-2]", "there is no slot \"P2\""},
                 {"[Position P1/1-2]", "[Position P1]", "write [Position P1/1-6]"},
                 {"[Position P1/1-2]", "[Position P1/0-1]", "numbers count from 1"},
@@ -869,6 +915,7 @@ int main(void) {
                 cmocka_unit_test(test_cabinet_examples_parse_cleanly),
                 cmocka_unit_test(test_board_installed_profiles_parse_cleanly),
                 cmocka_unit_test(test_cabinet_wiring_refers_by_index),
+                cmocka_unit_test(test_cabinet_safety_inputs_have_a_debounce_time_of_their_own),
                 cmocka_unit_test(test_cabinet_order_of_sections_does_not_matter),
                 cmocka_unit_test(test_cabinet_range_wraps_into_next_column),
                 cmocka_unit_test(test_cabinet_each_mistake_raises_its_complaint),
