@@ -11,10 +11,9 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-#define MMAP_THRESHOLD (128 * 1024)
-#define ANSWER_SEC     15
-#define MEMORY_MAX     (1088UL * 1024 * 1024) /* bytes: the gigabyte that scrypt may be told to take, and more \
-                                               */
+#define MMAP_THRESHOLD  (128 * 1024)
+#define ANSWER_SEC      15
+#define MEMORY_MAX      (1088UL * 1024 * 1024) /* bytes: the gigabyte of HASH_LOG_N_MAX, and more */
 #define DESCRIPTORS_MAX 8
 
 static int serve(void) {
