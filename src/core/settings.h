@@ -9,11 +9,14 @@
 
 typedef enum CodeAlphabet { CODE_CROCKFORD, CODE_DIGITS } CodeAlphabet;
 
+/* What is not said is decided by Host=: TLS, unless all of it is this machine. */
+typedef enum MqttTls { MQTT_TLS_BY_HOST, MQTT_TLS_YES, MQTT_TLS_NO } MqttTls;
+
 /* [Mqtt]: the backend. Without Host= there is none, and nothing is started for it. */
 typedef struct MqttSettings {
         char *host;                           /* Host=: one or more, blanks between them */
         unsigned port;                        /* Port=: 8883 with TLS, 1883 without */
-        bool tls;                             /* Tls=yes */
+        MqttTls tls;                          /* Tls=; what comes of it: mqtt_settings_use_tls() */
         char *ca_file, *cert_file, *key_file; /* CaFile=, CertFile=, KeyFile= */
         char *psk_identity, *psk_file;        /* PskIdentity=, PskFile= (hex), instead of certificates */
         char *username, *password_file;       /* Username=, PasswordFile= */
@@ -34,6 +37,8 @@ typedef struct MqttSettings {
         bool unsigned_open; /* UnsignedOpen=no: let unsigned commands open doors */
         bool unsigned_commands; /* UnsignedCommands=no: let unsigned commands do what does not open doors */
 } MqttSettings;
+
+bool mqtt_settings_use_tls(const MqttSettings *m);
 
 /* [Reminders]: parcels that wait for long. The backend may set other thresholds at run time. */
 typedef struct ReminderSettings {

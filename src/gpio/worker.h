@@ -72,7 +72,7 @@ typedef struct GpioWorker {
         struct pollfd *fds;
 } GpioWorker;
 
-/* main.c, or a test: the last resort. Ends this process at that time, whatever it is doing, so that the
+/* guard.c, or a test: the last resort. Ends this process at that time, whatever it is doing, so that the
  * kernel takes the lines back; 0: not. */
 void worker_guard(uint64_t at);
 

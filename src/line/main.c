@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lockerd-line: one line of lock boards, serial or over a network. Started by lockerd with its end of the
- * socket pair as descriptor 3. */
+/* lockerd-line: one line of lock boards, serial or over a network. */
+#include "base/confine.h"
 #include "line/worker.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
-#define REOPEN_FIRST (250 * USEC_PER_MSEC)
-#define REOPEN_MAX   (8 * USEC_PER_SEC)
-#define HOLD_AT_MOST (50 * USEC_PER_MSEC) /* a commit on a slow card */
-#define CONNECT_MS   30000                /* a name look-up may take that long */
-#define BOARDS_MAX   247
-#define PROFILES_MAX 247
+#define REOPEN_FIRST    (250 * USEC_PER_MSEC)
+#define REOPEN_MAX      (8 * USEC_PER_SEC)
+#define HOLD_AT_MOST    (50 * USEC_PER_MSEC) /* a commit on a slow card */
+#define CONNECT_MS      30000                /* a name look-up may take that long */
+#define BOARDS_MAX      247
+#define PROFILES_MAX    247
+#define MEMORY_MAX      (24 * 1024 * 1024) /* bytes; it needs less than one */
+#define DESCRIPTORS_MAX 16
 
 void worker_send(Worker *w, WireType type, void *message) {
         worker_end_send(&w->end, w->line.name, type, message);
@@ -87,18 +89,41 @@ static bool take_board(Worker *w, const WireBoard *b) {
         return true;
 }
 
+/* A serial line: what it has, and nothing that has a name. A network: names are looked up, and may be in
+ * files. */
+static bool give_up_rights(const Worker *w) {
+        static const char *const calls[] = {"fcntl", "fcntl64", "flock", "ioctl", NULL};
+        static const ConfinePath names[] = {
+                {"/etc", false}, {"/usr", false}, {"/lib", false}, {"/run", false}, {NULL}};
+        bool network = w->line.kind != LINE_SERIAL;
+        Confinement c = {
+                .calls = calls,
+                .paths = network ? names : NULL,
+                .network = network,
+                .memory = MEMORY_MAX,
+                .descriptors = DESCRIPTORS_MAX,
+        };
+
+        return confine(&c) >= 0;
+}
+
 static bool take_message(void *userdata, const WireMessage *m) {
         Worker *w = userdata;
 
         switch (m->header.type) {
         case WIRE_LINE:
                 return !w->started && take_line(w, &m->line);
+        case WIRE_DEVICE:
+                if (w->started || w->opener >= 0 || w->end.passed < 0)
+                        return false;
+                w->opener = steal_fd(&w->end.passed);
+                return true;
         case WIRE_PROFILE:
                 return !w->started && take_profile(w, &m->profile);
         case WIRE_BOARD:
                 return !w->started && take_board(w, &m->board);
         case WIRE_START:
-                w->started = w->line.response_timeout_ms > 0;
+                w->started = w->line.response_timeout_ms > 0 && give_up_rights(w);
                 if (!w->driver)
                         w->driver = &modbus_driver; /* a line without boards */
                 return w->started;
@@ -154,7 +179,7 @@ static void open_line(Worker *w) {
 
         if (w->line.kind != LINE_SERIAL)
                 worker_report_line(w, was_working, CONNECT_MS, "Connecting");
-        r = port_open(&w->port, &w->line, w->driver);
+        r = line_open(w);
         if (r < 0) {
                 uint64_t backoff = w->reopen_backoff;
                 if (was_working || !w->line_reported)
@@ -256,7 +281,7 @@ static int run(Worker *w) {
                         turn(w);
         }
         if (!port_is_open(&w->port) && w->started)
-                (void)port_open(&w->port, &w->line, w->driver);
+                (void)line_open(w);
         if (port_is_open(&w->port))
                 command_switch_everything_off(w);
         port_close(&w->port);
@@ -264,9 +289,12 @@ static int run(Worker *w) {
 }
 
 int main(int argc, char *argv[]) {
-        Worker w = {.end.socket = WIRE_FD, .port.fd = -1, .random = worker_now()};
+        Worker w = {.end = {.socket = WIRE_FD, .passed = -1},
+                    .opener = -1,
+                    .port.fd = -1,
+                    .random = worker_now()};
 
-        worker_prepare();
+        worker_prepare(argc, argv);
         int r = run(&w);
         free(w.units);
         free(w.profiles);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The open end of a line: a tty or a TCP connection. libmodbus opens it, whatever is spoken on it; frames are
+/* The open end of a line: a tty, which comes open, or a TCP connection, which libmodbus opens, whatever is
+ * spoken on it; frames are
  * the driver's. modbus_receive_confirmation() throws away what it dislikes, waits for as many bytes as the
  * answer claims to have, and never sees the bytes after an answer. */
 #pragma once
@@ -25,7 +26,8 @@ typedef struct Port {
         uint64_t quiet_from; /* boot µs of the last byte heard or said */
 } Port;
 
-int port_open(Port *p, const WireLine *line, const BoardDriver *driver);
+/* device: the tty of a serial line, which is the port's from now on, also when it fails; else -1. */
+int port_open(Port *p, const WireLine *line, const BoardDriver *driver, int device);
 void port_close(Port *p);
 static inline bool port_is_open(const Port *p) {
         return p->ctx != NULL;

@@ -80,6 +80,7 @@ typedef struct Worker {
         uint64_t sending; /* the command whose exchange is running; 0: none */
         bool sending_withdrawn;
 
+        int opener; /* the socket to lockerd-open, of a serial line; else -1 */
         Port port;
         uint64_t reopen_at, reopen_backoff;
         bool line_reported, line_works;
@@ -101,6 +102,9 @@ void worker_report_line(Worker *w, bool working, unsigned patience_ms, const cha
         _printf_(4, 5);
 void worker_send(Worker *w, WireType type, void *message);
 uint64_t worker_jitter(Worker *w, uint64_t usec); /* ± a quarter */
+
+/* device.c: the port, by way of lockerd-open where it is a device. 0 or negative errno. */
+int line_open(Worker *w);
 
 /* unit.c */
 bool unit_status_request(const Unit *u, Request *ret); /* the part that is being read */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/supervisor.h"
 #include "base/text.h"
+#include "lock/opener.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,6 +17,8 @@ struct LineClient {
         const Cabinet *cabinet;
         const Facts *facts;
         int line;
+        sd_event *event;
+        char *opener; /* the program */
         const LineClientHandlers *handlers;
         void *userdata;
         Supervisor *worker;
@@ -55,6 +58,18 @@ static int send_line(LineClient *c) {
                 return -ENAMETOOLONG;
         snprintf(m.name, sizeof(m.name), "%.*s", (int)sizeof(m.name) - 1, l->name);
         return line_client_send(c, WIRE_LINE, &m);
+}
+
+/* The worker itself may not open a device. */
+static int send_device(LineClient *c) {
+        const Line *l = &c->cabinet->lines[c->line];
+        _cleanup_close_ int opener = -1;
+        WireId m = {0};
+
+        if (l->kind != LINE_SERIAL)
+                return 0;
+        int r = opener_start(c->event, c->opener, l->device, &opener);
+        return r < 0 ? r : wire_send_passing(supervisor_socket(c->worker), WIRE_DEVICE, &m, opener);
 }
 
 static int send_profile(LineClient *c, uint32_t index, const BoardProfile *p) {
@@ -153,6 +168,8 @@ static int send_setup(void *userdata) {
         if (!number)
                 return -ENOMEM;
         r = send_line(c);
+        if (r >= 0)
+                r = send_device(c);
         for (int p = 0; p < k->n_profiles && r >= 0; p++) {
                 number[p] = -1;
                 for (int b = 0; b < k->n_boards && number[p] < 0; b++)
@@ -218,6 +235,8 @@ int line_client_new(LineClient **ret, sd_event *event, const Cabinet *cabinet, c
         if (!program)
                 return -EOPNOTSUPP;
         *c = (LineClient){
+                .event = sd_event_ref(event),
+                .opener = text_printf("%s/lockerd-open", worker_directory),
                 .cabinet = cabinet,
                 .facts = facts,
                 .line = line,
@@ -227,7 +246,7 @@ int line_client_new(LineClient **ret, sd_event *event, const Cabinet *cabinet, c
         };
         _cleanup_free_ char *path = text_printf("%s/%s", worker_directory, program);
         _cleanup_free_ char *name = text_printf("The worker of line %s", l->name);
-        if (!path || !name)
+        if (!path || !name || !c->opener)
                 return -ENOMEM;
         SupervisorOptions options = {
                 .program = path,
@@ -273,6 +292,8 @@ LineClient *line_client_free(LineClient *c) {
         if (!c)
                 return NULL;
         supervisor_free(c->worker);
+        sd_event_unref(c->event);
+        free(c->opener);
         free(c);
         return NULL;
 }

@@ -3,9 +3,9 @@
  * structures in the machine's own byte order (both sides come from one build; the version guards against a
  * half-done upgrade).
  *
- *   daemon → worker   LINE, PROFILE…, (BOARD, GPIO…)…, START; then HOLD, COMMAND, WITHDRAW, OUTPUT, LOOK,
- * PING. End of file: all off, leave. worker → daemon   HELLO; then LINE_STATE, BOARD_STATE, INPUTS, SENDING,
- * RESULT, OVER, PONG.
+ *   daemon → worker   LINE, DEVICE (of a serial line), PROFILE…, (BOARD, GPIO…)…, START; then HOLD, COMMAND,
+ * WITHDRAW, OUTPUT, LOOK, PING. End of file: all off, leave. worker → daemon   HELLO; then LINE_STATE,
+ * BOARD_STATE, INPUTS, SENDING, RESULT, OVER, PONG.
  *
  * INPUTS comes when an input has changed, and once after each LOOK: the next values that are read from then
  * on, changed or not. How old the last word of a sensor is matters when a door seems not to have opened.
@@ -47,6 +47,7 @@ typedef enum WireType {
         WIRE_LOOK,
         WIRE_GPIO,
         WIRE_OUTPUT,
+        WIRE_DEVICE,
         WIRE_TYPE_MAX,
 } WireType;
 
@@ -125,8 +126,8 @@ typedef struct WireCommand {
         uint32_t board, coil, pulse_ms, urgent;
 } WireCommand;
 
-/* START, HOLD, HELLO (id unused), WITHDRAW, SENDING (a command), LOOK (a board), PING and PONG (any number,
- * returned). */
+/* START, HOLD, HELLO, DEVICE (id unused; a descriptor comes with it: the socket to lockerd-open), WITHDRAW,
+ * SENDING (a command), LOOK (a board), PING and PONG (any number, returned). */
 typedef struct WireId {
         WireHeader header;
         uint64_t id;
@@ -189,8 +190,12 @@ typedef union WireMessage {
 /* Fills in the header and sends `message` whole without waiting; -EAGAIN when the other side does not read.
  */
 int wire_send(int fd, WireType type, void *message);
+/* Likewise; the other side gets a descriptor of its own for what `passed` refers to. */
+int wire_send_passing(int fd, WireType type, void *message, int passed);
 /* Without waiting. 1: a message, 0: none now, -EPIPE: the other side is gone, -EPROTO: not ours. */
 int wire_receive(int fd, WireMessage *ret);
+/* Likewise, for the workers, who may be passed a descriptor (else -1). The daemon takes none. */
+int wire_receive_passed(int fd, WireMessage *ret, int *ret_passed);
 
 static inline bool wire_bit(const uint8_t *bits, unsigned n) {
         return bits[n / 8] >> (n % 8) & 1;

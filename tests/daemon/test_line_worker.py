@@ -23,7 +23,7 @@ import unittest
 
 VERSION = 5
 (LINE, PROFILE, BOARD, START, COMMAND, WITHDRAW, PING, HELLO, LINE_STATE, BOARD_STATE, INPUTS, SENDING, RESULT, OVER,
- PONG, HOLD, LOOK) = range(1, 18)
+ PONG, HOLD, LOOK, _, _, DEVICE) = range(1, 21)
 PULSED, UNCERTAIN, NOT_SENT, REFUSED = range(4)
 STARTING, ONLINE, OFFLINE, CONFLICT, WRONG, STUCK = range(6)
 MODBUS, GPIO, KERONG, WINNSEN = range(4)
@@ -31,7 +31,7 @@ FLASH, TRIGGER, PULSE = range(3)
 OFF_NONE, OFF_COIL, OFF_EACH = range(3)
 SERIAL, TCP, _, RAW_TCP = range(4)
 
-WORKER = None
+WORKER = OPENER = None
 
 
 def boot():
@@ -184,11 +184,22 @@ class Worker:
         child.close()
         self.got = []
         self.sock.send(message(LINE, "12I64s256s", kind, baud, ord("N"), 1, 0, port, timeout, echo, front, back, 0, 0, b"test", device.encode()))
+        self.opener = None
+        if kind == SERIAL:
+            self.give_device(device)
         for p in profiles or [profile()]:
             self.sock.send(p)
         for index, address, number in boards:
             self.sock.send(message(BOARD, "4I32s64s512s32s32s6I", index, number, address, 0, used, b"B%d" % index, b"", b"", b"", *[0] * 6))
         self.sock.send(message(START, "Q", 0))
+
+    def give_device(self, device):
+        ours, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.opener = subprocess.Popen([OPENER, device], pass_fds=(3,), preexec_fn=lambda: os.dup2(child.fileno(), 3))
+        child.close()
+        ours.send(device.encode() + b"\0")
+        socket.send_fds(self.sock, [message(DEVICE, "Q", 0)], [ours.fileno()])
+        ours.close()
 
     def command(self, ident, board, coil, pulse=300, expires=5.0, urgent=0):
         self.sock.send(message(COMMAND, "QQ4I", ident, boot() + int(expires * 1e6), board, coil, pulse, urgent))
@@ -248,6 +259,9 @@ class Worker:
         finally:
             self.process.kill()
             self.process.wait()
+            if self.opener:
+                self.opener.wait(5)  # ends by itself when its client has gone
+                self.opener = None
 
 
 def is_state(board, health):
@@ -1142,6 +1156,7 @@ if __name__ == "__main__":
     for candidate in ("src/line/lockerd-line", "lockerd-line"):
         if os.path.exists(os.path.join(directory, candidate)):
             WORKER = os.path.abspath(os.path.join(directory, candidate))
+            OPENER = os.path.join(os.path.dirname(WORKER), "lockerd-open")
             break
     if not WORKER:
         sys.exit("no lockerd-line in %s" % directory)

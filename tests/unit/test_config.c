@@ -705,7 +705,7 @@ static void test_settings_every_key_is_applied(void **state) {
         assert_int_equal(s->reminders.default_hour, 0);
         assert_string_equal(s->mqtt.host, "2001:db8::1 broker-b.example");
         assert_int_equal(s->mqtt.port, 1884);
-        assert_true(s->mqtt.tls);
+        assert_int_equal(s->mqtt.tls, MQTT_TLS_YES);
         assert_string_equal(s->mqtt.ca_file, "/dev/null");
         assert_string_equal(s->mqtt.cert_file, "/dev/zero");
         assert_string_equal(s->mqtt.key_file, "/dev/full");
@@ -734,6 +734,37 @@ static void test_settings_mqtt_with_a_shared_key(void **state) {
         assert_string_equal(s->mqtt.psk_identity, "me");
         assert_string_equal(s->mqtt.psk_file, "/dev/null");
         assert_int_equal(s->mqtt.port, 0);
+}
+
+/* Requirement: F17. A password or a name is not sent in the clear because somebody has left a line out. */
+static void test_settings_tls_is_used_unless_the_broker_is_this_machine(void **state) {
+        static const struct {
+                const char *text;
+                bool tls;
+        } cases[] = {
+                {"Host=broker.example\n", true},
+                {"Host=192.0.2.1\n", true},
+                {"Host=2001:db8::1\n", true},
+                {"Host=localhost\n", false},
+                {"Host=127.0.0.1\n", false},
+                {"Host=127.3.2.1 ::1 \n", false},
+                {"Host=localhost broker.example\n", true},
+                {"Host=127.0.0.1.example\n", true},
+                {"Host=localhost.example\n", true},
+                {"Host=broker.example\nTls=no\n", false},
+                {"Host=localhost\nTls=yes\n", true},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_(settings_freep) Settings *s = NULL;
+                ConfigReport report = {};
+                char text[128];
+
+                snprintf(text, sizeof(text), "[Mqtt]\n%s", cases[i].text);
+                expect_clean(apply(text, &s, &report), &report);
+                if (mqtt_settings_use_tls(&s->mqtt) != cases[i].tls)
+                        fail_msg("%s", cases[i].text);
+        }
 }
 
 /* The example shows the defaults behind '#': without the '#' it must mean the same as an empty file. */
@@ -818,8 +849,8 @@ static void test_settings_each_mistake_raises_its_complaint(void **state) {
                 {NULL, "[Mqtt]\nHost=a b:1883 c\n", "the port has a key of its own"},
                 {NULL, "[Mqtt]\nHost=b\nPort=0\n", "a whole number from 1 to 65535"},
                 {NULL, "[Mqtt]\nTls=yes\n", "[Mqtt]: Host= is missing"},
-                {NULL, "[Mqtt]\nHost=b\nCaFile=/dev/null\n", "need Tls=yes"},
-                {NULL, "[Mqtt]\nHost=b\nPskIdentity=i\nPskFile=/dev/null\n", "need Tls=yes"},
+                {NULL, "[Mqtt]\nHost=localhost\nCaFile=/dev/null\n", "need Tls=yes"},
+                {NULL, "[Mqtt]\nHost=b\nTls=no\nPskIdentity=i\nPskFile=/dev/null\n", "need Tls=yes"},
                 {NULL, "[Mqtt]\nHost=b\nTls=yes\nCaFile=/dev/null\nPskIdentity=i\nPskFile=/dev/null\n",
                  "exclude"},
                 {NULL, "[Mqtt]\nHost=b\nTls=yes\nCertFile=/dev/null\n",
@@ -932,6 +963,7 @@ int main(void) {
                 cmocka_unit_test(test_cabinet_500_slots_parse_in_milliseconds),
                 cmocka_unit_test(test_settings_every_key_is_applied),
                 cmocka_unit_test(test_settings_mqtt_with_a_shared_key),
+                cmocka_unit_test(test_settings_tls_is_used_unless_the_broker_is_this_machine),
                 cmocka_unit_test(test_settings_example_shows_the_defaults),
                 cmocka_unit_test(test_settings_each_mistake_raises_its_complaint),
                 cmocka_unit_test(test_settings_drop_ins_win_in_the_order_of_names),
