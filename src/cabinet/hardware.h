@@ -75,12 +75,14 @@ struct Hardware {
         HardwareUp up;
         void *userdata;
 
-        Door *doors;       /* [n_locks] */
-        DoorSeen *seen;    /* [n_locks]: as the ledger has it */
-        bool *remembered;  /* [n_locks]: the ledger has it; one that has never moved is not begun with */
-        Movement **moving; /* [n_locks] */
-        Opening **opening; /* [n_slots]: under way */
-        Release *released; /* [n_locks] */
+        Door *doors;          /* [n_locks] */
+        DoorSeen *seen;       /* [n_locks]: as the ledger has it */
+        bool *remembered;     /* [n_locks]: the ledger has it; one that has never moved is not begun with */
+        unsigned *unrecorded; /* [n_locks]: DoorHappened bits that the ledger could not take */
+        uint64_t record_at;   /* boot µs: try that again; USEC_INFINITY */
+        Movement **moving;    /* [n_locks] */
+        Opening **opening;    /* [n_slots]: under way */
+        Release *released;    /* [n_locks] */
         int *miswired; /* [n_locks]: the lock that opened instead of this one, until it opens itself; -1 */
         bool *lid_gave_up;   /* [n_locks]: it could not be locked; not tried again until something moves */
         Safety *safety;      /* [n_slots] */

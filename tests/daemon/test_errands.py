@@ -491,5 +491,27 @@ class FullDisk(SmallDisk, Scenario):
             self.shut(put)
             self.assertEqual(self.gone(put.parcel)["state"], "returned")
 
+    def test_what_doors_do_while_it_is_full_is_recorded_when_there_is_room(self):
+        """Requirement: F1, F4"""
+        put = self.store()
+        self.admin.open_slot(put.slot)
+        self.sim.wait(put.slot, door="open")
+        self.admin.wait_slot(put.slot, Door="open")
+        mark = self.last_event()
+        self.use_up()
+        self.push(put.slot)
+        self.admin.wait_slot(put.slot, Door="locked")
+        self.make_room()
+        self.wait_event("door.closed", after=mark, slot=put.slot)
+        mark = self.last_event()
+        self.use_up()
+        self.sim.do(f"force {put.slot}")
+        self.admin.wait_slot(put.slot, Door="forced")
+        self.make_room()
+        self.wait_event("door.forced-open", after=mark, slot=put.slot)
+        self.admin.wait_parcel(put.parcel, "unverified")
+        types = [e.type for e in self.admin.events(mark) if e.type.startswith("door.")]
+        self.assertEqual(types, ["door.forced-open"])
+
 
 main()
