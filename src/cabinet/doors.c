@@ -40,22 +40,27 @@ static json_t *data_happened(const Hardware *h, int lock, unsigned happened) {
         return data;
 }
 
-/* What it means for the movement under way. */
+/* How the movement under way ends by it; NULL: it does not. */
+static const char *movement_outcome(const Movement *m, unsigned happened) {
+        if (!m || !m->started)
+                return NULL;
+        return m->action == LOCK_ACTION_UNLOCK && happened & DOOR_RELEASED ? "released"
+               : m->action == LOCK_ACTION_SECURE && happened & DOOR_CLOSED ? "secured"
+                                                                           : NULL;
+}
+
 static int record_movement(Hardware *h, int lock, unsigned happened) {
         int slot = h->cabinet->locks[lock].slot;
         Movement *m = h->moving[lock];
+        const char *outcome = movement_outcome(m, happened);
         char subject[SUBJECT_MAX];
-        int r = 0;
+        int r = outcome ? movement_settle_in(m, outcome) : 0;
 
+        if (r < 0 || !outcome || !m->urgent)
+                return r;
         subject_place(h->cabinet, slot, number_of(h, lock), subject);
-        if (m && m->started && m->action == LOCK_ACTION_UNLOCK && happened & DOOR_RELEASED)
-                r = movement_settle_in(m, "released");
-        if (r >= 0 && m && m->urgent && happened & DOOR_RELEASED)
-                r = records_add(h->records, NULL, m->safety, "safety.released", subject,
-                                data_place(h->cabinet, slot, number_of(h, lock)), NULL);
-        if (r >= 0 && m && m->started && m->action == LOCK_ACTION_SECURE && happened & DOOR_CLOSED)
-                r = movement_settle_in(m, "secured");
-        return r;
+        return records_add(h->records, NULL, m->safety, "safety.released", subject,
+                           data_place(h->cabinet, slot, number_of(h, lock)), NULL);
 }
 
 static int record_events(Hardware *h, int lock, unsigned happened) {
@@ -158,6 +163,9 @@ void doors_happened(Hardware *h, int lock, unsigned happened) {
                 if (r < 0) {
                         h->records->ledger_failing = true;
                         log_error_errno(r, "Cannot record what a door did; trying again");
+                        const char *outcome = movement_outcome(h->moving[lock], happened);
+                        if (outcome)
+                                movement_settle_later(h->moving[lock], outcome);
                         keep_unrecorded(h, lock, happened & (recorded | DOOR_FOUND));
                 }
         }
@@ -274,6 +282,10 @@ void doors_seen(void *userdata, int board) {
 
 static void record_again(Hardware *h, const Now *now) {
         h->record_at = USEC_INFINITY;
+        if (movements_settle_again(h) < 0) {
+                h->record_at = now->boot_usec + RECORDS_RETRY_USEC;
+                return;
+        }
         for (int i = 0; i < h->cabinet->n_locks; i++) {
                 if (!h->unrecorded[i] && !is_worth_remembering(h, i))
                         continue;

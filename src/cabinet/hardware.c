@@ -105,6 +105,7 @@ void hardware_done(Hardware *h) {
         free(h->seen);
         free(h->remembered);
         free(h->unrecorded);
+        free(h->unsettled);
         free(h->moving);
         free(h->released);
         free(h->miswired);

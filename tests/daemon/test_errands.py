@@ -513,5 +513,31 @@ class FullDisk(SmallDisk, Scenario):
         types = [e.type for e in self.admin.events(mark) if e.type.startswith("door.")]
         self.assertEqual(types, ["door.forced-open"])
 
+    def outcomes(self):
+        with contextlib.closing(sqlite3.connect(f"file:{self.disk}/ledger.db?mode=ro", uri=True)) as db:
+            return [outcome for outcome, in db.execute("SELECT outcome FROM movement WHERE why = 'operator' ORDER BY id")]
+
+    def test_outcome_of_a_movement_while_it_is_full_is_recorded_when_there_is_room(self):
+        """Requirement: F1, F4"""
+        self.sim.do("jam 01")
+        self.sim.do("block 02")
+        mark = self.last_event()
+        for slot, error in (("01", "DidNotOpen"), ("02", None)):
+            pending = self.admin.begin(slot_path(slot), SLOT, "Open", "us", 0, "inspection")
+            self.admin.wait_slot(slot, Door="releasing")
+            self.use_up()
+            if error:
+                with self.assertRaises(Exception) as refused:
+                    pending.result()
+                self.assertEqual(refused.exception.short, error)
+            else:
+                self.sim.do("unblock 02")
+                pending.result()
+            self.make_room()
+            wait(lambda: None not in self.outcomes(), "the outcome", 15)
+        self.assertEqual(self.outcomes(), ["failed", "released"])
+        self.wait_event("door.failed-to-open", after=mark, slot="01")
+        self.wait_event("door.released", after=mark, slot="02")
+
 
 main()
