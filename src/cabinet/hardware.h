@@ -126,7 +126,8 @@ bool lid_is_open(const Hardware *h, int lock);
 bool slot_is_shut(const Hardware *h, int slot);
 bool slot_is_closed(const Hardware *h,
                     int slot); /* shut, or told to open and did not, and its door is not moving */
-bool slot_is_moving(const Hardware *h, int slot); /* one of its locks is */
+bool slot_is_left_open(const Hardware *h, int slot); /* for longer than allowed */
+bool slot_is_moving(const Hardware *h, int slot);    /* one of its locks is */
 bool board_is_online(const Hardware *h, int board);
 bool place_online(const Hardware *h, int slot, int position); /* position < 0: the door alone matters */
 Tri position_occupied(const Hardware *h, int position);       /* TRI_UNKNOWN also: it has no sensor */

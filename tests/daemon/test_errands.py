@@ -185,6 +185,39 @@ class JammedDoors(Scenario):
         self.wait_event("safety.released", slot="12")
 
 
+class DoorsThatStayOpen(Scenario):
+    """A door off its hinges, a contact with a broken wire: nobody is there any more, and it will not be shut."""
+    settings = {"Session": {"ReopenGrace": "0", "AnswerTimeout": "1s", "DoorOpenTimeout": "1s"}}
+
+    def left_open(self):
+        put = self.store()
+        session = self.recipient(put.receipt["code"])
+        self.take(session.collect())
+        self.assertRefused("SlotBusy", self.admin.reconcile, put.slot, put.position, "empty")
+        session.end()
+        self.wait_event("door.open-too-long", slot=put.slot)
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "collecting")
+        return put
+
+    def test_operator_who_has_looked_reconciles(self):
+        """Requirement: F1, F8"""
+        put = self.left_open()
+        self.admin.reconcile(put.slot, put.position, "empty", "its door hangs on one hinge")
+        self.assertEqual(self.gone(put.parcel)["state"], "returned")
+        self.assertEqual(self.states_of(put.parcel)[-2:], ["unverified", "returned"])
+        self.push(put.slot)
+        self.admin.wait_slot(put.slot, Door="locked", InUse=False)
+
+    def test_operator_opens(self):
+        """Requirement: F1, F8"""
+        put = self.left_open()
+        self.admin.open_slot(put.slot)
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "unverified")
+        self.push(put.slot)
+        self.admin.wait_slot(put.slot, Door="locked", InUse=False)
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "unverified")
+
+
 class Rights(Scenario):
     """What somebody has proved counts as long as it is true."""
     settings = {"Session": {"ReopenGrace": "0"}}
