@@ -8,6 +8,17 @@ CREATE TABLE door (
   PRIMARY KEY (slot, position)
 ) STRICT, WITHOUT ROWID;
 
--- Behind what is stored a door was shut.
+-- Behind what is stored a door was shut, unless the newest events say otherwise: an operator may be at it.
+WITH newest AS (
+  SELECT subject, max(sequence) AS sequence FROM event
+    WHERE sequence > (SELECT max(sequence) - 100000 FROM event)
+      AND type IN ('door.released', 'door.opened', 'door.closed', 'door.forced-open')
+    GROUP BY subject
+)
 INSERT INTO door (slot, position, seen)
-  SELECT DISTINCT slot, 0, 'shut' FROM parcel WHERE state IN ('stored', 'rejected', 'recalled');
+  SELECT DISTINCT parcel.slot, 0,
+      CASE event.type WHEN 'door.forced-open' THEN 'forced' WHEN 'door.released' THEN 'open' WHEN 'door.opened' THEN 'open' ELSE 'shut' END
+    FROM parcel
+      LEFT JOIN newest ON newest.subject = 'slot:' || parcel.slot
+      LEFT JOIN event ON event.sequence = newest.sequence
+    WHERE parcel.state IN ('stored', 'rejected', 'recalled');

@@ -28,6 +28,7 @@ static int allocate(Hardware *h) {
         h->doors = calloc(locks, sizeof(*h->doors));
         h->seen = calloc(locks, sizeof(*h->seen));
         h->remembered = calloc(locks, sizeof(*h->remembered));
+        h->unrecorded = calloc(locks, sizeof(*h->unrecorded));
         h->moving = calloc(locks, sizeof(*h->moving));
         h->released = calloc(locks, sizeof(*h->released));
         h->miswired = calloc(locks, sizeof(*h->miswired));
@@ -41,10 +42,10 @@ static int allocate(Hardware *h) {
         h->board_sentences = calloc(boards, sizeof(*h->board_sentences));
         h->lines = calloc(lines, sizeof(*h->lines));
         h->line_sentences = calloc(lines, sizeof(*h->line_sentences));
-        return h->doors && h->seen && h->remembered && h->moving && h->released && h->miswired &&
-                               h->lid_gave_up && h->opening && h->safety && h->slots_by_label && h->boards &&
-                               h->board_sentences && h->lines && h->line_sentences && h->chattering &&
-                               h->alarms_chatter
+        return h->doors && h->seen && h->remembered && h->unrecorded && h->moving && h->released &&
+                               h->miswired && h->lid_gave_up && h->opening && h->safety &&
+                               h->slots_by_label && h->boards && h->board_sentences && h->lines &&
+                               h->line_sentences && h->chattering && h->alarms_chatter
                        ? 0
                        : -ENOMEM;
 }
@@ -75,8 +76,12 @@ static int forget(void *userdata, uint64_t id, const char *slot, unsigned positi
 int hardware_init(Hardware *h, Records *records, HardwareUp up, void *userdata) {
         const Cabinet *c = records->cabinet;
 
-        *h = (Hardware){
-                .cabinet = c, .records = records, .up = up, .userdata = userdata, .lids_at = USEC_INFINITY};
+        *h = (Hardware){.cabinet = c,
+                        .records = records,
+                        .up = up,
+                        .userdata = userdata,
+                        .record_at = USEC_INFINITY,
+                        .lids_at = USEC_INFINITY};
         int r = allocate(h);
         if (r < 0)
                 return r;
@@ -102,6 +107,8 @@ void hardware_done(Hardware *h) {
         free(h->doors);
         free(h->seen);
         free(h->remembered);
+        free(h->unrecorded);
+        free(h->unsettled);
         free(h->moving);
         free(h->released);
         free(h->miswired);

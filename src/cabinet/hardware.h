@@ -61,6 +61,13 @@ typedef struct Release {
         char actor[LABEL_MAX + 16];
 } Release;
 
+/* An outcome that the ledger could not take; tried again, in order. */
+typedef struct Unsettled {
+        uint64_t id; /* 0: there is no intent of it */
+        int lock;
+        const char *outcome, *event, *reason; /* static; event, reason: NULL */
+} Unsettled;
+
 typedef struct Safety {
         uint64_t at;     /* boot µs: when to look at the inputs again; USEC_INFINITY */
         const char *why; /* a request that has not been met yet, although its input may be quiet again */
@@ -75,12 +82,16 @@ struct Hardware {
         HardwareUp up;
         void *userdata;
 
-        Door *doors;       /* [n_locks] */
-        DoorSeen *seen;    /* [n_locks]: as the ledger has it */
-        bool *remembered;  /* [n_locks]: the ledger has it; one that has never moved is not begun with */
-        Movement **moving; /* [n_locks] */
-        Opening **opening; /* [n_slots]: under way */
-        Release *released; /* [n_locks] */
+        Door *doors;          /* [n_locks] */
+        DoorSeen *seen;       /* [n_locks]: as the ledger has it */
+        bool *remembered;     /* [n_locks]: the ledger has it; one that has never moved is not begun with */
+        unsigned *unrecorded; /* [n_locks]: DoorHappened bits that the ledger could not take */
+        Unsettled *unsettled;
+        size_t n_unsettled;
+        uint64_t record_at; /* boot µs: try that again; USEC_INFINITY */
+        Movement **moving;  /* [n_locks] */
+        Opening **opening;  /* [n_slots]: under way */
+        Release *released;  /* [n_locks] */
         int *miswired; /* [n_locks]: the lock that opened instead of this one, until it opens itself; -1 */
         bool *lid_gave_up;    /* [n_locks]: it could not be locked; not tried again until something moves */
         Safety *safety;       /* [n_slots] */
@@ -119,7 +130,8 @@ bool lid_is_open(const Hardware *h, int lock);
 bool slot_is_shut(const Hardware *h, int slot);
 bool slot_is_closed(const Hardware *h,
                     int slot); /* shut, or told to open and did not, and its door is not moving */
-bool slot_is_moving(const Hardware *h, int slot); /* one of its locks is */
+bool slot_is_left_open(const Hardware *h, int slot); /* for longer than allowed */
+bool slot_is_moving(const Hardware *h, int slot);    /* one of its locks is */
 bool board_is_online(const Hardware *h, int board);
 bool place_online(const Hardware *h, int slot, int position); /* position < 0: the door alone matters */
 Tri position_occupied(const Hardware *h, int position);       /* TRI_UNKNOWN also: it has no sensor */
@@ -136,6 +148,8 @@ int movement_start(Movement *m, MovementDone done, void *userdata);
 void movement_withdraw(Movement *m); /* an intent that is not needed any more: settles it */
 Movement *movement_free(Movement *m);
 int movement_settle_in(Movement *m, const char *outcome);
+void movement_settle_later(Movement *m, const char *outcome); /* when the transaction has failed */
+int movements_settle_again(Hardware *h);
 void movement_suspects(Hardware *h, int lock); /* this lock has opened without a command */
 void movement_facts(Hardware *h, int lock, unsigned happened);
 void movement_seen(Hardware *h, int lock, uint64_t at_boot);

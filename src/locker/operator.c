@@ -189,6 +189,14 @@ static bool gives_way_to_reconcile(const Errand *e) {
         return e->m.kind == ERRAND_LOOK || !errand_is_at_work(&e->m);
 }
 
+/* Whoever was at it has left its door open, and the operator stands before it. */
+static bool is_left_to_reconcile(const Locker *l, int slot, unsigned position) {
+        const Errand *e = l->holder[slot];
+
+        return e && e->position == l->cabinet->slots[slot].first_position + (int)position - 1 &&
+               !gives_way_to_reconcile(e) && errand_gives_way_to_operator(e);
+}
+
 int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, const char *actor,
                      const char *reason) {
         uint64_t parcel = 0;
@@ -196,6 +204,8 @@ int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, 
 
         if (!r && !position)
                 r = LOCKER_E_UNKNOWN_POSITION;
+        if (!r && !slot_is_moving(&l->hardware, slot) && is_left_to_reconcile(l, slot, position))
+                errand_yield(l->holder[slot]);
         if (!r && (slot_is_moving(&l->hardware, slot) ||
                    (l->holder[slot] && !gives_way_to_reconcile(l->holder[slot]))))
                 r = LOCKER_E_SLOT_BUSY;

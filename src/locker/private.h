@@ -222,6 +222,8 @@ void session_give_up_errand(Session *s); /* one that is settled, and only kept f
  * reopening. */
 bool slot_is_clear(const Locker *l, int slot, const Session *s);
 void slot_clear(Locker *l, int slot);
+bool errand_gives_way_to_operator(const Errand *e);
+void errand_yield(Errand *e);
 void session_unlink(Session *s);
 void sessions_by_code_end(Locker *l, uint64_t parcel); /* the code that opened them is not valid any more */
 void sessions_tick(Locker *l, const Now *now);
