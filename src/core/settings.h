@@ -56,6 +56,7 @@ typedef struct Settings {
         char *board_directory;  /* BoardDirectory= */
         char *worker_directory; /* WorkerDirectory=: lockerd-line, lockerd-gpio, … */
         char *key_path;         /* KeyFile=: used when no systemd credential "lockerd.key" is given */
+        bool trust_clock;      /* TrustClock=no: an operator vouches for the calendar in the kernel's place */
         uint64_t minimum_free; /* MinimumFree=: bytes on the ledger's file system below which deposits stop */
         /* [Bus] */
         char *kiosk_group, *admin_group;

@@ -72,6 +72,11 @@ static int with_configuration(const Options *o) {
         }
         config_report_clear(&report);
         if (o->check) {
+                if (!config_timezone_is_installed(cabinet->timezone))
+                        fprintf(stderr,
+                                "Warning: [Cabinet] TimeZone=%s is not installed; UTC is used in its "
+                                "place.\n",
+                                cabinet->timezone);
                 printf("%s: %d slots, %d positions, %d locks on %d boards and %d lines. The configuration is "
                        "fine.\n",
                        cabinet->number, cabinet->n_slots, cabinet->n_positions, cabinet->n_locks,

@@ -271,7 +271,6 @@ int locker_release(Locker *l, uint64_t parcel, const char *actor, const char *re
 int locker_new_code(Locker *l, uint64_t parcel, const char *actor, const char *reason, char *ret_code) {
         _cleanup_parcel_ ParcelRow p = {0};
         char code[CODE_LENGTH + 1];
-        Now now = l->now();
 
         if (!reason || !*reason)
                 return LOCKER_E_INVALID_ARGUMENT;
@@ -285,7 +284,7 @@ int locker_new_code(Locker *l, uint64_t parcel, const char *actor, const char *r
         r = locker_begin(l);
         if (r < 0)
                 return r;
-        p.expires = locker_wall(l, &now) + (int64_t)l->settings->code_valid_usec;
+        p.expires = locker_stamp(l, &p, LOOSE_EXPIRES) + (int64_t)l->settings->code_valid_usec;
         r = ledger_parcel_update(l->ledger, &p);
         if (r >= 0)
                 r = people_issue_code(l->people, &p, actor, reason, code);
@@ -347,7 +346,6 @@ static int judge_awaited(Locker *l) {
 int locker_announce(Locker *l, const DepositRequest *q, bool reserve, const char *actor,
                     uint64_t *ret_parcel) {
         _cleanup_parcel_ ParcelRow p = {0};
-        Now now = l->now();
         int position = -1, size = q->size ? cabinet_find_size(l->cabinet, q->size) : -1;
 
         if (size < 0)
@@ -368,7 +366,7 @@ int locker_announce(Locker *l, const DepositRequest *q, bool reserve, const char
                 p.position = place->number;
         }
         p.state = reserve ? PARCEL_RESERVED : PARCEL_ANNOUNCED;
-        p.created = locker_wall(l, &now);
+        p.created = locker_wall(l);
         snprintf(p.size, sizeof(p.size), "%s", q->size);
         p.recipient = q->recipient ? strdup(q->recipient) : NULL;
         p.phone = q->phone ? strdup(q->phone) : NULL;

@@ -84,8 +84,7 @@ struct Locker {
         char backend_sentence[160];
         const char *keys_state; /* NULL: no backend */
         char keys_sentence[160];
-        uint64_t clock_at;
-        bool clock_known, clock_synced; /* what was last said of the wall clock */
+        bool clock_known, clock_synced, clock_vouched; /* what was last said of the clock */
 };
 
 /* --- what is recorded: records/records.h, by its Locker --- */
@@ -109,8 +108,15 @@ static inline int locker_record_parcel(Locker *l, const char *actor, const char 
                                        const char *secret) {
         return records_add_parcel(&l->records, actor, reason, p, secret);
 }
-static inline int64_t locker_wall(const Locker *l, const Now *now) {
-        return records_wall(&l->records, now);
+static inline int64_t locker_wall(const Locker *l) {
+        return records_moment(&l->records).wall;
+}
+/* Now, for the times `what` of a parcel, which are shifted when the clock is put right, if they have to be. */
+static inline int64_t locker_stamp(const Locker *l, ParcelRow *p, unsigned what) {
+        Moment m = records_moment(&l->records);
+
+        p->loose = m.vouched ? p->loose & ~what : p->loose | what;
+        return m.wall;
 }
 static inline int locker_find_slot(const Locker *l, const char *label) {
         return hardware_find_slot(&l->hardware, label);

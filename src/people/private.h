@@ -3,7 +3,6 @@
 #pragma once
 
 #include "base/text.h"
-#include "core/believed_clock.h"
 #include "core/mask.h"
 #include "core/reminder.h"
 #include "people/people.h"
@@ -23,13 +22,9 @@ struct People {
         Verification *verifications; /* likewise */
         uint64_t lockouts_at;        /* boot µs */
         struct {
-                BelievedClock clock;
                 ReminderRules rules;
-                uint64_t at;  /* boot µs: look for what is due */
-                int64_t kept; /* the believed time that the ledger knows */
-                int64_t owed; /* by how much the clock was put right, as long as the ledger does not know it
-                               */
-                bool follow;  /* … and that it was */
+                uint64_t at;       /* boot µs: look for what is due */
+                unsigned followed; /* corrections of the calendar that were seen */
         } reminders;
 };
 
@@ -37,9 +32,7 @@ static inline Now people_now(const People *p) {
         return p->records->now();
 }
 static inline int64_t people_wall(const People *p) {
-        Now now = people_now(p);
-
-        return records_wall(p->records, &now);
+        return records_moment(p->records).wall;
 }
 
 /* --- lockouts.c --- */

@@ -143,10 +143,13 @@ static void run_set_thresholds(Running *r, const json_t *a) {
 /* --- questions --- */
 
 static void run_snapshot(Running *r, const json_t *a) {
+        const char *nonce;
+
         r->sync->state_dirty = true;
         r->sync->state_at = 0;
         sync_wake(r->sync);
-        answer(r, 0);
+        int e = freshness_nonce(&r->sync->freshness, clock_now().boot_usec, &nonce);
+        command_answer(r, e, NULL, e < 0 ? NULL : json_pack("{s:s}", "nonce", nonce));
 }
 
 static void run_replay(Running *r, const json_t *a) {

@@ -14,6 +14,7 @@
 #include "message/remote_command.h"
 #include "mqtt/wire.h"
 #include "sync/aside.h"
+#include "sync/freshness.h"
 #include "sync/mqtt_client.h"
 #include "sync/sync.h"
 
@@ -72,6 +73,8 @@ struct Sync {
         uint64_t told_outbox;    /* by the last state */
         uint64_t state_at;       /* boot µs: not before */
         uint64_t forget_at;
+        Freshness freshness;
+        int64_t forgotten; /* wall µs: signed commands that do not expire later may have been forgotten */
 };
 
 void sync_wake(Sync *s); /* look for work soon, from the event loop */

@@ -656,7 +656,7 @@ static int apply(const char *text, Settings **ret, ConfigReport *report) {
 static void test_settings_every_key_is_applied(void **state) {
         static const char text[] =
                 "[Daemon]\nCabinet=/c\nLedger=/l\nBoardDirectory=/b\nWorkerDirectory=/w\nKeyFile=/"
-                "k\nMinimumFree=2G\n"
+                "k\nMinimumFree=2G\nTrustClock=yes\n"
                 "[Bus]\nKioskGroup=kk\nAdminGroup=aa\n"
                 "[Codes]\nAlphabet=digits\nValidFor=7d\nEverybody=yes\n"
                 "[Lockout]\nAttempts=5\nDuration=1h\n"
@@ -681,6 +681,7 @@ static void test_settings_every_key_is_applied(void **state) {
         assert_string_equal(s->worker_directory, "/w");
         assert_string_equal(s->key_path, "/k");
         assert_int_equal(s->minimum_free, UINT64_C(2) << 30);
+        assert_true(s->trust_clock);
         assert_string_equal(s->kiosk_group, "kk");
         assert_string_equal(s->admin_group, "aa");
         assert_int_equal(s->code_alphabet, CODE_DIGITS);
