@@ -54,6 +54,7 @@ static const ArgumentRow enrol[] = {
         {"consent", ARGUMENT_BOOLEAN, false, 0, 0, NULL},
 };
 static const ArgumentRow about_person[] = {{"person", ARGUMENT_NUMBER, true, 1, INT64_MAX, NULL}, REASON};
+static const ArgumentRow about_lockout[] = {{"subject", ARGUMENT_TEXT, true, 1, 80, NULL}, REASON};
 static const ArgumentRow replay[] = {
         {"from", ARGUMENT_NUMBER, true, 1, INT64_MAX, NULL},
         {"to", ARGUMENT_NUMBER, false, 1, INT64_MAX, NULL},
@@ -97,6 +98,7 @@ static const CommandRow commands[] = {
         {"enable",         ACT_SERVICE_SLOT,   false, ROWS(about_place),  NULL},
         {"enrol",          ACT_RULE_PEOPLE,    true,  ROWS(enrol),        check_enrol},
         {"revoke",         ACT_RULE_PEOPLE,    false, ROWS(about_person), NULL},
+        {"lift-lockout",   ACT_RULE_LOCKOUTS,  true,  ROWS(about_lockout), NULL},
         {"snapshot",       ACT_ASK,            false, NULL, 0,            NULL},
         {"replay",         ACT_ASK,            false, ROWS(replay),       check_replay},
         {"set-thresholds", ACT_SET_THRESHOLDS, false, ROWS(thresholds),   check_thresholds},

@@ -13,6 +13,7 @@
 #define AT_A_TIME        256   /* commands that are carried out, or wait for the boards to be found */
 #define REMEMBERED_MAX   20000 /* in the ledger, until they have expired: some 10 MB */
 #define EXPIRES_MAX_DAYS 31
+#define STRAY_EVERY_USEC (60 * USEC_PER_SEC)
 /* A day longer than anybody may repeat it: clocks differ. */
 #define FORGET_AFTER_USEC ((int64_t)(86400 * USEC_PER_SEC))
 #define EXPIRES_MAX_USEC  ((int64_t)(EXPIRES_MAX_DAYS * 86400 * USEC_PER_SEC))
@@ -411,11 +412,38 @@ static void read_message(Sync *s, const char *name, const MqttMessage *m) {
         remote_command_done(&c);
 }
 
+/* Some brokers write a dot of a topic as a slash: commands of a cabinet with one in its number then come on a
+ * topic that is nearly its own, and nobody would know why nothing happens. */
+static bool nearly_ours(const Sync *s, const char *topic) {
+        static const char before[] = "lockerd/v1/", after[] = "/command/";
+        size_t n = strlen(s->cabinet);
+
+        if (strncmp(topic, before, sizeof(before) - 1) != 0)
+                return false;
+        topic += sizeof(before) - 1;
+        for (size_t i = 0; i < n; i++)
+                if (!topic[i] || (topic[i] != s->cabinet[i] && topic[i] != '/'))
+                        return false;
+        return strncmp(topic + n, after, sizeof(after) - 1) == 0;
+}
+
 void inbox_message(Sync *s, const MqttMessage *m) {
         const char *name = command_name(s, m->topic);
+        uint64_t now = clock_now().boot_usec;
 
-        if (name)
+        if (name) {
                 read_message(s, name, m);
+                return;
+        }
+        if (now < s->stray_log_at)
+                return;
+        s->stray_log_at = now + STRAY_EVERY_USEC;
+        log_warning("A message on %.200s is not taken: it is not a topic of cabinet %s%s", m->topic,
+                    s->cabinet,
+                    nearly_ours(s, m->topic)
+                            ? "; the broker seems to write dots as slashes, so the cabinet needs a "
+                              "Number= without dots"
+                            : "");
 }
 
 /* --- after a restart --- */

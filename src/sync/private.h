@@ -43,6 +43,12 @@ typedef struct Drain {
         uint64_t flush_at;      /* boot µs: write what was acknowledged */
         uint64_t again_at;      /* boot µs: send again what could be neither sent nor set aside */
         uint64_t heard;         /* the last event that the broker has taken and somebody was there to hear */
+        /* An event after which the connection breaks, again and again. */
+        uint64_t suspect; /* the first that was under way when it last broke */
+        unsigned breaks;  /* how often in a row; from some on it is sent alone */
+        unsigned mute;    /* how often in a row it broke without a word: then events wait for the state's */
+        bool taken;       /* something was acknowledged on this connection: it works */
+        bool event_taken; /* and an event */
         Asides asides;
         bool full; /* of these: the next event waits until one of them is taken */
 } Drain;
@@ -69,6 +75,7 @@ struct Sync {
         int64_t started_usec; /* wall */
         bool state_dirty;
         char *state;             /* as it was published last */
+        uint64_t stray_log_at;   /* boot µs: not before is said again that a message is not ours */
         uint64_t foreign_log_at; /* boot µs: not before is said again that somebody else wrote it */
         uint64_t told_outbox;    /* by the last state */
         uint64_t state_at;       /* boot µs: not before */
@@ -85,6 +92,7 @@ int sync_last_event(Sync *s, uint64_t *ret_sequence);
 int drain_init(Sync *s);
 void drain_done(Sync *s);
 void drain_link(Sync *s, bool connected);
+void drain_works(Sync *s); /* the broker has acknowledged something else */
 void drain_acknowledged(Sync *s, uint64_t token);
 void drain_refused(Sync *s, uint64_t token, unsigned reason, const char *sentence);
 bool drain_trouble(const Sync *s, char ret[TROUBLE_MAX]); /* false: there is none */

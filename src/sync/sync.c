@@ -120,6 +120,7 @@ static void on_trouble(void *userdata, const char *sentence) {
 static void on_acknowledged(void *userdata, uint64_t token) {
         Sync *s = userdata;
 
+        drain_works(s);
         if (token == TOKEN_STATE && *s->state_trouble) {
                 s->state_trouble[0] = 0;
                 sync_tell_health(s);

@@ -115,6 +115,33 @@ class Guesses(Told):
         self.collect(event["data"]["secret"]["code"])
 
 
+class Lifted(Told):
+    settings = {"Session": {"ReopenGrace": "0", "IdleTimeout": "1min"}}
+
+    def test_signed_command_lifts_what_a_vandal_has_locked_and_no_code_is_void(self):
+        """Requirement: F15, D4, F9"""
+        put = self.store(phone="+49 171 5559876")
+        session = self.client.start_session("recipient")
+        for _ in range(3):
+            self.assertRefused("WrongCode", session.authenticate_code, "000000", phone_tail="9876")
+        self.assertRefused("LockedOut", session.authenticate_code, put.receipt["code"])
+        session.end()
+        locked = wait(lambda: self.told("lockout.locked"), "the lockout told")
+        subjects = {e["subject"] for e in locked}
+        self.assertIn("claim:phone:***6", subjects)
+        self.assertEqual(self.backend.command("lift-lockout", {"subject": "*", "reason": "asked"}, signed=False)["error"], "NotSigned")
+        self.assertRefused("LockedOut", self.recipient, put.receipt["code"])
+        for subject in subjects:  # as it was told
+            answer = self.backend.command("lift-lockout", {"subject": subject, "reason": "the operator has called"})
+            self.assertEqual(answer["status"], "done", answer)
+        self.assertFalse(self.admin.lockouts())
+        self.collect(put.receipt["code"])
+        self.wait_drained()
+        self.assertEqual(len(self.told("code.issued", put.receipt["parcel"])), 1, "no code is void, so none is new")
+        for e in self.backend.events():
+            self.assertNotIn("9876", e["subject"])
+
+
 class Enrolled(Told):
     PHONE, PASSWORD = "+49 171 5559876", "correct horse battery"
 
