@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-#define HEAD 3 /* bytes that must be right before a piece counts as the beginning of an answer */
+#define HEAD 2 /* bytes that must be right before a piece counts as the beginning of an answer */
 
 typedef struct Turn {
         Port *port;

@@ -11,7 +11,7 @@
 #define DISTRUST_MAX     (60 * USEC_PER_SEC)
 /* A board that says nothing is given up sooner than one on a noisy line, and none for a short burst; but what
  * it said last is not believed for long when nothing good comes any more. */
-#define SILENCES_MAX  3
+#define SILENCES_MAX  4
 #define MISSES_MAX    9
 #define MISSES_LONG   3
 #define NOISE_SHORT   USEC_PER_SEC
@@ -137,6 +137,8 @@ void unit_ask(Worker *w, Unit *u, const Request *q, Exchange *x) {
 }
 
 void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits, Exchange *x) {
+        Request status;
+
         exchange_run(&w->port, q, limits, worker_wait, w, x);
         note_odd(w, u, x);
         /* A former question of this function may have been refused late. */
@@ -148,6 +150,9 @@ void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits
         }
         switch (x->outcome) {
         case EXCHANGE_GOOD:
+                /* Reads alone: a lock is not pulsed again on that. */
+                if (w->port.framing == FRAMING_SERIAL && unit_status_request(u, &status))
+                        doubts_overtaken(&u->doubts, &status, q);
                 u->misses = u->silences = 0;
                 u->good_at = x->at;
                 w->suspicious -= w->suspicious > 0;

@@ -102,6 +102,10 @@ void worker_report_line(Worker *w, bool working, unsigned patience_ms, const cha
         _printf_(4, 5);
 void worker_send(Worker *w, WireType type, void *message);
 uint64_t worker_jitter(Worker *w, uint64_t usec); /* ± a quarter */
+void worker_open_line(Worker *w);
+
+/* turn.c: one exchange, or waiting until something is due */
+void worker_turn(Worker *w);
 
 /* device.c: the port, by way of lockerd-open where it is a device. 0 or negative errno. */
 int line_open(Worker *w);

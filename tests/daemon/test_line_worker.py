@@ -447,14 +447,29 @@ class Believe(Case):
         self.assertEqual([], [m for m in w.watch(2) if m[0] == BOARD_STATE])
 
     def test_late_answer_is_not_believed(self):
-        """Within the late window no question of the same shape is even asked."""
+        """No question of the same shape is even asked before the board has responded to one of another shape: what it
+        says comes in its order. A board that has none waits for the late window."""
         w = self.calm()
-        done = self.spoil(lambda request, answer: [(0.13, self.LIE)],
-                          lambda request, answer: [(0.05, self.LIE)] if request[1] == 1 else None)
-        self.never_ff(0.1)
-        self.bus.boards[0][1].tamper = lambda r, a: None
+        late = []
+
+        def in_order(request, answer):
+            """What is asked while the late one is on its way is answered behind it."""
+            left = late[0] - time.monotonic()
+            return [(left + 0.01, answer)] if left > 0 else None
+        done = self.spoil(lambda request, answer: late.append(time.monotonic() + 0.3) or [(0.3, self.LIE)], in_order)
         self.never_ff()
-        asked = [t for t, r in self.bus.requests(function=2) if t > done[0] + 0.01]
+        asked = [(t, r[1]) for t, r in self.bus.requests() if t > done[0] + 0.01]
+        self.assertEqual(1, asked[0][1])
+        self.assertGreaterEqual(asked[[f for _, f in asked].index(2)][0] - done[0], 0.3)
+
+    def test_late_answer_of_a_plain_board_is_not_believed(self):
+        """Nothing can be asked whose response looks different: nothing is, for as long as one may be late."""
+        self.rig([(1, Board())], profiles=[profile(unlock=TRIGGER, all_off=OFF_NONE, coil_function=0, limit=0)])
+        self.online()
+        self.assertEqual(0, self.inputs())
+        done = self.spoil(lambda request, answer: [(0.3, self.LIE)])
+        self.never_ff()
+        asked = [t for t, r in self.bus.requests() if t > done[0] + 0.01]
         self.assertGreaterEqual(asked[0] - done[0], 1.0)
 
     def test_answers_one_behind_are_never_believed(self):
