@@ -179,7 +179,6 @@ typedef struct Line {
         bool rs485;                           /* ask the kernel to drive RTS */
         bool echo;                            /* the adapter lets us hear our own requests */
         unsigned surplus_front, surplus_back; /* bytes that the adapter adds to every response */
-        unsigned idle_poll_ms;                /* how often each board is asked while nothing happens */
 } Line;
 
 typedef struct Supply {

@@ -51,7 +51,6 @@ static int send_line(LineClient *c) {
                 .echo = l->echo,
                 .surplus_front = l->surplus_front,
                 .surplus_back = l->surplus_back,
-                .idle_poll_ms = l->idle_poll_ms,
         };
 
         if (snprintf(m.device, sizeof(m.device), "%s", l->device) >= (int)sizeof(m.device))

@@ -60,7 +60,7 @@ typedef struct WireLine {
         WireHeader header;
         uint32_t kind; /* LineKind */
         uint32_t baud, parity, stop_bits, rs485, tcp_port, response_timeout_ms;
-        uint32_t echo, surplus_front, surplus_back, idle_poll_ms, reserved;
+        uint32_t echo, surplus_front, surplus_back;
         char name[WIRE_NAME];
         char device[256];
 } WireLine;

@@ -183,7 +183,7 @@ class Worker:
         self.process = subprocess.Popen([WORKER, "test"], pass_fds=(3,), preexec_fn=lambda: os.dup2(child.fileno(), 3))
         child.close()
         self.got = []
-        self.sock.send(message(LINE, "12I64s256s", kind, baud, ord("N"), 1, 0, port, timeout, echo, front, back, 0, 0, b"test", device.encode()))
+        self.sock.send(message(LINE, "10I64s256s", kind, baud, ord("N"), 1, 0, port, timeout, echo, front, back, b"test", device.encode()))
         self.opener = None
         if kind == SERIAL:
             self.give_device(device)

@@ -170,7 +170,7 @@ int port_send(Port *p, const uint8_t *bytes, size_t n) {
 
 /* --- all of it --- */
 
-void fake_reset(unsigned n_boards, unsigned idle_poll_ms) {
+void fake_reset(unsigned n_boards) {
         static WireProfile profile;
         static Unit units[FAKE_BOARDS];
         static int open;
@@ -190,18 +190,15 @@ void fake_reset(unsigned n_boards, unsigned idle_poll_ms) {
                                 .input_function = 2,
                                 .identify_limit = 1,
                                 .factory_address = -1};
-        fake_worker = (Worker){.started = true,
-                               .driver = &modbus_driver,
-                               .profiles = &profile,
-                               .n_profiles = 1,
-                               .units = units,
-                               .n_units = n_boards,
-                               .line_works = true,
-                               .line = {.kind = LINE_SERIAL,
-                                        .name = "fake",
-                                        .baud = BAUD,
-                                        .response_timeout_ms = 100,
-                                        .idle_poll_ms = idle_poll_ms}};
+        fake_worker = (Worker){
+                .started = true,
+                .driver = &modbus_driver,
+                .profiles = &profile,
+                .n_profiles = 1,
+                .units = units,
+                .n_units = n_boards,
+                .line_works = true,
+                .line = {.kind = LINE_SERIAL, .name = "fake", .baud = BAUD, .response_timeout_ms = 100}};
         fake_worker.port = (Port){.ctx = (modbus_t *)&open,
                                   .fd = 0,
                                   .driver = &modbus_driver,

@@ -38,7 +38,7 @@ typedef struct FakeLine {
 extern FakeLine fake;
 extern Worker fake_worker;
 
-/* Boards with eight outputs and inputs at 9600 baud, addresses from 1. debounce_ms: of the last input. */
-void fake_reset(unsigned n_boards, unsigned idle_poll_ms);
+/* Boards with eight outputs and inputs at 9600 baud, addresses from 1. */
+void fake_reset(unsigned n_boards);
 uint64_t fake_dice(uint64_t n);
 void fake_run(uint64_t until);

@@ -73,7 +73,7 @@ static int by_size(const void *a, const void *b) {
 }
 
 static void run(unsigned n_boards, unsigned per_mille) {
-        fake_reset(n_boards, 0);
+        fake_reset(n_boards);
         fake.heard = on_heard;
         n_delays = wrong = outages = 0;
         longest_open = 0;
