@@ -217,7 +217,7 @@ static int allow_network(scmp_filter_ctx filter) {
 
         for (size_t i = 0; i < ARRAY_SIZE(families) && r >= 0; i++)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                                     SCMP_A0(SCMP_CMP_EQ, families[i]));
+                                     (struct scmp_arg_cmp){.op = SCMP_CMP_EQ, .datum_a = families[i]});
         return r;
 }
 

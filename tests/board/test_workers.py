@@ -61,7 +61,7 @@ def test_every_worker_runs_as_who_it_should(board):
             assert int(board.out(f"cat /proc/{pid}/oom_score_adj")) >= 500, name
             group = board.out(f"cat /proc/{pid}/cgroup").split("::", 1)[1].strip()
             for limit in ("memory.max", "pids.max"):
-                assert board.out(f"cat /sys/fs/cgroup{group}/{limit}").strip() not in ("", "max"), f"{name}: {limit}"
+                assert board.out(f"cat '/sys/fs/cgroup{group}/{limit}'").strip() not in ("", "max"), f"{name}: {limit}"
             assert "lockerd.service" not in group, f"{name}: {group}"
     assert int(board.out(f"cat /proc/{pids(board, 'lockerd')[0]}/oom_score_adj")) == -500
     device = ARCHES[board.setup.arch]["serial"]

@@ -7,6 +7,7 @@ a watchdog that kills the process that does not tell that it is alive.
     Cabinet(…, arguments=["--workers", units.directory])
 """
 import os
+import pwd
 import select
 import signal
 import socket
@@ -59,7 +60,6 @@ class Instance:
 
 
 def units_user():
-    import pwd
     return pwd.getpwuid(os.geteuid()).pw_name
 
 
