@@ -276,7 +276,7 @@ static int confine_resources(const Confinement *c) {
                 r = limit(RLIMIT_MEMLOCK, 0);
         if (r >= 0)
                 r = limit(RLIMIT_MSGQUEUE, 0);
-        if (r >= 0 && !c->threads)
+        if (r >= 0 && !c->threads && !SANITIZED)
                 r = limit(RLIMIT_NPROC,
                           0); /* counts all of the user's processes: no other number says anything */
         if (r >= 0 && !SANITIZED)
