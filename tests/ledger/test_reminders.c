@@ -234,7 +234,8 @@ static void test_migration_from_version_2_reminds_of_what_is_inside(void **state
                                  UNDO_ERRANDS
                                  "DROP TRIGGER reminder_begin; DROP TRIGGER habit_of_the_revoked; DROP TABLE "
                                  "reminder; "
-                                 "DROP TABLE habit; DROP TABLE setting; DROP INDEX movement_session; PRAGMA "
+                                 "DROP TABLE habit; DROP TABLE setting; DROP INDEX movement_session; DROP "
+                                 "INDEX parcel_history_named; PRAGMA "
                                  "user_version = 2",
                                  false),
                          SQLITE_OK);
