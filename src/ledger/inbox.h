@@ -23,8 +23,8 @@ int ledger_inbox_begin(Ledger *l, const InboxRow *r);
  * an answer, which stays. */
 int ledger_inbox_answer(Ledger *l, const InboxRow *r, const char *answer);
 int ledger_inbox_each_open(Ledger *l, int (*each)(void *userdata, const InboxRow *r),
-                           void *userdata);         /* without answer, oldest first */
-int ledger_inbox_count(Ledger *l, uint64_t *ret);   /* walks all of them */
+                           void *userdata);           /* without answer, oldest first */
+int ledger_inbox_count(Ledger *l, uint64_t *ret);     /* walks all of them */
 int ledger_inbox_withdraw(Ledger *l, const char *id); /* one that has not begun: it was never here */
 /* Answered ones whose expiry is older than `before`; as long as they are kept, a repeat gets the stored
  * answer. Returns how many. */

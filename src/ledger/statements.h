@@ -13,9 +13,9 @@
         "id, kind, number, salt, name, phone, enrolled, revoked, consented, " \
         "(SELECT group_concat(kind) FROM credential c WHERE c.person = person.id)"
 #define LOCKOUT_COLUMNS "subject, failures, locked, until_boot, remaining, boot_id, pace, risk, leaked"
-#define INBOX_COLUMNS                                                                               \
+#define INBOX_COLUMNS \
         "id, name, received, expires, command, begun, answer, response_topic, correlation, signed"
-#define EVENT_COLUMNS   "e.sequence, e.wall, e.synced, e.type, e.subject, e.data"
+#define EVENT_COLUMNS "e.sequence, e.wall, e.synced, e.type, e.subject, e.data"
 /* The columns that the hash of an audit row covers, then the hash. audit_row_hash() relies on this
  * order. */
 #define AUDIT_COLUMNS EVENT_COLUMNS ", a.actor, a.reason, a.hash"
