@@ -20,9 +20,9 @@
         (3600 * USEC_PER_SEC) /* a little, for programs that only ever wait for their replies */
 #define FORGIVEN      (1024 * UINT64_C(1024))
 #define REFUSALS_TOLD 16  /* that are told; a refusal is owed, too */
-#define LISTS_AT_ONCE 100 /* of all objects, by one connection, and more each second: */
-#define LISTS_EVERY   (20 * USEC_PER_MSEC)
-#define QUEUE_MAX     2048 /* messages that the bus does not take from us */
+#define LISTS_AT_ONCE 100 /* of all objects, by one connection; then one each so often, for each object: */
+#define LIST_OBJECT   UINT64_C(200) /* µs: some ten times of what it takes */
+#define QUEUE_MAX     2048          /* messages that the bus does not take from us */
 #define STUCK_USEC    (60 * USEC_PER_SEC)
 
 struct Reader {
@@ -136,11 +136,12 @@ static bool may_be_owed(Reader *r, uint64_t bytes, uint64_t now) {
 
 /* A list of everything is much work; whoever asks for one after the other keeps the others waiting. */
 static bool may_list(Reader *r, uint64_t now) {
-        uint64_t until = MAX(r->lists_until, now);
+        uint64_t until = MAX(r->lists_until, now),
+                 every = LIST_OBJECT * ((uint64_t)r->bus->cabinet->n_slots + r->bus->parcels.n);
 
-        if (until - now > LISTS_AT_ONCE * LISTS_EVERY)
+        if (until - now > LISTS_AT_ONCE * every)
                 return false;
-        r->lists_until = until + LISTS_EVERY;
+        r->lists_until = until + every;
         return true;
 }
 

@@ -167,19 +167,19 @@ class BadContacts(Scenario):
 
     def test_common_wire_lost_while_the_daemon_is_down_is_one_fault_of_its_board(self):
         """Requirement: F4, F13"""
-        put = self.store()
+        put, other = self.store(), self.store()
         after = self.last_event()
         self.cabinet.kill_daemon()
         self.sim.do("input A:all off")
-        self.cabinet.start_daemon()
+        self.cabinet.start_daemon(ready=False)
         self.wait_event("board.inputs-lost", after, board="A")
         time.sleep(1)
         self.assertEqual(self.events_since(after, "door.forced-open"), [])
         self.assertEqual(self.admin.parcel(put.parcel)["State"], "stored")
         # One that was forced meanwhile is told when the wire is mended.
-        self.sim.do("force 05")
+        self.sim.do(f"force {other.slot}")
         self.sim.do("input A:all normal")
-        self.wait_event("door.forced-open", after, slot="05")
+        self.wait_event("door.forced-open", after, slot=other.slot)
         self.admin.wait_slot(put.slot, Door="locked")
         self.collect(put.receipt["code"])
 
