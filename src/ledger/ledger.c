@@ -48,6 +48,7 @@ Ledger *ledger_free(Ledger *l) {
         if (l->lock_fd >= 0)
                 close(l->lock_fd);
         vault_free(l->vault);
+        lineage_done(l);
         free(l->path);
         free(l);
         return NULL;
@@ -97,6 +98,7 @@ int ledger_commit(Ledger *l) {
                 return r;
         }
         l->in_transaction = false;
+        l->epochs_stale = false;
         return ledger_is_read_only(l) ? -EROFS : 0; /* unknown since when */
 }
 
@@ -108,6 +110,8 @@ void ledger_rollback(Ledger *l) {
                 (void)sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
         l->in_transaction = false;
         l->failure = 0;
+        if (l->epochs_stale)
+                (void)lineage_load(l);
 }
 
 static int checkpoint(Ledger *l, int mode) {

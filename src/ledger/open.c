@@ -14,6 +14,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#define EPOCHS_SINCE 7 /* the migration that makes the table */
+
 static const char key_check_text[] = "lockerd ledger";
 
 /* The first error, for the operator. */
@@ -226,6 +228,8 @@ static int migrate_one(Ledger *l, const Migration *m) {
         r = sql_exec(l->db, m->sql);
         if (r >= 0 && m->version == 1)
                 r = write_identity(l);
+        if (r >= 0 && m->version == EPOCHS_SINCE)
+                r = lineage_found(l, clock_now().wall_usec);
         if (r >= 0)
                 r = sql_exec(l->db, stamp);
         if (r < 0) {
@@ -274,7 +278,7 @@ static int check_present(Ledger *l, Trouble *t) {
                 "PRAGMA integrity_check(lockout)",  "PRAGMA quick_check(person)",
                 "PRAGMA quick_check(credential)",   "PRAGMA quick_check(inbox)",
                 "PRAGMA integrity_check(reminder)", "PRAGMA quick_check(habit)",
-                "PRAGMA quick_check(setting)",
+                "PRAGMA quick_check(setting)",      "PRAGMA integrity_check(epoch)",
         };
         _cleanup_free_ char *detail = NULL;
         int r = 0;
@@ -307,6 +311,11 @@ static int open_steps(Ledger *l, Trouble *t) {
                 r = migrate(l, t, version);
         if (r >= 0)
                 r = check_present(l, t);
+        if (r >= 0) {
+                r = lineage_load(l);
+                if (r < 0)
+                        return trouble(t, problem_of(r), r, "%s: its epochs cannot be read", l->path);
+        }
         return r;
 }
 

@@ -4,6 +4,7 @@
 
 #include "ledger/audit.h"
 #include "ledger/ledger.h"
+#include "ledger/lineage.h"
 #include "ledger/statements.h"
 
 #include <sqlite3.h>
@@ -17,6 +18,12 @@ typedef enum Scrub {
         SCRUB_SOON, /* a person was erased: worth a checkpoint of its own */
 } Scrub;
 
+typedef struct Epoch {
+        char name[EPOCH_LENGTH + 1];
+        uint64_t since;
+        EpochWhy why;
+} Epoch;
+
 struct Ledger {
         sqlite3 *db;
         Vault *vault;
@@ -29,7 +36,15 @@ struct Ledger {
         int wal_done;  /* of which are in the file already, */
         int wal_force; /* and at which a commit moves them even if the daemon is not idle */
         Scrub scrub;
+        Epoch *epochs; /* the oldest first, never empty */
+        size_t n_epochs;
+        bool epochs_stale; /* one began in the open transaction */
 };
+
+/* lineage.c */
+int lineage_found(Ledger *l, int64_t wall); /* in the migration that brings epochs */
+int lineage_load(Ledger *l);
+void lineage_done(Ledger *l);
 
 /* ledger.c: SQLite calls it after every commit. */
 int ledger_committed(void *userdata, sqlite3 *db, const char *database, int pages);

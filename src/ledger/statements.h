@@ -24,6 +24,18 @@
         X(COMMIT, "COMMIT")                                                                                  \
         X(META_GET, "SELECT value FROM meta WHERE key = ?1")                                                 \
         X(META_SET, "INSERT INTO meta (key, value) VALUES (?1, ?2)")                                         \
+        /* lineage.c */                                                                                      \
+        X(EPOCH_EACH, "SELECT name, since, why FROM epoch ORDER BY id")                                      \
+        X(EPOCH_INSERT, "INSERT INTO epoch (name, since, why, begun) VALUES (?1, ?2, ?3, ?4)")               \
+        X(EPOCH_UNTOLD, "SELECT coalesce((SELECT min(sequence) FROM outbox), "                               \
+                        "(SELECT coalesce(max(sequence), 0) + 1 FROM event))")                               \
+        X(EVENT_NEXT, "SELECT coalesce(max(sequence), 0) + 1 FROM event")                                    \
+        X(NUMBERS_HIGHEST, "SELECT coalesce(max(seq), 0) FROM sqlite_sequence "                              \
+                           "WHERE name IN ('parcel', 'person', 'session', 'movement')")                      \
+        X(NUMBERS_FORGET,                                                                                    \
+          "DELETE FROM sqlite_sequence WHERE name IN ('parcel', 'person', 'session', 'movement')")           \
+        X(NUMBERS_SET, "INSERT INTO sqlite_sequence (name, seq) VALUES ('parcel', ?1), ('person', ?1), "     \
+                       "('session', ?1), ('movement', ?1)")                                                  \
         /* slots.c */                                                                                        \
         X(SLOT_GET, "SELECT label, 0, service, reason, 0 FROM slot WHERE label = ?1")                        \
         X(POSITION_GET,                                                                                      \

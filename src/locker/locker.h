@@ -15,6 +15,7 @@
 #include "core/refusal.h"
 #include "core/settings.h"
 #include "ledger/audit.h"
+#include "ledger/lineage.h"
 #include "ledger/events.h"
 #include "ledger/inbox.h"
 #include "ledger/ledger.h"

@@ -277,7 +277,8 @@ static int hand_over(Handover *h) {
 
 /* What cannot be read is said, and holds nothing up. */
 static int compose(Sync *s, const EventRow *e, const char *secret, char **ret) {
-        EventMessage m = {.sequence = e->sequence,
+        EventMessage m = {.epoch = ledger_epoch_of(s->ledger, e->sequence),
+                          .sequence = e->sequence,
                           .wall_usec = e->wall_usec,
                           .type = e->type,
                           .subject = e->subject,

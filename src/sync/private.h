@@ -8,6 +8,7 @@
 #include "core/access.h"
 #include "ledger/inbox.h"
 #include "ledger/ledger.h"
+#include "ledger/lineage.h"
 #include "message/compose.h"
 #include "message/neighbours.h"
 #include "message/remote_command.h"

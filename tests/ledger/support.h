@@ -33,7 +33,9 @@ void place_close(Place *p);
 void assert_refused(Place *p, uint8_t key, LedgerProblem problem);
 
 /* SQL that takes back what migration 005 did, and 004. */
+#define UNDO_LINEAGE "DROP TABLE epoch; ALTER TABLE parcel DROP COLUMN doubted; "
 #define UNDO_PEOPLE                                                                                    \
+        UNDO_LINEAGE                                                                                   \
         "ALTER TABLE lockout DROP COLUMN pace; ALTER TABLE lockout DROP COLUMN risk; "                 \
         "ALTER TABLE lockout DROP COLUMN leaked; DROP TABLE lockout_parcel; DROP TABLE renewed_code; " \
         "DROP INDEX parcel_history_phone; DROP INDEX parcel_history_unmarked; "                        \
