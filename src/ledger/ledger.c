@@ -20,6 +20,11 @@ const char *ledger_problem_sentence(LedgerProblem p) {
         case LEDGER_PROBLEM_WRONG_KEY:
                 return "The ledger was sealed with another key. Put the key file (or credential) back that "
                        "belongs to it.";
+        case LEDGER_PROBLEM_OTHER_CABINET:
+                return "The ledger is that of another cabinet. Put this cabinet's in its place (lockerctl "
+                       "restore), or correct Number= in cabinet.conf. If this cabinet has got another "
+                       "number: "
+                       "lockerctl restore --renumber.";
         case LEDGER_PROBLEM_FULL:
                 return "The disk is full. Make room on the file system of the ledger.";
         case LEDGER_PROBLEM_LOCKED:
@@ -41,6 +46,7 @@ const char *ledger_path(const Ledger *l) {
 Ledger *ledger_free(Ledger *l) {
         if (!l)
                 return NULL;
+        mark_close(l);
         for (int i = 0; i < SQL_MAX; i++)
                 sqlite3_finalize(l->statements[i]);
         sqlite3_close_v2(l->db);
@@ -49,6 +55,7 @@ Ledger *ledger_free(Ledger *l) {
                 close(l->lock_fd);
         vault_free(l->vault);
         lineage_done(l);
+        free(l->cabinet);
         free(l->path);
         free(l);
         return NULL;
@@ -76,6 +83,7 @@ int ledger_begin(Ledger *l) {
                 return r;
         l->in_transaction = true;
         l->failure = 0;
+        l->recorded = 0;
         return 0;
 }
 
@@ -98,6 +106,8 @@ int ledger_commit(Ledger *l) {
                 return r;
         }
         l->in_transaction = false;
+        l->newest = MAX(l->newest, l->recorded);
+        mark_committed(l);
         l->epochs_stale = false;
         return ledger_is_read_only(l) ? -EROFS : 0; /* unknown since when */
 }

@@ -18,6 +18,16 @@ typedef enum EpochWhy {
 } EpochWhy;
 const char *epoch_why_to_string(EpochWhy w);
 
+/* What was noticed at opening: the file is not, or not all of, what was here last. */
+typedef enum LedgerFinding {
+        LEDGER_IN_ORDER,
+        LEDGER_END_MISSING, /* it was not closed, and its write-ahead log is not there */
+        LEDGER_BEHIND,      /* the side file knows of later events */
+        LEDGER_FOREIGN,     /* the side file is another ledger's */
+} LedgerFinding;
+/* told: the newest event that the side file knows; 0: nobody knows. */
+LedgerFinding ledger_finding(const Ledger *l, uint64_t *ret_told);
+
 /* The present one. Lives until the next one begins. */
 const char *ledger_epoch(const Ledger *l);
 EpochWhy ledger_epoch_why(const Ledger *l);

@@ -190,7 +190,25 @@ static int set_up(Ledger *l, Trouble *t) {
         return 0;
 }
 
-static int meta_set(Ledger *l, const char *key, const void *value, size_t n) {
+int meta_get_text(Ledger *l, const char *key, char **ret) {
+        _cleanup_query_ Query q = {0};
+        int r = query_begin(&q, l, SQL_META_GET);
+
+        if (r < 0)
+                return r;
+        query_text(&q, 1, key);
+        r = query_row(&q);
+        if (r < 0)
+                return r;
+        size_t n = (size_t)sqlite3_column_bytes(q.stmt, 0);
+        char *text = n ? strndup(sqlite3_column_blob(q.stmt, 0), n) : strdup("");
+        if (!text)
+                return -ENOMEM;
+        *ret = text;
+        return 0;
+}
+
+int meta_set(Ledger *l, const char *key, const void *value, size_t n) {
         _cleanup_query_ Query q = {0};
 
         int r = query_begin(&q, l, SQL_META_SET);
@@ -270,6 +288,32 @@ static int check_key(Ledger *l, Trouble *t) {
         return 0;
 }
 
+static int check_cabinet(Ledger *l, Trouble *t) {
+        _cleanup_free_ char *number = NULL;
+
+        if (!l->cabinet)
+                return 0;
+        int r = meta_get_text(l, META_CABINET, &number);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return trouble(t, problem_of(r), r, "%s: the number of its cabinet cannot be read", l->path);
+        if (!streq(number, l->cabinet))
+                return trouble(t, LEDGER_PROBLEM_OTHER_CABINET, -EXDEV,
+                               "%s is the ledger of cabinet %s, and cabinet.conf says that this is %s",
+                               l->path, number, l->cabinet);
+        return 0;
+}
+
+static int claim_cabinet(Ledger *l, Trouble *t) {
+        _cleanup_free_ char *number = NULL;
+        int r = l->cabinet ? meta_get_text(l, META_CABINET, &number) : 0;
+
+        if (r == -ENOENT)
+                r = meta_set(l, META_CABINET, l->cabinet, strlen(l->cabinet));
+        return r < 0 ? trouble_sql(t, l, r, "cannot be given the cabinet's number") : 0;
+}
+
 /* The tables of the present, with indices where they enforce rules, and the newest audit rows. */
 static int check_present(Ledger *l, Trouble *t) {
         static const char *const pragmas[] = {
@@ -297,6 +341,8 @@ static int open_steps(Ledger *l, Trouble *t) {
 
         int r = take_lock(l, t);
         if (r >= 0)
+                r = mark_look(l);
+        if (r >= 0)
                 r = touch_file(l, t);
         if (r >= 0)
                 r = connect_file(l, t);
@@ -307,14 +353,21 @@ static int open_steps(Ledger *l, Trouble *t) {
         /* A file that belongs to another key is not migrated either. */
         if (r >= 0 && version > 0)
                 r = check_key(l, t);
+        if (r >= 0 && version > 0)
+                r = check_cabinet(l, t);
         if (r >= 0)
                 r = migrate(l, t, version);
         if (r >= 0)
                 r = check_present(l, t);
+        if (r >= 0)
+                r = claim_cabinet(l, t);
         if (r >= 0) {
                 r = lineage_load(l);
                 if (r < 0)
                         return trouble(t, problem_of(r), r, "%s: its epochs cannot be read", l->path);
+                r = mark_open(l);
+                if (r < 0)
+                        return trouble_sql(t, l, r, "cannot be marked as open");
         }
         return r;
 }
@@ -324,6 +377,11 @@ unsigned ledger_schema_version(void) {
 }
 
 int ledger_open(Ledger **ret, const char *path, Vault *vault, LedgerProblem *ret_problem, char **ret_detail) {
+        return ledger_open_for(ret, path, vault, NULL, ret_problem, ret_detail);
+}
+
+int ledger_open_for(Ledger **ret, const char *path, Vault *vault, const char *cabinet,
+                    LedgerProblem *ret_problem, char **ret_detail) {
         Trouble t = {0};
         Ledger *l = calloc(1, sizeof(*l));
 
@@ -331,10 +389,11 @@ int ledger_open(Ledger **ret, const char *path, Vault *vault, LedgerProblem *ret
                 *ret_problem = LEDGER_PROBLEM_IO;
         if (!l)
                 return -ENOMEM;
-        l->lock_fd = -1;
+        l->lock_fd = l->mark_fd = -1;
         l->vault = vault;
         l->path = strdup(path);
-        int r = l->path ? open_steps(l, &t) : -ENOMEM;
+        l->cabinet = cabinet ? strdup(cabinet) : NULL;
+        int r = l->path && (l->cabinet || !cabinet) ? open_steps(l, &t) : -ENOMEM;
         if (r < 0) {
                 l->vault = NULL;
                 ledger_free(l);

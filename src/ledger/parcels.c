@@ -19,8 +19,8 @@ void parcel_row_done(ParcelRow *p) {
 }
 
 bool parcel_is_recipients(const ParcelRow *p) {
-        return parcel_is_collectable(p->state) && p->was != PARCEL_REJECTED && p->was != PARCEL_RECALLED &&
-               p->choice != CHOICE_REJECT;
+        return parcel_is_collectable(p->state) && !p->doubted && p->was != PARCEL_REJECTED &&
+               p->was != PARCEL_RECALLED && p->choice != CHOICE_REJECT;
 }
 
 static int parcel_read(const Query *q, ParcelRow *ret) {
@@ -36,6 +36,7 @@ static int parcel_read(const Query *q, ParcelRow *ret) {
                 .taking_back = column_i64(q, 16) != 0,
                 .accessible = column_i64(q, 19) != 0,
                 .larger = column_i64(q, 20) != 0,
+                .doubted = column_i64(q, 21) != 0,
         };
         const Vault *v = q->ledger->vault;
 
@@ -240,6 +241,17 @@ int ledger_parcel_update(Ledger *l, const ParcelRow *p) {
         if (r >= 0)
                 r = parcel_delete(l, p->id);
         return scope_end(l, own, r);
+}
+
+int ledger_parcel_doubt_all(Ledger *l, uint64_t *ret_n) {
+        _cleanup_query_ Query q = {0};
+        int r = query_begin(&q, l, SQL_PARCEL_DOUBT);
+
+        if (r >= 0)
+                r = query_run(&q);
+        if (r >= 0)
+                *ret_n = (uint64_t)sqlite3_changes(l->db);
+        return r;
 }
 
 static int each_row(Query *q, ParcelEach each, void *userdata) {

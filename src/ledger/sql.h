@@ -28,6 +28,7 @@ struct Ledger {
         sqlite3 *db;
         Vault *vault;
         char *path;
+        char *cabinet; /* whose it must be; NULL: anybody's */
         int lock_fd;
         sqlite3_stmt *statements[SQL_MAX];
         bool in_transaction;
@@ -39,7 +40,19 @@ struct Ledger {
         Epoch *epochs; /* the oldest first, never empty */
         size_t n_epochs;
         bool epochs_stale; /* one began in the open transaction */
+        bool had_wal;      /* before it was opened */
+        int mark_fd;       /* the side file; -1: there is none */
+        /* Events: recorded in the open transaction (0: none), in the ledger, in the side file. */
+        uint64_t recorded, newest, marked;
+        LedgerFinding finding;
+        uint64_t told;
 };
+
+/* mark.c */
+int mark_look(Ledger *l); /* before anything opens the file */
+int mark_open(Ledger *l);
+void mark_committed(Ledger *l);
+void mark_close(Ledger *l);
 
 /* lineage.c */
 int lineage_found(Ledger *l, int64_t wall); /* in the migration that brings epochs */
@@ -128,3 +141,7 @@ int check_open(const char *path, sqlite3 **ret, char **ret_detail);
 #define APPLICATION_ID 0x4c6b7244 /* "LkrD" */
 #define META_KEY_CHECK "key-check"
 #define META_GENESIS   "audit-genesis"
+#define META_CABINET   "cabinet"
+
+int meta_set(Ledger *l, const char *key, const void *value, size_t n);
+int meta_get_text(Ledger *l, const char *key, char **ret); /* -ENOENT */

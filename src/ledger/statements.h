@@ -7,8 +7,8 @@
         "id, state, slot, position, size, waybill, recipient, phone, person, courier, courier_number, " \
         "created, stored, expires"
 /* Of the present only. */
-#define PARCEL_PRESENT "choice, taking_back, was, temperature, accessible, larger"
-#define PARCEL_PAST    "NULL, 0, NULL, 'ambient', 0, 1"
+#define PARCEL_PRESENT "choice, taking_back, was, temperature, accessible, larger, doubted"
+#define PARCEL_PAST    "NULL, 0, NULL, 'ambient', 0, 1, 0"
 #define PERSON_COLUMNS                                                        \
         "id, kind, number, salt, name, phone, enrolled, revoked, consented, " \
         "(SELECT group_concat(kind) FROM credential c WHERE c.person = person.id)"
@@ -23,7 +23,8 @@
         X(BEGIN, "BEGIN IMMEDIATE")                                                                          \
         X(COMMIT, "COMMIT")                                                                                  \
         X(META_GET, "SELECT value FROM meta WHERE key = ?1")                                                 \
-        X(META_SET, "INSERT INTO meta (key, value) VALUES (?1, ?2)")                                         \
+        X(META_SET, "INSERT INTO meta (key, value) VALUES (?1, ?2) "                                         \
+                    "ON CONFLICT (key) DO UPDATE SET value = excluded.value")                                \
         /* lineage.c */                                                                                      \
         X(EPOCH_EACH, "SELECT name, since, why FROM epoch ORDER BY id")                                      \
         X(EPOCH_INSERT, "INSERT INTO epoch (name, since, why, begun) VALUES (?1, ?2, ?3, ?4)")               \
@@ -71,8 +72,8 @@
           "UPDATE parcel SET state = ?2, slot = ?3, position = ?4, size = ?5, person = ?6, courier = ?7, "   \
           "courier_number = ?8, stored = ?9, expires = ?10, waybill = coalesce(?11, waybill), "              \
           "recipient = coalesce(?12, recipient), phone = coalesce(?13, phone), "                             \
-          "phone_tail = iif(?13 IS NULL, phone_tail, ?14), choice = ?15, taking_back = ?16, was = ?17 "      \
-          "WHERE id = ?1")                                                                                   \
+          "phone_tail = iif(?13 IS NULL, phone_tail, ?14), choice = ?15, taking_back = ?16, was = ?17, "     \
+          "doubted = iif(?2 = 'unverified', doubted, 0) WHERE id = ?1")                                      \
         /* The personal data of somebody who was revoked meanwhile is not kept. */                           \
         X(PARCEL_END,                                                                                        \
           "INSERT INTO parcel_history (id, state, slot, position, size, waybill, recipient, phone, person, " \
@@ -82,6 +83,11 @@
           "FROM (SELECT *, forget OR EXISTS (SELECT 1 FROM person q WHERE q.id = ?6 AND q.revoked IS NOT "   \
           "NULL) "                                                                                           \
           "AS gone FROM parcel WHERE id = ?1)")                                                              \
+        /* Where it lies is not known any more; what it was is kept for whoever finds it. */                 \
+        X(PARCEL_DOUBT,                                                                                      \
+          "UPDATE parcel SET was = iif(state IN ('rejected', 'recalled'), state, "                           \
+          "iif(state IN ('collecting', 'unverified'), was, NULL)), state = 'unverified', taking_back = 0, "  \
+          "doubted = 1 WHERE slot IS NOT NULL AND state <> 'reserved'")                                      \
         X(PARCEL_DELETE, "DELETE FROM parcel WHERE id = ?1")                                                 \
         X(PARCEL_EACH, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel ORDER BY id")           \
         X(PARCEL_EACH_OF_PERSON,                                                                             \

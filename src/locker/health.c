@@ -54,8 +54,13 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
 
         if (!all)
                 return -ENOMEM;
-        say(&all[n++], "ledger", NULL, l->records.ledger_failing ? "failed" : "ok",
-            l->records.ledger_failing ? "The last write failed; see the journal." : "");
+        say(&all[n++], "ledger", NULL,
+            l->records.ledger_failing ? "failed"
+            : l->records.lineage      ? "degraded"
+                                      : "ok",
+            l->records.ledger_failing ? "The last write failed; see the journal."
+            : l->records.lineage      ? l->records.lineage
+                                      : "");
         say(&all[n++], "storage", NULL, l->records.storage_low ? "degraded" : "ok",
             l->records.storage_low ? "The disk is nearly full: no deposits until space is freed." : "");
         say(&all[n++], "clock", NULL, now.synced ? "ok" : "degraded",

@@ -432,7 +432,7 @@ void drain_pump(Sync *s, uint64_t now_boot) {
 
         if (now_boot >= d->flush_at)
                 flush(s);
-        if (!s->connected)
+        if (!s->connected || !lineage_is_settled(s))
                 return;
         if (now_boot >= d->again_at) {
                 send_again(d);
@@ -484,5 +484,6 @@ uint64_t drain_next_deadline(const Sync *s) {
         const Drain *d = &s->drain;
         uint64_t next = MIN(d->flush_at, d->again_at);
 
-        return s->connected ? MIN(next, aside_next_deadline(&d->asides)) : d->flush_at;
+        return s->connected && lineage_is_settled(s) ? MIN(next, aside_next_deadline(&d->asides))
+                                                     : d->flush_at;
 }
