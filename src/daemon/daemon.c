@@ -2,6 +2,7 @@
 #include "daemon/daemon.h"
 #include "ledger/audit.h"
 #include "ledger/parcels.h"
+#include "ledger/seals.h"
 #include "base/child.h"
 #include "base/log.h"
 #include "base/message_ids.h"
@@ -210,6 +211,20 @@ static void doubt_parcels(Daemon *d) {
                             (unsigned long long)n);
 }
 
+static void tell_tampering(Daemon *d) {
+        const char *found = ledger_tampering(d->ledger);
+
+        if (!*found)
+                return;
+        log_message(LOG_CRIT, LOCKERD_MESSAGE_LEDGER_TAMPERED, NULL,
+                    "The ledger was changed while lockerd did not run: %s. Nobody opens by these rows; see "
+                    "lockerd(8), RESTORING A BACKUP",
+                    found);
+        locker_set_ledger_health(d->locker,
+                                 "Rows were changed while lockerd did not run; nobody opens by them. The "
+                                 "journal names them; restore a backup.");
+}
+
 /* Told before anything else is done. */
 static int tell_finding(Daemon *d) {
         uint64_t told;
@@ -241,11 +256,15 @@ static int wire(Daemon *d, const Settings *settings, const Cabinet *cabinet) {
         r = locker_new(&d->locker, &options);
         if (r < 0)
                 return log_error_errno(r, "Cannot load the cabinet's state");
+        /* Where answered commands were taken out, those that name no epoch could be carried out again. */
+        if (ledger_inbox_is_doubtful(d->ledger))
+                (void)locker_begin_epoch(d->locker, EPOCH_UNCLEAN, 0);
         (void)tell_finding(d); /* a full disk must not keep anybody from their parcel */
         r = locks_new(&d->locks, d->event, cabinet, &lock_options, locker_locks_handlers(),
                       locker_locks_userdata(d->locker));
         if (r < 0)
                 return log_error_errno(r, "Cannot prepare the locks");
+        tell_tampering(d);
         locker_attach_locks(d->locker, d->locks);
         r = locks_start(d->locks);
         if (r < 0)

@@ -49,6 +49,7 @@ Ledger *ledger_free(Ledger *l) {
         mark_close(l);
         for (int i = 0; i < SQL_MAX; i++)
                 sqlite3_finalize(l->statements[i]);
+        seals_done(l);
         sqlite3_close_v2(l->db);
         /* From here on another daemon may open the file. */
         if (l->lock_fd >= 0)

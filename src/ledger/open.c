@@ -257,6 +257,21 @@ static int migrate_one(Ledger *l, const Migration *m) {
         return ledger_commit(l);
 }
 
+/* After any migration: it may have changed what rows are. What was wrong before it must not become right. */
+static int seal_again(Ledger *l, Trouble *t, int version) {
+        if (version == ledger_n_migrations || (version >= SEALS_SINCE && *ledger_tampering(l)))
+                return 0;
+        int r = ledger_begin(l);
+        if (r >= 0) {
+                r = seals_make(l);
+                if (r >= 0)
+                        r = ledger_commit(l);
+                else
+                        ledger_rollback(l);
+        }
+        return r < 0 ? trouble_sql(t, l, r, "cannot be sealed") : 0;
+}
+
 static int migrate(Ledger *l, Trouble *t, int version) {
         for (int i = version; i < ledger_n_migrations; i++) {
                 int r = migrate_one(l, &ledger_migrations[i]);
@@ -336,6 +351,16 @@ static int check_present(Ledger *l, Trouble *t) {
         return 0;
 }
 
+static int check_schema(Ledger *l, Trouble *t, int version) {
+        _cleanup_free_ char *missing = NULL, *detail = NULL;
+        int r = schema_check(l, version, &missing, &detail);
+
+        if (r < 0)
+                return trouble(t, problem_of(r), r, "%s: %s", l->path,
+                               detail ? detail : "its schema cannot be read");
+        return missing ? seals_found(l, missing) : 0;
+}
+
 static int open_steps(Ledger *l, Trouble *t) {
         int version = 0;
 
@@ -356,7 +381,17 @@ static int open_steps(Ledger *l, Trouble *t) {
         if (r >= 0 && version > 0)
                 r = check_cabinet(l, t);
         if (r >= 0)
+                r = seals_prepare(l);
+        if (r >= 0 && version > 0)
+                r = check_schema(l, t, version);
+        if (r >= 0 && version >= SEALS_SINCE && (r = seals_check(l)) < 0)
+                return trouble_sql(t, l, r, "its seals cannot be checked");
+        if (r >= 0)
                 r = migrate(l, t, version);
+        if (r >= 0)
+                r = seal_again(l, t, version);
+        if (r >= 0 && (r = seals_watch(l)) < 0)
+                return trouble_sql(t, l, r, "its seals cannot be kept");
         if (r >= 0)
                 r = check_present(l, t);
         if (r >= 0)

@@ -45,6 +45,9 @@ static int parcel_read(const Query *q, ParcelRow *ret) {
             (column_text(q, 17) && parcel_state_from_string(column_text(q, 17), &p.was) < 0) ||
             temperature_from_string(column_text(q, 18), &p.temperature) < 0)
                 return -EUCLEAN;
+        /* Also one whose row was changed behind the daemon's back. */
+        if (p.doubted && parcel_may_be_inside(p.state) && p.state != PARCEL_RESERVED)
+                p.state = PARCEL_UNVERIFIED;
         int r = column_label(q, 2, p.slot, sizeof(p.slot));
         if (r >= 0)
                 r = column_label(q, 4, p.size, sizeof(p.size));

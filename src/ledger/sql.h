@@ -5,6 +5,7 @@
 #include "ledger/audit.h"
 #include "ledger/ledger.h"
 #include "ledger/lineage.h"
+#include "ledger/seals.h"
 #include "ledger/statements.h"
 
 #include <sqlite3.h>
@@ -44,9 +45,13 @@ struct Ledger {
         int mark_fd;       /* the side file; -1: there is none */
         /* Events: recorded in the open transaction (0: none), in the ledger, in the side file. */
         uint64_t recorded, newest, marked;
+        struct Seals *seals; /* seals.c */
         LedgerFinding finding;
         uint64_t told;
 };
+
+/* schema.c: -EUCLEAN with a detail; *ret_missing (fresh memory): what is missing without harm. */
+int schema_check(Ledger *l, int version, char **ret_missing, char **ret_detail);
 
 /* mark.c */
 int mark_look(Ledger *l); /* before anything opens the file */

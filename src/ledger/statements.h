@@ -7,8 +7,10 @@
         "id, state, slot, position, size, waybill, recipient, phone, person, courier, courier_number, " \
         "created, stored, expires"
 /* Of the present only. */
-#define PARCEL_PRESENT "choice, taking_back, was, temperature, accessible, larger, doubted"
-#define PARCEL_PAST    "NULL, 0, NULL, 'ambient', 0, 1, 0"
+#define PARCEL_PRESENT                                                               \
+        "choice, taking_back, was, temperature, accessible, larger, doubted OR NOT " \
+        "lockerd_row_ok('parcel', id)"
+#define PARCEL_PAST "NULL, 0, NULL, 'ambient', 0, 1, 0"
 #define PERSON_COLUMNS                                                        \
         "id, kind, number, salt, name, phone, enrolled, revoked, consented, " \
         "(SELECT group_concat(kind) FROM credential c WHERE c.person = person.id)"
@@ -38,9 +40,10 @@
         X(NUMBERS_SET, "INSERT INTO sqlite_sequence (name, seq) VALUES ('parcel', ?1), ('person', ?1), "     \
                        "('session', ?1), ('movement', ?1)")                                                  \
         /* slots.c */                                                                                        \
-        X(SLOT_GET, "SELECT label, 0, service, reason, 0 FROM slot WHERE label = ?1")                        \
-        X(POSITION_GET,                                                                                      \
-          "SELECT slot, number, service, reason, last_used FROM position WHERE slot = ?1 AND number = ?2")   \
+        X(SLOT_GET, "SELECT label, 0, iif(lockerd_row_ok('slot', label), service, 'quarantined'), reason, "  \
+                    "0 FROM slot WHERE label = ?1")                                                          \
+        X(POSITION_GET, "SELECT slot, number, iif(lockerd_row_ok('position', slot, number), service, "       \
+                        "'quarantined'), reason, last_used FROM position WHERE slot = ?1 AND number = ?2")   \
         X(SLOT_SET,                                                                                          \
           "INSERT INTO slot (label, service, reason) VALUES (?1, ?2, ?3) "                                   \
           "ON CONFLICT (label) DO UPDATE SET service = excluded.service, reason = excluded.reason")          \
@@ -50,8 +53,13 @@
         X(POSITION_USED, "INSERT INTO position (slot, number, last_used) "                                   \
                          "VALUES (?1, ?2, (SELECT coalesce(max(last_used), 0) + 1 FROM position)) "          \
                          "ON CONFLICT (slot, number) DO UPDATE SET last_used = excluded.last_used")          \
-        X(SERVICE_EACH, "SELECT label, 0, service, reason, 0 FROM slot UNION ALL "                           \
-                        "SELECT slot, number, service, reason, last_used FROM position ORDER BY 1, 2")       \
+        X(SLOT_DROP_WRONG, "DELETE FROM slot WHERE label = ?1 AND NOT lockerd_row_ok('slot', label)")        \
+        X(POSITION_DROP_WRONG, "DELETE FROM position WHERE slot = ?1 AND number = ?4 AND NOT "               \
+                               "lockerd_row_ok('position', slot, number)")                                   \
+        X(SERVICE_EACH, "SELECT label, 0, iif(lockerd_row_ok('slot', label), service, 'quarantined'), "      \
+                        "reason, 0 FROM slot UNION ALL "                                                     \
+                        "SELECT slot, number, iif(lockerd_row_ok('position', slot, number), service, "       \
+                        "'quarantined'), reason, last_used FROM position ORDER BY 1, 2")                     \
         /* doors.c */                                                                                        \
         X(DOOR_SET, "INSERT INTO door (slot, position, seen) VALUES (?1, ?2, ?3) "                           \
                     "ON CONFLICT (slot, position) DO UPDATE SET seen = excluded.seen")                       \
@@ -103,10 +111,14 @@
         X(CODE_SET, "INSERT INTO pickup_code (parcel, mac) VALUES (?1, ?2) "                                 \
                     "ON CONFLICT (parcel) DO UPDATE SET mac = excluded.mac")                                 \
         X(CODE_RENEW, "INSERT INTO renewed_code (parcel, mac) VALUES (?1, ?2)")                              \
-        X(CODE_FIND, "SELECT parcel FROM pickup_code WHERE mac = ?1 UNION ALL "                              \
-                     "SELECT parcel FROM renewed_code WHERE mac = ?1")                                       \
-        X(CODE_GET, "SELECT mac FROM pickup_code WHERE parcel = ?1")                                         \
-        X(CODE_GET_RENEWED, "SELECT mac FROM renewed_code WHERE parcel = ?1")                                \
+        X(CODE_FIND,                                                                                         \
+          "SELECT parcel FROM pickup_code WHERE mac = ?1 AND lockerd_row_ok('pickup_code', parcel) UNION "   \
+          "ALL "                                                                                             \
+          "SELECT parcel FROM renewed_code WHERE mac = ?1 AND lockerd_row_ok('renewed_code', parcel)")       \
+        X(CODE_GET,                                                                                          \
+          "SELECT mac FROM pickup_code WHERE parcel = ?1 AND lockerd_row_ok('pickup_code', parcel)")         \
+        X(CODE_GET_RENEWED,                                                                                  \
+          "SELECT mac FROM renewed_code WHERE parcel = ?1 AND lockerd_row_ok('renewed_code', parcel)")       \
         X(CODE_COUNT, "SELECT (SELECT count(*) FROM pickup_code) + (SELECT count(*) FROM renewed_code)")     \
         X(CODE_ERASE, "DELETE FROM pickup_code WHERE parcel = ?1")                                           \
         X(CODE_ERASE_RENEWED, "DELETE FROM renewed_code WHERE parcel = ?1")                                  \
@@ -114,12 +126,17 @@
         X(PERSON_INSERT,                                                                                     \
           "INSERT INTO person (kind, number, salt, name, phone, phone_mac, enrolled, consented) "            \
           "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                                         \
-        X(PERSON_GET, "SELECT " PERSON_COLUMNS " FROM person WHERE id = ?1 AND revoked IS NULL")             \
-        X(PERSON_BY_NUMBER, "SELECT " PERSON_COLUMNS " FROM person WHERE number = ?1 AND revoked IS NULL")   \
+        X(PERSON_GET, "SELECT " PERSON_COLUMNS                                                               \
+                      " FROM person WHERE id = ?1 AND revoked IS NULL AND lockerd_row_ok('person', id)")     \
+        X(PERSON_BY_NUMBER,                                                                                  \
+          "SELECT " PERSON_COLUMNS                                                                           \
+          " FROM person WHERE number = ?1 AND revoked IS NULL AND lockerd_row_ok('person', id)")             \
         X(PERSON_BY_PHONE,                                                                                   \
-          "SELECT " PERSON_COLUMNS " FROM person WHERE phone_mac = ?1 ORDER BY kind DESC LIMIT 1")           \
+          "SELECT " PERSON_COLUMNS                                                                           \
+          " FROM person WHERE phone_mac = ?1 AND lockerd_row_ok('person', id) ORDER BY kind DESC LIMIT 1")   \
         X(PERSON_EACH, "SELECT " PERSON_COLUMNS " FROM person WHERE revoked IS NULL ORDER BY id")            \
-        X(PERSON_SALT, "SELECT salt FROM person WHERE id = ?1 AND revoked IS NULL")                          \
+        X(PERSON_SALT,                                                                                       \
+          "SELECT salt FROM person WHERE id = ?1 AND revoked IS NULL AND lockerd_row_ok('person', id)")      \
         X(PERSON_REVOKE, "UPDATE person SET salt = NULL, name = NULL, phone = NULL, phone_mac = NULL, "      \
                          "revoked = ?2 WHERE id = ?1 AND revoked IS NULL")                                   \
         X(PERSON_FORGET_CREDENTIALS, "DELETE FROM credential WHERE person = ?1")                             \
@@ -134,8 +151,10 @@
         X(PARCEL_FORGET, "UPDATE parcel SET forget = 1 WHERE id = ?1 AND person IS NULL")                    \
         X(CREDENTIAL_SET, "INSERT INTO credential (person, kind, data) VALUES (?1, ?2, ?3) "                 \
                           "ON CONFLICT (person, kind) DO UPDATE SET data = excluded.data")                   \
-        X(CREDENTIAL_GET, "SELECT c.data, p.salt FROM credential c JOIN person p ON p.id = c.person "        \
-                          "WHERE c.person = ?1 AND c.kind = ?2 AND p.revoked IS NULL")                       \
+        X(CREDENTIAL_GET,                                                                                    \
+          "SELECT c.data, p.salt FROM credential c JOIN person p ON p.id = c.person "                        \
+          "WHERE c.person = ?1 AND c.kind = ?2 AND p.revoked IS NULL AND lockerd_row_ok('person', p.id) "    \
+          "AND lockerd_row_ok('credential', c.person, c.kind)")                                              \
         /* lockouts.c */                                                                                     \
         X(LOCKOUT_GET, "SELECT " LOCKOUT_COLUMNS " FROM lockout WHERE subject = ?1")                         \
         X(LOCKOUT_PUT,                                                                                       \

@@ -45,6 +45,11 @@ void locker_set_keys_health(Locker *l, const char *state, const char *sentence) 
         notify_health(&l->records);
 }
 
+void locker_set_ledger_health(Locker *l, const char *sentence) {
+        l->records.lineage = sentence;
+        notify_health(&l->records);
+}
+
 int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         const Cabinet *c = l->cabinet;
         Now now = l->now();

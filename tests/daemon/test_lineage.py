@@ -252,6 +252,26 @@ class Ends(Restoring, Scenario):
         self.assertNotEqual(self.start_over(), epoch)
         self.assertIn("older than what this cabinet has told", self.health()[1])
 
+    def test_rows_that_were_changed_meanwhile_open_nothing_and_are_named(self):
+        """Requirement: F10, F17"""
+        self.courier().end()
+        first, second, third = (self.store() for _ in range(3))
+        self.cabinet.stop_daemon()
+        with contextlib.closing(sqlite3.connect(self.cabinet.ledger)) as db:
+            a, b = (int(p.parcel.rsplit("/", 1)[1]) for p in (first, second))
+            db.execute("UPDATE pickup_code SET parcel = -1 WHERE parcel = ?", (a,))
+            db.execute("UPDATE pickup_code SET parcel = ? WHERE parcel = ?", (a, b))
+            db.execute("UPDATE pickup_code SET parcel = ? WHERE parcel = -1", (b,))
+            db.commit()
+        self.back()
+        self.assertEqual(self.health()[0], "degraded")
+        self.assertIn("nobody opens by them", self.health()[1])
+        self.assertRegex(self.cabinet.log(), f"pickup_code {a}, pickup_code {b}")
+        with self.only():
+            for put in (first, second):
+                self.assertRefused("WrongCode", self.recipient, put.receipt["code"])
+        self.collect(third.receipt["code"])
+
     def test_kill_restart_and_a_reader_that_folds_the_log_in_are_no_reason(self):
         """Requirement: F14"""
         self.courier().end()

@@ -34,6 +34,7 @@ KNOWN = {
     "F9": "personal data masked and sealed", "F10": "tamper-evident ledger",
     "F11": "couriers take back in one go", "F12": "alarm and inside release open",
     "F14": "a restored, copied or foreign ledger is recognised",
+    "F17": "who takes over a part gets no door",
 }
 NOT_YET = {"B1", "B2", "B3", "C1", "C2", "C5", "C6", "D1", "D6", "E1", "E2", "E3", "E4", "E5", "E6", "F5"}
 
