@@ -3,11 +3,14 @@
 #include "base/macros.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 static int prepare(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, int fd, int fd_there) {
@@ -28,7 +31,8 @@ static int prepare(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attri
         return r;
 }
 
-int child_spawn(const char *program, const char *const argv[], int fd, int fd_there, bool idle, pid_t *ret) {
+static int spawn(const char *program, const char *const argv[], int fd, int fd_there,
+                 char *const environment[], pid_t *ret) {
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
         pid_t pid;
@@ -42,25 +46,74 @@ int child_spawn(const char *program, const char *const argv[], int fd, int fd_th
                 r = prepare(&actions, &attributes, fd, fd_there);
                 if (!r)
                         r = posix_spawn(&pid, program, &actions, &attributes, (char *const *)(uintptr_t)argv,
-                                        environ);
+                                        environment);
                 posix_spawnattr_destroy(&attributes);
         }
         posix_spawn_file_actions_destroy(&actions);
         if (r)
                 return -r;
-        /* Not by attribute: glibc's posix_spawnattr_setschedpolicy() refuses SCHED_IDLE (EINVAL). A failure
-         * is ignored: the work matters more than its priority. */
-        if (idle)
-                (void)sched_setscheduler(pid, SCHED_IDLE, &(struct sched_param){0});
         *ret = pid;
         return 0;
 }
 
-int child_start(const char *program, const char *argument, int buffer, Child *ret) {
+int child_spawn(const char *program, const char *const argv[], int fd, int fd_there, bool idle, pid_t *ret) {
+        int r = spawn(program, argv, fd, fd_there, environ, ret);
+
+        /* Not by attribute: glibc's posix_spawnattr_setschedpolicy() refuses SCHED_IDLE (EINVAL). A failure
+         * is ignored: the work matters more than its priority. */
+        if (r >= 0 && idle)
+                (void)sched_setscheduler(*ret, SCHED_IDLE, &(struct sched_param){0});
+        return r;
+}
+
+/* A connection to a unit's socket: who has made that is the service manager, as root, or whoever runs this.
+ */
+static int connect_unit(const char *path, Child *ret) {
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        struct ucred peer;
+        socklen_t n = sizeof(peer);
+
+        if (fd < 0)
+                return -errno;
+        if (strlen(path) >= sizeof(address.sun_path))
+                return -ENAMETOOLONG;
+        strcpy(address.sun_path, path);
+        if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+            getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 || fcntl(fd, F_SETFL, 0) < 0)
+                return -errno;
+        if (peer.uid != 0 && peer.uid != geteuid())
+                return -EPERM;
+        *ret = CHILD_NONE;
+        ret->socket = steal_fd(&fd);
+        return 0;
+}
+
+static bool is_socket(const char *path) {
+        struct stat st;
+
+        return stat(path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+/* What says how to log; nothing else of the daemon's environment is for a worker. */
+static void make_environment(char *ret[2]) {
+        static const char journal[] = "JOURNAL_STREAM=";
+        size_t n = 0;
+
+        for (char **e = environ; *e; e++)
+                if (!n && strncmp(*e, journal, sizeof(journal) - 1) == 0)
+                        ret[n++] = *e;
+        ret[n] = NULL;
+}
+
+int child_start(const char *path, const char *argument, int buffer, Child *ret) {
         _cleanup_close_ int theirs = -1;
         Child c = CHILD_NONE;
+        char *environment[2];
         int pair[2], r;
 
+        if (is_socket(path))
+                return connect_unit(path, ret);
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
                 return -errno;
         c.socket = pair[0];
@@ -69,8 +122,8 @@ int child_start(const char *program, const char *argument, int buffer, Child *re
                 (void)setsockopt(c.socket, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
                 (void)setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
         }
-        r = child_spawn(program, (const char *const[]){program, argument, NULL}, theirs, CHILD_FD, false,
-                        &c.pid);
+        make_environment(environment);
+        r = spawn(path, (const char *const[]){path, argument, NULL}, theirs, CHILD_FD, environment, &c.pid);
         if (r < 0) {
                 child_forget(&c);
                 return r;

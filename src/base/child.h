@@ -15,17 +15,22 @@ int child_spawn(const char *program, const char *const argv[], int fd, int fd_th
 #define CHILD_FD 3 /* a worker's end of its socket */
 
 typedef struct Child {
-        pid_t pid; /* 0: none */
-        int pidfd, socket;
+        pid_t pid;  /* 0: none, or not ours */
+        int pidfd;  /* -1: likewise */
+        int socket; /* -1: none */
 } Child;
 
 #define CHILD_NONE ((Child){.pidfd = -1, .socket = -1})
 
-/* argument: shown by ps, NULL for none. buffer: bytes that may wait in either direction, as far as the
- * kernel allows; 0: its default. Signals are unblocked and default in the worker. Both ends block: use
- * MSG_DONTWAIT where waiting is not allowed. 0 or negative errno, and *ret untouched. */
-int child_start(const char *program, const char *argument, int buffer, Child *ret);
+/* Where a worker comes from is decided by what is there: `path` is a program, which is started as this user,
+ * or the socket of a unit (systemd/), for whose connections the service manager starts one as a user of its
+ * own. It then does not end when it is told to but when it likes, or by the unit's watchdog. argument: shown
+ * by ps, NULL for none; a program's only. It gets a clean environment. buffer: bytes that may wait in either
+ * direction, as far as the kernel allows; 0: its default. Signals are unblocked and default in the worker.
+ * Both ends block: use MSG_DONTWAIT where waiting is not allowed. 0 or negative errno, and *ret untouched. */
+int child_start(const char *path, const char *argument, int buffer, Child *ret);
 /* Closes the socket and the pidfd. The caller must still reap the process. */
 void child_forget(Child *c);
-/* Kills and reaps it, and closes its descriptors. Does not wait long: no worker sleeps uninterruptibly. */
+/* Kills and reaps it if it is ours, and closes its descriptors. Does not wait long: no worker sleeps
+ * uninterruptibly. */
 void child_kill(Child *c);

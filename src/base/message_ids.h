@@ -38,6 +38,10 @@
 #define LOCKERD_MESSAGE_BOARD_WRONG "79595f8ee738473985f1ae01f00eba2d"
 /* A coil of a lock board stays on. */
 #define LOCKERD_MESSAGE_BOARD_STUCK "4e25a55e8523444b828b6cba9609fe39"
+/* All inputs of a lock board changed at once. */
+#define LOCKERD_MESSAGE_BOARD_BLIND "8824009b11b14941a7be0505227366c2"
+/* A contact chatters. */
+#define LOCKERD_MESSAGE_CHATTER "c2c46b95747041548bab9679f5ce30ac"
 /* The device of a line cannot be used. */
 #define LOCKERD_MESSAGE_LINE_FAILED "d72e5726be0b480e94ea1bccfab01c00"
 /* A worker process died or hung and was replaced. */

@@ -15,6 +15,9 @@
 #define HEARTBEAT USEC_PER_SEC
 #define ACCURACY  (10 * USEC_PER_MSEC)
 #define STABLE    60 /* heartbeats after which a worker counts as good */
+/* For workers that the service manager starts, and ends. */
+#define STARTING 30 /* heartbeats until its first word: a machine that boots has much to do */
+#define ENDING   60 /* heartbeats for the unit's watchdog */
 
 struct Supervisor {
         sd_event *event;
@@ -30,6 +33,8 @@ struct Supervisor {
         sd_event_source *on_socket, *on_exit, *timer;
         uint64_t beats;
         unsigned unanswered, patience; /* heartbeats */
+        bool silent;                   /* it has not said anything so far */
+        unsigned ending; /* heartbeats left until one that was told to end is given up; 0: was not */
         uint64_t pause;
 };
 
@@ -57,11 +62,49 @@ static void replace_later(Supervisor *s, const char *sentence) {
         s->handlers->gone(s->userdata, sentence);
 }
 
+static void end_unit(Supervisor *s) {
+        s->ending = ENDING;
+        supervisor_hang_up(s);
+}
+
+static bool is_unit(const Supervisor *s) {
+        return s->child.socket >= 0 && s->child.pid == 0;
+}
+
+/* Its end of the socket is closed when it has exited: the service manager keeps it until then. */
+static bool has_closed(const Supervisor *s) {
+        char byte;
+        ssize_t n;
+
+        do
+                n = recv(s->child.socket, &byte, sizeof(byte), MSG_DONTWAIT | MSG_TRUNC);
+        while (n > 0 || (n < 0 && errno == EINTR));
+        return n == 0 || errno != EAGAIN;
+}
+
+static void unit_has_ended(Supervisor *s) {
+        char sentence[192];
+
+        snprintf(sentence, sizeof(sentence), "%s ended", s->name);
+        log_message(LOG_WARNING, LOCKERD_MESSAGE_WORKER_REPLACED, s->fields, "%s; it is replaced", sentence);
+        forget(s);
+        replace_later(s, sentence);
+}
+
 static int on_socket(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Supervisor *s = userdata;
 
-        if (s->handlers->readable(s->userdata))
+        if (!s->ending && s->handlers->readable(s->userdata)) {
+                s->silent = false;
                 return 0;
+        }
+        if (is_unit(s)) {
+                if (!s->ending)
+                        end_unit(s);
+                if (has_closed(s))
+                        unit_has_ended(s);
+                return 0;
+        }
         /* A worker whose end is closed has exited or is about to; one that sends invalid messages must
          * exit. */
         (void)sd_event_source_set_enabled(s->on_socket, SD_EVENT_OFF);
@@ -89,9 +132,11 @@ static int start(Supervisor *s) {
 
         if (r < 0)
                 return r;
-        s->beats = s->unanswered = s->patience = 0;
-        r = sd_event_add_io(s->event, &s->on_exit, s->child.pidfd, EPOLLIN, on_exit_of_worker, s);
-        if (r >= 0)
+        s->beats = s->unanswered = s->patience = s->ending = 0;
+        s->silent = is_unit(s);
+        if (s->child.pidfd >= 0)
+                r = sd_event_add_io(s->event, &s->on_exit, s->child.pidfd, EPOLLIN, on_exit_of_worker, s);
+        if (r >= 0 && s->on_exit)
                 /* Messages that it sent before it exited are read first. */
                 r = sd_event_source_set_priority(s->on_exit, SD_EVENT_PRIORITY_NORMAL + 1);
         if (r >= 0)
@@ -99,12 +144,31 @@ static int start(Supervisor *s) {
         return r < 0 ? r : s->handlers->started(s->userdata);
 }
 
+/* It was told to end, and nobody ends it: another one is worth a try. */
+static void wait_for_end(Supervisor *s) {
+        if (--s->ending > 0) {
+                arm(s, HEARTBEAT);
+                return;
+        }
+        log_error("%s has not ended", s->name);
+        unit_has_ended(s);
+}
+
 static void beat(Supervisor *s) {
-        if (s->unanswered++ >= s->allowed + s->patience) {
+        if (s->ending) {
+                wait_for_end(s);
+                return;
+        }
+        if (s->unanswered++ >= (s->silent ? STARTING : s->allowed + s->patience)) {
                 log_message(LOG_ERR, LOCKERD_MESSAGE_WORKER_REPLACED, s->fields, "%s hangs; it is replaced",
                             s->name);
-                (void)kill(s->child.pid, SIGKILL);
                 s->unanswered = 0;
+                if (is_unit(s)) {
+                        end_unit(s);
+                        arm(s, HEARTBEAT);
+                        return;
+                }
+                (void)kill(s->child.pid, SIGKILL);
         }
         (void)s->handlers->ping(s->userdata, s->beats++);
         arm(s, HEARTBEAT);
@@ -115,7 +179,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         char sentence[256];
         int r;
 
-        if (s->child.pid) {
+        if (s->child.socket >= 0) {
                 beat(s);
                 return 0;
         }
@@ -172,7 +236,7 @@ int supervisor_socket(const Supervisor *s) {
 }
 
 bool supervisor_is_running(const Supervisor *s) {
-        return s->child.pid > 0;
+        return s->child.socket >= 0;
 }
 
 void supervisor_heard(Supervisor *s) {
@@ -188,17 +252,37 @@ void supervisor_stop(Supervisor *s) {
 }
 
 void supervisor_hang_up(Supervisor *s) {
+        /* Of a unit's worker the end is still to be heard. */
         if (s->child.socket >= 0)
-                (void)shutdown(s->child.socket, SHUT_RDWR);
+                (void)shutdown(s->child.socket, is_unit(s) ? SHUT_WR : SHUT_RDWR);
+}
+
+/* Boot µs → ms for poll(). */
+static int left(uint64_t until) {
+        uint64_t now = clock_now().boot_usec;
+
+        return until > now ? (int)((until - now) / USEC_PER_MSEC) : 0;
+}
+
+static bool join_unit(Supervisor *s, uint64_t until) {
+        struct pollfd fd = {.fd = s->child.socket, .events = POLLIN};
+
+        while (poll(&fd, 1, left(until)) > 0)
+                if (has_closed(s)) {
+                        forget(s);
+                        return true;
+                }
+        return false;
 }
 
 bool supervisor_join(Supervisor *s, uint64_t until) {
         struct pollfd fd = {.fd = s->child.pidfd, .events = POLLIN};
-        uint64_t now = clock_now().boot_usec;
 
+        if (is_unit(s))
+                return join_unit(s, until);
         if (s->child.pidfd < 0)
                 return true;
-        if (poll(&fd, 1, until > now ? (int)((until - now) / USEC_PER_MSEC) : 0) <= 0)
+        if (poll(&fd, 1, left(until)) <= 0)
                 return false;
         (void)waitid(P_PIDFD, (id_t)s->child.pidfd, &(siginfo_t){0}, WEXITED | WNOHANG);
         forget(s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keeps one worker process alive: starts it, pings it once a second, kills it when it hangs, and restarts
+/* Keeps one worker process alive: starts it, pings it once a second, ends it when it hangs, and restarts
  * it, after a pause that grows while workers fail early. The messages on the socket are the owner's. */
 #pragma once
 
@@ -11,7 +11,7 @@
 typedef struct Supervisor Supervisor;
 
 typedef struct SupervisorOptions {
-        const char *program;             /* path */
+        const char *program;             /* path, see child_start() */
         const char *argument;            /* shown by ps; NULL: none */
         const char *name;                /* begins sentences: "The worker of line left" */
         const char *const *fields;       /* of its log messages, see base/log.h; outlive the supervisor */
@@ -45,8 +45,10 @@ void supervisor_be_patient(Supervisor *s, unsigned ms);
 void supervisor_stop(Supervisor *s);
 /* Shuts the socket down, which ends the worker. */
 void supervisor_hang_up(Supervisor *s);
-/* Waits until it has exited or until boot µs `until`; returns whether it has exited. */
+/* Waits until it has exited or until boot µs `until`; returns whether it has exited. What it still says is
+ * not read. */
 bool supervisor_join(Supervisor *s, uint64_t until);
+/* One that is not ours to kill only loses its socket. */
 void supervisor_kill(Supervisor *s);
 /* A worker that still runs is not terminated. */
 Supervisor *supervisor_free(Supervisor *s);

@@ -13,6 +13,7 @@ Bus *bus_free(Bus *b) {
         backup_job_free(b);
         calls_abandon(b);
         peers_free(b);
+        readers_free(b);
         while (b->sessions)
                 session_node_free(b->sessions);
         changes_done(b);
@@ -54,6 +55,8 @@ static int watch_connection(Bus *b) {
         if (r >= 0)
                 r = sd_bus_match_signal(b->bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus",
                                         "org.freedesktop.DBus", "NameLost", name_lost, b);
+        if (r >= 0)
+                r = readers_watch(b);
         return r < 0 ? r : peers_watch(b);
 }
 

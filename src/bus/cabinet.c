@@ -132,6 +132,15 @@ static int get_last_event(sd_bus *bus, const char *path, const char *interface, 
         return r < 0 ? r : sd_bus_message_append(m, "t", (uint64_t)strtoull(head, NULL, 10));
 }
 
+/* One terminal that opens session after session must not keep everybody else from theirs. */
+static bool has_its_share(const Bus *b, const Peer *peer) {
+        unsigned n = 0;
+
+        for (const SessionNode *s = b->sessions; s; s = s->next)
+                n += s->owner && streq(s->owner, peer->name);
+        return n >= MAX(1U, b->settings->max_sessions / 2);
+}
+
 int cabinet_start_session(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         SessionKind kind;
         const char *word;
@@ -151,6 +160,9 @@ int cabinet_start_session(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e
                 kind = SESSION_RECIPIENT;
         else
                 return args_invalid(e, "\"kind\" must be \"courier\" or \"recipient\".");
+        if (has_its_share(b, peer))
+                return bus_failure(e, m, LOCKER_E_TOO_MANY_SESSIONS,
+                                   "This program has as many sessions open as one may have.");
         r = locker_start_session(b->locker, kind, terminal, &s);
         if (r != 0)
                 return bus_failure(e, m, r, NULL);

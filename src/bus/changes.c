@@ -133,6 +133,8 @@ static void tell_free_positions(Bus *b) {
 static int flush(sd_event_source *source, void *userdata) {
         Bus *b = userdata;
 
+        if (!readers_may_signal(b))
+                return 0; /* with the next change */
         while (b->dirty_parcels.n > 0) {
                 uint64_t id = b->dirty_parcels.ids[0];
                 idset_remove(&b->dirty_parcels, id);
@@ -225,6 +227,8 @@ static void on_health(void *userdata) {
 static void on_event(void *userdata, const EventRow *event) {
         Bus *b = userdata;
 
+        if (!readers_may_signal(b))
+                return; /* it is in the ledger: GetEvents */
         log_unsent(sd_bus_emit_signal(b->bus, BUS_ROOT, BUS_CABINET, "Event", "txsssb", event->sequence,
                                       event->wall_usec, event->type, event->subject, event->data,
                                       (int)event->synced),

@@ -79,6 +79,15 @@ const char *peer_actor(Peer *peer); /* NULL: out of memory */
  * connection of it is the same terminal. NULL: out of memory. */
 const char *peer_terminal(Peer *peer);
 
+/* --- Whether they read (readers.c) -------------------------------------------------------------------- */
+
+typedef struct Reader Reader;
+
+int readers_watch(Bus *b);
+void reader_gone(Bus *b, const char *name);
+void readers_free(Bus *b);
+bool readers_may_signal(Bus *b); /* false: the bus takes nothing, and what is said would only lie here */
+
 /* --- Reading (args.c): InvalidArgument with a sentence that names the argument and what is allowed -------
  */
 
@@ -169,6 +178,9 @@ struct Bus {
         gid_t kiosk_gid, admin_gid; /* (gid_t)-1: there is no such group */
         Peer *peers;
         Call *calls;
+        Reader *readers;
+        uint64_t unread;                /* bytes that all of them have not shown to have read */
+        uint64_t stuck_since, stuck_at; /* boot µs, messages: since when the bus takes nothing */
         SessionNode *sessions;
         SlotNode slot;
         ParcelNode parcel;

@@ -15,6 +15,7 @@ static const struct {
         [BOARD_OFFLINE] = {"failed", "board.offline", LOCKERD_MESSAGE_BOARD_OFFLINE, LOG_WARNING},
         [BOARD_CONFLICT] = {"failed", "board.conflict", LOCKERD_MESSAGE_BOARD_CONFLICT, LOG_ERR},
         [BOARD_WRONG] = {"failed", "board.wrong", LOCKERD_MESSAGE_BOARD_WRONG, LOG_ERR},
+        [BOARD_BLIND] = {"degraded", "board.inputs-lost", LOCKERD_MESSAGE_BOARD_BLIND, LOG_ERR},
         [BOARD_STUCK] = {"degraded", "board.stuck", LOCKERD_MESSAGE_BOARD_STUCK, LOG_CRIT},
 };
 

@@ -23,11 +23,15 @@ static const struct {
         {DOOR_LOST, "door.unknown", NULL, NULL},
 };
 
+static unsigned number_of(const Hardware *h, int lock) {
+        int position = h->cabinet->locks[lock].position;
+
+        return position < 0 ? 0 : h->cabinet->positions[position].number;
+}
+
 /* found: it was seen only now, and has happened at some time before. */
 static json_t *data_happened(const Hardware *h, int lock, unsigned happened) {
-        const Lock *k = &h->cabinet->locks[lock];
-        json_t *data = data_place(h->cabinet, k->slot,
-                                  k->position < 0 ? 0 : h->cabinet->positions[k->position].number);
+        json_t *data = data_place(h->cabinet, h->cabinet->locks[lock].slot, number_of(h, lock));
 
         if (data && happened & DOOR_FOUND && json_object_set_new(data, "found", json_true()) < 0) {
                 json_decref(data);
@@ -36,21 +40,42 @@ static json_t *data_happened(const Hardware *h, int lock, unsigned happened) {
         return data;
 }
 
-static int record_happened(Hardware *h, int lock, unsigned happened) {
-        const Lock *k = &h->cabinet->locks[lock];
-        unsigned number = k->position < 0 ? 0 : h->cabinet->positions[k->position].number;
+static bool is_blind(const Hardware *h, int board) {
+        return board >= 0 && h->boards[board] == BOARD_BLIND;
+}
+
+/* How the movement under way ends by it; NULL: it does not. */
+static const char *movement_outcome(const Movement *m, unsigned happened) {
+        if (!m || !m->started)
+                return NULL;
+        return m->action == LOCK_ACTION_UNLOCK && happened & DOOR_RELEASED ? "released"
+               : m->action == LOCK_ACTION_SECURE && happened & DOOR_CLOSED ? "secured"
+                                                                           : NULL;
+}
+
+static int record_movement(Hardware *h, int lock, unsigned happened) {
+        int slot = h->cabinet->locks[lock].slot;
         Movement *m = h->moving[lock];
+        const char *outcome = movement_outcome(m, happened);
+        char subject[SUBJECT_MAX];
+        int r = outcome ? movement_settle_in(m, outcome) : 0;
+
+        if (r < 0 || !outcome || !m->urgent)
+                return r;
+        subject_place(h->cabinet, slot, number_of(h, lock), subject);
+        return records_add(h->records, NULL, m->safety, "safety.released", subject,
+                           data_place(h->cabinet, slot, number_of(h, lock)), NULL);
+}
+
+static int record_events(Hardware *h, int lock, unsigned happened) {
         char subject[SUBJECT_MAX];
         int r = 0;
 
-        subject_place(h->cabinet, k->slot, number, subject);
-        if (m && m->started && m->action == LOCK_ACTION_UNLOCK && happened & DOOR_RELEASED)
-                r = movement_settle_in(m, "released");
-        if (r >= 0 && m && m->urgent && happened & DOOR_RELEASED)
-                r = records_add(h->records, NULL, m->safety, "safety.released", subject,
-                                data_place(h->cabinet, k->slot, number), NULL);
-        if (m && m->started && m->action == LOCK_ACTION_SECURE && happened & DOOR_CLOSED)
-                r = movement_settle_in(m, "secured");
+        subject_place(h->cabinet, h->cabinet->locks[lock].slot, number_of(h, lock), subject);
+        /* What a board lost with all its inputs is one event, and the board's. */
+        const Lock *k = &h->cabinet->locks[lock];
+        if (is_blind(h, k->contact.board) || is_blind(h, k->latch.board))
+                happened &= ~(unsigned)DOOR_LOST;
         for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(door_events); i++)
                 if (happened & door_events[i].bit)
                         r = records_add(h->records, NULL, NULL, door_events[i].event, subject,
@@ -58,22 +83,47 @@ static int record_happened(Hardware *h, int lock, unsigned happened) {
         return r;
 }
 
-/* For the next start. What was never recorded of a door that has never moved is not begun with. */
+/* For the next start. */
 static bool is_worth_remembering(const Hardware *h, int lock) {
-        return h->seen[lock] != DOOR_SEEN_NEVER && h->seen[lock] != door_seen_last(&h->doors[lock]);
+        return h->remembered[lock] && h->seen[lock] != door_seen_last(&h->doors[lock]);
 }
 
-static int record(Hardware *h, int lock, unsigned happened) {
-        const Lock *k = &h->cabinet->locks[lock];
+/* now: it has just happened, and is the movement's that is under way. */
+static int record(Hardware *h, int lock, unsigned happened, bool now) {
         DoorSeen seen = door_seen_last(&h->doors[lock]);
-        int r = record_happened(h, lock, happened);
+        int r = records_begin(h->records);
 
-        if (r >= 0 && seen != h->seen[lock])
-                r = ledger_door_set(h->records->ledger, h->cabinet->slots[k->slot].label,
-                                    k->position < 0 ? 0 : h->cabinet->positions[k->position].number, seen);
-        r = records_end(h->records, r);
+        if (r < 0)
+                return r;
+        r = now ? record_movement(h, lock, happened) : 0;
         if (r >= 0)
+                r = record_events(h, lock, happened);
+        if (r >= 0 && seen != h->seen[lock])
+                r = ledger_door_set(h->records->ledger, h->cabinet->slots[h->cabinet->locks[lock].slot].label,
+                                    number_of(h, lock), seen);
+        r = records_end(h->records, r);
+        if (r >= 0) {
+                h->remembered[lock] = h->remembered[lock] || seen != h->seen[lock];
                 h->seen[lock] = seen;
+        }
+        return r;
+}
+
+/* Of a door that opens and shuts several times until there is room, the last time. */
+static void keep_unrecorded(Hardware *h, int lock, unsigned happened) {
+        if (h->unrecorded[lock] & DOOR_CLOSED && happened & (DOOR_RELEASED | DOOR_OPENED | DOOR_FORCED_OPEN))
+                h->unrecorded[lock] = 0;
+        h->unrecorded[lock] |= happened;
+        h->record_at = MIN(h->record_at, h->records->now().boot_usec + RECORDS_RETRY_USEC);
+}
+
+/* What the ledger could not take when it happened. */
+static int catch_up(Hardware *h, int lock) {
+        if (!h->unrecorded[lock])
+                return 0;
+        int r = record(h, lock, h->unrecorded[lock], false);
+        if (r >= 0)
+                h->unrecorded[lock] = 0;
         return r;
 }
 
@@ -90,25 +140,41 @@ static void log_happened(Hardware *h, int lock, unsigned happened) {
                                     happened & DOOR_FOUND ? ", while nobody could see it" : "");
 }
 
-/* Also one that was forced before the daemon started, and still is open. */
-static bool is_found_forced(const Hardware *h, int lock, unsigned happened) {
-        return happened & DOOR_FORCED_OPEN || (happened & DOOR_FOUND && h->doors[lock].state == DOOR_FORCED);
+/* Also one that had been open before nobody could see it, though it is shut now: whoever was there may have
+ * taken something out. `before`: as it was last seen. */
+static unsigned says_exposed(const Hardware *h, int lock, unsigned happened, DoorSeen before) {
+        const Door *d = &h->doors[lock];
+
+        if (happened & DOOR_FORCED_OPEN)
+                return HARDWARE_FORCED;
+        if (!(happened & DOOR_FOUND))
+                return 0;
+        return d->state == DOOR_FORCED || before == DOOR_SEEN_FORCED ? HARDWARE_FORCED
+               : door_is_open(d) || before == DOOR_SEEN_OPEN         ? HARDWARE_OPEN_UNSEEN
+                                                                     : 0;
 }
 
 void doors_happened(Hardware *h, int lock, unsigned happened) {
         const Lock *k = &h->cabinet->locks[lock];
         int slot = k->slot;
+        DoorSeen before = h->seen[lock];
         unsigned recorded =
                 DOOR_RELEASED | DOOR_OPENED | DOOR_CLOSED | DOOR_FORCED_OPEN | DOOR_OPEN_TOO_LONG | DOOR_LOST;
 
         /* Asked before the movement is over; after it the input that is still active says so. */
         bool for_safety = h->safety[slot].at != USEC_INFINITY || (h->moving[lock] && h->moving[lock]->urgent);
 
-        if ((happened & recorded || is_worth_remembering(h, lock)) && records_begin(h->records) >= 0) {
-                int r = record(h, lock, happened);
+        if (happened & recorded || is_worth_remembering(h, lock)) {
+                int r = catch_up(h, lock);
+                if (r >= 0)
+                        r = record(h, lock, happened, true);
                 if (r < 0) {
                         h->records->ledger_failing = true;
-                        log_error_errno(r, "Cannot record what a door did");
+                        log_error_errno(r, "Cannot record what a door did; trying again");
+                        const char *outcome = movement_outcome(h->moving[lock], happened);
+                        if (outcome)
+                                movement_settle_later(h->moving[lock], outcome);
+                        keep_unrecorded(h, lock, happened & (recorded | DOOR_FOUND));
                 }
         }
         log_happened(h, lock, happened);
@@ -124,7 +190,7 @@ void doors_happened(Hardware *h, int lock, unsigned happened) {
         }
         hardware_changed(
                 h, slot, lock,
-                (is_found_forced(h, lock, happened) ? HARDWARE_FORCED : 0) |
+                says_exposed(h, lock, happened, before) |
                         (for_safety && happened & (DOOR_RELEASED | DOOR_OPENED) ? HARDWARE_FOR_SAFETY : 0) |
                         (late ? HARDWARE_OPENED_LATE : 0) |
                         (happened & DOOR_OPEN_TOO_LONG ? HARDWARE_OPEN_TOO_LONG : 0));
@@ -222,7 +288,26 @@ void doors_seen(void *userdata, int board) {
                 }
 }
 
+static void record_again(Hardware *h, const Now *now) {
+        h->record_at = USEC_INFINITY;
+        if (movements_settle_again(h) < 0) {
+                h->record_at = now->boot_usec + RECORDS_RETRY_USEC;
+                return;
+        }
+        for (int i = 0; i < h->cabinet->n_locks; i++) {
+                if (!h->unrecorded[i] && !is_worth_remembering(h, i))
+                        continue;
+                if (record(h, i, h->unrecorded[i], false) < 0) {
+                        h->record_at = now->boot_usec + RECORDS_RETRY_USEC;
+                        return;
+                }
+                h->unrecorded[i] = 0;
+        }
+}
+
 void doors_tick(Hardware *h, const Now *now) {
+        if (now->boot_usec >= h->record_at)
+                record_again(h, now);
         for (int i = 0; i < h->cabinet->n_locks; i++) {
                 if (door_next_deadline(&h->doors[i]) > now->boot_usec)
                         continue;
@@ -235,7 +320,7 @@ void doors_tick(Hardware *h, const Now *now) {
 }
 
 uint64_t doors_next_deadline(const Hardware *h) {
-        uint64_t next = USEC_INFINITY;
+        uint64_t next = h->record_at;
 
         for (int i = 0; i < h->cabinet->n_locks; i++)
                 next = MIN(next, door_next_deadline(&h->doors[i]));

@@ -8,6 +8,7 @@
 const LocksHandlers hardware_handlers = {
         .fact = doors_fact,
         .seen = doors_seen,
+        .chatter = contacts_chatter,
         .result = movements_result,
         .board = boards_health,
         .line = boards_line,
@@ -26,6 +27,8 @@ static int allocate(Hardware *h) {
 
         h->doors = calloc(locks, sizeof(*h->doors));
         h->seen = calloc(locks, sizeof(*h->seen));
+        h->remembered = calloc(locks, sizeof(*h->remembered));
+        h->unrecorded = calloc(locks, sizeof(*h->unrecorded));
         h->moving = calloc(locks, sizeof(*h->moving));
         h->released = calloc(locks, sizeof(*h->released));
         h->miswired = calloc(locks, sizeof(*h->miswired));
@@ -33,13 +36,16 @@ static int allocate(Hardware *h) {
         h->opening = calloc(slots, sizeof(*h->opening));
         h->safety = calloc(slots, sizeof(*h->safety));
         h->slots_by_label = calloc(slots, sizeof(*h->slots_by_label));
+        h->chattering = calloc(slots, sizeof(*h->chattering));
+        h->alarms_chatter = calloc((size_t)c->n_alarms + 1, sizeof(*h->alarms_chatter));
         h->boards = calloc(boards, sizeof(*h->boards));
         h->board_sentences = calloc(boards, sizeof(*h->board_sentences));
         h->lines = calloc(lines, sizeof(*h->lines));
         h->line_sentences = calloc(lines, sizeof(*h->line_sentences));
-        return h->doors && h->seen && h->moving && h->released && h->miswired && h->lid_gave_up &&
-                               h->opening && h->safety && h->slots_by_label && h->boards &&
-                               h->board_sentences && h->lines && h->line_sentences
+        return h->doors && h->seen && h->remembered && h->unrecorded && h->moving && h->released &&
+                               h->miswired && h->lid_gave_up && h->opening && h->safety &&
+                               h->slots_by_label && h->boards && h->board_sentences && h->lines &&
+                               h->line_sentences && h->chattering && h->alarms_chatter
                        ? 0
                        : -ENOMEM;
 }
@@ -51,12 +57,14 @@ static int remember(void *userdata, const char *slot, unsigned position, DoorSee
         if (lock < 0)
                 return 0;
         h->seen[lock] = seen;
+        h->remembered[lock] = true;
         door_remember(&h->doors[lock], seen);
         return 0;
 }
 
 /* Nobody saw what it did: if it is open now, that may be why. */
-static int forget(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel) {
+static int forget(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel,
+                  const char *why) {
         Hardware *h = userdata;
         int lock = hardware_find_lock(h, slot, position);
 
@@ -68,8 +76,12 @@ static int forget(void *userdata, uint64_t id, const char *slot, unsigned positi
 int hardware_init(Hardware *h, Records *records, HardwareUp up, void *userdata) {
         const Cabinet *c = records->cabinet;
 
-        *h = (Hardware){
-                .cabinet = c, .records = records, .up = up, .userdata = userdata, .lids_at = USEC_INFINITY};
+        *h = (Hardware){.cabinet = c,
+                        .records = records,
+                        .up = up,
+                        .userdata = userdata,
+                        .record_at = USEC_INFINITY,
+                        .lids_at = USEC_INFINITY};
         int r = allocate(h);
         if (r < 0)
                 return r;
@@ -94,6 +106,9 @@ void hardware_done(Hardware *h) {
                 movement_free(h->moving[i]);
         free(h->doors);
         free(h->seen);
+        free(h->remembered);
+        free(h->unrecorded);
+        free(h->unsettled);
         free(h->moving);
         free(h->released);
         free(h->miswired);
@@ -101,6 +116,8 @@ void hardware_done(Hardware *h) {
         free(h->opening);
         free(h->safety);
         free(h->slots_by_label);
+        free(h->chattering);
+        free(h->alarms_chatter);
         free(h->boards);
         free(h->board_sentences);
         free(h->lines);

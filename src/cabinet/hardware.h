@@ -25,8 +25,10 @@ typedef enum HardwareHappened {
         HARDWARE_OPENED_LATE = 1 << 3, /* by a command that is over: a lock that did not open has let go after
                                           all, or a door that was just shut has sprung open again */
         HARDWARE_OPEN_TOO_LONG = 1 << 4,
-        HARDWARE_WRONG_DOOR = 1 << 6, /* this lock was told to open, and another one opened: h->miswired[] */
-        HARDWARE_SPOKE = 1 << 5,      /* slot -1: a sensor or a board has spoken; see hardware_all_spoke() */
+        HARDWARE_WRONG_DOOR = 1 << 6,  /* this lock was told to open, and another one opened: h->miswired[] */
+        HARDWARE_OPEN_UNSEEN = 1 << 7, /* by a command, or nobody knows how, and stood open while nobody could
+                                          see it: over a restart, say */
+        HARDWARE_SPOKE = 1 << 5,       /* slot -1: a sensor or a board has spoken; see hardware_all_spoke() */
 } HardwareHappened;
 
 /* slot -1: none in particular; lock -1: none (presence). Called after the event has been recorded. */
@@ -59,6 +61,13 @@ typedef struct Release {
         char actor[LABEL_MAX + 16];
 } Release;
 
+/* An outcome that the ledger could not take; tried again, in order. */
+typedef struct Unsettled {
+        uint64_t id; /* 0: there is no intent of it */
+        int lock;
+        const char *outcome, *event, *reason; /* static; event, reason: NULL */
+} Unsettled;
+
 typedef struct Safety {
         uint64_t at;     /* boot µs: when to look at the inputs again; USEC_INFINITY */
         const char *why; /* a request that has not been met yet, although its input may be quiet again */
@@ -73,15 +82,22 @@ struct Hardware {
         HardwareUp up;
         void *userdata;
 
-        Door *doors;       /* [n_locks] */
-        DoorSeen *seen;    /* [n_locks]: as the ledger has it */
-        Movement **moving; /* [n_locks] */
-        Opening **opening; /* [n_slots]: under way */
-        Release *released; /* [n_locks] */
+        Door *doors;          /* [n_locks] */
+        DoorSeen *seen;       /* [n_locks]: as the ledger has it */
+        bool *remembered;     /* [n_locks]: the ledger has it; one that has never moved is not begun with */
+        unsigned *unrecorded; /* [n_locks]: DoorHappened bits that the ledger could not take */
+        Unsettled *unsettled;
+        size_t n_unsettled;
+        uint64_t record_at; /* boot µs: try that again; USEC_INFINITY */
+        Movement **moving;  /* [n_locks] */
+        Opening **opening;  /* [n_slots]: under way */
+        Release *released;  /* [n_locks] */
         int *miswired; /* [n_locks]: the lock that opened instead of this one, until it opens itself; -1 */
-        bool *lid_gave_up;   /* [n_locks]: it could not be locked; not tried again until something moves */
-        Safety *safety;      /* [n_slots] */
-        BoardHealth *boards; /* [n_boards] */
+        bool *lid_gave_up;    /* [n_locks]: it could not be locked; not tried again until something moves */
+        Safety *safety;       /* [n_slots] */
+        unsigned *chattering; /* [n_slots]: bits 1 << FactKind: an input of it chatters */
+        bool *alarms_chatter; /* [n_alarms] */
+        BoardHealth *boards;  /* [n_boards] */
         char (*board_sentences)[160];
         bool *lines; /* [n_lines] working */
         char (*line_sentences)[160];
@@ -108,11 +124,14 @@ int hardware_find_lock(const Hardware *h, const char *label, unsigned position);
 bool lock_is_shut(const Hardware *h, int lock); /* lock -1: there is none, yes */
 /* A sentence for operators: which one opened when this lock was told to. False: none but its own. */
 bool lock_is_miswired(const Hardware *h, int lock, char *ret, size_t size);
+/* A sentence for operators: which input of the slot chatters. False: none. */
+bool slot_chatters(const Hardware *h, int slot, char *ret, size_t size);
 bool lid_is_open(const Hardware *h, int lock);
 bool slot_is_shut(const Hardware *h, int slot);
 bool slot_is_closed(const Hardware *h,
                     int slot); /* shut, or told to open and did not, and its door is not moving */
-bool slot_is_moving(const Hardware *h, int slot); /* one of its locks is */
+bool slot_is_left_open(const Hardware *h, int slot); /* for longer than allowed */
+bool slot_is_moving(const Hardware *h, int slot);    /* one of its locks is */
 bool board_is_online(const Hardware *h, int board);
 bool place_online(const Hardware *h, int slot, int position); /* position < 0: the door alone matters */
 Tri position_occupied(const Hardware *h, int position);       /* TRI_UNKNOWN also: it has no sensor */
@@ -129,6 +148,8 @@ int movement_start(Movement *m, MovementDone done, void *userdata);
 void movement_withdraw(Movement *m); /* an intent that is not needed any more: settles it */
 Movement *movement_free(Movement *m);
 int movement_settle_in(Movement *m, const char *outcome);
+void movement_settle_later(Movement *m, const char *outcome); /* when the transaction has failed */
+int movements_settle_again(Hardware *h);
 void movement_suspects(Hardware *h, int lock); /* this lock has opened without a command */
 void movement_facts(Hardware *h, int lock, unsigned happened);
 void movement_seen(Hardware *h, int lock, uint64_t at_boot);
@@ -173,6 +194,9 @@ void secure_lids(Hardware *h, int slot);
 void hardware_changed(Hardware *h, int slot, int lock, unsigned more);
 void lids_tick(Hardware *h, const Now *now); /* tries again what the ledger could not take */
 void lids_moved(Hardware *h, int slot);      /* what could not be locked may be tried again */
+
+/* --- contacts that chatter (contacts.c) --- */
+void contacts_chatter(void *userdata, const FactChatter *chatter);
 
 /* --- boards and lines (boards.c) --- */
 void boards_health(void *userdata, int board, BoardHealth health, const char *sentence);

@@ -122,30 +122,73 @@ int movement_settle_in(Movement *m, const char *outcome) {
         return m->id ? ledger_movement_settle(m->hardware->records->ledger, m->id, outcome, &now) : 0;
 }
 
-/* Settles in a transaction of its own. A ledger that cannot take it leaves the intent open, which the next
- * start finds. */
+static int record_unsettled(Hardware *h, const Unsettled *u) {
+        int slot = h->cabinet->locks[u->lock].slot;
+        char subject[SUBJECT_MAX];
+        Now now = h->records->now();
+        int r = records_begin(h->records);
+
+        if (r < 0)
+                return r;
+        r = u->id ? ledger_movement_settle(h->records->ledger, u->id, u->outcome, &now) : 0;
+        if (r >= 0 && u->event) {
+                subject_place(h->cabinet, slot, position_number(h, u->lock), subject);
+                r = records_add(h->records, NULL, u->reason, u->event, subject,
+                                data_place(h->cabinet, slot, position_number(h, u->lock)), NULL);
+        }
+        return records_end(h->records, r);
+}
+
+/* Without memory for it the intent stays open for the next start. */
+static void keep_unsettled(Hardware *h, const Unsettled *u) {
+        Unsettled *grown = reallocarray(h->unsettled, h->n_unsettled + 1, sizeof(*grown));
+
+        if (!grown)
+                return;
+        h->unsettled = grown;
+        h->unsettled[h->n_unsettled++] = *u;
+        h->record_at = MIN(h->record_at, h->records->now().boot_usec + RECORDS_RETRY_USEC);
+}
+
+void movement_settle_later(Movement *m, const char *outcome) {
+        keep_unsettled(m->hardware, &(Unsettled){.id = m->id,
+                                                 .lock = m->lock,
+                                                 .outcome = outcome,
+                                                 .event = m->urgent ? "safety.released" : NULL,
+                                                 .reason = m->urgent ? m->safety : NULL});
+}
+
+int movements_settle_again(Hardware *h) {
+        size_t done = 0;
+        int r = 0;
+
+        while (done < h->n_unsettled) {
+                r = record_unsettled(h, &h->unsettled[done]);
+                if (r < 0 && r != -EALREADY && r != -ENOENT)
+                        break;
+                r = 0;
+                done++;
+        }
+        h->n_unsettled -= done;
+        if (done)
+                memmove(h->unsettled, h->unsettled + done, h->n_unsettled * sizeof(*h->unsettled));
+        return r;
+}
+
+/* In a transaction of its own. */
 static void settle(Movement *m, const char *outcome, const char *event, int priority) {
         Hardware *h = m->hardware;
-        const Lock *k = &h->cabinet->locks[m->lock];
-        char subject[SUBJECT_MAX];
+        const Unsettled u = {.id = m->id, .lock = m->lock, .outcome = outcome, .event = event};
+        int r = record_unsettled(h, &u);
 
-        if (records_begin(h->records) < 0)
-                return;
-        int r = movement_settle_in(m, outcome);
-        if (r >= 0 && event) {
-                subject_place(h->cabinet, k->slot, position_number(h, m->lock), subject);
-                r = records_add(h->records, NULL, NULL, event, subject,
-                                data_place(h->cabinet, k->slot, position_number(h, m->lock)), NULL);
-        }
         if (r < 0) {
-                records_rollback(h->records);
-                log_error_errno(r, "Cannot record the outcome of a lock movement");
+                keep_unsettled(h, &u);
+                log_error_errno(r, "Cannot record the outcome of a lock movement; trying again");
                 return;
         }
-        (void)records_commit(h->records);
         if (priority)
                 log_message(priority, LOCKERD_MESSAGE_DOOR_JAMMED, NULL, "Slot %s: %s%s",
-                            h->cabinet->slots[k->slot].label, outcome,
+                            h->cabinet->slots[h->cabinet->locks[m->lock].slot].label, outcome,
                             m->pulsed && !m->confirmed ? "; its board confirmed no pulse: look at the line"
                                                        : "");
 }

@@ -48,6 +48,12 @@ bool slot_is_shut(const Hardware *h, int slot) {
         return lock_is_shut(h, h->cabinet->slots[slot].lock);
 }
 
+bool slot_is_left_open(const Hardware *h, int slot) {
+        const Door *d = &h->doors[h->cabinet->slots[slot].lock];
+
+        return door_is_open(d) && d->reported & DOOR_OPEN_TOO_LONG;
+}
+
 bool slot_is_closed(const Hardware *h, int slot) {
         int lock = h->cabinet->slots[slot].lock;
 

@@ -44,6 +44,7 @@ typedef struct Draft {
         LockKind kind;
         unsigned pulse_ms; /* 0: the profile's */
         unsigned release_ms;
+        unsigned release_debounce_ms; /* of the inside release */
         WireDraft wires[WIRE_MAX];
 } Draft;
 

@@ -240,8 +240,7 @@ static void check_address(Builder *b, const IniSection *s, const Board *board, c
 
 static void check_line_board(Builder *b, const IniSection *s, const Board *board, const BoardProfile *profile,
                              const Line *line) {
-        static const char *const keys[] = {"Outputs",     "Inputs",   "InputBias",
-                                           "OutputDrive", "Debounce", "ReadBack"};
+        static const char *const keys[] = {"Outputs", "Inputs", "InputBias", "OutputDrive", "ReadBack"};
 
         check_address(b, s, board, profile);
         if (profile && line->kind == LINE_TCP && !protocol_of(profile->protocol)->on_modbus_tcp)

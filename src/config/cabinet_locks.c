@@ -10,6 +10,7 @@
 typedef struct AlarmDraft {
         const IniEntry *input, *slots;
         int active;
+        unsigned debounce_ms;
 } AlarmDraft;
 
 static const KeyChoice on_off[] = {{"on", 1}, {"off", 0}, {}};
@@ -19,6 +20,8 @@ static const KeyChoice slots_sentence[] = {{"all, or a list of labels and ranges
 static const ConfigKey alarm_keys[] = {
         CONFIG_KEY("Input", key_entry, AlarmDraft, input, .choices = channel_sentence, .required = true),
         CONFIG_KEY("ActiveWhen", key_choice, AlarmDraft, active, .choices = on_off),
+        CONFIG_KEY("Debounce", key_msec, AlarmDraft, debounce_ms, .min = SAFETY_DEBOUNCE_MIN,
+                   .max = SAFETY_DEBOUNCE_MAX),
         CONFIG_KEY("Slots", key_entry, AlarmDraft, slots, .choices = slots_sentence),
 };
 
@@ -57,6 +60,7 @@ static void check_when(Builder *b, const Draft *d) {
         } pairs[] = {{WIRE_DOOR, "DoorClosedWhen", "Door"},
                      {WIRE_LATCH, "LatchLockedWhen", "Latch"},
                      {WIRE_RELEASE, "ReleasePressedWhen", "Release"},
+                     {WIRE_RELEASE, "ReleaseDebounce", "Release"},
                      {WIRE_PRESENCE, "PresenceOccupiedWhen", "Presence"}};
 
         for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
@@ -250,7 +254,7 @@ static void read_alarm_slots(Builder *b, const IniSection *s, const IniEntry *e,
 
 static void read_alarm(Builder *b, const IniSection *s) {
         Cabinet *c = b->cabinet;
-        AlarmDraft draft = {.active = -1};
+        AlarmDraft draft = {.active = -1, .debounce_ms = SAFETY_DEBOUNCE_DEFAULT};
         _cleanup_free_ Channel *channels = NULL;
         Alarm *alarm = ARRAY_PUSH(c->alarms, c->n_alarms);
 
@@ -277,6 +281,7 @@ static void read_alarm(Builder *b, const IniSection *s) {
         if (draft.input)
                 channels = builder_resolve_channels(b, s, draft.input, false, 1);
         alarm->input = builder_input(b, channels, draft.active);
+        alarm->input.debounce_ms = draft.debounce_ms;
         read_alarm_slots(b, s, draft.slots, alarm);
 }
 
@@ -297,6 +302,7 @@ void builder_wire(Builder *b) {
                 const Draft *d = &b->slot_drafts[origin->draft];
                 c->slots[i].lock = add_lock(b, d, origin->nth, i, -1);
                 c->slots[i].release = draft_input(b, d, WIRE_RELEASE, origin->nth);
+                c->slots[i].release.debounce_ms = d->release_debounce_ms;
                 const Channel *lamps = d->wires[WIRE_LAMP].channels;
                 if (lamps)
                         c->slots[i].lamp = (OutputRef){lamps[origin->nth].board, lamps[origin->nth].channel};

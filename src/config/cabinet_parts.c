@@ -66,6 +66,9 @@ static const ConfigKey line_keys[] = {
         CONFIG_KEY("StopBits", key_unsigned, LineDraft, line.stop_bits, .min = 1, .max = 2),
         CONFIG_KEY("ResponseTimeout", key_msec, LineDraft, line.response_timeout_ms, .min = 20, .max = 2000),
         CONFIG_KEY("RS485", key_bool, LineDraft, line.rs485),
+        CONFIG_KEY("Echo", key_bool, LineDraft, line.echo),
+        CONFIG_KEY("SurplusFront", key_unsigned, LineDraft, line.surplus_front, .max = 4),
+        CONFIG_KEY("SurplusBack", key_unsigned, LineDraft, line.surplus_back, .max = 4),
 };
 static const ConfigKey board_keys[] = {
         CONFIG_KEY("Line", key_entry, BoardDraft, line, .choices = line_sentence, .required = true),
@@ -130,13 +133,27 @@ static void read_supply(Builder *b, const IniSection *s) {
         keys_apply(b->complaints, s, supply_keys, ARRAY_SIZE(supply_keys), supply);
 }
 
-static void refuse_line_keys(Builder *b, const IniSection *s, const char *kind, bool timeout) {
-        static const char *const keys[] = {"Baud", "Parity", "StopBits", "RS485", "ResponseTimeout"};
+typedef enum LineKeys {
+        KEYS_SERIAL = 1,  /* of the line itself, which is behind a converter */
+        KEYS_ADAPTER = 2, /* of what stands between */
+        KEYS_ASKING = 4,
+} LineKeys;
 
-        for (size_t i = 0; i < ARRAY_SIZE(keys) - !timeout; i++) {
-                const IniEntry *e = ini_section_find(s, keys[i]);
+static void refuse_line_keys(Builder *b, const IniSection *s, const char *kind, unsigned refused) {
+        static const struct {
+                const char *key;
+                LineKeys of;
+        } keys[] = {{"Baud", KEYS_SERIAL},         {"Parity", KEYS_SERIAL},
+                    {"StopBits", KEYS_SERIAL},     {"RS485", KEYS_SERIAL},
+                    {"Echo", KEYS_ADAPTER},        {"SurplusFront", KEYS_ADAPTER},
+                    {"SurplusBack", KEYS_ADAPTER}, {"ResponseTimeout", KEYS_ASKING}};
+
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+                if (!(keys[i].of & refused))
+                        continue;
+                const IniEntry *e = ini_section_find(s, keys[i].key);
                 if (e)
-                        complain(b->complaints, s, e, "a %s line has no %s; leave it out", kind, keys[i]);
+                        complain(b->complaints, s, e, "a %s line has no %s; leave it out", kind, keys[i].key);
         }
 }
 
@@ -159,7 +176,7 @@ static void read_tcp(Builder *b, const IniSection *s, const IniEntry *e, LineKin
                          "tcp:[::1]:502");
         line->tcp_port = (unsigned)port;
         line->device = strndup(host, n);
-        refuse_line_keys(b, s, "TCP", false);
+        refuse_line_keys(b, s, "TCP", kind == LINE_TCP ? KEYS_SERIAL | KEYS_ADAPTER : KEYS_SERIAL);
 }
 
 static void read_device(Builder *b, const IniSection *s, const IniEntry *e, Line *line) {
@@ -172,7 +189,7 @@ static void read_device(Builder *b, const IniSection *s, const IniEntry *e, Line
         } else if (streq(e->value, "gpio")) {
                 line->kind = LINE_GPIO;
                 line->device = strdup(e->value);
-                refuse_line_keys(b, s, "GPIO", true);
+                refuse_line_keys(b, s, "GPIO", KEYS_SERIAL | KEYS_ADAPTER | KEYS_ASKING);
         } else {
                 line->kind = LINE_SERIAL;
                 line->device = strdup(e->value);
@@ -262,8 +279,7 @@ static int resolve_section(Builder *b, const IniSection *s, const IniEntry *e, c
 
 static void read_board(Builder *b, const IniSection *s) {
         Cabinet *c = b->cabinet;
-        BoardDraft draft = {
-                .board = {.line = -1, .supply = -1, .profile = -1, .debounce_ms = 10, .read_back = true}};
+        BoardDraft draft = {.board = {.line = -1, .supply = -1, .profile = -1, .read_back = true}};
         GpioRefs outputs = {}, inputs = {};
         Board *board = ARRAY_PUSH(c->boards, c->n_boards);
 
@@ -279,6 +295,9 @@ static void read_board(Builder *b, const IniSection *s) {
                 draft.board.supply = resolve_section(b, s, draft.supply, "Supply");
         if (draft.profile)
                 draft.board.profile = load_profile(b, s, draft.profile);
+        if (draft.board.profile >= 0 && !ini_section_find(s, "Debounce") &&
+            c->profiles[draft.board.profile].protocol == BOARD_GPIO)
+                draft.board.debounce_ms = GPIO_DEBOUNCE_DEFAULT;
         if (draft.outputs)
                 builder_read_gpio(b, s, draft.outputs, &outputs);
         if (draft.inputs)

@@ -44,6 +44,7 @@ static const ConfigKey slot_keys[] = {
         WIRE_KEY("Release", WIRE_RELEASE),
         WIRE_KEY("Lamp", WIRE_LAMP),
         WHEN_KEY("ReleasePressedWhen", WIRE_RELEASE),
+        CONFIG_KEY("ReleaseDebounce", key_msec, Draft, release_debounce_ms, .min = SAFETY_DEBOUNCE_MIN, .max = SAFETY_DEBOUNCE_MAX),
         LOCK_KEYS,
 };
 static const ConfigKey position_keys[] = {
@@ -55,6 +56,7 @@ static const ConfigKey position_keys[] = {
 static const Draft draft_default = {
         .height = 1,
         .release_ms = RELEASE_MS_DEFAULT,
+        .release_debounce_ms = SAFETY_DEBOUNCE_DEFAULT,
         .wires = {[WIRE_LOCK].active = -1,
                   [WIRE_SECURE].active = -1,
                   [WIRE_DOOR].active = -1,

@@ -140,5 +140,6 @@ InputRef builder_input(const Builder *b, const Channel *channel, int active) {
                 .board = channel->board,
                 .channel = channel->channel,
                 .active = active >= 0 ? active > 0 : profile && profile->input_active,
+                .debounce_ms = b->cabinet->boards[channel->board].debounce_ms,
         };
 }

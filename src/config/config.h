@@ -26,6 +26,9 @@ void config_report_clear(ConfigReport *r);
  * Also reads the *.conf files of <path>.d in the order of their names. 0, or negative errno with ≥ 1 line in
  * the report.  */
 int config_read_settings(const char *path, Settings **ret, ConfigReport *report);
+/* A zone that is not installed is no error: UTC is used in its place, and whoever reads the configuration
+ * warns of it. UTC needs no installation. */
+bool config_timezone_is_installed(const char *name);
 /* board_directory holds the profiles that the boards name. The result is consistent: every lock has a
  * contact or a latch, every channel exists and has one user, every pulse is within its profile, every
  * slot has a position. */

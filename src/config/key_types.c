@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 #include "base/text.h"
+#include "config/config.h"
 #include "config/keys.h"
 
 #include <ctype.h>
@@ -342,25 +343,27 @@ static void describe_clock(_unused_ const ConfigKey *key, char *buffer, size_t s
         snprintf(buffer, size, "a time of day from 00:00 to 23:59");
 }
 
+/* The C library silently takes an unknown zone for UTC. */
+bool config_timezone_is_installed(const char *name) {
+        char path[PATH_MAX];
+
+        snprintf(path, sizeof(path), ZONEINFO "/%s", name);
+        return streq(name, "UTC") || access(path, R_OK) == 0;
+}
+
 static int parse_timezone(_unused_ const ConfigKey *key, const IniEntry *entry, void *field) {
         const char *name = entry->value;
-        char path[PATH_MAX];
 
         if (!isalpha((unsigned char)*name) || strlen(name) > 64 || strstr(name, "..") || strstr(name, "//"))
                 return -EINVAL;
         for (const char *p = name; *p; p++)
                 if (!isalnum((unsigned char)*p) && !strchr("/_+-.", *p))
                         return -EINVAL;
-        /* The C library silently takes an unknown zone for UTC, so it is checked here. Without tzdata
-         * no check is possible, and UTC needs none. */
-        snprintf(path, sizeof(path), ZONEINFO "/%s", name);
-        if (!streq(name, "UTC") && access(ZONEINFO, F_OK) == 0 && access(path, R_OK) < 0)
-                return -EINVAL;
         return replace_string(field, name);
 }
 
 static void describe_timezone(_unused_ const ConfigKey *key, char *buffer, size_t size) {
-        snprintf(buffer, size, "an installed IANA time zone such as Europe/Berlin, or UTC,");
+        snprintf(buffer, size, "an IANA time zone such as Europe/Berlin, or UTC,");
 }
 
 static int parse_entry(_unused_ const ConfigKey *key, const IniEntry *entry, void *field) {

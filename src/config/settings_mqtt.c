@@ -11,10 +11,12 @@
 #define DAYS(n)                      HOURS(24 * (n))
 #define KEY(label, how, member, ...) CONFIG_KEY(label, how, Settings, mqtt.member, __VA_ARGS__)
 
+static const KeyChoice yes_no[] = {{"yes", MQTT_TLS_YES}, {"no", MQTT_TLS_NO}, {}};
+
 const ConfigKey mqtt_keys[N_MQTT_KEYS] = {
         KEY("Host", key_text, host, .min = 1, .max = 1023),
         KEY("Port", key_unsigned, port, .min = 1, .max = UINT16_MAX),
-        KEY("Tls", key_bool, tls),
+        KEY("Tls", key_choice, tls, .choices = yes_no),
         KEY("CaFile", key_path, ca_file),
         KEY("CertFile", key_path, cert_file),
         KEY("KeyFile", key_path, key_file),
@@ -31,6 +33,7 @@ const ConfigKey mqtt_keys[N_MQTT_KEYS] = {
         KEY("OutboxMaximum", key_count, outbox_max, .min = 1000, .max = 100000000),
         KEY("Community", key_names, community, .max = 64),
         KEY("SigningKeys", key_path, signing_keys),
+        KEY("SealingKey", key_path, sealing_key),
         KEY("UnsignedOpen", key_bool, unsigned_open),
         KEY("UnsignedCommands", key_bool, unsigned_commands),
 };
@@ -65,7 +68,7 @@ static void check_file(Complaints *c, const char *file, const char *key, const c
 static void check_tls(Complaints *c, const char *file, const MqttSettings *m) {
         bool certificates = m->ca_file || m->cert_file || m->key_file, psk = m->psk_identity || m->psk_file;
 
-        if (!m->tls && (certificates || psk))
+        if (m->host && !mqtt_settings_use_tls(m) && (certificates || psk))
                 complain_at(c, file, 0,
                             "[Mqtt]: CaFile=, CertFile=, KeyFile=, PskIdentity= and PskFile= need Tls=yes");
         if (certificates && psk)
@@ -78,8 +81,8 @@ static void check_tls(Complaints *c, const char *file, const MqttSettings *m) {
 }
 
 void settings_check_mqtt(Complaints *c, const char *file, const MqttSettings *m) {
-        if (!m->host && (m->tls || m->ca_file || m->cert_file || m->key_file || m->psk_identity ||
-                         m->psk_file || m->username || m->password_file))
+        if (!m->host && (m->tls == MQTT_TLS_YES || m->ca_file || m->cert_file || m->key_file ||
+                         m->psk_identity || m->psk_file || m->username || m->password_file))
                 complain_at(c, file, 0, "[Mqtt]: Host= is missing; without it there is no backend");
         if (m->host && !are_hosts(m->host))
                 complain_at(c, file, 0,
@@ -98,6 +101,7 @@ void settings_check_mqtt(Complaints *c, const char *file, const MqttSettings *m)
         check_file(c, file, "KeyFile", m->key_file);
         check_file(c, file, "PskFile", m->psk_file);
         check_file(c, file, "PasswordFile", m->password_file);
+        check_file(c, file, "SealingKey", m->sealing_key);
 }
 
 int settings_default_mqtt(MqttSettings *m) {

@@ -6,7 +6,7 @@
 #include "build-config.h"
 #include "config/keys.h"
 
-#define N_MQTT_KEYS 21
+#define N_MQTT_KEYS 22
 
 extern const ConfigKey mqtt_keys[N_MQTT_KEYS]; /* into Settings */
 

@@ -26,6 +26,7 @@ static const ConfigKey daemon_keys[] = {
         CONFIG_KEY("BoardDirectory", key_path, Settings, board_directory),
         CONFIG_KEY("WorkerDirectory", key_path, Settings, worker_directory),
         CONFIG_KEY("KeyFile", key_path, Settings, key_path),
+        CONFIG_KEY("TrustClock", key_bool, Settings, trust_clock),
         CONFIG_KEY("MinimumFree", key_bytes, Settings, minimum_free, .min = MEBI(1), .max = MEBI(1) << 20),
 };
 static const ConfigKey bus_keys[] = {

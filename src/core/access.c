@@ -27,7 +27,7 @@ static const struct {
         [ACT_RULE_PARCEL] = {ADMIN | MIGRATING, ANY},
         [ACT_NEW_CODE] = {ADMIN | SIGNED, ANY},
         [ACT_RULE_PEOPLE] = {ADMIN | SIGNED, ANY},
-        [ACT_RULE_LOCKOUTS] = {ADMIN, ANY},
+        [ACT_RULE_LOCKOUTS] = {ADMIN | SIGNED, ANY},
         [ACT_READ_EVENTS] = {ADMIN, ANY},
         [ACT_BACKUP] = {ADMIN, ANY},
 

@@ -23,10 +23,18 @@ typedef struct Size {
 
 /* One input of one board. */
 typedef struct InputRef {
-        int board;        /* -1: not wired */
-        unsigned channel; /* 0-based as on the wire; files and users count from 1 */
-        bool active;      /* the input value that means yes: closed, locked, occupied, pressed */
+        int board;            /* -1: not wired */
+        unsigned channel;     /* 0-based as on the wire; files and users count from 1 */
+        bool active;          /* the input value that means yes: closed, locked, occupied, pressed */
+        unsigned debounce_ms; /* at rest for so long before a value counts */
 } InputRef;
+
+/* Alarm inputs and inside releases: longer than the spikes that a relay nearby makes, shorter than anybody
+ * presses a button. */
+#define SAFETY_DEBOUNCE_MIN     40 /* ms */
+#define SAFETY_DEBOUNCE_DEFAULT 100
+#define SAFETY_DEBOUNCE_MAX     500
+#define GPIO_DEBOUNCE_DEFAULT   10 /* lock boards: none, but several responses that agree */
 
 /* One output of one board that is no lock. */
 typedef struct OutputRef {
@@ -147,8 +155,8 @@ typedef struct Board {
         unsigned n_outputs, n_inputs;
         GpioBias input_bias;
         GpioDrive output_drive;
-        unsigned debounce_ms;
-        bool read_back; /* outputs can be */
+        unsigned debounce_ms; /* of its inputs, but for alarm inputs and inside releases */
+        bool read_back;       /* outputs can be */
 } Board;
 
 typedef enum LineKind {
@@ -165,10 +173,12 @@ typedef struct Line {
         char *device; /* tty path, or host for TCP */
         unsigned tcp_port;
         unsigned baud;
-        char parity;                  /* 'N' 'E' 'O' */
-        unsigned stop_bits;           /* 1, 2 */
-        unsigned response_timeout_ms; /* from the request's last byte to the answer's last byte */
-        bool rs485;                   /* ask the kernel to drive RTS */
+        char parity;                          /* 'N' 'E' 'O' */
+        unsigned stop_bits;                   /* 1, 2 */
+        unsigned response_timeout_ms;         /* from the request's last byte to the answer's last byte */
+        bool rs485;                           /* ask the kernel to drive RTS */
+        bool echo;                            /* the adapter lets us hear our own requests */
+        unsigned surplus_front, surplus_back; /* bytes that the adapter adds to every response */
 } Line;
 
 typedef struct Supply {

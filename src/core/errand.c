@@ -181,6 +181,8 @@ static const Row rows[] = {
         {.states = IS(ERRAND_GRACE), .events = IS(ERRAND_YIELD), CLOSED, .next = ERRAND_DONE},
         /* Where nothing is left but to shut the door, an operator may open once more. */
         {.states = IS(ERRAND_OPEN) | IS(ERRAND_SECURING) | IS(ERRAND_WAITING), .events = IS(ERRAND_YIELD), LOOK, .attended = NO, .next = ERRAND_DONE},
+        /* Nobody is there, and its door is not going to be shut: an operator takes over what nobody saw. */
+        {.states = IS(ERRAND_OPEN), .events = IS(ERRAND_YIELD), .doors = IS(ERRAND_DOOR_OPEN), .attended = NO, .next = ERRAND_WRITING, .set_outcome = SET(ERRAND_UNVERIFIED), .effects = ERRAND_WRITE, .set_keep = SET(false)},
 };
 /* clang-format on */
 

@@ -62,7 +62,7 @@ typedef enum ErrandEvent {
         /* of the ledger */
         ERRAND_WRITTEN,
         ERRAND_NOT_WRITTEN,
-        ERRAND_YIELD, /* somebody with a parcel in this slot wants it */
+        ERRAND_YIELD, /* somebody with a parcel in this slot wants it, or an operator does */
         ERRAND_TIME,  /* the deadline has passed */
         ERRAND_EVENT_MAX,
 } ErrandEvent;

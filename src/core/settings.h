@@ -9,11 +9,14 @@
 
 typedef enum CodeAlphabet { CODE_CROCKFORD, CODE_DIGITS } CodeAlphabet;
 
+/* What is not said is decided by Host=: TLS, unless all of it is this machine. */
+typedef enum MqttTls { MQTT_TLS_BY_HOST, MQTT_TLS_YES, MQTT_TLS_NO } MqttTls;
+
 /* [Mqtt]: the backend. Without Host= there is none, and nothing is started for it. */
 typedef struct MqttSettings {
         char *host;                           /* Host=: one or more, blanks between them */
         unsigned port;                        /* Port=: 8883 with TLS, 1883 without */
-        bool tls;                             /* Tls=yes */
+        MqttTls tls;                          /* Tls=; what comes of it: mqtt_settings_use_tls() */
         char *ca_file, *cert_file, *key_file; /* CaFile=, CertFile=, KeyFile= */
         char *psk_identity, *psk_file;        /* PskIdentity=, PskFile= (hex), instead of certificates */
         char *username, *password_file;       /* Username=, PasswordFile= */
@@ -28,9 +31,14 @@ typedef struct MqttSettings {
                           */
         char *signing_keys; /* SigningKeys=/etc/lockerd/signing-keys.d: *.pem, Ed25519 public keys; the file's
                                name is the key id */
+        char *sealing_key;  /* SealingKey=: public key (P-256, PEM) for which secrets are sealed; NULL: they
+                             * are not
+                             */
         bool unsigned_open; /* UnsignedOpen=no: let unsigned commands open doors */
         bool unsigned_commands; /* UnsignedCommands=no: let unsigned commands do what does not open doors */
 } MqttSettings;
+
+bool mqtt_settings_use_tls(const MqttSettings *m);
 
 /* [Reminders]: parcels that wait for long. The backend may set other thresholds at run time. */
 typedef struct ReminderSettings {
@@ -48,6 +56,7 @@ typedef struct Settings {
         char *board_directory;  /* BoardDirectory= */
         char *worker_directory; /* WorkerDirectory=: lockerd-line, lockerd-gpio, … */
         char *key_path;         /* KeyFile=: used when no systemd credential "lockerd.key" is given */
+        bool trust_clock;      /* TrustClock=no: an operator vouches for the calendar in the kernel's place */
         uint64_t minimum_free; /* MinimumFree=: bytes on the ledger's file system below which deposits stop */
         /* [Bus] */
         char *kiosk_group, *admin_group;

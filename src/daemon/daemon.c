@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "build-config.h"
 #include "bus/bus.h"
+#include "config/config.h"
 #include "daemon/manager.h"
 #include "locker/locker.h"
 #include "sync/sync.h"
@@ -345,13 +346,24 @@ static int set_up_loop(Daemon *d) {
         return r < 0 ? r : manager_new(&d->manager, d->event);
 }
 
+/* The process has one time zone, the cabinet's: for the hours of reminders. */
+static void set_time_zone(const char *zone) {
+        bool installed = config_timezone_is_installed(zone);
+
+        if (!installed)
+                log_warning(
+                        "The time zone %s is not installed; the hours of reminders are those of UTC. Install "
+                        "tzdata (tzdata-legacy has former names), or correct TimeZone= in cabinet.conf",
+                        zone);
+        if (setenv("TZ", installed ? zone : "UTC", true) == 0)
+                tzset();
+}
+
 int daemon_run(const Settings *settings, const Cabinet *cabinet) {
         Daemon d = {0};
         int r = set_up_loop(&d), status = EXIT_FAILURE;
 
-        /* The process has one time zone, the cabinet's: for the hours of reminders. */
-        if (setenv("TZ", cabinet->timezone, true) == 0)
-                tzset();
+        set_time_zone(cabinet->timezone);
         if (r < 0) {
                 log_error_errno(r, "Cannot set up the event loop");
                 goto out;

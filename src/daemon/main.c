@@ -9,11 +9,12 @@
 #include "daemon/tools.h"
 #include "daemon/wiring.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 
 typedef struct Options {
-        const char *config, *cabinet;
+        const char *config, *cabinet, *workers;
         bool check;
         RestoreOptions restore; /* file NULL: nothing is to be restored */
 } Options;
@@ -23,6 +24,8 @@ static void help(void) {
              "The control daemon of a parcel locker. Normally started by systemd: systemctl start lockerd\n\n"
              "  --config FILE         read this instead of " LOCKERD_SYSCONFDIR "/lockerd.conf\n"
              "  --cabinet FILE        read this cabinet instead of the one that the configuration names\n"
+             "  --workers DIRECTORY   get the worker processes from the programs, or the sockets of units, "
+             "in here\n"
              "  --check-config        read the configuration, say what is wrong with it, and leave\n"
              "  --check-ledger FILE   check a whole ledger file (read-only) and leave\n"
              "  --verify-audit FILE   recompute a ledger's audit chain (read-only) and leave\n"
@@ -42,12 +45,24 @@ static void complain(const ConfigReport *report, bool plainly) {
                         log_message(LOG_ERR, LOCKERD_MESSAGE_CONFIG_ERROR, NULL, "%s", report->lines[i]);
 }
 
+static int use_workers(Settings *s, const char *directory) {
+        char *copy = strdup(directory);
+
+        if (!copy)
+                return -ENOMEM;
+        free(s->worker_directory);
+        s->worker_directory = copy;
+        return 0;
+}
+
 static int with_configuration(const Options *o) {
         _cleanup_(settings_freep) Settings *settings = NULL;
         _cleanup_(cabinet_freep) Cabinet *cabinet = NULL;
         ConfigReport report = {0};
 
         int r = config_read_settings(o->config, &settings, &report);
+        if (r >= 0 && o->workers)
+                r = use_workers(settings, o->workers);
         if (r >= 0)
                 r = config_read_cabinet(o->cabinet ? o->cabinet : settings->cabinet_path,
                                         settings->board_directory, &cabinet, &report);
@@ -60,6 +75,11 @@ static int with_configuration(const Options *o) {
         }
         config_report_clear(&report);
         if (o->check) {
+                if (!config_timezone_is_installed(cabinet->timezone))
+                        fprintf(stderr,
+                                "Warning: [Cabinet] TimeZone=%s is not installed; UTC is used in its "
+                                "place.\n",
+                                cabinet->timezone);
                 printf("%s: %d slots, %d positions, %d locks on %d boards and %d lines. The configuration is "
                        "fine.\n",
                        cabinet->number, cabinet->n_slots, cabinet->n_positions, cabinet->n_locks,
@@ -76,6 +96,7 @@ int main(int argc, char *argv[]) {
         enum {
                 OPT_CONFIG = 1,
                 OPT_CABINET,
+                OPT_WORKERS,
                 OPT_CHECK,
                 OPT_CHECK_LEDGER,
                 OPT_VERIFY,
@@ -90,6 +111,7 @@ int main(int argc, char *argv[]) {
         static const struct option options[] = {
                 {"config", required_argument, NULL, OPT_CONFIG},
                 {"cabinet", required_argument, NULL, OPT_CABINET},
+                {"workers", required_argument, NULL, OPT_WORKERS},
                 {"check-config", no_argument, NULL, OPT_CHECK},
                 {"check-ledger", required_argument, NULL, OPT_CHECK_LEDGER},
                 {"verify-audit", required_argument, NULL, OPT_VERIFY},
@@ -114,6 +136,9 @@ int main(int argc, char *argv[]) {
                         break;
                 case OPT_CABINET:
                         o.cabinet = optarg;
+                        break;
+                case OPT_WORKERS:
+                        o.workers = optarg;
                         break;
                 case OPT_CHECK:
                         o.check = true;

@@ -256,7 +256,6 @@ static void take_bank(GpioBoard *b, const Place *places, unsigned n, bool output
                 .edges = !output,
                 .bias = (GpioBias)b->setup.input_bias,
                 .drive = (GpioDrive)b->setup.output_drive,
-                .debounce_us = b->setup.debounce_ms * 1000,
         };
         Bank *bank = calloc(1, sizeof(*bank));
         int r = bank ? 0 : -ENOMEM;
@@ -270,6 +269,7 @@ static void take_bank(GpioBoard *b, const Place *places, unsigned n, bool output
         if (r >= 0) {
                 bank->n = n;
                 bank->output = output;
+                o.debounce_us = output ? 0 : input_debounce_ms(b, bank) * 1000;
                 snprintf(bank->chip, sizeof(bank->chip), "%s", places[0].chip->name);
                 snprintf(bank->label, sizeof(bank->label), "%s", gpio_chip_label(places[0].chip->gpio));
                 r = request(b, bank, places[0].chip->gpio, &o);
@@ -281,7 +281,7 @@ static void take_bank(GpioBoard *b, const Place *places, unsigned n, bool output
         }
         r = add_bank(b, bank);
         if (r >= 0)
-                r = output ? output_start(b, bank) : input_start(bank);
+                r = output ? output_start(b, bank) : input_start(b, bank);
         if (r >= 0)
                 return;
         cannot_take(b, places, n, &o, r, t);

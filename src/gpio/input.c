@@ -5,6 +5,7 @@
 #include "gpio/worker.h"
 
 #include <errno.h>
+#include <limits.h>
 
 #define EDGES_MAX  64
 #define ROUNDS_MAX 16           /* of reading one descriptor: a line that never rests starves nobody */
@@ -14,8 +15,32 @@ static bool value_of(const Channel *c, bool level) {
         return level != ((c->line.flags & WIRE_GPIO_LOW) != 0);
 }
 
-static uint64_t debounce(const GpioBoard *b, const Bank *bank) {
-        return gpio_bank_debounces(bank->gpio) ? 0 : b->setup.debounce_ms * USEC_PER_MSEC;
+static unsigned number_of(const GpioBoard *b, const Channel *c) {
+        return (unsigned)(c - b->inputs);
+}
+
+unsigned input_debounce_ms(const GpioBoard *b, const Bank *bank) {
+        unsigned least = UINT_MAX;
+
+        for (unsigned i = 0; i < bank->n; i++)
+                least = MIN(least, (unsigned)b->setup.debounce_ms[number_of(b, bank->channels[i])]);
+        return bank->n > 0 ? least : 0;
+}
+
+/* What the kernel leaves to us. */
+static uint64_t debounce(const GpioBoard *b, const Channel *c) {
+        unsigned kernel = gpio_bank_debounces(c->bank->gpio) ? input_debounce_ms(b, c->bank) : 0;
+
+        return (b->setup.debounce_ms[number_of(b, c)] - kernel) * USEC_PER_MSEC;
+}
+
+/* A safety input whose contact does not come to rest is active: whoever has to get out is not kept in by
+ * it. */
+static bool unrest_counts_as(const GpioBoard *b, const Channel *c, bool level) {
+        unsigned n = number_of(b, c);
+        bool on = wire_bit(b->setup.unrest_on, n), off = wire_bit(b->setup.unrest_off, n);
+
+        return on || off ? value_of(c, on) : level; /* the level of a value, too: the negation is its own */
 }
 
 static void believe(GpioWorker *w, GpioBoard *b, Channel *c, bool level, uint64_t at) {
@@ -26,13 +51,9 @@ static void believe(GpioWorker *w, GpioBoard *b, Channel *c, bool level, uint64_
         board_tell_inputs(w, b, at);
 }
 
-int input_start(Bank *bank) {
-        uint64_t levels;
-        int r = gpio_bank_get(bank->gpio, &levels);
-
-        for (unsigned i = 0; r >= 0 && i < bank->n; i++)
-                bank->channels[i]->input = (Input){.level = levels >> i & 1};
-        return r;
+/* What ends its movement is not rest. */
+static bool is_stormy(const Input *in) {
+        return in->rest_at >= in->since + STORM_MAX;
 }
 
 static void move(Input *in, uint64_t rest, bool level, uint64_t at) {
@@ -44,8 +65,28 @@ static void move(Input *in, uint64_t rest, bool level, uint64_t at) {
         in->rest_at = MIN(at + rest, in->since + MAX(STORM_MAX, rest));
 }
 
+/* A safety input that is active from the first may be a spike, too. */
+int input_start(const GpioBoard *b, Bank *bank) {
+        uint64_t levels, now = worker_now();
+        int r = gpio_bank_get(bank->gpio, &levels);
+
+        for (unsigned i = 0; r >= 0 && i < bank->n; i++) {
+                Channel *c = bank->channels[i];
+                unsigned n = number_of(b, c);
+                bool level = levels >> i & 1, on = wire_bit(b->setup.unrest_on, n),
+                     safety = on || wire_bit(b->setup.unrest_off, n);
+
+                c->input = (Input){.level = level};
+                if (safety && debounce(b, c) && value_of(c, level) == on) {
+                        c->input.level = !level;
+                        move(&c->input, debounce(b, c), level, now);
+                }
+        }
+        return r;
+}
+
 static void take_edge(GpioWorker *w, GpioBoard *b, Channel *c, bool level, uint64_t at) {
-        uint64_t rest = debounce(b, c->bank);
+        uint64_t rest = debounce(b, c);
         Input *in = &c->input;
 
         if (!rest) {
@@ -54,7 +95,7 @@ static void take_edge(GpioWorker *w, GpioBoard *b, Channel *c, bool level, uint6
         }
         /* It had come to rest before this edge, only nobody has looked. */
         if (in->moving && in->rest_at <= at)
-                believe(w, b, c, in->next, in->moved_at);
+                believe(w, b, c, is_stormy(in) ? unrest_counts_as(b, c, in->next) : in->next, in->moved_at);
         move(in, rest, level, at);
 }
 
@@ -106,11 +147,12 @@ static int come_to_rest(GpioWorker *w, GpioBoard *b, Channel *c, uint64_t now) {
         int r = gpio_bank_get(bank->gpio, &levels);
         if (r < 0)
                 return r;
-        bool level = levels >> c->nth & 1, stormy = in->rest_at >= in->since + STORM_MAX;
+        bool level = levels >> c->nth & 1, stormy = is_stormy(in);
         if (level == in->next || stormy)
-                believe(w, b, c, level, level == in->next ? in->moved_at : now);
+                believe(w, b, c, stormy ? unrest_counts_as(b, c, level) : level,
+                        level == in->next ? in->moved_at : now);
         else
-                move(in, debounce(b, bank), level, now); /* it has moved unseen */
+                move(in, debounce(b, c), level, now); /* it has moved unseen */
         return 0;
 }
 
@@ -121,7 +163,7 @@ void input_step(GpioWorker *w, GpioBoard *b, uint64_t now) {
                         continue;
                 int r = come_to_rest(w, b, c, now);
                 if (r < 0 && c->bank && !board_bank_failed(w, b, c->bank, r))
-                        c->input.rest_at = now + debounce(b, c->bank); /* once more, then */
+                        c->input.rest_at = now + debounce(b, c); /* once more, then */
         }
 }
 

@@ -72,7 +72,7 @@ typedef struct GpioWorker {
         struct pollfd *fds;
 } GpioWorker;
 
-/* main.c, or a test: the last resort. Ends this process at that time, whatever it is doing, so that the
+/* guard.c, or a test: the last resort. Ends this process at that time, whatever it is doing, so that the
  * kernel takes the lines back; 0: not. */
 void worker_guard(uint64_t at);
 
@@ -127,7 +127,9 @@ void output_forget(GpioWorker *w, Bank *bank, bool over);
 void output_leave(GpioWorker *w);
 
 /* input.c: edges, rest, values. */
-int input_start(Bank *bank); /* first values */
+/* What the kernel is asked to debounce: what all inputs of the bank have in common. */
+unsigned input_debounce_ms(const GpioBoard *b, const Bank *bank);
+int input_start(const GpioBoard *b, Bank *bank); /* first values */
 bool input_wants_fd(const Bank *bank, unsigned nth);
 void input_read(GpioWorker *w, GpioBoard *b, Bank *bank, unsigned nth);
 /* Compares a bank with what is believed: nothing that an edge should have told stays unknown. */

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lockerd-hash: does the slow and memory-hungry work on secrets, one question at a time. Started by lockerd
- * with its end of the socket pair as descriptor 3; leaves when the other end is closed. */
+/* lockerd-hash: does the slow and memory-hungry work on secrets, one question at a time; leaves when the
+ * daemon's end is closed. */
+#include "base/confine.h"
 #include "base/log.h"
+#include "base/worker.h"
 #include "identity/hash.h"
 
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 
-#define MMAP_THRESHOLD (128 * 1024)
+#define MMAP_THRESHOLD  (128 * 1024)
+#define ANSWER_SEC      15
+#define MEMORY_MAX      (1088UL * 1024 * 1024) /* bytes: the gigabyte of HASH_LOG_N_MAX, and more */
+#define DESCRIPTORS_MAX 8
 
 static int serve(void) {
         HashQuestion q;
@@ -28,7 +32,10 @@ static int serve(void) {
                         log_error("A message of another version; leaving");
                         return -EPROTO;
                 }
+                /* The daemon waits for ten seconds; then nobody needs this process, whatever it is doing. */
+                (void)alarm(ANSWER_SEC);
                 hash_answer(&q, &a);
+                (void)alarm(0);
                 explicit_bzero(&q, sizeof(q));
                 n = send(HASH_WIRE_FD, &a, sizeof(a), MSG_NOSIGNAL);
                 explicit_bzero(&a, sizeof(a));
@@ -40,21 +47,22 @@ static int serve(void) {
         }
 }
 
-int main(int argc, char **argv) {
-        int type = 0;
-        socklen_t n = sizeof(type);
+/* OpenSSL reads and loads what it needs at its first work. */
+static void prepare(void) {
+        const HashQuestion nobody = {
+                .version = HASH_WIRE_VERSION, .verb = HASH_VERIFY_NOTHING, .log_n = HASH_LOG_N_MIN};
+        HashAnswer a;
 
-        log_open();
-        if (getsockopt(HASH_WIRE_FD, SOL_SOCKET, SO_TYPE, &type, &n) < 0 || type != SOCK_SEQPACKET) {
-                log_error("lockerd-hash is started by lockerd; it does nothing by itself.");
-                return 2;
-        }
-        /* No core dump, no debugger, and no longer alive than the daemon: secrets pass through this memory.
-         */
-        (void)prctl(PR_SET_DUMPABLE, 0);
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        hash_answer(&nobody, &a);
+}
+
+int main(int argc, char **argv) {
+        static const Confinement confinement = {.memory = MEMORY_MAX, .descriptors = DESCRIPTORS_MAX};
+
+        worker_begin(argc, argv);
+        prepare();
         /* Said explicitly, it stays there: otherwise the first block of scrypt's that is freed raises it
          * above the next one, and 16 MiB or more stay with a process that waits for questions. */
         (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
-        return serve() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return confine(&confinement) < 0 || serve() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

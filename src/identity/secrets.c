@@ -59,7 +59,9 @@ static int start_worker(Secrets *i) {
 
         if (r < 0)
                 return r;
-        r = sd_event_add_io(i->event, &i->on_exit, i->worker.pidfd, EPOLLIN, on_exit_of_worker, i);
+        /* One that is not ours is known to be gone by its socket alone. */
+        if (i->worker.pidfd >= 0)
+                r = sd_event_add_io(i->event, &i->on_exit, i->worker.pidfd, EPOLLIN, on_exit_of_worker, i);
         if (r >= 0)
                 r = sd_event_add_io(i->event, &i->on_socket, i->worker.socket, EPOLLIN, on_socket, i);
         if (r < 0)
@@ -110,13 +112,13 @@ static int next_job(Secrets *i) {
         while (i->jobs && !i->jobs->done && !i->jobs->asked)
                 finish(i, IDENTITY_FAILED, NULL, 0);
         if (!i->jobs) {
-                if (i->worker.pid > 0)
+                if (i->worker.socket >= 0)
                         arm(i, IDLE_USEC);
                 return 0;
         }
         if (i->jobs->asked)
                 return 0;
-        if (i->worker.pid > 0) {
+        if (i->worker.socket >= 0) {
                 r = ask(i, i->jobs);
                 if (r >= 0)
                         return 0;

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 static const char *const words[] = {
+        [DOOR_SEEN_NEVER] = "unknown",
         [DOOR_SEEN_SHUT] = "shut",
         [DOOR_SEEN_OPEN] = "open",
         [DOOR_SEEN_FORCED] = "forced",
@@ -15,13 +16,12 @@ int ledger_door_set(Ledger *l, const char *slot, unsigned position, DoorSeen see
 
         if (strlen(slot) >= LABEL_MAX)
                 return -EINVAL;
-        int r = query_begin(&q, l, seen == DOOR_SEEN_NEVER ? SQL_DOOR_FORGET : SQL_DOOR_SET);
+        int r = query_begin(&q, l, SQL_DOOR_SET);
         if (r < 0)
                 return r;
         query_text(&q, 1, slot);
         query_u64(&q, 2, position);
-        if (seen != DOOR_SEEN_NEVER)
-                query_text(&q, 3, words[seen]);
+        query_text(&q, 3, words[seen]);
         return query_run(&q);
 }
 

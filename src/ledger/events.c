@@ -195,15 +195,3 @@ int ledger_outbox_summarise(Ledger *l, uint64_t after, uint64_t to, uint64_t *re
         *ret_dropped = (uint64_t)sqlite3_changes(l->db);
         return 0;
 }
-
-int ledger_last_wall(Ledger *l, int64_t *ret) {
-        _cleanup_query_ Query q = {0};
-
-        int r = query_begin(&q, l, SQL_EVENT_LAST_WALL);
-        if (r >= 0)
-                r = query_step(&q);
-        if (r < 0)
-                return r;
-        *ret = r > 0 ? column_i64(&q, 0) : 0;
-        return 0;
-}

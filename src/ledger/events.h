@@ -37,6 +37,3 @@ int ledger_outbox_each(Ledger *l, uint64_t after, unsigned limit,
 int ledger_outbox_summarise(Ledger *l, uint64_t after, uint64_t to, uint64_t *ret_dropped);
 /* after < sequence <= to leave, secrets are scrubbed. */
 int ledger_outbox_acknowledge(Ledger *l, uint64_t after, uint64_t to);
-
-/* Latest event time: a floor for the wall clock when it is not synchronised. 0: no event yet. */
-int ledger_last_wall(Ledger *l, int64_t *ret);

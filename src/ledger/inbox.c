@@ -2,9 +2,12 @@
 /* Commands of the backend: stored, begun, answered, and kept until they cannot be repeated any more. */
 #include "ledger/sql.h"
 #include "ledger/inbox.h"
+#include "ledger/settings.h"
 
 #include <errno.h>
 #include <stdio.h>
+
+#define SETTING_FORGOTTEN "commands-forgotten"
 
 void inbox_row_done(InboxRow *r) {
         free(r->command);
@@ -20,6 +23,7 @@ static int inbox_read(const Query *q, InboxRow *ret) {
                 .received = column_i64(q, 2),
                 .expires = column_i64(q, 3),
                 .begun = column_i64(q, 5) != 0,
+                .is_signed = column_i64(q, 9) != 0,
         };
 
         int r = column_label(q, 0, row.id, sizeof(row.id));
@@ -60,6 +64,7 @@ static void bind_row(Query *q, const InboxRow *row, const Sealed *command) {
         query_blob(q, 5, command->data, command->n);
         query_label(q, 6, row->response_topic);
         query_label(q, 7, row->correlation);
+        query_i64(q, 8, row->is_signed);
 }
 
 int ledger_inbox_store(Ledger *l, const InboxRow *row) {
@@ -87,8 +92,8 @@ static int put(Ledger *l, const InboxRow *row, bool begun, const char *answer) {
         if (r < 0)
                 return r;
         bind_row(&q, row, &command);
-        query_i64(&q, 8, begun);
-        query_blob(&q, 9, sealed.data, sealed.n);
+        query_i64(&q, 9, begun);
+        query_blob(&q, 10, sealed.data, sealed.n);
         r = query_run(&q);
         return r < 0 ? r : sqlite3_changes(l->db) == 1 ? 0 : -EEXIST;
 }
@@ -130,12 +135,64 @@ int ledger_inbox_count(Ledger *l, uint64_t *ret) {
         return r;
 }
 
-int ledger_inbox_forget(Ledger *l, int64_t before) {
+int ledger_inbox_withdraw(Ledger *l, const char *id) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_INBOX_WITHDRAW);
+        if (r < 0)
+                return r;
+        query_text(&q, 1, id);
+        return query_run(&q);
+}
+
+int ledger_inbox_forgotten(Ledger *l, int64_t *ret) {
+        int r = ledger_setting_get(l, SETTING_FORGOTTEN, ret);
+
+        if (r == -ENOENT)
+                *ret = 0;
+        return r == -ENOENT ? 0 : r;
+}
+
+/* In a transaction. */
+static int remember_largest(Ledger *l, int64_t before) {
+        _cleanup_query_ Query q = {0};
+        int64_t known, largest;
+
+        int r = ledger_inbox_forgotten(l, &known);
+        if (r >= 0)
+                r = query_begin(&q, l, SQL_INBOX_LARGEST);
+        if (r < 0)
+                return r;
+        query_i64(&q, 1, before);
+        r = query_row(&q);
+        if (r < 0)
+                return r;
+        largest = column_i64(&q, 0);
+        query_end(&q);
+        return largest > known ? ledger_setting_set(l, SETTING_FORGOTTEN, largest) : 0;
+}
+
+static int forget(Ledger *l, int64_t before) {
         _cleanup_query_ Query q = {0};
 
         int r = query_begin(&q, l, SQL_INBOX_FORGET);
         if (r < 0)
                 return r;
         query_i64(&q, 1, before);
-        return query_run(&q);
+        r = query_run(&q);
+        return r < 0 ? r : sqlite3_changes(l->db);
+}
+
+int ledger_inbox_forget(Ledger *l, int64_t before) {
+        bool own;
+        int n = 0;
+
+        int r = scope_begin(l, &own);
+        if (r < 0)
+                return r;
+        r = remember_largest(l, before);
+        if (r >= 0)
+                r = n = forget(l, before);
+        r = scope_end(l, own, MIN(r, 0));
+        return r < 0 ? r : n;
 }

@@ -43,14 +43,23 @@ const char *ledger_path(const Ledger *l) {
         return l->path;
 }
 
+void ledger_disconnect(Ledger *l) {
+        for (int i = 0; i < SQL_MAX; i++) {
+                sqlite3_finalize(l->statements[i]);
+                l->statements[i] = NULL;
+        }
+        seals_disconnect(l);
+        sqlite3_close_v2(l->db);
+        l->db = NULL;
+        l->wal_pages = l->wal_done = 0;
+}
+
 Ledger *ledger_free(Ledger *l) {
         if (!l)
                 return NULL;
         mark_close(l);
-        for (int i = 0; i < SQL_MAX; i++)
-                sqlite3_finalize(l->statements[i]);
         seals_done(l);
-        sqlite3_close_v2(l->db);
+        ledger_disconnect(l);
         /* From here on another daemon may open the file. */
         if (l->lock_fd >= 0)
                 close(l->lock_fd);
@@ -139,6 +148,8 @@ static int checkpoint(Ledger *l, int mode) {
 }
 
 int ledger_checkpoint(Ledger *l) {
+        if (!l->db)
+                return -EIO;
         int rc = checkpoint(l, SQLITE_CHECKPOINT_PASSIVE);
 
         if (rc == SQLITE_OK && l->scrub != SCRUB_NONE) {

@@ -54,7 +54,13 @@ Vault *ledger_vault(Ledger *l);
 const char *ledger_path(const Ledger *l);
 
 bool ledger_is_read_only(const Ledger *l); /* its file system is: nothing can be committed */
-int ledger_begin(Ledger *l);               /* -EINVAL: one is open already; -EROFS: see above */
+/* Opened on a full disk, where not even SQLite's shared index fits: it can be read here, and by nobody else.
+ */
+bool ledger_is_cramped(const Ledger *l);
+/* There is room again: opens it as usual. Not in a transaction, nor while rows are being read. 0, or why it
+ * stays as it is. */
+int ledger_relax(Ledger *l);
+int ledger_begin(Ledger *l); /* -EINVAL: one is open already; -EROFS: see above */
 /* One sync of the disk. On failure nothing of the transaction stays and no transaction is open; except when
  * the file system became read-only meanwhile (-EROFS): then it stays until the power goes. */
 int ledger_commit(Ledger *l);

@@ -177,15 +177,15 @@ int ledger_epoch_untold(Ledger *l, uint64_t *ret_since) {
 
 /* In the migration that brings epochs. What a former version has told keeps its identity: without an epoch.
  */
-int lineage_found(Ledger *l, int64_t wall) {
+int lineage_found(Ledger *l) {
         uint64_t next = 0;
         char name[EPOCH_LENGTH + 1];
         int r = one_number(l, SQL_EVENT_NEXT, &next);
         bool old = next > 1;
 
         if (r >= 0 && old)
-                r = insert(l, "", 1, EPOCH_UPGRADE, wall);
+                r = insert(l, "", 1, EPOCH_UPGRADE, 0);
         if (r >= 0)
                 r = random_name(name);
-        return r < 0 ? r : insert(l, name, next, old ? EPOCH_UPGRADE : EPOCH_NEW, wall);
+        return r < 0 ? r : insert(l, name, next, old ? EPOCH_UPGRADE : EPOCH_NEW, 0);
 }

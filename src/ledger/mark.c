@@ -86,6 +86,8 @@ int mark_open(Ledger *l) {
                 if (r >= 0)
                         (void)sqlite3_wal_checkpoint_v2(l->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
         }
+        if (r == -ENOSPC || r == -EROFS)
+                r = 0;
         l->marked = UINT64_MAX;
         l->newest = last;
         mark_committed(l);

@@ -57,7 +57,7 @@ int ledger_movement_settle(Ledger *l, uint64_t id, const char *outcome, const No
 
 int ledger_movement_each_open(Ledger *l,
                               int (*each)(void *userdata, uint64_t id, const char *slot, unsigned position,
-                                          uint64_t parcel),
+                                          uint64_t parcel, const char *why),
                               void *userdata) {
         _cleanup_query_ Query q = {0};
 
@@ -69,7 +69,7 @@ int ledger_movement_each_open(Ledger *l,
                 r = column_label(&q, 1, slot, sizeof(slot));
                 if (r >= 0)
                         r = each(userdata, column_u64(&q, 0), slot, (unsigned)column_i64(&q, 2),
-                                 column_u64(&q, 3));
+                                 column_u64(&q, 3), column_text(&q, 4));
                 if (r != 0)
                         return r;
         }

@@ -20,5 +20,5 @@ int ledger_movement_intend(Ledger *l, MovementRow *m, const Now *now); /* sets i
 int ledger_movement_settle(Ledger *l, uint64_t id, const char *outcome, const Now *now);
 int ledger_movement_each_open(Ledger *l,
                               int (*each)(void *userdata, uint64_t id, const char *slot, unsigned position,
-                                          uint64_t parcel),
+                                          uint64_t parcel, const char *why),
                               void *userdata);

@@ -14,7 +14,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define EPOCHS_SINCE 7 /* the migration that makes the table */
+#define EPOCHS_SINCE 9 /* the migration that makes the table */
 
 static const char key_check_text[] = "lockerd ledger";
 
@@ -119,6 +119,9 @@ static int connect_file(Ledger *l, Trouble *t) {
         (void)sqlite3_db_config(l->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
         (void)sqlite3_db_config(l->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
         sqlite3_busy_timeout(l->db, 1000);
+        /* Before the file is read for the first time: the index of the log is then kept in memory. */
+        if (l->cramped && sql_exec(l->db, "PRAGMA locking_mode = EXCLUSIVE") < 0)
+                return trouble_sql(t, l, -EIO, "cannot be held alone");
         return 0;
 }
 
@@ -247,7 +250,7 @@ static int migrate_one(Ledger *l, const Migration *m) {
         if (r >= 0 && m->version == 1)
                 r = write_identity(l);
         if (r >= 0 && m->version == EPOCHS_SINCE)
-                r = lineage_found(l, clock_now().wall_usec);
+                r = lineage_found(l);
         if (r >= 0)
                 r = sql_exec(l->db, stamp);
         if (r < 0) {
@@ -326,6 +329,8 @@ static int claim_cabinet(Ledger *l, Trouble *t) {
 
         if (r == -ENOENT)
                 r = meta_set(l, META_CABINET, l->cabinet, strlen(l->cabinet));
+        if (r == -ENOSPC || r == -EROFS)
+                return 0; /* a full disk must not keep anybody from their parcel: the next start does it */
         return r < 0 ? trouble_sql(t, l, r, "cannot be given the cabinet's number") : 0;
 }
 
@@ -361,6 +366,26 @@ static int check_schema(Ledger *l, Trouble *t, int version) {
         return missing ? seals_found(l, missing) : 0;
 }
 
+static void trouble_done(Trouble *t) {
+        free(t->detail);
+        *t = (Trouble){0};
+}
+
+static int connect_steps(Ledger *l, Trouble *t, int *ret_version) {
+        int r = connect_file(l, t);
+
+        if (r >= 0)
+                r = identify(l, t, ret_version);
+        return r < 0 ? r : set_up(l, t);
+}
+
+static int connect_as(Ledger *l, Trouble *t, bool cramped, int *ret_version) {
+        ledger_disconnect(l);
+        trouble_done(t);
+        l->cramped = cramped;
+        return connect_steps(l, t, ret_version);
+}
+
 static int open_steps(Ledger *l, Trouble *t) {
         int version = 0;
 
@@ -369,12 +394,11 @@ static int open_steps(Ledger *l, Trouble *t) {
                 r = mark_look(l);
         if (r >= 0)
                 r = touch_file(l, t);
-        if (r >= 0)
-                r = connect_file(l, t);
-        if (r >= 0)
-                r = identify(l, t, &version);
-        if (r >= 0)
-                r = set_up(l, t);
+        if (r >= 0) {
+                r = connect_as(l, t, false, &version);
+                if (r < 0 && t->problem == LEDGER_PROBLEM_FULL)
+                        r = connect_as(l, t, true, &version);
+        }
         /* A file that belongs to another key is not migrated either. */
         if (r >= 0 && version > 0)
                 r = check_key(l, t);
@@ -443,4 +467,25 @@ int ledger_open_for(Ledger **ret, const char *path, Vault *vault, const char *ca
         if (ret_problem)
                 *ret_problem = LEDGER_PROBLEM_NONE;
         return 0;
+}
+
+bool ledger_is_cramped(const Ledger *l) {
+        return l->cramped;
+}
+
+int ledger_relax(Ledger *l) {
+        Trouble t = {0};
+        int version = 0;
+
+        if (!l->cramped || l->in_transaction)
+                return 0;
+        int r = connect_as(l, &t, false, &version);
+        bool connected = r >= 0 || connect_as(l, &t, true, &version) >= 0;
+        /* What the former connection had. */
+        if (connected && (seals_prepare(l) < 0 || seals_watch(l) < 0))
+                connected = false;
+        if (!connected)
+                r = -EIO; /* every statement fails from now on: as with a broken disk */
+        trouble_done(&t);
+        return r;
 }

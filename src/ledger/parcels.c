@@ -36,7 +36,8 @@ static int parcel_read(const Query *q, ParcelRow *ret) {
                 .taking_back = column_i64(q, 16) != 0,
                 .accessible = column_i64(q, 19) != 0,
                 .larger = column_i64(q, 20) != 0,
-                .doubted = column_i64(q, 21) != 0,
+                .loose = (unsigned)column_i64(q, 21),
+                .doubted = column_i64(q, 22) != 0,
         };
         const Vault *v = q->ledger->vault;
 
@@ -98,6 +99,7 @@ int ledger_parcel_insert(Ledger *l, ParcelRow *p) {
         query_text(&q, 15, temperature_to_string(p->temperature));
         query_i64(&q, 16, p->accessible);
         query_i64(&q, 17, p->larger);
+        query_i64(&q, 18, p->loose);
         r = query_run(&q);
         if (r < 0)
                 return r;
@@ -183,6 +185,7 @@ static int parcel_change(Ledger *l, const ParcelRow *p) {
         query_text(&q, 15, parcel_choice_to_string(p->choice));
         query_i64(&q, 16, p->taking_back);
         query_text(&q, 17, p->was == PARCEL_ANNOUNCED ? NULL : parcel_state_to_string(p->was));
+        query_i64(&q, 18, p->loose);
         return query_run(&q);
 }
 
@@ -276,6 +279,20 @@ int ledger_parcel_each(Ledger *l, ParcelEach each, void *userdata) {
 
         int r = query_begin(&q, l, SQL_PARCEL_EACH);
         return r < 0 ? r : each_row(&q, each, userdata);
+}
+
+int ledger_parcel_each_loose(Ledger *l, int (*each)(void *userdata, uint64_t id), void *userdata) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_PARCEL_EACH_LOOSE);
+        if (r < 0)
+                return r;
+        while ((r = query_step(&q)) > 0) {
+                r = each(userdata, column_u64(&q, 0));
+                if (r != 0)
+                        return r;
+        }
+        return r;
 }
 
 int ledger_parcel_each_of_person(Ledger *l, uint64_t person, ParcelEach each, void *userdata) {

@@ -6,6 +6,9 @@
 #include "core/parcel_life.h"
 #include "ledger/ledger.h"
 
+/* Times that are shifted when the clock is put right (records/calendar.c). */
+enum { LOOSE_STORED = 1, LOOSE_EXPIRES = 2 };
+
 typedef struct ParcelRow {
         uint64_t id;
         ParcelState state;
@@ -28,6 +31,7 @@ typedef struct ParcelRow {
         /* Wishes for its position, kept from the announcement on; written by ledger_parcel_insert() alone. */
         Temperature temperature;
         bool accessible, larger;
+        unsigned loose; /* LOOSE_…: written while nobody vouched for the calendar */
 } ParcelRow;
 void parcel_row_done(ParcelRow *p);
 static inline void parcel_row_donep(ParcelRow *p) {
@@ -54,6 +58,8 @@ int ledger_parcel_doubt_all(Ledger *l, uint64_t *ret_n);
 /* Live parcels, oldest first. The rows' strings are filled. */
 typedef int (*ParcelEach)(void *userdata, const ParcelRow *p);
 int ledger_parcel_each(Ledger *l, ParcelEach each, void *userdata);
+/* Those with loose times. */
+int ledger_parcel_each_loose(Ledger *l, int (*each)(void *userdata, uint64_t id), void *userdata);
 int ledger_parcel_each_of_person(Ledger *l, uint64_t person, ParcelEach each, void *userdata);
 int ledger_parcel_each_of_phone_tail(Ledger *l, const char *tail4, ParcelEach each, void *userdata);
 int ledger_parcel_each_in_slot(Ledger *l, const char *slot, ParcelEach each, void *userdata);

@@ -283,6 +283,13 @@ static int read_all_columns(Ledger *l) {
         return r;
 }
 
+void seals_disconnect(Ledger *l) {
+        for (size_t i = 0; l->seals && i < N_TABLES; i++) {
+                sqlite3_finalize(l->seals->tables[i].ok);
+                l->seals->tables[i].ok = NULL;
+        }
+}
+
 void seals_done(Ledger *l) {
         if (!l->seals)
                 return;

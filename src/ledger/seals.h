@@ -22,5 +22,6 @@ int seals_watch(Ledger *l); /* from here on every write is sealed */
 /* A row that was just inserted; its table has no trigger for it: SQLite would look through the whole history
  * for rows that refer to it. In the transaction of the insertion. */
 int seals_new_person(Ledger *l, uint64_t id);
+void seals_disconnect(Ledger *l); /* the connection goes, what was found stays */
 void seals_done(Ledger *l);
-#define SEALS_SINCE 8 /* the migration that makes room for them */
+#define SEALS_SINCE 10 /* the migration that makes room for them */

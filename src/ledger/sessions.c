@@ -36,10 +36,26 @@ int ledger_session_person(Ledger *l, uint64_t id, uint64_t person, const char *e
         return sqlite3_changes(l->db) > 0 ? 0 : -ENOENT;
 }
 
+/* Nobody signed in and nothing moved: what was tried is in the events. */
+static int drop(Ledger *l, uint64_t id) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_SESSION_DROP);
+        if (r < 0)
+                return r;
+        query_u64(&q, 1, id);
+        r = query_run(&q);
+        return r < 0 ? r : sqlite3_changes(l->db);
+}
+
 int ledger_session_end(Ledger *l, uint64_t id, const char *how, const Now *now) {
         _cleanup_query_ Query q = {0};
 
-        int r = query_begin(&q, l, SQL_SESSION_END);
+        int r = drop(l, id);
+        if (r > 0)
+                return 0;
+        if (r >= 0)
+                r = query_begin(&q, l, SQL_SESSION_END);
         if (r < 0)
                 return r;
         query_u64(&q, 1, id);

@@ -82,6 +82,8 @@ static int query_failed(Ledger *l, int rc) {
 int query_begin(Query *q, Ledger *l, Statement s) {
         sqlite3_stmt **cached = &l->statements[s];
 
+        if (!l->db)
+                return -EIO;
         if (l->in_transaction) {
                 /* SQLite may have rolled back by itself: later statements would be committed without
                  * the earlier ones. */

@@ -31,6 +31,7 @@ struct Ledger {
         char *path;
         char *cabinet; /* whose it must be; NULL: anybody's */
         int lock_fd;
+        bool cramped; /* no room for SQLite's shared index of the log: nobody else can read meanwhile */
         sqlite3_stmt *statements[SQL_MAX];
         bool in_transaction;
         int failure;   /* of the transaction: only a rollback is possible after it */
@@ -60,10 +61,12 @@ void mark_committed(Ledger *l);
 void mark_close(Ledger *l);
 
 /* lineage.c */
-int lineage_found(Ledger *l, int64_t wall); /* in the migration that brings epochs */
+int lineage_found(Ledger *l); /* in the migration that brings epochs */
 int lineage_load(Ledger *l);
 void lineage_done(Ledger *l);
 
+/* ledger.c: statements and connection; the lock stays. */
+void ledger_disconnect(Ledger *l);
 /* ledger.c: SQLite calls it after every commit. */
 int ledger_committed(void *userdata, sqlite3 *db, const char *database, int pages);
 

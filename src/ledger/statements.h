@@ -7,16 +7,17 @@
         "id, state, slot, position, size, waybill, recipient, phone, person, courier, courier_number, " \
         "created, stored, expires"
 /* Of the present only. */
-#define PARCEL_PRESENT                                                               \
-        "choice, taking_back, was, temperature, accessible, larger, doubted OR NOT " \
+#define PARCEL_PRESENT                                                                      \
+        "choice, taking_back, was, temperature, accessible, larger, loose, doubted OR NOT " \
         "lockerd_row_ok('parcel', id)"
-#define PARCEL_PAST "NULL, 0, NULL, 'ambient', 0, 1, 0"
+#define PARCEL_PAST "NULL, 0, NULL, 'ambient', 0, 1, 0, 0"
 #define PERSON_COLUMNS                                                        \
         "id, kind, number, salt, name, phone, enrolled, revoked, consented, " \
         "(SELECT group_concat(kind) FROM credential c WHERE c.person = person.id)"
 #define LOCKOUT_COLUMNS "subject, failures, locked, until_boot, remaining, boot_id, pace, risk, leaked"
-#define INBOX_COLUMNS   "id, name, received, expires, command, begun, answer, response_topic, correlation"
-#define EVENT_COLUMNS   "e.sequence, e.wall, e.synced, e.type, e.subject, e.data"
+#define INBOX_COLUMNS \
+        "id, name, received, expires, command, begun, answer, response_topic, correlation, signed"
+#define EVENT_COLUMNS "e.sequence, e.wall, e.synced, e.type, e.subject, e.data"
 /* The columns that the hash of an audit row covers, then the hash. audit_row_hash() relies on this
  * order. */
 #define AUDIT_COLUMNS EVENT_COLUMNS ", a.actor, a.reason, a.hash"
@@ -63,13 +64,12 @@
         /* doors.c */                                                                                        \
         X(DOOR_SET, "INSERT INTO door (slot, position, seen) VALUES (?1, ?2, ?3) "                           \
                     "ON CONFLICT (slot, position) DO UPDATE SET seen = excluded.seen")                       \
-        X(DOOR_FORGET, "DELETE FROM door WHERE slot = ?1 AND position = ?2")                                 \
         X(DOOR_EACH, "SELECT slot, position, seen FROM door")                                                \
         /* parcels.c */                                                                                      \
         X(PARCEL_INSERT,                                                                                     \
           "INSERT INTO parcel (state, slot, position, size, waybill, recipient, phone, phone_tail, person, " \
-          "courier, courier_number, created, stored, expires, temperature, accessible, larger) "             \
-          "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)")             \
+          "courier, courier_number, created, stored, expires, temperature, accessible, larger, loose) "      \
+          "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)")        \
         X(PARCEL_GET, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE id = ?1")          \
         X(PARCEL_HISTORY,                                                                                    \
           "SELECT " PARCEL_LIVE ", ended, " PARCEL_PAST " FROM parcel_history WHERE id = ?1")                \
@@ -81,7 +81,7 @@
           "courier_number = ?8, stored = ?9, expires = ?10, waybill = coalesce(?11, waybill), "              \
           "recipient = coalesce(?12, recipient), phone = coalesce(?13, phone), "                             \
           "phone_tail = iif(?13 IS NULL, phone_tail, ?14), choice = ?15, taking_back = ?16, was = ?17, "     \
-          "doubted = iif(?2 = 'unverified', doubted, 0) WHERE id = ?1")                                      \
+          "loose = ?18, doubted = iif(?2 = 'unverified', doubted, 0) WHERE id = ?1")                         \
         /* The personal data of somebody who was revoked meanwhile is not kept. */                           \
         X(PARCEL_END,                                                                                        \
           "INSERT INTO parcel_history (id, state, slot, position, size, waybill, recipient, phone, person, " \
@@ -98,6 +98,7 @@
           "doubted = 1 WHERE slot IS NOT NULL AND state <> 'reserved'")                                      \
         X(PARCEL_DELETE, "DELETE FROM parcel WHERE id = ?1")                                                 \
         X(PARCEL_EACH, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel ORDER BY id")           \
+        X(PARCEL_EACH_LOOSE, "SELECT id FROM parcel WHERE loose <> 0 ORDER BY id")                           \
         X(PARCEL_EACH_OF_PERSON,                                                                             \
           "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE person = ?1 ORDER BY id")      \
         X(PARCEL_EACH_OF_TAIL,                                                                               \
@@ -175,19 +176,21 @@
         X(MOVEMENT_SETTLE,                                                                                   \
           "UPDATE movement SET outcome = ?2, settled = ?3 WHERE id = ?1 AND outcome IS NULL")                \
         X(MOVEMENT_EXISTS, "SELECT 1 FROM movement WHERE id = ?1")                                           \
-        X(MOVEMENT_EACH_OPEN, "SELECT id, slot, position, parcel FROM movement INDEXED BY movement_open "    \
-                              "WHERE outcome IS NULL ORDER BY id")                                           \
+        X(MOVEMENT_EACH_OPEN,                                                                                \
+          "SELECT id, slot, position, parcel, why FROM movement INDEXED BY movement_open "                   \
+          "WHERE outcome IS NULL ORDER BY id")                                                               \
         /* sessions.c */                                                                                     \
         X(SESSION_BEGIN, "INSERT INTO session (kind, terminal, begun) VALUES (?1, ?2, ?3)")                  \
         X(SESSION_PERSON, "UPDATE session SET person = ?2, evidence = ?3 WHERE id = ?1 AND ended IS NULL")   \
         X(SESSION_END, "UPDATE session SET ended = ?2, how = ?3 WHERE id = ?1 AND ended IS NULL")            \
+        X(SESSION_DROP, "DELETE FROM session WHERE id = ?1 AND ended IS NULL AND person IS NULL AND "        \
+                        "evidence IS NULL AND NOT EXISTS (SELECT 1 FROM movement WHERE session = ?1)")       \
         X(SESSION_END_ALL,                                                                                   \
           "UPDATE session INDEXED BY session_open SET ended = ?1, how = ?2 WHERE ended IS NULL")             \
         /* events.c */                                                                                       \
         X(EVENT_INSERT, "INSERT INTO event (wall, synced, type, subject, data) VALUES (?1, ?2, ?3, ?4, ?5)") \
         X(EVENT_EACH, "SELECT " EVENT_COLUMNS " FROM event e WHERE e.sequence > ?1 "                         \
                       "ORDER BY e.sequence LIMIT ?2")                                                        \
-        X(EVENT_LAST_WALL, "SELECT wall FROM event WHERE sequence = (SELECT max(sequence) FROM event)")      \
         X(OUTBOX_INSERT, "INSERT INTO outbox (sequence, secret) VALUES (?1, ?2)")                            \
         /* Rows are added at one end and removed at the other, so the difference is the length.              \
          * Summarised ones count, too. */                                                                    \
@@ -206,19 +209,24 @@
         /* inbox.c */                                                                                        \
         X(INBOX_GET, "SELECT " INBOX_COLUMNS " FROM inbox WHERE id = ?1")                                    \
         X(INBOX_INSERT,                                                                                      \
-          "INSERT INTO inbox (id, arrival, name, received, expires, command, response_topic, correlation) "  \
-          "VALUES (?1, (SELECT coalesce(max(arrival), 0) + 1 FROM inbox), ?2, ?3, ?4, ?5, ?6, ?7)")          \
+          "INSERT INTO inbox (id, arrival, name, received, expires, command, response_topic, correlation, "  \
+          "signed) "                                                                                         \
+          "VALUES (?1, (SELECT coalesce(max(arrival), 0) + 1 FROM inbox), ?2, ?3, ?4, ?5, ?6, ?7, ?8)")      \
         /* `begun` stays set, and an answer is kept. */                                                      \
         X(INBOX_PUT,                                                                                         \
           "INSERT INTO inbox (id, arrival, name, received, expires, command, response_topic, correlation, "  \
-          "begun, answer) "                                                                                  \
-          "VALUES (?1, (SELECT coalesce(max(arrival), 0) + 1 FROM inbox), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "  \
+          "signed, begun, answer) "                                                                          \
+          "VALUES (?1, (SELECT coalesce(max(arrival), 0) + 1 FROM inbox), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "  \
+          "?10) "                                                                                            \
           "ON CONFLICT (id) DO UPDATE SET begun = max(begun, excluded.begun), answer = excluded.answer, "    \
           "command = excluded.command "                                                                      \
           "WHERE answer IS NULL")                                                                            \
         X(INBOX_EACH_OPEN, "SELECT " INBOX_COLUMNS " FROM inbox INDEXED BY inbox_open "                      \
                            "WHERE answer IS NULL ORDER BY arrival")                                          \
         X(INBOX_COUNT, "SELECT count(*) FROM inbox")                                                         \
+        X(INBOX_WITHDRAW, "DELETE FROM inbox WHERE id = ?1 AND begun = 0 AND answer IS NULL")                \
+        X(INBOX_LARGEST, "SELECT coalesce(max(expires), 0) FROM inbox INDEXED BY inbox_answered "            \
+                         "WHERE answer IS NOT NULL AND expires < ?1 AND signed = 1")                         \
         X(INBOX_FORGET, "DELETE FROM inbox INDEXED BY inbox_answered "                                       \
                         "WHERE answer IS NOT NULL AND expires < ?1")                                         \
         /* reminders.c */                                                                                    \
@@ -227,9 +235,10 @@
         X(REMINDER_PUT, "UPDATE reminder SET since = ?2, synced = ?3, look = ?4, reminded = ?5, "            \
                         "recalled = ?6 WHERE parcel = ?1")                                                   \
         X(REMINDER_LOOK_AGAIN, "UPDATE reminder SET look = 0 WHERE recalled IS NULL")                        \
-        X(REMINDER_ADOPT, "UPDATE reminder SET synced = 1, since = min(?1, coalesce("                        \
-                          "(SELECT stored FROM parcel WHERE id = reminder.parcel), ?1)) "                    \
-                          "WHERE since IS NULL")                                                             \
+        X(REMINDER_ADOPT, "UPDATE reminder SET since = min(?1, coalesce("                                    \
+                          "(SELECT stored FROM parcel WHERE id = reminder.parcel), ?1)), "                   \
+                          "synced = coalesce((SELECT loose & 1 = 0 FROM parcel "                             \
+                          "WHERE id = reminder.parcel), 1) WHERE since IS NULL")                             \
         X(REMINDER_SHIFT, "UPDATE reminder SET since = since + ?1, synced = 1 "                              \
                           "WHERE synced = 0 AND since IS NOT NULL")                                          \
         X(HABIT_OF_PERSON, "SELECT hours FROM habit WHERE person = ?1")                                      \

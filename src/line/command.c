@@ -121,7 +121,7 @@ void command_off(Worker *w, Unit *u) {
                  * time. */
                 if (!w->end.leaving && w->line.kind == LINE_SERIAL)
                         return;
-                if (port_open(&w->port, &w->line, w->driver) < 0) {
+                if (line_open(w) < 0) {
                         (void)worker_wait(w, -1, worker_now() + REOPEN_OFF);
                         return;
                 }

@@ -17,6 +17,12 @@ void doubts_add(Doubts *d, const Request *q, uint64_t now, uint64_t until) {
         d->all_until = MAX(d->all_until, until);
 }
 
+void doubts_overtaken(Doubts *d, const Request *former, const Request *answered) {
+        for (size_t i = 0; i < DOUBTS_MAX; i++)
+                if (request_equal(&d->entry[i].request, former) && !d->driver->same_shape(former, answered))
+                        d->entry[i].until = 0;
+}
+
 uint64_t doubts_until(const Doubts *d, const Request *q) {
         uint64_t until = d->all_until;
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "line/exchange.h"
 #include "base/macros.h"
+#include "lockwire/worker_end.h"
 
 #include <errno.h>
 
-#define HEAD 3 /* bytes that must be right before a piece counts as the beginning of an answer */
+#define HEAD 2 /* bytes that must be right before a piece counts as the beginning of an answer */
 
 typedef struct Turn {
         Port *port;
-        const Request *request;
+        Asked asked;
         ExchangeWait wait;
         void *userdata;
         Exchange *x;
@@ -20,7 +21,15 @@ typedef struct Turn {
 } Turn;
 
 static uint64_t now(void) {
-        return clock_now().boot_usec;
+        return worker_now();
+}
+
+/* What is thrown away may say why. */
+static void keep(Turn *t, const uint8_t *bytes, size_t n) {
+        size_t kept = MIN(n, sizeof(t->bytes) - t->n);
+
+        memcpy(t->bytes + t->n, bytes, kept);
+        t->n += kept;
 }
 
 /* Reads away what comes until the line has been silent for the gap. 1: silent, 0: still noisy at `deadline`.
@@ -39,6 +48,7 @@ static int wait_for_silence(Turn *t, uint64_t deadline) {
                 int n = port_read(p, bytes, sizeof(bytes));
                 if (n < 0)
                         return n;
+                keep(t, bytes, (size_t)n);
                 p->quiet_from = now();
                 if (p->quiet_from > deadline)
                         return 0;
@@ -50,16 +60,24 @@ static int wait_for_silence(Turn *t, uint64_t deadline) {
  * belongs to the next question. Whole frames of somebody else say nothing about ours. */
 static bool is_answered(const Turn *t) {
         const BoardDriver *driver = t->port->driver;
-        size_t want = driver->answer_length(t->port->framing, t->request);
+        const Request *q = &t->asked.request;
+        size_t want = driver->answer_length(t->port->framing, q), n;
+        const uint8_t *bytes = adapter_response(&t->port->adapter, &t->asked, t->bytes, t->n, &n);
         Answer a;
 
         if (t->port->framing != FRAMING_SERIAL || !want)
                 return false;
-        if (t->n < want)
-                return t->n >= HEAD &&
-                       driver->judge(t->port->framing, t->request, t->bytes, t->n, &a) == ANSWER_INCOMPLETE;
-        return driver->judge(t->port->framing, t->request, t->bytes + t->n - want, want, &a) == ANSWER_GOOD ||
-               !driver->is_whole(t->bytes, t->n);
+        if (n < want)
+                return n >= HEAD && driver->judge(t->port->framing, q, bytes, n, &a) == ANSWER_INCOMPLETE;
+        return driver->judge(t->port->framing, q, bytes + n - want, want, &a) == ANSWER_GOOD ||
+               !driver->is_whole(bytes, n);
+}
+
+static bool has_response(const Turn *t) {
+        size_t n;
+
+        (void)adapter_response(&t->port->adapter, &t->asked, t->bytes, t->n, &n);
+        return n > 0;
 }
 
 /* Nothing of an exchange may be left for the next one. A foreign frame says that ours may still be on its
@@ -73,9 +91,7 @@ static void drain(Turn *t, bool foreign) {
                 r = port_read(p, bytes, sizeof(bytes));
                 if (r < 0)
                         break;
-                size_t kept = MIN((size_t)r, sizeof(t->bytes) - t->n);
-                memcpy(t->bytes + t->n, bytes, kept);
-                t->n += kept;
+                keep(t, bytes, (size_t)r);
                 p->quiet_from = now();
                 if (p->quiet_from >= t->deadline)
                         break;
@@ -87,18 +103,33 @@ static void drain(Turn *t, bool foreign) {
         t->x->at = now();
 }
 
+/* Nothing had come for the request before, and now it has. */
+static void look_for_late(Turn *t) {
+        const Asked *former = &t->port->unanswered;
+        Answer a;
+
+        if (former->n == 0 || t->n == 0)
+                return;
+        Verdict v = adapter_judge(&t->port->adapter, former, t->bytes, t->n, &a);
+        t->x->late = v == ANSWER_GOOD || v == ANSWER_EXCEPTION;
+        t->x->late_unit = former->request.unit;
+}
+
 /* The gap that has passed since the last byte counts: after a good answer it has been waited for already. */
 static int prepare(Turn *t) {
         Port *p = t->port;
-        int r = port_flush(p);
+        int r = port_flush(p, t->bytes, sizeof(t->bytes));
 
         if (r < 0)
                 return r;
+        t->n = MIN((size_t)r, sizeof(t->bytes));
         if (r > 0)
                 p->quiet_from = now();
         r = wait_for_silence(t, now() + MAX(p->timeout, 2 * p->gap));
         if (r < 0)
                 return r;
+        look_for_late(t);
+        t->n = 0;
         return r > 0 ? 0 : -EAGAIN;
 }
 
@@ -135,7 +166,7 @@ static void receive(Turn *t) {
                 if (r > 0)
                         r = port_read(p, t->bytes + t->n, sizeof(t->bytes) - t->n);
                 else if (r == 0) {
-                        t->x->outcome = t->n > 0 ? EXCHANGE_DAMAGED : EXCHANGE_TIMEOUT;
+                        t->x->outcome = has_response(t) ? EXCHANGE_DAMAGED : EXCHANGE_TIMEOUT;
                         t->x->answered = is_answered(t);
                         t->x->at = now();
                         return;
@@ -148,12 +179,12 @@ static void receive(Turn *t) {
                 p->quiet_from = now();
                 if (p->quiet_from > t->deadline)
                         return drain(t, false);
-                if (p->quiet_from < t->earliest) {
+                if (p->quiet_from < t->earliest && !p->adapter.echo) {
                         t->n = 0; /* says nothing about ours */
                         return drain(t, true);
                 }
 
-                Verdict v = p->driver->judge(p->framing, t->request, t->bytes, t->n, &a);
+                Verdict v = adapter_judge(&p->adapter, &t->asked, t->bytes, t->n, &a);
                 switch (v) {
                 case ANSWER_GOOD:
                 case ANSWER_EXCEPTION:
@@ -172,14 +203,14 @@ static void receive(Turn *t) {
 
 void exchange_run(Port *p, const Request *q, ExchangeLimits limits, ExchangeWait wait, void *userdata,
                   Exchange *ret) {
-        Turn t = {.port = p, .request = q, .wait = wait, .userdata = userdata, .x = ret};
-        uint8_t bytes[REQUEST_MAX];
-        size_t n = p->driver->build(p->framing, q, bytes);
-        uint64_t on_wire = n * p->char_usec;
+        Turn t = {.port = p, .wait = wait, .userdata = userdata, .x = ret};
         int r;
 
+        asked_make(&t.asked, p->driver, p->framing, q);
+        uint64_t on_wire = t.asked.n * p->char_usec;
         *ret = (Exchange){.outcome = EXCHANGE_BROKEN};
         r = prepare(&t);
+        p->unanswered.n = 0;
         if (r == -EAGAIN || (r >= 0 && now() >= limits.send_before)) {
                 ret->outcome = EXCHANGE_DAMAGED;
                 ret->at = now();
@@ -192,7 +223,7 @@ void exchange_run(Port *p, const Request *q, ExchangeLimits limits, ExchangeWait
         ret->sent_at = now();
         /* 5 % for a board whose clock is fast. */
         t.earliest = p->has_wire ? ret->sent_at + on_wire * 95 / 100 : 0;
-        if (port_send(p, bytes, n) < 0)
+        if (port_send(p, t.asked.bytes, t.asked.n) < 0)
                 return;
         t.deadline = now() + on_wire + p->timeout;
         if (p->driver->extra_ms)
@@ -203,4 +234,8 @@ void exchange_run(Port *p, const Request *q, ExchangeLimits limits, ExchangeWait
         receive(&t);
         if (ret->outcome == EXCHANGE_BROKEN)
                 ret->at = now();
+        else if (ret->outcome == EXCHANGE_TIMEOUT && t.n == 0)
+                p->unanswered = t.asked;
+        else if (ret->outcome == EXCHANGE_DAMAGED || ret->outcome == EXCHANGE_TIMEOUT)
+                ret->oddity = adapter_diagnose(&p->adapter, &t.asked, t.bytes, t.n, &ret->n_odd);
 }

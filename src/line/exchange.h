@@ -18,6 +18,10 @@ typedef struct Exchange {
         bool sent;     /* at least a part of the question may have gone out */
         bool in_step;  /* the connection is still good for the next question (TCP) */
         bool answered; /* the answer has come, if not a good one: it is not still on its way (serial lines) */
+        Oddity oddity; /* what the bytes that came have to do with the response */
+        unsigned n_odd;    /* … how many were too many */
+        bool late;         /* before the request, the response to the former one came, after its time … */
+        uint8_t late_unit; /* … from this board */
         uint8_t exception;
         uint8_t data[ANSWER_MAX];
         size_t n_data;

@@ -8,6 +8,8 @@
 #define PROBES_DAMAGED   2 /* of those: two boards talk at once */
 #define PROBES_SILENT    2 /* in all: nobody there */
 #define TRIES            3
+#define STRANGERS        2
+#define GAP_OTHER        (15 * USEC_PER_MSEC)
 #define FACTORY_INTERVAL (600 * USEC_PER_SEC)
 
 bool identify_is_under_way(const Unit *u) {
@@ -113,7 +115,11 @@ static void step_probe(Worker *w, Unit *u) {
 
         if (u->step >= PROBES || !unit_alive_request(u, &q)) {
                 u->probed = true;
-                if (u->probes_damaged >= PROBES_DAMAGED)
+                /* Two boards are never silent. One that is slow is, and what it says then meets the next
+                 * request. */
+                if (u->probes_damaged >= PROBES_DAMAGED && u->probes_silent > 0)
+                        unit_offline(w, u);
+                else if (u->probes_damaged >= PROBES_DAMAGED)
                         unit_distrust(w, u, BOARD_CONFLICT,
                                       "answers twice or garbled: two boards may have its address");
                 else if (!u->all_off && u->profile->all_off != ALL_OFF_NONE) {
@@ -184,6 +190,32 @@ static void step_identify(Worker *w, Unit *u) {
         }
 }
 
+/* A converter that does not do what is configured passes on nothing that its boards understand. One request
+ * as it would, harmless to whatever is there, shows it; on a fresh connection, and followed by another, since
+ * what is half of a frame to one side is not to the other. */
+static bool wants_other_framing(Worker *w) {
+        return w->port.network && w->driver == &modbus_driver && !w->spoke && ++w->strangers % STRANGERS == 0;
+}
+
+static void try_other_framing(Worker *w, Unit *u, const Request *q) {
+        Framing configured = w->port.framing;
+        uint64_t gap = w->port.gap;
+        Exchange x;
+
+        w->other_framing = false;
+        w->port.framing = configured == FRAMING_TCP ? FRAMING_SERIAL : FRAMING_TCP;
+        w->port.gap = GAP_OTHER;
+        exchange_run(&w->port, q, EXCHANGE_UNLIMITED, worker_wait, w, &x);
+        w->port.framing = configured;
+        w->port.gap = gap;
+        port_close(&w->port);
+        if (x.outcome != EXCHANGE_GOOD && x.outcome != EXCHANGE_EXCEPTION)
+                return;
+        u->oddity = configured == FRAMING_TCP ? ODDITY_BARE : ODDITY_FRAMED;
+        u->n_odd = 0;
+        u->oddities = PROBES;
+}
+
 static void step_offline(Worker *w, Unit *u) {
         uint64_t now = worker_now();
         Request q, other;
@@ -206,12 +238,21 @@ static void step_offline(Worker *w, Unit *u) {
                 q = other;
         if (unit_must_wait(u, &q, now))
                 return;
+        if (w->other_framing) {
+                try_other_framing(w, u, &q);
+                unit_offline(w, u);
+                return;
+        }
         unit_ask(w, u, &q, &x);
         if (x.outcome == EXCHANGE_BROKEN)
                 return;
-        if (x.outcome == EXCHANGE_TIMEOUT)
+        if (x.outcome == EXCHANGE_TIMEOUT) {
+                if (wants_other_framing(w)) {
+                        w->other_framing = true;
+                        port_close(&w->port);
+                }
                 unit_offline(w, u);
-        else
+        } else
                 unit_restart(u); /* somebody is there, whatever he says */
 }
 

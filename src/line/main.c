@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lockerd-line: one line of lock boards, serial or over a network. Started by lockerd with its end of the
- * socket pair as descriptor 3. */
+/* lockerd-line: one line of lock boards, serial or over a network. */
+#include "base/confine.h"
 #include "line/worker.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
-#define REOPEN_FIRST (250 * USEC_PER_MSEC)
-#define REOPEN_MAX   (8 * USEC_PER_SEC)
-#define HOLD_AT_MOST (50 * USEC_PER_MSEC) /* a commit on a slow card */
-#define CONNECT_MS   30000                /* a name look-up may take that long */
-#define BOARDS_MAX   247
-#define PROFILES_MAX 247
+#define REOPEN_FIRST    (250 * USEC_PER_MSEC)
+#define REOPEN_MAX      (8 * USEC_PER_SEC)
+#define HOLD_AT_MOST    (50 * USEC_PER_MSEC) /* a commit on a slow card */
+#define CONNECT_MS      30000                /* a name look-up may take that long */
+#define BOARDS_MAX      247
+#define PROFILES_MAX    247
+#define MEMORY_MAX      (24 * 1024 * 1024) /* bytes; it needs less than one */
+#define DESCRIPTORS_MAX 16
 
 void worker_send(Worker *w, WireType type, void *message) {
         worker_end_send(&w->end, w->line.name, type, message);
@@ -82,11 +84,27 @@ static bool take_board(Worker *w, const WireBoard *b) {
                     .driver = w->driver,
                     .doubts.driver = w->driver,
                     .looked_for = USEC_INFINITY};
-        driver_mask(u->used, u->profile->inputs);
-        for (size_t i = 0; i < sizeof(u->used); i++)
-                u->used[i] &= b->inputs_used[i];
+        inputs_init(&u->inputs, b, u->profile->inputs);
         memcpy(u->name, b->name, sizeof(u->name) - 1);
         return true;
+}
+
+/* A serial line: what it has, and nothing that has a name. A network: names are looked up, and may be in
+ * files. */
+static bool give_up_rights(const Worker *w) {
+        static const char *const calls[] = {"fcntl", "fcntl64", "flock", "ioctl", NULL};
+        static const ConfinePath names[] = {
+                {"/etc", false}, {"/usr", false}, {"/lib", false}, {"/run", false}, {NULL}};
+        bool network = w->line.kind != LINE_SERIAL;
+        Confinement c = {
+                .calls = calls,
+                .paths = network ? names : NULL,
+                .network = network,
+                .memory = MEMORY_MAX,
+                .descriptors = DESCRIPTORS_MAX,
+        };
+
+        return confine(&c) >= 0;
 }
 
 static bool take_message(void *userdata, const WireMessage *m) {
@@ -95,12 +113,17 @@ static bool take_message(void *userdata, const WireMessage *m) {
         switch (m->header.type) {
         case WIRE_LINE:
                 return !w->started && take_line(w, &m->line);
+        case WIRE_DEVICE:
+                if (w->started || w->opener >= 0 || w->end.passed < 0)
+                        return false;
+                w->opener = steal_fd(&w->end.passed);
+                return true;
         case WIRE_PROFILE:
                 return !w->started && take_profile(w, &m->profile);
         case WIRE_BOARD:
                 return !w->started && take_board(w, &m->board);
         case WIRE_START:
-                w->started = w->line.response_timeout_ms > 0;
+                w->started = w->line.response_timeout_ms > 0 && give_up_rights(w);
                 if (!w->driver)
                         w->driver = &modbus_driver; /* a line without boards */
                 return w->started;
@@ -150,13 +173,13 @@ int worker_wait(void *userdata, int fd, uint64_t until) {
         }
 }
 
-static void open_line(Worker *w) {
+void worker_open_line(Worker *w) {
         bool was_working = w->line_works;
         int r;
 
         if (w->line.kind != LINE_SERIAL)
                 worker_report_line(w, was_working, CONNECT_MS, "Connecting");
-        r = port_open(&w->port, &w->line, w->driver);
+        r = line_open(w);
         if (r < 0) {
                 uint64_t backoff = w->reopen_backoff;
                 if (was_working || !w->line_reported)
@@ -176,75 +199,6 @@ static void open_line(Worker *w) {
         w->factory_due = 0;
 }
 
-static Unit *next_unit(Worker *w, uint64_t now) {
-        for (unsigned i = 0; i < w->n_units; i++)
-                if (w->units[i].phase == PHASE_ALL_OFF && w->units[i].due <= now)
-                        return &w->units[i];
-        for (unsigned i = 0; i < w->n_units && !w->confirmed_last; i++)
-                if (w->units[i].again && w->units[i].due <= now) {
-                        w->confirmed_last = true;
-                        return &w->units[i];
-                }
-        w->confirmed_last = false;
-        for (unsigned k = 0; k < w->n_units; k++) {
-                unsigned i = (w->cursor + k) % w->n_units;
-                if (w->units[i].due <= now) {
-                        w->cursor = i + 1;
-                        return &w->units[i];
-                }
-        }
-        return NULL;
-}
-
-static bool factory_is_due(const Worker *w, uint64_t now) {
-        for (unsigned i = 0; i < w->n_units; i++)
-                if (identify_is_under_way(&w->units[i]))
-                        return false;
-        return w->factory_due <= now;
-}
-
-static uint64_t next_due(Worker *w, uint64_t now) {
-        uint64_t next = MIN(w->factory_due, command_next_due(w, now));
-
-        if (!port_is_open(&w->port))
-                return MIN(w->reopen_at, command_next_due(w, now));
-        for (unsigned i = 0; i < w->n_units; i++)
-                next = MIN(next, w->units[i].due);
-        return next;
-}
-
-/* Coils that must be switched off wait for nobody. */
-static bool may_hold(const Worker *w) {
-        for (unsigned i = 0; i < w->n_units; i++)
-                if (w->units[i].off_pending || w->units[i].phase == PHASE_ALL_OFF)
-                        return false;
-        return true;
-}
-
-static void turn(Worker *w) {
-        uint64_t now = worker_now();
-
-        if (!port_is_open(&w->port) && w->reopen_at <= now)
-                return open_line(w);
-        if (command_run_next(w))
-                return;
-        if (w->hold_until > now && may_hold(w)) {
-                (void)worker_wait(w, -1, w->hold_until);
-                return;
-        }
-        if (port_is_open(&w->port)) {
-                Unit *u = next_unit(w, now);
-
-                if (u && u->phase == PHASE_ONLINE)
-                        return poll_step(w, u);
-                if (u)
-                        return identify_step(w, u);
-                if (factory_is_due(w, now))
-                        return factory_step(w);
-        }
-        (void)worker_wait(w, -1, next_due(w, now));
-}
-
 static int run(Worker *w) {
         worker_end_hello(&w->end, w->line.name);
         while (!w->started && !w->end.leaving)
@@ -255,10 +209,10 @@ static int run(Worker *w) {
                  * only. */
                 receive_messages(w);
                 if (!w->end.leaving)
-                        turn(w);
+                        worker_turn(w);
         }
         if (!port_is_open(&w->port) && w->started)
-                (void)port_open(&w->port, &w->line, w->driver);
+                (void)line_open(w);
         if (port_is_open(&w->port))
                 command_switch_everything_off(w);
         port_close(&w->port);
@@ -266,9 +220,12 @@ static int run(Worker *w) {
 }
 
 int main(int argc, char *argv[]) {
-        Worker w = {.end.socket = WIRE_FD, .port.fd = -1, .random = worker_now()};
+        Worker w = {.end = {.socket = WIRE_FD, .passed = -1},
+                    .opener = -1,
+                    .port.fd = -1,
+                    .random = worker_now()};
 
-        worker_prepare();
+        worker_prepare(argc, argv);
         int r = run(&w);
         free(w.units);
         free(w.profiles);

@@ -24,16 +24,9 @@ static bool part_is_used(const Unit *u, unsigned part) {
                 return false;
         u->driver->values(u->profile, &q, &a, bits, mask);
         for (size_t i = 0; i < sizeof(mask); i++)
-                if (mask[i] & u->used[i])
+                if (mask[i] & u->inputs.used[i])
                         return true;
         return part == 0; /* shows that the board lives, if nothing else */
-}
-
-static bool all_known(const Unit *u) {
-        for (size_t i = 0; i < sizeof(u->used); i++)
-                if (u->used[i] & ~u->known[i])
-                        return false;
-        return true;
 }
 
 static bool is_looking(const Unit *u) {
@@ -53,7 +46,7 @@ static unsigned following_part(const Unit *u) {
 
 static void next_part(Unit *u) {
         u->part = following_part(u);
-        u->candidate_known = false;
+        u->unsettled = false;
         u->looked = 0;
 }
 
@@ -87,20 +80,13 @@ static bool part_looked_at(Unit *u) {
 static void tell_inputs(Worker *w, Unit *u, const Exchange *x) {
         WireInputs m = {.at = x->at, .board = u->board};
 
-        memcpy(m.bits, u->believed, sizeof(m.bits));
+        memcpy(m.bits, u->inputs.believed, sizeof(m.bits));
         worker_send(w, WIRE_INPUTS, &m);
 }
 
-static bool differs(const uint8_t *a, const uint8_t *b, const uint8_t *mask) {
-        for (size_t i = 0; i < WIRE_CHANNELS / 8; i++)
-                if ((a[i] ^ b[i]) & mask[i])
-                        return true;
-        return false;
-}
-
-/* What was believed already was read once more. */
+/* What was believed already was read once more. What is only waiting for its debounce time delays no look:
+ * the sensors that a look is for have none, or one that they have rested for. */
 static void confirm_inputs(Worker *w, Unit *u, const Exchange *x) {
-        u->candidate_known = false;
         if (!is_looking(u)) {
                 next_part(u);
                 return;
@@ -112,40 +98,27 @@ static void confirm_inputs(Worker *w, Unit *u, const Exchange *x) {
         next_part(u);
 }
 
-/* Good responses that agree make a value. */
 static void take_inputs(Worker *w, Unit *u, const Request *q, const Exchange *x) {
         uint8_t bits[WIRE_CHANNELS / 8] = {0}, mask[WIRE_CHANNELS / 8] = {0};
         Answer a = {.data = x->data, .n_data = x->n_data};
-        bool known = true;
 
         u->driver->values(u->profile, q, &a, bits, mask);
-        for (size_t i = 0; i < sizeof(bits); i++) {
-                mask[i] &= u->used[i];
-                bits[i] &= mask[i];
-                known = known && !(mask[i] & ~u->known[i]);
-        }
-        if (known && !differs(bits, u->believed, mask)) {
+        unsigned taken = inputs_take(&u->inputs, bits, mask, u->driver->agreeing, x->at);
+        u->unsettled = taken & INPUTS_UNSETTLED;
+        if (u->unsettled)
+                u->looked = 0;
+        if (!taken) {
                 confirm_inputs(w, u, x);
                 return;
         }
-        u->looked = 0;
-        if (!u->candidate_known || differs(bits, u->candidate, mask)) {
-                memcpy(u->candidate, bits, sizeof(bits));
-                u->candidate_known = true;
-                u->agreeing = 1;
-        } else
-                u->agreeing++;
-        if (u->agreeing < u->driver->agreeing)
+        if (!(taken & INPUTS_CHANGED))
                 return;
-        for (size_t i = 0; i < sizeof(bits); i++) {
-                u->believed[i] = (uint8_t)((u->believed[i] & ~mask[i]) | bits[i]);
-                u->known[i] |= mask[i];
-        }
-        if (is_looking(u) && x->sent_at >= u->looked_for)
+        if (is_looking(u) && !u->unsettled && x->sent_at >= u->looked_for)
                 (void)part_looked_at(u);
-        if (all_known(u))
+        if (inputs_are_known(&u->inputs))
                 tell_inputs(w, u, x);
-        next_part(u);
+        if (!u->unsettled)
+                next_part(u);
 }
 
 static void switch_off_coil(Worker *w, Unit *u, unsigned coil) {
@@ -264,9 +237,8 @@ void poll_step(Worker *w, Unit *u) {
         case EXCHANGE_GOOD:
                 take_answer(w, u, &q, &x, coils);
                 /* A read of the other shape in between does not lose the place. */
-                u->again = u->candidate_known || is_looking(u);
-                if (u->again)
-                        u->due = 0;
+                u->again = u->unsettled || is_looking(u);
+                u->due = u->again ? 0 : MIN(u->due, inputs_rest_at(&u->inputs));
                 break;
         case EXCHANGE_EXCEPTION:
                 if (!unit_refusal_passes(u, &x))

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <termios.h>
 
 #define PTY_MAJOR_FIRST 136
 #define PTY_MAJOR_LAST  143
@@ -46,6 +47,36 @@ static void set_low_latency(int fd) {
         (void)ioctl(fd, TIOCSSERIAL, &s);
 }
 
+/* Raw, and not for a modem. libmodbus would do the same while it opens the device by its path. */
+static int set_mode(int fd, const WireLine *line) {
+        struct termios t;
+
+        if (tcgetattr(fd, &t) < 0)
+                return -errno;
+        cfmakeraw(&t);
+        t.c_iflag &= ~(tcflag_t)(IXOFF | IXANY | INPCK);
+        t.c_cflag &= ~(tcflag_t)(CSTOPB | PARENB | PARODD | CRTSCTS);
+        t.c_cflag |= CREAD | CLOCAL;
+        if (line->stop_bits == 2)
+                t.c_cflag |= CSTOPB;
+        if (line->parity != 'N') {
+                t.c_cflag |= PARENB;
+                t.c_iflag |= INPCK;
+        }
+        if (line->parity == 'O')
+                t.c_cflag |= PARODD;
+        t.c_cc[VMIN] = t.c_cc[VTIME] = 0;
+        if (cfsetspeed(&t, line->baud) < 0 || tcsetattr(fd, TCSANOW, &t) < 0)
+                return -errno;
+        return 0;
+}
+
+/* Nobody else opens the device while it is in use, if not root. A pseudo terminal would stay so when this
+ * process is killed, until its other end is closed, too. */
+static int set_exclusive(const Port *p) {
+        return p->has_wire && ioctl(p->fd, TIOCEXCL) < 0 ? -errno : 0;
+}
+
 static int prepare_serial(Port *p, const WireLine *line) {
         struct stat st;
 
@@ -57,14 +88,31 @@ static int prepare_serial(Port *p, const WireLine *line) {
          */
         if (flock(p->fd, LOCK_EX | LOCK_NB) < 0)
                 return errno == EWOULDBLOCK ? -EBUSY : -errno;
+        int r = set_exclusive(p);
+        if (r >= 0)
+                r = set_mode(p->fd, line);
+        if (r < 0)
+                return r;
         set_low_latency(p->fd);
         if (line->rs485 && modbus_rtu_set_serial_mode(p->ctx, MODBUS_RTU_RS485) < 0)
                 return modbus_errno();
         return 0;
 }
 
-int port_open(Port *p, const WireLine *line, const BoardDriver *driver) {
-        Port n = {.fd = -1, .driver = driver, .network = line->kind != LINE_SERIAL};
+static void discard(Port *p) {
+        if (p->network)
+                modbus_close(p->ctx);
+        else if (p->fd >= 0) /* it would give the device the mode that it found when it opened it */
+                close(p->fd);
+        if (p->ctx)
+                modbus_free(p->ctx);
+}
+
+int port_open(Port *p, const WireLine *line, const BoardDriver *driver, int device) {
+        Port n = {.fd = device,
+                  .driver = driver,
+                  .network = line->kind != LINE_SERIAL,
+                  .adapter = {line->echo, line->surplus_front, line->surplus_back}};
         char service[8];
         int r = 0;
 
@@ -76,24 +124,26 @@ int port_open(Port *p, const WireLine *line, const BoardDriver *driver) {
                 n.ctx = modbus_new_rtu(line->device, (int)line->baud, (char)line->parity, 8,
                                        (int)line->stop_bits);
         }
-        if (!n.ctx)
-                return modbus_errno();
+        if (!n.ctx) {
+                r = modbus_errno();
+                if (device >= 0)
+                        close(device);
+                return r;
+        }
         port_timing(&n, line);
         /* Bounds the TCP connect. */
         (void)modbus_set_response_timeout(n.ctx, line->response_timeout_ms / 1000,
                                           line->response_timeout_ms % 1000 * 1000);
         (void)modbus_set_byte_timeout(n.ctx, 0, 0);
-        if (modbus_connect(n.ctx) < 0) {
-                r = modbus_errno();
-                modbus_free(n.ctx);
-                return r;
-        }
-        n.fd = modbus_get_socket(n.ctx);
-        if (!n.network)
+        if (!n.network) {
+                (void)modbus_set_socket(n.ctx, n.fd);
                 r = prepare_serial(&n, line);
+        } else if (modbus_connect(n.ctx) < 0)
+                r = modbus_errno();
+        else
+                n.fd = modbus_get_socket(n.ctx);
         if (r < 0) {
-                modbus_close(n.ctx);
-                modbus_free(n.ctx);
+                discard(&n);
                 return r;
         }
         n.quiet_from = clock_now().boot_usec;
@@ -104,8 +154,7 @@ int port_open(Port *p, const WireLine *line, const BoardDriver *driver) {
 void port_close(Port *p) {
         if (!p->ctx)
                 return;
-        modbus_close(p->ctx);
-        modbus_free(p->ctx);
+        discard(p);
         p->ctx = NULL;
         p->fd = -1;
 }
@@ -135,7 +184,7 @@ int port_read(Port *p, uint8_t *bytes, size_t room) {
         return n == 0 ? -EPIPE : (int)n;
 }
 
-int port_flush(Port *p) {
+int port_flush(Port *p, uint8_t *kept, size_t room) {
         uint8_t bytes[ANSWER_MAX];
         int waiting = 0, total = 0;
 
@@ -143,6 +192,8 @@ int port_flush(Port *p) {
                 int n = port_read(p, bytes, sizeof(bytes));
                 if (n < 0)
                         return n;
+                if ((size_t)total < room)
+                        memcpy(kept + total, bytes, MIN((size_t)n, room - (size_t)total));
                 total += n;
                 if (total > 65536)
                         break; /* a line that babbles faster than it is read */

@@ -11,7 +11,7 @@
 #define DISTRUST_MAX     (60 * USEC_PER_SEC)
 /* A board that says nothing is given up sooner than one on a noisy line, and none for a short burst; but what
  * it said last is not believed for long when nothing good comes any more. */
-#define SILENCES_MAX  3
+#define SILENCES_MAX  4
 #define MISSES_MAX    9
 #define MISSES_LONG   3
 #define NOISE_SHORT   USEC_PER_SEC
@@ -52,27 +52,113 @@ uint64_t worker_late_window(const Worker *w) {
         return MAX(USEC_PER_SEC, 3 * w->line.response_timeout_ms * USEC_PER_MSEC);
 }
 
+/* Twice the same is no accident of a noisy line. */
+#define ODDITIES 2
+
+bool unit_describe_oddity(const Worker *w, const Unit *u, char *buffer, size_t size) {
+        const char *line = w->line.name;
+
+        if (u->oddities < ODDITIES)
+                return false;
+        switch (u->oddity) {
+        case ODDITY_ECHO:
+                snprintf(buffer, size,
+                         "Board %s: the adapter of its line echoes every request; set Echo=yes in [Line %s]",
+                         u->name, line);
+                return true;
+        case ODDITY_FRONT:
+        case ODDITY_BACK:
+                snprintf(buffer, size,
+                         "Board %s: the adapter of its line adds %u byte%s %s every response; set "
+                         "Surplus%s=%u "
+                         "in [Line %s]",
+                         u->name, u->n_odd, u->n_odd == 1 ? "" : "s",
+                         u->oddity == ODDITY_FRONT ? "before" : "behind",
+                         u->oddity == ODDITY_FRONT ? "Front" : "Back", u->n_odd, line);
+                return true;
+        case ODDITY_LATE:
+                snprintf(
+                        buffer, size,
+                        "Board %s responds later than ResponseTimeout=%ums in [Line %s] allows: raise it, or "
+                        "look at the adapter",
+                        u->name, w->line.response_timeout_ms, line);
+                return true;
+        case ODDITY_BARE:
+                snprintf(buffer, size,
+                         "Board %s: the converter does not speak Modbus TCP, it passes on bytes; set "
+                         "Device=raw-tcp:… in [Line %s]",
+                         u->name, line);
+                return true;
+        case ODDITY_FRAMED:
+                snprintf(buffer, size,
+                         "Board %s: the converter speaks Modbus TCP; set Device=tcp:… in [Line %s]", u->name,
+                         line);
+                return true;
+        case ODDITY_NONE:
+        case ODDITY_MAX:
+                break;
+        }
+        return false;
+}
+
+static void note_oddity(Unit *u, Oddity oddity, unsigned n) {
+        if (u->oddity != oddity || u->n_odd != n)
+                u->oddities = 0;
+        u->oddity = oddity;
+        u->n_odd = n;
+        u->oddities++;
+}
+
+static void note_late(Worker *w, uint8_t address) {
+        for (unsigned i = 0; i < w->n_units; i++)
+                if (w->units[i].address == address)
+                        note_oddity(&w->units[i], ODDITY_LATE, 0);
+}
+
+static void note_odd(Worker *w, Unit *u, const Exchange *x) {
+        if (x->late)
+                note_late(w, x->late_unit);
+        if (x->oddity != ODDITY_NONE)
+                note_oddity(u, x->oddity, x->n_odd);
+        /* What a board says while it is being identified may belong to the request before. */
+        if (x->outcome == EXCHANGE_GOOD && u->phase == PHASE_ONLINE)
+                u->oddities = 0;
+        if (x->outcome == EXCHANGE_GOOD)
+                w->spoke = true;
+}
+
+static void unit_break(Unit *u) {
+        inputs_break(&u->inputs);
+        u->unsettled = false;
+}
+
 void unit_ask(Worker *w, Unit *u, const Request *q, Exchange *x) {
         unit_ask_within(w, u, q, EXCHANGE_UNLIMITED, x);
 }
 
 void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits, Exchange *x) {
+        Request status;
+
         exchange_run(&w->port, q, limits, worker_wait, w, x);
+        note_odd(w, u, x);
         /* A former question of this function may have been refused late. */
         if (x->outcome == EXCHANGE_EXCEPTION && doubts_exception_until(&u->doubts, q) > x->sent_at)
                 x->outcome = EXCHANGE_DAMAGED;
         if (x->outcome == EXCHANGE_TIMEOUT && u->driver->may_be_silent && u->driver->may_be_silent(q)) {
-                u->candidate_known = false;
+                unit_break(u);
                 return;
         }
         switch (x->outcome) {
         case EXCHANGE_GOOD:
+                /* Reads alone: a lock is not pulsed again on that. */
+                if (w->port.framing == FRAMING_SERIAL && unit_status_request(u, &status))
+                        doubts_overtaken(&u->doubts, &status, q);
                 u->misses = u->silences = 0;
                 u->good_at = x->at;
                 w->suspicious -= w->suspicious > 0;
                 return;
         case EXCHANGE_EXCEPTION:
-                u->candidate_known = false;
+                unit_break(u);
                 w->suspicious -= w->suspicious > 0;
                 return;
         case EXCHANGE_BROKEN:
@@ -88,7 +174,7 @@ void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits
                         port_close(&w->port); /* raw requests carry no transaction number: start afresh */
                 break;
         }
-        u->candidate_known = false;
+        unit_break(u);
         u->misses++;
         u->silences += x->outcome != EXCHANGE_DAMAGED;
         w->suspicious = 8 * w->n_units;
@@ -135,9 +221,8 @@ void unit_report(Worker *w, Unit *u, BoardHealth health, const char *format, ...
 }
 
 void unit_forget_inputs(Unit *u) {
-        memset(u->known, 0, sizeof(u->known));
-        memset(u->believed, 0, sizeof(u->believed));
-        u->candidate_known = false;
+        inputs_forget(&u->inputs);
+        u->unsettled = false;
 }
 
 void unit_restart(Unit *u) {
@@ -151,9 +236,15 @@ void unit_restart(Unit *u) {
 }
 
 void unit_offline(Worker *w, Unit *u) {
-        if (u->health != BOARD_OFFLINE) {
+        char odd[WIRE_SENTENCE];
+        bool known = unit_describe_oddity(w, u, odd, sizeof(odd));
+
+        if (u->health != BOARD_OFFLINE || (known && u->told_oddity != u->oddity)) {
                 u->all_off = false;
-                if (u->off_pending)
+                u->told_oddity = known ? u->oddity : ODDITY_NONE;
+                if (known)
+                        unit_report(w, u, BOARD_OFFLINE, "%s", odd);
+                else if (u->off_pending)
                         unit_report(w, u, BOARD_OFFLINE,
                                     "Board %s does not answer; its coil %u may still be on", u->name,
                                     u->off_coil + 1);
@@ -169,7 +260,12 @@ void unit_offline(Worker *w, Unit *u) {
 }
 
 void unit_distrust(Worker *w, Unit *u, BoardHealth health, const char *sentence) {
-        unit_report(w, u, health, "Board %s %s", u->name, sentence);
+        char odd[WIRE_SENTENCE];
+
+        if (health == BOARD_CONFLICT && unit_describe_oddity(w, u, odd, sizeof(odd)))
+                unit_report(w, u, BOARD_OFFLINE, "%s", odd);
+        else
+                unit_report(w, u, health, "Board %s %s", u->name, sentence);
         u->phase = PHASE_DISTRUST;
         unit_forget_inputs(u);
         u->backoff = MAX(MIN(2 * u->backoff, DISTRUST_MAX), DISTRUST_FIRST);

@@ -8,6 +8,7 @@
 #include "core/cabinet.h"
 #include "line/doubt.h"
 #include "line/exchange.h"
+#include "line/input.h"
 #include "lockwire/types.h"
 #include "lockwire/worker_end.h"
 
@@ -29,8 +30,6 @@ typedef struct Unit {
         const WireProfile *profile;
         const BoardDriver *driver;
         char name[WIRE_NAME];
-        uint8_t used[WIRE_CHANNELS / 8];
-
         Phase phase;
         BoardHealth health; /* as last reported */
         uint64_t due;       /* boot µs of the next turn */
@@ -43,15 +42,17 @@ typedef struct Unit {
         uint64_t backoff;
         Doubts doubts;
 
+        Oddity oddity; /* what was last wrong with its responses, so many times since a good one */
+        unsigned n_odd, oddities;
+        Oddity told_oddity; /* what it was reported for */
+
         bool all_off, probed;
         unsigned probes_damaged, probes_silent;
 
         /* Inputs. Boards that tell them in parts are read part by part. */
-        unsigned part;                                                 /* being read */
-        uint8_t known[WIRE_CHANNELS / 8], believed[WIRE_CHANNELS / 8]; /* bit by bit */
-        bool candidate_known;
-        uint8_t candidate[WIRE_CHANNELS / 8]; /* of this part, and how many responses agree about it */
-        unsigned agreeing;
+        unsigned part; /* being read */
+        Inputs inputs;
+        bool unsettled;      /* too few responses agree about this part */
         bool spaced;         /* the last read had the other shape */
         uint64_t looked_for; /* boot µs: inputs asked for from then on are told, changed or not */
         unsigned looked;     /* responses since then that agree with what is believed */
@@ -79,12 +80,16 @@ typedef struct Worker {
         uint64_t sending; /* the command whose exchange is running; 0: none */
         bool sending_withdrawn;
 
+        int opener; /* the socket to lockerd-open, of a serial line; else -1 */
         Port port;
         uint64_t reopen_at, reopen_backoff;
         bool line_reported, line_works;
         unsigned cursor;     /* of the round */
         bool confirmed_last; /* the last turn was a confirmation: the round goes on before another one */
         unsigned suspicious; /* exchanges for which reads keep alternating their shape */
+        bool spoke;          /* a board has given a good response since the line was opened */
+        unsigned strangers;  /* how often no board has: now and then … */
+        bool other_framing;  /* … the next request is made as if the converter were another */
         uint64_t factory_due;
         unsigned factory_next;
         bool factory_found;
@@ -97,6 +102,13 @@ void worker_report_line(Worker *w, bool working, unsigned patience_ms, const cha
         _printf_(4, 5);
 void worker_send(Worker *w, WireType type, void *message);
 uint64_t worker_jitter(Worker *w, uint64_t usec); /* ± a quarter */
+void worker_open_line(Worker *w);
+
+/* turn.c: one exchange, or waiting until something is due */
+void worker_turn(Worker *w);
+
+/* device.c: the port, by way of lockerd-open where it is a device. 0 or negative errno. */
+int line_open(Worker *w);
 
 /* unit.c */
 bool unit_status_request(const Unit *u, Request *ret); /* the part that is being read */
@@ -119,6 +131,8 @@ bool unit_is_gone(const Unit *u);
 bool unit_must_wait(Unit *u, const Request *q, uint64_t now);
 void unit_report(Worker *w, Unit *u, BoardHealth health, const char *format, ...) _printf_(4, 5);
 void unit_offline(Worker *w, Unit *u);
+/* What is between it and us, for people; false: nothing that is known. */
+bool unit_describe_oddity(const Worker *w, const Unit *u, char *buffer, size_t size);
 void unit_distrust(Worker *w, Unit *u, BoardHealth health, const char *sentence);
 void unit_restart(Unit *u); /* from all-off on */
 void unit_forget_inputs(Unit *u);

@@ -10,6 +10,7 @@
 /* How long a board that does not confirm the end of a pulse of ours may hold its supply: it is most likely
  * without power then, and the other locks of the supply must not wait for a repair. */
 #define OFF_GRACE (10 * USEC_PER_SEC)
+#define LATE_MOVE (10 * USEC_PER_SEC)  /* a lock that has been told to move may still do so then */
 #define LOCK_REST (50 * USEC_PER_MSEC) /* between two pulses of one lock, whatever its supply carries */
 
 static const BoardProfile *profile_of(const Locks *l, int board) {
@@ -57,6 +58,7 @@ static bool can_be_sent(const Locks *l, const Command *c, bool *ret_hopeless) {
                 return false;
         case BOARD_ONLINE:
         case BOARD_STUCK:
+        case BOARD_BLIND:
                 break;
         case BOARD_OFFLINE:
                 *ret_hopeless = !c->urgent;
@@ -140,7 +142,7 @@ static bool dispatch_one(Locks *l, bool urgent, uint64_t t) {
 }
 
 static void arm(Locks *l, uint64_t t) {
-        uint64_t next = USEC_INFINITY;
+        uint64_t next = facts_next_deadline(l->facts);
 
         for (size_t i = 0; i < l->n_commands; i++) {
                 const Command *c = &l->commands[i];
@@ -296,6 +298,8 @@ int locks_command(Locks *l, uint64_t command, int lock, LockAction action, uint6
         if (!more)
                 return -ENOMEM;
         l->commands = more;
+        facts_commanded(l->facts, lock, clock_now().boot_usec,
+                        expires + k->release_ms * USEC_PER_MSEC + LATE_MOVE);
         l->commands[l->n_commands++] = (Command){
                 .token = ++l->next_token,
                 .id = command,

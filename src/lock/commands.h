@@ -26,7 +26,8 @@ typedef struct Command {
 } Command;
 
 typedef struct BoardState {
-        BoardHealth health;
+        BoardHealth health; /* as the worker says */
+        bool blind;         /* its inputs are not believed, see facts.h */
         bool all_off;
         uint64_t seen_at; /* boot µs of the last word about its inputs; 0: none that counts */
 } BoardState;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/supervisor.h"
 #include "base/text.h"
+#include "lock/opener.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,6 +17,8 @@ struct LineClient {
         const Cabinet *cabinet;
         const Facts *facts;
         int line;
+        sd_event *event;
+        char *opener; /* the program */
         const LineClientHandlers *handlers;
         void *userdata;
         Supervisor *worker;
@@ -45,12 +48,27 @@ static int send_line(LineClient *c) {
                 .rs485 = l->rs485,
                 .tcp_port = l->tcp_port,
                 .response_timeout_ms = l->response_timeout_ms,
+                .echo = l->echo,
+                .surplus_front = l->surplus_front,
+                .surplus_back = l->surplus_back,
         };
 
         if (snprintf(m.device, sizeof(m.device), "%s", l->device) >= (int)sizeof(m.device))
                 return -ENAMETOOLONG;
         snprintf(m.name, sizeof(m.name), "%.*s", (int)sizeof(m.name) - 1, l->name);
         return line_client_send(c, WIRE_LINE, &m);
+}
+
+/* The worker itself may not open a device. */
+static int send_device(LineClient *c) {
+        const Line *l = &c->cabinet->lines[c->line];
+        _cleanup_close_ int opener = -1;
+        WireId m = {0};
+
+        if (l->kind != LINE_SERIAL)
+                return 0;
+        int r = opener_start(c->event, c->opener, l->device, &opener);
+        return r < 0 ? r : wire_send_passing(supervisor_socket(c->worker), WIRE_DEVICE, &m, opener);
 }
 
 static int send_profile(LineClient *c, uint32_t index, const BoardProfile *p) {
@@ -93,11 +111,10 @@ static int send_board(LineClient *c, int board, uint32_t profile) {
                 .inputs = cabinet_board_inputs(c->cabinet, board),
                 .input_bias = b->input_bias,
                 .output_drive = b->output_drive,
-                .debounce_ms = b->debounce_ms,
                 .read_back = b->read_back,
         };
 
-        facts_used(c->facts, board, m.inputs_used);
+        facts_describe(c->facts, board, &m);
         snprintf(m.name, sizeof(m.name), "%.*s", (int)sizeof(m.name) - 1, b->name);
         return line_client_send(c, WIRE_BOARD, &m);
 }
@@ -150,6 +167,8 @@ static int send_setup(void *userdata) {
         if (!number)
                 return -ENOMEM;
         r = send_line(c);
+        if (r >= 0)
+                r = send_device(c);
         for (int p = 0; p < k->n_profiles && r >= 0; p++) {
                 number[p] = -1;
                 for (int b = 0; b < k->n_boards && number[p] < 0; b++)
@@ -215,6 +234,8 @@ int line_client_new(LineClient **ret, sd_event *event, const Cabinet *cabinet, c
         if (!program)
                 return -EOPNOTSUPP;
         *c = (LineClient){
+                .event = sd_event_ref(event),
+                .opener = text_printf("%s/lockerd-open", worker_directory),
                 .cabinet = cabinet,
                 .facts = facts,
                 .line = line,
@@ -224,7 +245,7 @@ int line_client_new(LineClient **ret, sd_event *event, const Cabinet *cabinet, c
         };
         _cleanup_free_ char *path = text_printf("%s/%s", worker_directory, program);
         _cleanup_free_ char *name = text_printf("The worker of line %s", l->name);
-        if (!path || !name)
+        if (!path || !name || !c->opener)
                 return -ENOMEM;
         SupervisorOptions options = {
                 .program = path,
@@ -270,6 +291,8 @@ LineClient *line_client_free(LineClient *c) {
         if (!c)
                 return NULL;
         supervisor_free(c->worker);
+        sd_event_unref(c->event);
+        free(c->opener);
         free(c);
         return NULL;
 }

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define LEAVE USEC_PER_SEC
 
@@ -12,7 +13,10 @@ static uint64_t now(void) {
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
-        commands_dispatch(userdata);
+        Locks *l = userdata;
+
+        facts_tick(l->facts, now());
+        commands_dispatch(l);
         return 0;
 }
 
@@ -20,6 +24,26 @@ static void tell_fact(void *userdata, const Fact *fact, bool more) {
         Locks *l = userdata;
 
         l->handlers.fact(l->userdata, fact, more);
+}
+
+static void tell_chatter(void *userdata, const FactChatter *chatter) {
+        Locks *l = userdata;
+
+        l->handlers.chatter(l->userdata, chatter);
+}
+
+static void tell_common(void *userdata, int board, bool fault) {
+        Locks *l = userdata;
+        const char *name = l->cabinet->boards[board].name;
+        char sentence[WIRE_SENTENCE];
+
+        l->boards[board].blind = fault;
+        snprintf(sentence, sizeof(sentence),
+                 fault ? "Board %s: all its inputs changed at once; look whether the doors are shut, and at "
+                         "the common wire of its inputs"
+                       : "Board %s works; its inputs differ again",
+                 name);
+        l->handlers.board(l->userdata, board, fault ? BOARD_BLIND : l->boards[board].health, sentence);
 }
 
 static void set_board(Locks *l, int board, BoardHealth health, bool all_off, const char *sentence) {
@@ -33,15 +57,17 @@ static void set_board(Locks *l, int board, BoardHealth health, bool all_off, con
                 commands_board_is_off(l, board, t);
         if (!board_health_is_online(health)) {
                 b->seen_at = 0;
-                facts_lost(l->facts, board, t, tell_fact, l);
+                b->blind = false;
+                facts_lost(l->facts, board, t);
         } else if (!was_online)
                 lamps_board_online(l, board);
-        l->handlers.board(l->userdata, board, health, sentence);
+        if (!b->blind) /* else that is what is to be known of it */
+                l->handlers.board(l->userdata, board, health, sentence);
 }
 
 static void take_inputs(Locks *l, const WireInputs *m) {
         l->boards[m->board].seen_at = m->at;
-        facts_inputs(l->facts, (int)m->board, m->bits, m->at, tell_fact, l);
+        facts_inputs(l->facts, (int)m->board, m->bits, m->at);
         l->handlers.seen(l->userdata, (int)m->board);
 }
 
@@ -94,6 +120,7 @@ static void on_gone(void *userdata, int line, const char *sentence) {
 
 static int prepare(Locks *l) {
         static const LineClientHandlers line_handlers = {on_message, on_gone};
+        static const FactsHandlers facts_handlers = {tell_fact, tell_chatter, tell_common};
         const Cabinet *c = l->cabinet;
         int r;
 
@@ -104,7 +131,7 @@ static int prepare(Locks *l) {
         l->lamps = calloc((size_t)MAX(c->n_slots, 1), sizeof(*l->lamps));
         if (!l->lamps || !l->lines || !l->boards || !l->supplies || !l->pulse_until)
                 return -ENOMEM;
-        r = facts_new(&l->facts, c);
+        r = facts_new(&l->facts, c, &facts_handlers, l);
         for (int i = 0; i < c->n_profiles && r >= 0; i++)
                 if (c->profiles[i].inputs > WIRE_CHANNELS || c->profiles[i].outputs > WIRE_CHANNELS)
                         r = -ERANGE;
@@ -145,7 +172,7 @@ int locks_start(Locks *l) {
 }
 
 BoardHealth locks_board_health(const Locks *l, int board) {
-        return l->boards[board].health;
+        return l->boards[board].blind ? BOARD_BLIND : l->boards[board].health;
 }
 
 Tri locks_fact(const Locks *l, FactKind kind, int index) {

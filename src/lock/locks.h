@@ -26,6 +26,16 @@ typedef struct Fact {
         uint64_t at_boot; /* boot µs at which the board said so */
 } Fact;
 
+/* An input that changes far more often than doors and people do. Its value is unknown until it has rested; an
+ * alarm input or inside release keeps its meaning. */
+typedef struct FactChatter {
+        FactKind kind;
+        int index;
+        bool over;        /* it has rested */
+        uint64_t changes; /* so many … */
+        uint64_t usec;    /* … in that time */
+} FactChatter;
+
 typedef enum LockAction {
         LOCK_ACTION_UNLOCK,
         LOCK_ACTION_SECURE, /* motor locks: shut */
@@ -38,6 +48,8 @@ typedef struct LocksHandlers {
         /* After the facts, if any: the inputs of this board have been read, see locks_seen(). Told with every
          * change, and after locks_look(). */
         void (*seen)(void *userdata, int board);
+        /* Told before the facts that follow from it. */
+        void (*chatter)(void *userdata, const FactChatter *chatter);
         void (*result)(void *userdata, uint64_t command, LockResult result, uint64_t at_boot);
         void (*board)(void *userdata, int board, BoardHealth health, const char *sentence);
         void (*line)(void *userdata, int line, bool working, const char *sentence); /* worker or device */

@@ -161,8 +161,6 @@ static int set_text(char **field, const char *value) {
 
 static int fill_parcel(Session *s, const DepositRequest *q, ParcelRow *p) {
         Locker *l = s->locker;
-        Now now = l->now();
-        int64_t wall = locker_wall(l, &now);
         int r = 0;
 
         if (q->parcel) {
@@ -174,7 +172,7 @@ static int fill_parcel(Session *s, const DepositRequest *q, ParcelRow *p) {
                 if (r >= 0 && p->state != PARCEL_ANNOUNCED && p->state != PARCEL_RESERVED)
                         return LOCKER_E_WRONG_STATE;
         } else {
-                p->created = wall;
+                p->created = locker_wall(l);
         }
         if (r >= 0)
                 r = set_text(&p->recipient, q->recipient);
@@ -192,7 +190,7 @@ static int fill_parcel(Session *s, const DepositRequest *q, ParcelRow *p) {
         }
         if (q->size)
                 snprintf(p->size, sizeof(p->size), "%s", q->size);
-        p->expires = wall + (int64_t)l->settings->code_valid_usec;
+        p->expires = locker_stamp(l, p, LOOSE_EXPIRES) + (int64_t)l->settings->code_valid_usec;
         return 0;
 }
 
@@ -266,6 +264,8 @@ void locker_deposit(Locker *l, Session *s, const DepositRequest *q, LockerReply 
         }
         errand_begin(e, reply, userdata);
         notify_parcel(&l->records, e->parcel);
+        if (l->n_homeless) /* its reserved place may have been one that the cabinet does not have any more */
+                homeless_count(l);
 }
 
 static void other_place(Session *s, const char *why, bool larger, const char *quarantine, LockerReply reply,

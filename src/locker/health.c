@@ -7,23 +7,45 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define CLOCK_EVERY_USEC (60 * USEC_PER_SEC)
+#define DAY_USEC (UINT64_C(86400) * USEC_PER_SEC)
 
-/* Looked at now and then: the kernel tells nobody when its clock is lost or found. */
+/* Synchronised, followed, and so vouched for; else why not, or for how long still. */
+static bool clock_sentence(const Locker *l, const Now *now, char *ret, size_t room) {
+        const BelievedClock *c = &l->records.calendar.clock;
+        bool synced = now->synced || l->settings->trust_clock, vouched = now->boot_usec < c->vouched_until;
+
+        ret[0] = 0;
+        if (synced && vouched)
+                return true;
+        if (vouched)
+                (void)snprintf(ret, room, "Not synchronised any more; believed for %llu more days.",
+                               (unsigned long long)((c->vouched_until - now->boot_usec) / DAY_USEC));
+        else
+                (void)snprintf(
+                        ret, room,
+                        "Not synchronised: nothing expires, commands that open need the state's nonce. "
+                        "See timedatectl.");
+        return false;
+}
+
 void clock_tick(Locker *l, const Now *now) {
-        if (now->boot_usec < l->clock_at)
+        bool synced = now->synced || l->settings->trust_clock, vouched = records_moment(&l->records).vouched;
+
+        if (l->clock_known && l->clock_synced == synced && l->clock_vouched == vouched)
                 return;
-        l->clock_at = now->boot_usec + CLOCK_EVERY_USEC;
-        if (l->clock_known && l->clock_synced == now->synced)
-                return;
-        if (!now->synced)
+        if (!vouched)
                 log_message(LOG_NOTICE, LOCKERD_MESSAGE_CLOCK_UNSYNCED, NULL,
-                            "The wall clock is not synchronised; events say so, and codes are judged by it "
-                            "all the same");
+                            "The clock is not synchronised: no code expires, no command is forgotten, and "
+                            "signed commands that open doors need the nonce of the cabinet's state");
+        else if (!synced)
+                log_notice("The clock is not synchronised any more; it is believed for %llu more days",
+                           (unsigned long long)((l->records.calendar.clock.vouched_until - now->boot_usec) /
+                                                DAY_USEC));
         else if (l->clock_known)
-                log_notice("The wall clock is synchronised again");
+                log_notice("The clock is synchronised again");
         l->clock_known = true;
-        l->clock_synced = now->synced;
+        l->clock_synced = synced;
+        l->clock_vouched = vouched;
         notify_health(&l->records);
 }
 
@@ -53,9 +75,9 @@ void locker_set_ledger_health(Locker *l, const char *sentence) {
 int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         const Cabinet *c = l->cabinet;
         Now now = l->now();
-        char wiring[160], parcels[128];
+        char wiring[160], parcels[128], clock[160];
         size_t n = 0;
-        Health *all = calloc((size_t)(6 + c->n_lines + c->n_boards + c->n_locks), sizeof(*all));
+        Health *all = calloc((size_t)(6 + c->n_lines + c->n_boards + c->n_locks + c->n_alarms), sizeof(*all));
 
         if (!all)
                 return -ENOMEM;
@@ -68,8 +90,8 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
                                       : "");
         say(&all[n++], "storage", NULL, l->records.storage_low ? "degraded" : "ok",
             l->records.storage_low ? "The disk is nearly full: no deposits until space is freed." : "");
-        say(&all[n++], "clock", NULL, now.synced ? "ok" : "degraded",
-            now.synced ? "" : "The wall clock is not synchronised.");
+        bool clock_ok = clock_sentence(l, &now, clock, sizeof(clock));
+        say(&all[n++], "clock", NULL, clock_ok ? "ok" : "degraded", clock);
         if (l->backend_state)
                 say(&all[n++], "backend", NULL, l->backend_state, l->backend_sentence);
         if (l->n_homeless) {
@@ -97,6 +119,14 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
                                     ? "Its door did not open when told to: look at lock and wires, then open "
                                       "it."
                                     : "A lid inside did not open when told to: look at lock and wires.");
+                else if (c->locks[i].position < 0 &&
+                         slot_chatters(&l->hardware, c->locks[i].slot, wiring, sizeof(wiring)))
+                        say(&all[n++], "slot", c->slots[c->locks[i].slot].label, "degraded", wiring);
+        for (int i = 0; i < c->n_alarms; i++)
+                if (l->hardware.alarms_chatter[i])
+                        say(&all[n++], "alarm", c->alarms[i].name, "degraded",
+                            "Its input chatters, and opens what it is for now and then: look at the "
+                            "contact.");
         *ret = all;
         *ret_n = n;
         return 0;

@@ -48,6 +48,8 @@ static void happened(void *userdata, int slot, int lock, unsigned what) {
         /* Whoever asked for it has been told that it does not open, or that it is shut. */
         if (what & HARDWARE_OPENED_LATE && !(e && errand_is_at_work(&e->m)))
                 parcels_exposed(l, lock, "opened late");
+        if (what & HARDWARE_OPEN_UNSEEN)
+                parcels_watched(l, lock, "open while nobody could see it");
         if (what & HARDWARE_OPEN_TOO_LONG && e && e->session)
                 notify_prompt(&l->records, e->session, slot, session_place(e->session).position, "door-open",
                               "The door has been open for a long time. Please close it.");
@@ -91,7 +93,7 @@ int locker_new(Locker **ret, const LockerOptions *o) {
                 r = -ENOMEM;
         if (r < 0)
                 return r;
-        r = ledger_last_wall(l->ledger, &l->records.wall_floor);
+        r = calendar_begin(&l->records, o->boot_id);
         if (r < 0)
                 return r;
         PeopleOptions people = {.records = &l->records,
@@ -166,6 +168,7 @@ static void checkpoint_tick(Locker *l, const Now *now) {
 void locker_tick(Locker *l) {
         Now now = l->now();
 
+        calendar_tick(&l->records, &now);
         locker_recover(l);
         hardware_tick(&l->hardware, &now);
         errands_tick(l, &now);
@@ -183,7 +186,7 @@ uint64_t locker_next_deadline(const Locker *l) {
 
         next = MIN(next, MIN(sessions_next_deadline(l), errands_next_deadline(l)));
         next = MIN(next, MIN(people_next_deadline(l->people), l->records.storage_at));
-        next = MIN(next, l->clock_at);
+        next = MIN(next, calendar_next_deadline(&l->records));
         next = MIN(next, MIN(l->checkpoint_at, l->exposed_at));
         return l->recovered ? next : MIN(next, l->recover_at);
 }
@@ -221,6 +224,15 @@ bool locker_board_online(const Locker *l, int board) {
 }
 
 /* --- what other doors need of the records --- */
+
+Now locker_now(const Locker *l) {
+        return l->now();
+}
+
+Moment locker_moment(Locker *l) {
+        calendar_look(&l->records);
+        return records_moment(&l->records);
+}
 
 int locker_add_listener(Locker *l, const LockerListener *listener, void *userdata) {
         return records_add_listener(&l->records, listener, userdata);

@@ -215,6 +215,9 @@ int locker_set_thresholds(Locker *l, int64_t reminder_s, int64_t recall_s, const
 const Cabinet *locker_cabinet(const Locker *l);
 const Settings *locker_settings(const Locker *l);
 Ledger *locker_ledger(Locker *l);
+Now locker_now(const Locker *l);
+/* The time that is believed, and whether anything may expire by it. Looks at the clock first. */
+Moment locker_moment(Locker *l);
 DoorState locker_door(const Locker *l, int lock);
 Tri locker_presence(const Locker *l, int position); /* TRI_UNKNOWN also where there is no sensor */
 bool locker_slot_in_use(const Locker *l, int slot);

@@ -189,6 +189,14 @@ static bool gives_way_to_reconcile(const Errand *e) {
         return e->m.kind == ERRAND_LOOK || !errand_is_at_work(&e->m);
 }
 
+/* Whoever was at it has left its door open, and the operator stands before it. */
+static bool is_left_to_reconcile(const Locker *l, int slot, unsigned position) {
+        const Errand *e = l->holder[slot];
+
+        return e && e->position == l->cabinet->slots[slot].first_position + (int)position - 1 &&
+               !gives_way_to_reconcile(e) && errand_gives_way_to_operator(e);
+}
+
 int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, const char *actor,
                      const char *reason) {
         uint64_t parcel = 0;
@@ -196,6 +204,8 @@ int locker_reconcile(Locker *l, int slot, unsigned position, bool found_parcel, 
 
         if (!r && !position)
                 r = LOCKER_E_UNKNOWN_POSITION;
+        if (!r && !slot_is_moving(&l->hardware, slot) && is_left_to_reconcile(l, slot, position))
+                errand_yield(l->holder[slot]);
         if (!r && (slot_is_moving(&l->hardware, slot) ||
                    (l->holder[slot] && !gives_way_to_reconcile(l->holder[slot]))))
                 r = LOCKER_E_SLOT_BUSY;
@@ -253,7 +263,7 @@ int locker_release(Locker *l, uint64_t parcel, const char *actor, const char *re
         bool homeless = is_homeless(l, parcel);
         int r = change_parcel(l, parcel, homeless ? PARCEL_RETURNED : PARCEL_CANCELLED, actor, reason);
 
-        if (!r && homeless)
+        if (!r && l->n_homeless)
                 homeless_count(l);
         return r;
 }
@@ -261,7 +271,6 @@ int locker_release(Locker *l, uint64_t parcel, const char *actor, const char *re
 int locker_new_code(Locker *l, uint64_t parcel, const char *actor, const char *reason, char *ret_code) {
         _cleanup_parcel_ ParcelRow p = {0};
         char code[CODE_LENGTH + 1];
-        Now now = l->now();
 
         if (!reason || !*reason)
                 return LOCKER_E_INVALID_ARGUMENT;
@@ -275,7 +284,7 @@ int locker_new_code(Locker *l, uint64_t parcel, const char *actor, const char *r
         r = locker_begin(l);
         if (r < 0)
                 return r;
-        p.expires = locker_wall(l, &now) + (int64_t)l->settings->code_valid_usec;
+        p.expires = locker_stamp(l, &p, LOOSE_EXPIRES) + (int64_t)l->settings->code_valid_usec;
         r = ledger_parcel_update(l->ledger, &p);
         if (r >= 0)
                 r = people_issue_code(l->people, &p, actor, reason, code);
@@ -315,14 +324,35 @@ int locker_revoke_code(Locker *l, uint64_t parcel, const char *actor, const char
         return r;
 }
 
+/* Whoever may announce must not make every list of parcels long: four for each position, which is several
+ * days' worth, and no fewer than this. */
+#define ANNOUNCED_MIN          64
+#define ANNOUNCED_PER_POSITION 4
+
+static int count_awaited(void *userdata, const PlaceRow *p) {
+        *(int *)userdata += p->state == PARCEL_ANNOUNCED || p->state == PARCEL_RESERVED;
+        return 0;
+}
+
+static int judge_awaited(Locker *l) {
+        int n = 0, r = ledger_place_each(l->ledger, NULL, count_awaited, &n);
+
+        return r < 0 ? r
+               : n >= MAX(ANNOUNCED_MIN, ANNOUNCED_PER_POSITION * l->cabinet->n_positions)
+                       ? LOCKER_E_NO_FREE_POSITION
+                       : 0;
+}
+
 int locker_announce(Locker *l, const DepositRequest *q, bool reserve, const char *actor,
                     uint64_t *ret_parcel) {
         _cleanup_parcel_ ParcelRow p = {0};
-        Now now = l->now();
         int position = -1, size = q->size ? cabinet_find_size(l->cabinet, q->size) : -1;
 
         if (size < 0)
                 return LOCKER_E_UNKNOWN_SIZE;
+        int full = judge_awaited(l);
+        if (full)
+                return full;
         FitRequest fit = {.min_ordinal = l->cabinet->sizes[size].ordinal,
                           .accessible = q->accessible,
                           .temperature = q->temperature,
@@ -336,7 +366,7 @@ int locker_announce(Locker *l, const DepositRequest *q, bool reserve, const char
                 p.position = place->number;
         }
         p.state = reserve ? PARCEL_RESERVED : PARCEL_ANNOUNCED;
-        p.created = locker_wall(l, &now);
+        p.created = locker_wall(l);
         snprintf(p.size, sizeof(p.size), "%s", q->size);
         p.recipient = q->recipient ? strdup(q->recipient) : NULL;
         p.phone = q->phone ? strdup(q->phone) : NULL;

@@ -22,18 +22,16 @@ static ParcelState remembered(const ParcelRow *p, ParcelState to) {
         return PARCEL_ANNOUNCED;
 }
 
-static int becomes_stored(Locker *l, ParcelRow *p, int64_t wall) {
+static int becomes_stored(Locker *l, ParcelRow *p) {
         /* Never seen to be stored before: from now on it is, and waits as long as any other. */
         if (p->stored)
                 return 0;
-        p->stored = wall;
-        p->expires = wall + (int64_t)l->settings->code_valid_usec;
+        p->stored = locker_stamp(l, p, LOOSE_STORED | LOOSE_EXPIRES);
+        p->expires = p->stored + (int64_t)l->settings->code_valid_usec;
         return ledger_position_used(l->ledger, p->slot, p->position);
 }
 
 int parcel_write(Locker *l, ParcelRow *p, ParcelState to, const char *actor, const char *reason) {
-        Now now = l->now();
-        int64_t wall = locker_wall(l, &now);
         bool changes = p->state != to;
         int r = 0;
 
@@ -49,9 +47,9 @@ int parcel_write(Locker *l, ParcelRow *p, ParcelState to, const char *actor, con
                 p->taking_back = false;
         p->state = to;
         if (to == PARCEL_STORED)
-                r = becomes_stored(l, p, wall);
+                r = becomes_stored(l, p);
         if (parcel_is_final(to))
-                p->ended = wall;
+                p->ended = locker_wall(l);
         if (r >= 0 && (to == PARCEL_REJECTED || to == PARCEL_RECALLED))
                 r = ledger_code_erase(l->ledger, p->id);
         if (r >= 0)
@@ -142,6 +140,11 @@ void parcels_exposed(Locker *l, int lock, const char *why) {
         /* Before that the presence sensors have not spoken yet; then recover.c looks at all of them. */
         if (l->recovered)
                 (void)mark_exposed(l, lock);
+}
+
+void parcels_watched(Locker *l, int lock, const char *why) {
+        if (!l->exposed[lock].why)
+                l->exposed[lock] = (Exposure){.why = why, .marked = true, .over_at = USEC_INFINITY};
 }
 
 void exposed_look(Locker *l, int slot) {

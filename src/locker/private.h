@@ -75,6 +75,7 @@ struct Locker {
         Errand *errands;
 
         uint64_t recover_until; /* the last movement that a former run left open; ids only grow */
+        bool adopt_due;         /* what was written before the start could not be taken over yet */
         unsigned n_homeless; /* parcels in slots that the cabinet does not have (any more), found at the start
                               */
         bool recovered;      /* what a former run left open has been settled or marked */
@@ -83,8 +84,7 @@ struct Locker {
         char backend_sentence[160];
         const char *keys_state; /* NULL: no backend */
         char keys_sentence[160];
-        uint64_t clock_at;
-        bool clock_known, clock_synced; /* what was last said of the wall clock */
+        bool clock_known, clock_synced, clock_vouched; /* what was last said of the clock */
 };
 
 /* --- what is recorded: records/records.h, by its Locker --- */
@@ -108,8 +108,15 @@ static inline int locker_record_parcel(Locker *l, const char *actor, const char 
                                        const char *secret) {
         return records_add_parcel(&l->records, actor, reason, p, secret);
 }
-static inline int64_t locker_wall(const Locker *l, const Now *now) {
-        return records_wall(&l->records, now);
+static inline int64_t locker_wall(const Locker *l) {
+        return records_moment(&l->records).wall;
+}
+/* Now, for the times `what` of a parcel, which are shifted when the clock is put right, if they have to be. */
+static inline int64_t locker_stamp(const Locker *l, ParcelRow *p, unsigned what) {
+        Moment m = records_moment(&l->records);
+
+        p->loose = m.vouched ? p->loose & ~what : p->loose | what;
+        return m.wall;
 }
 static inline int locker_find_slot(const Locker *l, const char *label) {
         return hardware_find_slot(&l->hardware, label);
@@ -140,6 +147,8 @@ int parcel_becomes(Locker *l, uint64_t id, ParcelState to, const char *actor, co
  * unless a sensor says that it still does, as long as the lock is open. Tried again until the ledger takes
  * it. */
 void parcels_exposed(Locker *l, int lock, const char *why);
+/* What a sensor says is gone from behind this lock is unverified, until it is shut. */
+void parcels_watched(Locker *l, int lock, const char *why);
 void exposed_look(Locker *l, int slot); /* its sensors have changed */
 void exposed_tick(Locker *l, const Now *now);
 
@@ -219,6 +228,8 @@ void session_give_up_errand(Session *s); /* one that is settled, and only kept f
  * reopening. */
 bool slot_is_clear(const Locker *l, int slot, const Session *s);
 void slot_clear(Locker *l, int slot);
+bool errand_gives_way_to_operator(const Errand *e);
+void errand_yield(Errand *e);
 void session_unlink(Session *s);
 void sessions_by_code_end(Locker *l, uint64_t parcel); /* the code that opened them is not valid any more */
 void sessions_tick(Locker *l, const Now *now);
@@ -228,6 +239,7 @@ void take_back_stop(Session *s);
 
 /* --- after a restart (recover.c) --- */
 int locker_recover_begin(Locker *l);
+int locker_adopt(Locker *l); /* if it is due: 0, or why the ledger does not take it */
 void locker_recover(Locker *l);
 void homeless_count(Locker *l); /* parcels in slots that are not configured; tells health */
 

@@ -18,6 +18,7 @@ typedef struct Open {
         uint64_t id, parcel;
         char slot[LABEL_MAX];
         unsigned position;
+        bool safety;
 } Open;
 
 typedef struct Opens {
@@ -25,7 +26,8 @@ typedef struct Opens {
         size_t n;
 } Opens;
 
-static int collect_open(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel) {
+static int collect_open(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel,
+                        const char *why) {
         Opens *all = userdata;
         Open *grown = reallocarray(all->rows, all->n + 1, sizeof(*grown));
 
@@ -35,6 +37,7 @@ static int collect_open(void *userdata, uint64_t id, const char *slot, unsigned 
         Open *o = &all->rows[all->n++];
         *o = (Open){.id = id, .parcel = parcel, .position = position};
         strncpy(o->slot, slot, sizeof(o->slot) - 1);
+        o->safety = why && streq(why, "safety");
         return 0;
 }
 
@@ -58,6 +61,9 @@ static int settle_movements(Locker *l) {
                 if (lock >= 0 && (l->hardware.doors[lock].state == DOOR_OPEN ||
                                   l->hardware.doors[lock].state == DOOR_LEFT_OPEN))
                         outcome = "released";
+                /* Whoever is there has shown nothing; whether it opened, nobody knows. */
+                if (lock >= 0 && all.rows[i].safety)
+                        parcels_exposed(l, lock, "opened for safety");
                 r = ledger_movement_settle(l->ledger, all.rows[i].id, outcome, &now);
                 if (r >= 0 && lock >= 0)
                         r = locker_record(l, NULL, "interrupted by a restart",
@@ -71,7 +77,7 @@ static int settle_movements(Locker *l) {
 static int collect_interrupted(void *userdata, const ParcelRow *p) {
         if (p->state != PARCEL_DEPOSITING && p->state != PARCEL_COLLECTING && !p->taking_back)
                 return 0;
-        return collect_open(userdata, p->id, p->slot, p->position, p->id);
+        return collect_open(userdata, p->id, p->slot, p->position, p->id, NULL);
 }
 
 static ErrandKind kind_of(const ParcelRow *p) {
@@ -129,7 +135,8 @@ static int take_up_all(Locker *l) {
         return r;
 }
 
-static int find_last(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel) {
+static int find_last(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel,
+                     const char *why) {
         uint64_t *last = userdata;
 
         *last = MAX(*last, id);
@@ -141,9 +148,38 @@ int locker_recover_begin(Locker *l) {
 
         l->recover_at = now.boot_usec + RECOVER_WAIT_USEC;
         int r = ledger_movement_each_open(l->ledger, find_last, &l->recover_until);
+        if (r < 0)
+                return r;
+        l->adopt_due = true;
+        r = locker_adopt(l);
+        if (r != -ENOSPC)
+                return r;
+        l->records.ledger_failing = true;
+        log_message(
+                LOG_ERR, LOCKERD_MESSAGE_STORAGE_LOW, NULL,
+                "The disk is full: lockerd starts without being able to record anything, so nothing opens. "
+                "Free some space.");
+        return 0;
+}
+
+/* Before anybody comes: nobody's session is older than this run. */
+int locker_adopt(Locker *l) {
+        Now now = l->now();
+        bool was_failing = l->records.ledger_failing;
+
+        if (!l->adopt_due)
+                return 0;
+        int r = ledger_session_end_all_open(l->ledger, "restart", &now);
         if (r >= 0)
-                r = ledger_session_end_all_open(l->ledger, "restart", &now);
-        return r < 0 ? r : people_adopt(l->people);
+                r = people_adopt(l->people);
+        if (r < 0)
+                return r;
+        l->adopt_due = false;
+        if (was_failing) {
+                log_notice("What happens can be recorded again");
+                storage_check(&l->records, &now);
+        }
+        return 0;
 }
 
 /* What lies where the configuration has no slot any more is nobody's to open: whoever changed it is told. */
@@ -186,7 +222,9 @@ void locker_recover(Locker *l) {
                 return;
         if (!hardware_all_spoke(&l->hardware) && l->now().boot_usec < l->recover_at)
                 return;
-        int r = locker_begin(l);
+        int r = locker_adopt(l);
+        if (r >= 0)
+                r = locker_begin(l);
         if (r >= 0)
                 r = locker_end(l, settle_movements(l));
         l->recovered = l->hardware.may_secure = r >= 0;

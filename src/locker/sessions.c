@@ -151,7 +151,9 @@ int locker_start_session(Locker *l, SessionKind kind, const char *terminal, Sess
         if (!s)
                 return -ENOMEM;
         storage_make_room(&l->records);
-        int r = ledger_session_begin(l->ledger, session_kind_to_string(kind), terminal, &now, &id);
+        int r = locker_adopt(l);
+        if (r >= 0)
+                r = ledger_session_begin(l->ledger, session_kind_to_string(kind), terminal, &now, &id);
         if (r < 0) {
                 free(s);
                 return r;
@@ -246,11 +248,25 @@ void session_take_errand(Session *s, Errand *e) {
 }
 
 /* A place that is only kept for reopening gives way to somebody who has a parcel there; an open one never
- * does (A6). An operator may look again where one is looking. */
+ * does (A6). An operator may look again where one is looking, and where a door was left open. */
 static bool gives_way(const Errand *e, bool to_operator) {
         ErrandView view = errand_view(e);
 
-        return errand_allows(&e->m, ERRAND_YIELD, &view) && (e->m.state == ERRAND_GRACE || to_operator);
+        if (!errand_allows(&e->m, ERRAND_YIELD, &view))
+                return false;
+        return e->m.state == ERRAND_GRACE ||
+               (to_operator &&
+                (e->m.kind == ERRAND_LOOK || slot_is_left_open(&e->locker->hardware, e->slot)));
+}
+
+bool errand_gives_way_to_operator(const Errand *e) {
+        return gives_way(e, true);
+}
+
+void errand_yield(Errand *e) {
+        if (errand_is_at_work(&e->m) && e->parcel)
+                e->why = "its door was left open";
+        errand_event(e, ERRAND_YIELD);
 }
 
 bool slot_is_clear(const Locker *l, int slot, const Session *s) {
@@ -266,7 +282,7 @@ void slot_clear(Locker *l, int slot) {
 
         if (!e)
                 return;
-        errand_event(e, ERRAND_YIELD);
+        errand_yield(e);
         if (l->holder[slot] == e) /* its own session has it only for reopening, and its door is not shut */
                 l->holder[slot] = NULL;
 }

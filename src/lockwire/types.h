@@ -20,9 +20,10 @@ typedef enum BoardHealth {
         BOARD_CONFLICT, /* answers twice or garbled at start: two boards may share the address. No unlocks. */
         BOARD_WRONG,    /* is not what the configuration says. No unlocks. */
         BOARD_STUCK,    /* a coil stays on */
+        BOARD_BLIND,    /* all its inputs changed at once: they are not believed. Never told by a worker. */
 } BoardHealth;
 
 /* It answers and is the right one: its inputs count, its locks can be moved. */
 static inline bool board_health_is_online(BoardHealth h) {
-        return h == BOARD_ONLINE || h == BOARD_STUCK;
+        return h == BOARD_ONLINE || h == BOARD_STUCK || h == BOARD_BLIND;
 }

@@ -3,9 +3,9 @@
  * structures in the machine's own byte order (both sides come from one build; the version guards against a
  * half-done upgrade).
  *
- *   daemon → worker   LINE, PROFILE…, (BOARD, GPIO…)…, START; then HOLD, COMMAND, WITHDRAW, OUTPUT, LOOK,
- * PING. End of file: all off, leave. worker → daemon   HELLO; then LINE_STATE, BOARD_STATE, INPUTS, SENDING,
- * RESULT, OVER, PONG.
+ *   daemon → worker   LINE, DEVICE (of a serial line), PROFILE…, (BOARD, GPIO…)…, START; then HOLD, COMMAND,
+ * WITHDRAW, OUTPUT, LOOK, PING. End of file: all off, leave. worker → daemon   HELLO; then LINE_STATE,
+ * BOARD_STATE, INPUTS, SENDING, RESULT, OVER, PONG.
  *
  * INPUTS comes when an input has changed, and once after each LOOK: the next values that are read from then
  * on, changed or not. How old the last word of a sensor is matters when a door seems not to have opened.
@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WIRE_VERSION   4
+#define WIRE_VERSION   5
 #define WIRE_FD        3   /* where the worker finds its end */
 #define WIRE_CHANNELS  256 /* inputs or outputs of a board */
 #define WIRE_NAME      64
@@ -47,6 +47,7 @@ typedef enum WireType {
         WIRE_LOOK,
         WIRE_GPIO,
         WIRE_OUTPUT,
+        WIRE_DEVICE,
         WIRE_TYPE_MAX,
 } WireType;
 
@@ -58,7 +59,8 @@ typedef struct WireHeader {
 typedef struct WireLine {
         WireHeader header;
         uint32_t kind; /* LineKind */
-        uint32_t baud, parity, stop_bits, rs485, tcp_port, response_timeout_ms, reserved;
+        uint32_t baud, parity, stop_bits, rs485, tcp_port, response_timeout_ms;
+        uint32_t echo, surplus_front, surplus_back;
         char name[WIRE_NAME];
         char device[256];
 } WireLine;
@@ -84,8 +86,12 @@ typedef struct WireBoard {
         uint8_t inputs_used[WIRE_CHANNELS /
                             8]; /* bit n % 8 of byte n / 8; changes of others are not reported */
         char name[WIRE_NAME];
+        uint16_t debounce_ms[WIRE_CHANNELS]; /* of each input: at rest for so long before a value counts */
+        /* What inputs count as that do not come to rest: a bit of the first, on; of the second, off; of
+         * neither, what they were. */
+        uint8_t unrest_on[WIRE_CHANNELS / 8], unrest_off[WIRE_CHANNELS / 8];
         /* GPIO: channels, GpioBias, GpioDrive */
-        uint32_t outputs, inputs, input_bias, output_drive, debounce_ms, read_back;
+        uint32_t outputs, inputs, input_bias, output_drive, read_back, reserved_too;
 } WireBoard;
 
 enum {
@@ -120,8 +126,8 @@ typedef struct WireCommand {
         uint32_t board, coil, pulse_ms, urgent;
 } WireCommand;
 
-/* START, HOLD, HELLO (id unused), WITHDRAW, SENDING (a command), LOOK (a board), PING and PONG (any number,
- * returned). */
+/* START, HOLD, HELLO, DEVICE (id unused; a descriptor comes with it: the socket to lockerd-open), WITHDRAW,
+ * SENDING (a command), LOOK (a board), PING and PONG (any number, returned). */
 typedef struct WireId {
         WireHeader header;
         uint64_t id;
@@ -184,8 +190,12 @@ typedef union WireMessage {
 /* Fills in the header and sends `message` whole without waiting; -EAGAIN when the other side does not read.
  */
 int wire_send(int fd, WireType type, void *message);
+/* Likewise; the other side gets a descriptor of its own for what `passed` refers to. */
+int wire_send_passing(int fd, WireType type, void *message, int passed);
 /* Without waiting. 1: a message, 0: none now, -EPIPE: the other side is gone, -EPROTO: not ours. */
 int wire_receive(int fd, WireMessage *ret);
+/* Likewise, for the workers, who may be passed a descriptor (else -1). The daemon takes none. */
+int wire_receive_passed(int fd, WireMessage *ret, int *ret_passed);
 
 static inline bool wire_bit(const uint8_t *bits, unsigned n) {
         return bits[n / 8] >> (n % 8) & 1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Time as the workers of lines see it; tests put one of their own in its place. */
 #include "base/clock.h"
+#include "base/worker.h"
 #include "lockwire/worker_end.h"
 
 #include <errno.h>
@@ -11,9 +12,14 @@ uint64_t worker_now(void) {
 }
 
 int worker_poll(struct pollfd *fds, unsigned n, uint64_t until) {
-        uint64_t now = worker_now(), left = until > now ? until - now : 0;
-        struct timespec ts = {(time_t)(left / USEC_PER_SEC), (long)(left % USEC_PER_SEC * 1000)};
+        for (;;) {
+                uint64_t now = worker_now(), left = until > now ? until - now : 0,
+                         most = MIN(left, WORKER_ALIVE_MS * USEC_PER_MSEC);
+                struct timespec ts = {(time_t)(most / USEC_PER_SEC), (long)(most % USEC_PER_SEC * 1000)};
 
-        int r = ppoll(fds, n, until == USEC_INFINITY ? NULL : &ts, NULL);
-        return r < 0 ? -errno : r;
+                worker_is_alive();
+                int r = ppoll(fds, n, &ts, NULL);
+                if (r != 0 || most == left)
+                        return r < 0 ? -errno : r;
+        }
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lockwire/worker_end.h"
 #include "base/log.h"
+#include "base/worker.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <sys/prctl.h>
 
-void worker_prepare(void) {
-        log_open();
+void worker_prepare(int argc, char *argv[]) {
+        worker_begin(argc, argv);
         /* The end comes as end of file, after which there is still something to switch off: a stopping
          * service manager's signal to the whole group must not prevent that. */
         (void)signal(SIGTERM, SIG_IGN);
@@ -48,8 +49,11 @@ void worker_end_receive(WorkerEnd *e, const char *line, bool (*take)(void *userd
         WireMessage m;
         int r;
 
-        while (!e->leaving && (r = wire_receive(e->socket, &m)) != 0) {
-                if (r > 0 && (answer_ping(e, line, &m) || take(userdata, &m)))
+        while (!e->leaving && (r = wire_receive_passed(e->socket, &m, &e->passed)) != 0) {
+                bool taken = r > 0 && (answer_ping(e, line, &m) || take(userdata, &m));
+                if (r > 0 && e->passed >= 0)
+                        close(steal_fd(&e->passed));
+                if (taken)
                         continue;
                 if (r != -EPIPE)
                         log_error_errno(r < 0 ? r : -EPROTO, "Line %s: message not understood", line);

@@ -8,10 +8,12 @@
 typedef struct WorkerEnd {
         int socket;
         bool leaving; /* the daemon is gone or wants us gone */
+        int passed; /* the descriptor that came with the message that is being taken, or -1; closed afterwards
+                     * if it is still here */
 } WorkerEnd;
 
-/* Once, by main(): the log, signals, timers that are exact. */
-void worker_prepare(void);
+/* Once, by main(): as every worker begins (base/worker.h), signals, timers that are exact. */
+void worker_prepare(int argc, char *argv[]);
 /* line: its name, for the log. */
 void worker_end_send(WorkerEnd *e, const char *line, WireType type, void *message);
 /* The first message. */

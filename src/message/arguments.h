@@ -31,7 +31,8 @@ typedef struct ArgumentRow {
 
 typedef struct CommandRow {
         const char *name;
-        Act act; /* who may: core/access.h */
+        Act act;    /* who may: core/access.h */
+        bool opens; /* a door, or lets somebody open one: not carried out too late by any calendar */
         const ArgumentRow *arguments;
         size_t n_arguments;
         /* What no single row can say; NULL: nothing. A sentence, or NULL when all is well. */

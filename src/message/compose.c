@@ -253,6 +253,10 @@ int compose_state(const StateMessage *s, char **ret) {
         if (!r)
                 r = put(state, "clocksynced", json_boolean(s->clock_synced));
         if (!r)
+                r = put(state, "clockvouched", json_boolean(s->clock_vouched));
+        if (!r && s->nonce)
+                r = put_text(state, "nonce", s->nonce);
+        if (!r)
                 r = put_text(state, "name", s->name);
         if (!r)
                 r = put_place(state, s);

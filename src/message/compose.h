@@ -61,6 +61,8 @@ typedef struct StateMessage {
         const char *audit_head; /* "sequence:digest" of the audit chain */
         uint64_t last_event, outbox;
         bool clock_synced;
+        bool clock_vouched;             /* by the believed clock: commands are judged by their expiry */
+        const char *nonce;              /* NULL: left out */
         int64_t started_usec, now_usec; /* wall */
 } StateMessage;
 int compose_state(const StateMessage *s, char **ret);

@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "core/refusal.h"
 #include "message/jws.h"
+#include "message/key_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -76,8 +77,7 @@ static const Key *find(const KeyRing *ring, const char *id) {
         return NULL;
 }
 
-/* What a file name may be, so that an id can never name anything outside the directory. */
-static bool id_is_fine(const char *id) {
+bool key_id_is_fine(const char *id) {
         size_t n = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
 
         return n >= 1 && n <= KEY_ID_MAX && id[n] == '\0' && id[0] != '.';
@@ -115,7 +115,7 @@ int key_ring_add(KeyRing *ring, const char *id, const void *pem, size_t n,
         _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
         const char *wrong;
 
-        if (!id_is_fine(id)) {
+        if (!key_id_is_fine(id)) {
                 snprintf(ret_complaint, MESSAGE_DETAIL_MAX,
                          "is not named like a key: at most %d letters, digits, '.', '_' and '-'", KEY_ID_MAX);
                 return -EINVAL;
@@ -140,8 +140,7 @@ int key_ring_add(KeyRing *ring, const char *id, const void *pem, size_t n,
         return 0;
 }
 
-/* The whole of a file that nobody else could have put here or changed. NULL: ret_wrong says why not. */
-static char *read_file(int directory, const char *name, size_t *ret_n, const char **ret_wrong) {
+char *key_file_read(int directory, const char *name, size_t *ret_n, const char **ret_wrong) {
         _cleanup_close_ int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         struct stat st;
 
@@ -175,7 +174,7 @@ static int load_file(KeyRing *ring, int directory, const char *path, const char 
         int r = 0;
 
         snprintf(id, sizeof(id), "%.*s", (int)(strlen(name) - strlen(".pem")), name);
-        _cleanup_free_ char *data = read_file(directory, name, &n, &wrong);
+        _cleanup_free_ char *data = key_file_read(directory, name, &n, &wrong);
         if (data)
                 r = key_ring_add(ring, id, data, n, complaint);
         else

@@ -62,7 +62,8 @@ static void take_id(const json_t *command, RemoteCommand *ret) {
 }
 
 static int check_keys(const json_t *command, char ret_detail[MESSAGE_DETAIL_MAX]) {
-        static const char *const known[] = {"id", "expires", "cabinet", "name", "epoch", "arguments"};
+        static const char *const known[] = {"id",    "expires", "cabinet",  "name",
+                                            "nonce", "epoch",   "arguments"};
         const char *key;
         json_t *value;
         char shown[41];
@@ -74,11 +75,10 @@ static int check_keys(const json_t *command, char ret_detail[MESSAGE_DETAIL_MAX]
                 if (i < ARRAY_SIZE(known))
                         continue;
                 strict_json_printable(key, shown, sizeof(shown));
-                return refuse(
-                        ret_detail, LOCKER_E_INVALID_ARGUMENT,
-                        "\"%s\" is not known in a command; allowed are: id, expires, cabinet, name, epoch, "
-                        "arguments.",
-                        shown);
+                return refuse(ret_detail, LOCKER_E_INVALID_ARGUMENT,
+                              "\"%s\" is not known in a command; allowed are: id, expires, cabinet, name, "
+                              "nonce, epoch, arguments.",
+                              shown);
         }
         return 0;
 }
@@ -127,6 +127,18 @@ static int check_address(const json_t *command, const char *key, const char *exp
                       "The command's \"%s\" is not the one that it was sent to.", key);
 }
 
+static int read_nonce(const json_t *command, RemoteCommand *ret, char ret_detail[MESSAGE_DETAIL_MAX]) {
+        const char *text = text_of(command, "nonce");
+
+        if (!json_object_get(command, "nonce"))
+                return 0;
+        if (!text || !*text || strlen(text) > COMMAND_NONCE_MAX)
+                return refuse(ret_detail, LOCKER_E_INVALID_ARGUMENT,
+                              "\"nonce\" must be that of the cabinet's state.");
+        snprintf(ret->nonce, sizeof(ret->nonce), "%s", text);
+        return 0;
+}
+
 static int read_object(const char *cabinet, const json_t *command, RemoteCommand *ret,
                        char ret_detail[MESSAGE_DETAIL_MAX]) {
         json_t *arguments = json_object_get(command, "arguments");
@@ -137,6 +149,8 @@ static int read_object(const char *cabinet, const json_t *command, RemoteCommand
                            "\"id\" must be 1 to %d letters, digits, '.', '_' or '-'.", COMMAND_ID_MAX);
         if (!r)
                 r = read_expiry(command, ret, ret_detail);
+        if (!r)
+                r = read_nonce(command, ret, ret_detail);
         if (!r)
                 r = read_epoch(command, ret, ret_detail);
         if (!r)

@@ -2,18 +2,23 @@
 #include "mqtt/worker.h"
 #include "base/text.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <mqtt_protocol.h>
 #include <netdb.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 
-#define PSK_MIN          16
-#define SECRET_MAX       512
-#define SYSTEM_CAS       "/etc/ssl/certs"
-#define COMMANDS_AT_ONCE 20
+#define PSK_MIN    16
+#define SECRET_MAX 512
+#define SYSTEM_CAS "/etc/ssl/certs"
+/* TLS 1.2. In TLS 1.3 a key is used with a fresh exchange, unless a client asks for less. */
+#define FORWARD_SECRET_PSK "kECDHEPSK:kDHEPSK:!eNULL:!aNULL:!3DES:!RC4"
+#define COMMANDS_AT_ONCE   20
 /* The broker drops what is longer; between MQTT_PAYLOAD_MAX and this we see it and can answer "too large". */
 #define PACKET_MAX   (1024 * 1024)
 #define THREAD_STACK (256 * 1024)
@@ -95,7 +100,7 @@ static int prepare_psk(MqttWorker *w) {
         SSL_CTX_set_app_data(ctx, w);
         SSL_CTX_set_psk_client_callback(ctx, give_psk);
         r = SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
-                            SSL_CTX_set_cipher_list(ctx, "PSK") == 1
+                            SSL_CTX_set_cipher_list(ctx, FORWARD_SECRET_PSK) == 1
                     ? mosquitto_void_option(w->mosq, MOSQ_OPT_SSL_CTX, ctx)
                     : MOSQ_ERR_TLS;
         SSL_CTX_free(ctx);
@@ -104,9 +109,65 @@ static int prepare_psk(MqttWorker *w) {
         return r == MOSQ_ERR_SUCCESS ? 0 : COMPLAIN(w, "The key cannot be used: %s", mosquitto_strerror(r));
 }
 
+/* Whom the certificate must be for, by its alternative names: a common name is a text for people, which many
+ * authorities do not check. The library would take it. */
+static int expect_host(SSL_CTX *ctx, const char *host) {
+        X509_VERIFY_PARAM *p = SSL_CTX_get0_param(ctx);
+        struct in6_addr address;
+
+        if (inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1)
+                return X509_VERIFY_PARAM_set1_ip_asc(p, host) == 1 ? 0 : -1;
+        X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
+                                                   X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+        return X509_VERIFY_PARAM_set1_host(p, host, 0) == 1 ? 0 : -1;
+}
+
+static int complain_about_tls(MqttWorker *w, const char *what) {
+        const char *why = ERR_reason_error_string(ERR_peek_last_error());
+
+        return COMPLAIN(w, "%s cannot be used: %s", what, why ? why : "unknown reason");
+}
+
+static int load_files(MqttWorker *w, SSL_CTX *ctx) {
+        const MqttSetup *s = w->setup;
+
+        SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+        if (SSL_CTX_load_verify_locations(ctx, s->ca_file, s->ca_file ? NULL : SYSTEM_CAS) != 1)
+                return complain_about_tls(w, "CaFile=");
+        if (s->cert_file && SSL_CTX_use_certificate_chain_file(ctx, s->cert_file) != 1)
+                return complain_about_tls(w, "CertFile=");
+        if (s->key_file && SSL_CTX_use_PrivateKey_file(ctx, s->key_file, SSL_FILETYPE_PEM) != 1)
+                return complain_about_tls(w, "KeyFile=");
+        return 0;
+}
+
+static int use_context(MqttWorker *w, SSL_CTX *ctx) {
+        int r = mosquitto_void_option(w->mosq, MOSQ_OPT_SSL_CTX, ctx);
+
+        if (r == MOSQ_ERR_SUCCESS)
+                r = mosquitto_int_option(w->mosq, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
+        return r == MOSQ_ERR_SUCCESS ? 0 : COMPLAIN(w, "TLS cannot be set up: %s", mosquitto_strerror(r));
+}
+
+static int prepare_certificates(MqttWorker *w) {
+        SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+        int r;
+
+        if (!ctx)
+                return COMPLAIN(w, "Out of memory");
+        ERR_clear_error();
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+        r = SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 && expect_host(ctx, w->host) == 0
+                    ? load_files(w, ctx)
+                    : complain_about_tls(w, "TLS");
+        if (r >= 0)
+                r = use_context(w, ctx);
+        SSL_CTX_free(ctx);
+        return r;
+}
+
 static int prepare_tls(MqttWorker *w) {
         const MqttSetup *s = w->setup;
-        int r;
 
         if (!s->tls)
                 return 0;
@@ -115,9 +176,7 @@ static int prepare_tls(MqttWorker *w) {
         if (check_readable(w, "CaFile", s->ca_file) < 0 || check_readable(w, "CertFile", s->cert_file) < 0 ||
             check_readable(w, "KeyFile", s->key_file) < 0)
                 return -1;
-        r = mosquitto_tls_set(w->mosq, s->ca_file, s->ca_file ? NULL : SYSTEM_CAS, s->cert_file, s->key_file,
-                              no_passphrase);
-        return r == MOSQ_ERR_SUCCESS ? 0 : COMPLAIN(w, "TLS cannot be set up: %s", mosquitto_strerror(r));
+        return prepare_certificates(w);
 }
 
 static int prepare_will(MqttWorker *w) {

@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lockerd-mqtt: started by lockerd with its end of the socket pair as descriptor 3. */
+/* lockerd-mqtt: the loop. */
 #include "mqtt/worker.h"
+#include "base/confine.h"
+#include "base/worker.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #define DAEMON_PATIENCE (60 * USEC_PER_SEC) /* for a daemon that does not read */
 #define ACKS_PATIENCE   (5 * USEC_PER_MSEC) /* while there is enough to send: an acknowledgement for itself */
 #define ACKS_ENOUGH     64                  /* wakes the daemon in vain */
+/* What waits for the broker is bounded (MQTT_UNDER_WAY_BYTES_MAX), and so is what the broker may send; a
+ * broker that sends more all the same finds no room. */
+#define MEMORY_MAX      (64 * 1024 * 1024)
+#define DESCRIPTORS_MAX 64
 #define FLUSH           (700 * USEC_PER_MSEC) /* for acknowledgements when told to stop */
 
 /* Asked several times a turn; clock_now() would also ask the kernel about the wall clock. */
@@ -68,12 +76,47 @@ void worker_add_ack(MqttWorker *w, const MqttWireHeader *header) {
         }
 }
 
+/* Where the file is: it may be replaced by another of its name. */
+static const char *directory_of(const char *path, char ret[PATH_MAX]) {
+        const char *slash = path ? strrchr(path, '/') : NULL;
+
+        if (!slash || slash == path || slash - path >= PATH_MAX)
+                return NULL;
+        snprintf(ret, PATH_MAX, "%.*s", (int)(slash - path), path);
+        return ret;
+}
+
+/* Names and certificates are looked up in files, each time anew. */
+static bool give_up_rights(const MqttSetup *s) {
+        static const char *const calls[] = {"eventfd2", "dup", "socketpair", NULL};
+        const char *const files[] = {s->ca_file, s->cert_file, s->key_file, s->psk_file, s->password_file};
+        char directories[ARRAY_SIZE(files)][PATH_MAX];
+        ConfinePath paths[ARRAY_SIZE(files) + 5] = {
+                {"/etc", false}, {"/usr", false}, {"/lib", false}, {"/run", false}};
+        Confinement c = {
+                .calls = calls,
+                .paths = paths,
+                .network = true,
+                .threads = true,
+                .memory = MEMORY_MAX,
+                .descriptors = DESCRIPTORS_MAX,
+        };
+        size_t n = 4;
+
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+                paths[n].path = directory_of(files[i], directories[i]);
+                if (paths[n].path)
+                        n++;
+        }
+        return confine(&c) >= 0;
+}
+
 static bool take_message(MqttWorker *w, const MqttWireMessage *m) {
         MqttWireHeader pong = {.type = MQTT_WIRE_PONG};
 
         switch (m->header.type) {
         case MQTT_WIRE_SETUP:
-                if (w->setup || mqtt_setup_decode(m->text[0], &w->setup) < 0)
+                if (w->setup || mqtt_setup_decode(m->text[0], &w->setup) < 0 || !give_up_rights(w->setup))
                         return false;
                 return link_start(w);
         case MQTT_WIRE_PING:
@@ -133,12 +176,14 @@ static void turn(MqttWorker *w) {
                 {.fd = w->phase == PHASE_CONNECTING ? w->done_fd : -1, .events = POLLIN},
                 {.fd = on_wire ? mosquitto_socket(w->mosq) : -1, .events = POLLIN},
         };
-        uint64_t now = worker_now(), due = next_due(w), left = due > now ? due - now : 0;
+        uint64_t now = worker_now(), due = MIN(next_due(w), now + WORKER_ALIVE_MS * USEC_PER_MSEC),
+                 left = due > now ? due - now : 0;
         struct timespec ts = {(time_t)(left / USEC_PER_SEC), (long)(left % USEC_PER_SEC * 1000)};
 
         if (on_wire && mosquitto_want_write(w->mosq))
                 fds[2].events |= POLLOUT;
-        if (ppoll(fds, ARRAY_SIZE(fds), due == USEC_INFINITY ? NULL : &ts, NULL) < 0) {
+        worker_is_alive();
+        if (ppoll(fds, ARRAY_SIZE(fds), &ts, NULL) < 0) {
                 if (errno != EINTR)
                         w->leaving = true;
                 return;
@@ -176,14 +221,8 @@ static void run(MqttWorker *w) {
 
 int main(int argc, char *argv[]) {
         MqttWorker w = {.socket = MQTT_WIRE_FD, .done_fd = -1, .buffer = malloc(MQTT_WIRE_MAX)};
-        struct sockaddr_storage peer;
-        socklen_t n = sizeof(peer);
 
-        log_open();
-        if (getsockname(MQTT_WIRE_FD, (struct sockaddr *)&peer, &n) < 0 || peer.ss_family != AF_UNIX) {
-                log_error("lockerd-mqtt is started by lockerd; it does nothing by itself.");
-                return EXIT_FAILURE;
-        }
+        worker_begin(argc, argv);
         if (!w.buffer || mosquitto_lib_init() != MOSQ_ERR_SUCCESS)
                 return EXIT_FAILURE;
         /* The end comes as end of file, after which there is still a DISCONNECT to send: a stopping service

@@ -76,6 +76,17 @@ int lockouts_check(People *p, const Charge *charges, size_t n, char detail[PEOPL
         return LOCKER_E_LOCKED_OUT;
 }
 
+/* As events tell it: the last digits of a phone number narrow down whose it is. */
+static const char *shown(const char *subject, char ret[SUBJECT_MAX]) {
+        static const char phone[] = "claim:phone:";
+
+        snprintf(ret, SUBJECT_MAX, "%s", subject);
+        if (!strncmp(subject, phone, sizeof(phone) - 1))
+                for (char *c = ret + sizeof(phone) - 1; c[0] && c[1]; c++)
+                        *c = '*';
+        return ret;
+}
+
 /* What came of a wrong entry, over all of its subjects. */
 typedef struct Outcome {
         unsigned failures;
@@ -98,13 +109,15 @@ static int count_wrong(People *p, const char *actor, const Charge *c, const Now 
         if (r < 0 || !locked)
                 return r;
         uint64_t wait = lockout_remaining(&row.lockout, now->boot_usec);
+        char subject[SUBJECT_MAX];
         o->wait = MAX(o->wait, wait);
-        return records_add(p->records, actor, NULL, "lockout.locked", c->subject,
+        return records_add(p->records, actor, NULL, "lockout.locked", shown(c->subject, subject),
                            json_pack("{s:I}", "seconds", (json_int_t)(wait / USEC_PER_SEC)), NULL);
 }
 
 static int write_wrong(People *p, const char *actor, const char *type, const Charge *charges, size_t n,
                        const uint64_t *near, size_t n_near, const Now *now, Outcome *o) {
+        char subject[SUBJECT_MAX];
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < n; i++)
@@ -112,7 +125,8 @@ static int write_wrong(People *p, const char *actor, const char *type, const Cha
         for (size_t i = 0; r >= 0 && i < n_near; i++)
                 r = ledger_lockout_concern(p->ledger, charges[n - 1].subject, near[i]);
         if (r >= 0)
-                r = records_add(p->records, actor, NULL, type, charges[0].subject, json_object(), NULL);
+                r = records_add(p->records, actor, NULL, type, shown(charges[0].subject, subject),
+                                json_object(), NULL);
         return MIN(r, 0);
 }
 
@@ -226,11 +240,13 @@ static int renew_codes(People *p, const char *subject) {
 
 /* The half hour is over: the entry is free again, and the parcels concerned get new codes (D4). */
 static int end_wait(People *p, LockoutRow *row) {
+        char subject[SUBJECT_MAX];
+
         lockout_reset(&row->lockout);
         int r = ledger_lockout_put(p->ledger, row);
         if (r >= 0)
-                r = records_add(p->records, NULL, "the wait is over", "lockout.ended", row->subject,
-                                json_object(), NULL);
+                r = records_add(p->records, NULL, "the wait is over", "lockout.ended",
+                                shown(row->subject, subject), json_object(), NULL);
         return r < 0 ? r : renew_codes(p, row->subject);
 }
 
@@ -296,14 +312,17 @@ int lockouts_adopt(People *p) {
 /* terminal: a courier's lift, of the terminal and of every claim made at the cabinet, but of nobody's PIN or
  * password; NULL: by authority, what is wanted. */
 static bool concerns(const char *terminal, const char *wanted, const char *subject) {
+        char told[SUBJECT_MAX]; /* the backend knows no other */
+
         if (terminal)
                 return !strncmp(subject, "claim:", 6) ||
                        (!strncmp(subject, "terminal:", 9) && streq(subject + 9, terminal));
-        return streq(wanted, "*") || streq(wanted, subject);
+        return streq(wanted, "*") || streq(wanted, subject) || streq(wanted, shown(subject, told));
 }
 
 static int lift(People *p, LockoutRow *row, bool vouched, const char *actor, const char *reason) {
         bool visible = row->lockout.failures || row->lockout.locked;
+        char subject[SUBJECT_MAX];
 
         if (vouched)
                 lockout_lift(&row->lockout);
@@ -314,8 +333,8 @@ static int lift(People *p, LockoutRow *row, bool vouched, const char *actor, con
                 r = ledger_lockout_unconcern(p->ledger, row->subject);
         /* What nobody sees is lifted without noise. */
         return r < 0 || !visible ? r
-                                 : records_add(p->records, actor, reason, "lockout.lifted", row->subject,
-                                               json_object(), NULL);
+                                 : records_add(p->records, actor, reason, "lockout.lifted",
+                                               shown(row->subject, subject), json_object(), NULL);
 }
 
 static int lift_all(People *p, const Rows *all, const char *terminal, const char *wanted, const char *actor,

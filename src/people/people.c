@@ -35,7 +35,9 @@ People *people_free(People *p) {
 }
 
 int people_adopt(People *p) {
-        return lockouts_adopt(p);
+        int r = lockouts_adopt(p);
+
+        return r < 0 ? r : reminders_adopt(p);
 }
 
 void people_tick(People *p, const Now *now) {

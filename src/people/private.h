@@ -3,7 +3,6 @@
 #pragma once
 
 #include "base/text.h"
-#include "core/believed_clock.h"
 #include "core/mask.h"
 #include "core/reminder.h"
 #include "people/people.h"
@@ -23,13 +22,9 @@ struct People {
         Verification *verifications; /* likewise */
         uint64_t lockouts_at;        /* boot µs */
         struct {
-                BelievedClock clock;
                 ReminderRules rules;
-                uint64_t at;  /* boot µs: look for what is due */
-                int64_t kept; /* the believed time that the ledger knows */
-                int64_t owed; /* by how much the clock was put right, as long as the ledger does not know it
-                               */
-                bool follow;  /* … and that it was */
+                uint64_t at;       /* boot µs: look for what is due */
+                unsigned followed; /* corrections of the calendar that were seen */
         } reminders;
 };
 
@@ -37,9 +32,7 @@ static inline Now people_now(const People *p) {
         return p->records->now();
 }
 static inline int64_t people_wall(const People *p) {
-        Now now = people_now(p);
-
-        return records_wall(p->records, &now);
+        return records_moment(p->records).wall;
 }
 
 /* --- lockouts.c --- */
@@ -68,5 +61,6 @@ void enrolments_give_up(People *p);
 
 /* --- reminders.c --- */
 int reminders_begin(People *p);
+int reminders_adopt(People *p); /* what was written before the start */
 void reminders_tick(People *p, const Now *now);
 uint64_t reminders_next_deadline(const People *p);

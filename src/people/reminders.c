@@ -2,7 +2,7 @@
 /* Reminders and recall requests for parcels that wait too long (E3, E4), at the hour at which their recipient
  * usually comes (E5). What was sent is in the ledger, in the transaction that sends it: nothing twice,
  * nothing forgotten. A recall request changes nothing here: the parcel stays collectable until the backend
- * recalls it or a courier takes it. */
+ * recalls it or a courier takes it, and is not sent by a calendar that nobody vouches for. */
 #include "base/log.h"
 #include "ledger/parcels.h"
 #include "ledger/reminders.h"
@@ -19,22 +19,27 @@
 #define RETRY_USEC       (60 * USEC_PER_SEC)
 #define UNREADABLE_USEC  ((int64_t)3600 * (int64_t)USEC_PER_SEC)
 #define DAY_USEC         ((int64_t)86400 * (int64_t)USEC_PER_SEC)
-#define PATIENCE_USEC    DAY_USEC         /* every hour of the day comes within a day */
+#define PATIENCE_USEC    DAY_USEC /* every hour of the day comes within a day */
+#define HABIT_OFF_USEC   ((int64_t)600 * (int64_t)USEC_PER_SEC)
 #define HABIT_KEPT_USEC  (400 * DAY_USEC) /* of people who have not come for so long */
 #define THRESHOLD_MAX    (INT64_C(366) * 86400)
 #define SETTING_REMINDER "reminder-after" /* µs; what the backend has set */
 #define SETTING_RECALL   "recall-after"
-#define SETTING_BELIEVED "believed-wall" /* where the believed clock goes on from after a restart */
 
-/* The daemon has set TZ to the cabinet's zone. */
+/* The daemon has set TZ to the cabinet's zone. The hour of the day is that of the clock hardware, as long as
+ * it is plausible: what the machine was off is missing in the counted time. */
 static int zone_offset(const void *userdata, int64_t wall) {
-        time_t t = (time_t)(wall / (int64_t)USEC_PER_SEC);
+        const Records *rec = userdata;
+        int64_t ahead = rec->calendar.clock.ahead;
+        time_t t = (time_t)((wall + ahead) / (int64_t)USEC_PER_SEC);
         struct tm tm;
 
-        return localtime_r(&t, &tm) ? (int)tm.tm_gmtoff : 0;
+        return (localtime_r(&t, &tm) ? (int)tm.tm_gmtoff : 0) + (int)(ahead / (int64_t)USEC_PER_SEC);
 }
 
-static const LocalTime local = {.offset = zone_offset};
+static LocalTime local_time(const People *p) {
+        return (LocalTime){.offset = zone_offset, .userdata = p->records};
+}
 
 static int threshold(People *p, const char *name, uint64_t configured, int64_t *ret) {
         int r = ledger_setting_get(p->ledger, name, ret);
@@ -60,14 +65,6 @@ static int load_rules(People *p) {
         return r;
 }
 
-static int keep_clock(People *p, int64_t wall) {
-        int r = ledger_setting_set(p->ledger, SETTING_BELIEVED, wall);
-
-        if (r >= 0)
-                p->reminders.kept = wall;
-        return r;
-}
-
 /* Commits when r is not negative, else rolls back. */
 static int finish(People *p, int r) {
         if (r >= 0)
@@ -77,37 +74,28 @@ static int finish(People *p, int r) {
 }
 
 int reminders_begin(People *p) {
-        Now now = people_now(p);
-        int64_t last = 0;
-        int r = load_rules(p);
+        return load_rules(p);
+}
 
-        if (r >= 0)
-                r = ledger_setting_get(p->ledger, SETTING_BELIEVED, &last);
-        if (r == -ENOENT) {
-                last = p->records->wall_floor;
-                r = 0;
-        }
-        if (r < 0)
-                return r;
-        believed_clock_init(&p->reminders.clock, &now, last);
-        int64_t wall = p->reminders.clock.wall;
-        r = records_begin(p->records);
+int reminders_adopt(People *p) {
+        Moment now = records_moment(p->records);
+        int r = records_begin(p->records);
+
         if (r < 0)
                 return r;
         /* The configuration, the zone or the clock may be another now. */
-        r = ledger_reminder_adopt(p->ledger, wall);
+        r = ledger_reminder_adopt(p->ledger, now.wall);
         if (r >= 0)
                 r = ledger_reminder_look_again(p->ledger);
-        if (r >= 0 && now.synced)
-                r = ledger_habit_forget(p->ledger, wall - HABIT_KEPT_USEC);
-        if (r >= 0)
-                r = keep_clock(p, wall);
+        if (r >= 0 && now.vouched)
+                r = ledger_habit_forget(p->ledger, now.wall - HABIT_KEPT_USEC);
         return finish(p, r);
 }
 
 static int send(People *p, const ParcelRow *parcel, const ReminderDecision *d, unsigned usual_hour) {
         bool recall = d->act == REMINDER_RECALL;
         json_t *data = data_parcel(parcel);
+        _cleanup_erase_ char *secret = NULL;
         char subject[SUBJECT_MAX];
 
         if (!data || json_object_set_new(data, "usual_hour", json_integer(usual_hour)) < 0 ||
@@ -116,14 +104,25 @@ static int send(People *p, const ParcelRow *parcel, const ReminderDecision *d, u
                 json_decref(data);
                 return -ENOMEM;
         }
+        /* Whom to remind. */
+        if (parcel->phone && *parcel->phone) {
+                json_t *hidden = json_pack("{s:s}", "phone", parcel->phone);
+                secret = hidden ? json_dumps(hidden, JSON_COMPACT) : NULL;
+                json_decref(hidden);
+                if (!secret) {
+                        json_decref(data);
+                        return -ENOMEM;
+                }
+        }
         snprintf(subject, sizeof(subject), "parcel:%llu", (unsigned long long)parcel->id);
         return records_add(p->records, NULL,
                            recall ? "stored for longer than the second threshold"
                                   : "stored for longer than the first threshold",
-                           recall ? "parcel.recall-requested" : "parcel.reminder", subject, data, NULL);
+                           recall ? "parcel.recall-requested" : "parcel.reminder", subject, data, secret);
 }
 
-static int decide(People *p, const ParcelRow *parcel, ReminderRow *row, int64_t wall) {
+static int decide(People *p, const ParcelRow *parcel, ReminderRow *row, const Moment *now) {
+        const LocalTime local = local_time(p);
         uint8_t habit[HABIT_HOURS];
         int r = ledger_habit_get(p->ledger, parcel, habit);
 
@@ -133,41 +132,45 @@ static int decide(People *p, const ParcelRow *parcel, ReminderRow *row, int64_t 
                                      .reminded = row->reminded,
                                      .recalled = row->recalled,
                                      .usual_hour = reminder_usual_hour(habit, &p->reminders.rules)};
-        ReminderDecision d = reminder_decide(&p->reminders.rules, &facts, &local, wall);
+        ReminderDecision d = reminder_decide(&p->reminders.rules, &facts, &local, now->wall);
         row->look = d.look;
         switch (d.act) {
         case REMINDER_NOTHING:
                 return 0;
         case REMINDER_REMIND:
-                row->reminded = wall;
+                row->reminded = now->wall;
                 break;
         case REMINDER_RECALL:
-                row->recalled = wall;
+                if (!now->vouched) { /* a correction has it looked at again */
+                        row->look = now->wall + DAY_USEC;
+                        return 0;
+                }
+                row->recalled = now->wall;
                 break;
         }
         return send(p, parcel, &d, facts.usual_hour);
 }
 
-static int look_at(People *p, ReminderRow *row, int64_t wall, bool synced) {
+static int look_at(People *p, ReminderRow *row, const Moment *now) {
         _cleanup_parcel_ ParcelRow parcel = {0};
         int r = ledger_parcel_get(p->ledger, row->parcel, &parcel);
 
         if (r < 0 && r != -EUCLEAN)
                 return r;
         /* New, or stored while the clock was ahead: it waits from now on, late rather than never. */
-        if (!row->since || row->since > wall) {
-                row->since = wall;
-                row->synced = synced;
+        if (!row->since || row->since > now->wall) {
+                row->since = now->wall;
+                row->synced = now->vouched;
         }
         if (r == -EUCLEAN) {
                 /* The others are not to wait for it. */
                 log_error_errno(r, "Parcel %llu cannot be read; no reminder for it",
                                 (unsigned long long)row->parcel);
-                row->look = wall + UNREADABLE_USEC;
+                row->look = now->wall + UNREADABLE_USEC;
         } else if (parcel.state != PARCEL_STORED) {
                 row->look = REMINDER_NEVER; /* should it be stored again, the ledger looks at it again */
         } else {
-                r = decide(p, &parcel, row, wall);
+                r = decide(p, &parcel, row, now);
                 if (r < 0)
                         return r;
         }
@@ -186,17 +189,18 @@ static int gather(void *userdata, const ReminderRow *row) {
         return b->n == BATCH;
 }
 
-static int work(People *p, const Now *now, int64_t wall) {
+static int work(People *p, const Now *now) {
+        Moment m = records_moment(p->records);
         Batch batch = {0};
         size_t due = 0;
         int r = ledger_reminder_each(p->ledger, BATCH, gather, &batch);
 
         if (r < 0)
                 return r;
-        while (due < batch.n && batch.rows[due].look <= wall)
+        while (due < batch.n && batch.rows[due].look <= m.wall)
                 due++;
-        if (!due && wall - p->reminders.kept < DAY_USEC && wall >= p->reminders.kept) {
-                uint64_t wait = batch.n ? (uint64_t)(batch.rows[0].look - wall) : USEC_INFINITY;
+        if (!due) {
+                uint64_t wait = batch.n ? (uint64_t)(batch.rows[0].look - m.wall) : USEC_INFINITY;
                 p->reminders.at = now->boot_usec + MIN(wait, LOOK_EVERY_USEC);
                 return 0;
         }
@@ -204,52 +208,23 @@ static int work(People *p, const Now *now, int64_t wall) {
         if (r < 0)
                 return r;
         for (size_t i = 0; r >= 0 && i < due; i++)
-                r = look_at(p, &batch.rows[i], wall, now->synced);
-        if (r >= 0)
-                r = keep_clock(p, wall);
+                r = look_at(p, &batch.rows[i], &m);
         /* `at` stays: the next turn asks what is next. */
         return finish(p, r);
 }
 
-/* The clock was put right: what was counted by the wrong one is shifted, and everything is looked at again.
- */
-static int follow(People *p) {
-        int r = records_begin(p->records);
-
-        if (r < 0)
-                return r;
-        r = ledger_reminder_shift(p->ledger, p->reminders.owed);
-        if (r >= 0)
-                r = ledger_reminder_look_again(p->ledger);
-        r = finish(p, r);
-        if (r >= 0) {
-                p->reminders.owed = 0;
-                p->reminders.follow = false;
-        }
-        return r;
-}
-
 void reminders_tick(People *p, const Now *now) {
-        bool was_synced = p->reminders.clock.synced;
-        int64_t step, wall = believed_clock_read(&p->reminders.clock, now, &step);
-        int r = 0;
-
         if (!p->settings->reminders.enabled)
                 return;
-        if ((now->synced && !was_synced) || step > BELIEVED_STEP_USEC || step < -BELIEVED_STEP_USEC) {
-                /* Only what was written without a synchronised clock is shifted, so a later step of a
-                 * synchronised one shifts nothing. */
-                p->reminders.owed += step;
-                p->reminders.follow = true;
+        /* Everything is looked at again when the calendar was put right. */
+        if (p->reminders.followed != p->records->calendar.followed) {
+                p->reminders.followed = p->records->calendar.followed;
                 p->reminders.at = 0;
         }
         if (now->boot_usec < p->reminders.at)
                 return;
         p->reminders.at = now->boot_usec;
-        if (p->reminders.follow)
-                r = follow(p);
-        if (r >= 0)
-                r = work(p, now, wall);
+        int r = work(p, now);
         if (r < 0) {
                 p->reminders.at = now->boot_usec + RETRY_USEC;
                 log_error_errno(r, "Cannot look after the reminders; trying again");
@@ -261,18 +236,18 @@ uint64_t reminders_next_deadline(const People *p) {
 }
 
 int people_parcel_moved(People *p, const ParcelRow *parcel) {
-        BelievedClock clock = p->reminders.clock;
-        Now now = people_now(p);
-        int64_t step;
+        const LocalTime local = local_time(p);
+        Moment now = records_moment(p->records);
+        int64_t shown = now.wall + p->records->calendar.clock.ahead, off = people_now(p).wall_usec - shown;
 
         if (parcel->state == PARCEL_STORED)
                 p->reminders.at = 0;
         if (parcel->state != PARCEL_COLLECTED)
                 return 0;
-        /* No habits by a clock that is not believed. */
-        int64_t wall = believed_clock_read(&clock, &now, &step);
-        return wall == now.wall_usec ? ledger_habit_count(p->ledger, parcel, local_hour(&local, wall), wall)
-                                     : 0;
+        /* No habits by a calendar that shows another hour than the one that is believed. */
+        return off > -HABIT_OFF_USEC && off < HABIT_OFF_USEC
+                       ? ledger_habit_count(p->ledger, parcel, local_hour(&local, now.wall), now.wall)
+                       : 0;
 }
 
 int people_set_thresholds(People *p, int64_t reminder_s, int64_t recall_s, const char *actor) {

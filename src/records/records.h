@@ -15,6 +15,7 @@
 #include "ledger/ledger.h"
 #include "ledger/lineage.h"
 #include "ledger/parcels.h"
+#include "records/calendar.h"
 #include <jansson.h>
 
 typedef struct Session Session;
@@ -60,7 +61,7 @@ typedef struct Records {
         bool ledger_failing; /* the last write failed */
         const char *lineage; /* a sentence: the ledger is not what the cabinet has had last; NULL: nothing is
                                 known of that */
-        int64_t wall_floor;  /* latest time the ledger has seen */
+        Calendar calendar;   /* the believed clock */
         uint64_t storage_at; /* boot µs: look at the disk again */
 } Records;
 
@@ -77,8 +78,6 @@ int records_add(Records *rec, const char *actor, const char *reason, const char 
                 json_t *data, const char *secret);
 int records_add_parcel(Records *rec, const char *actor, const char *reason, const ParcelRow *p,
                        const char *secret);
-int64_t records_wall(const Records *rec,
-                     const Now *now); /* µs; does not run backwards while the clock is not synchronised */
 /* While set, the next transaction also stores this command of the backend as begun. */
 void records_set_command(Records *rec, InboxRow *row);
 void records_unset_command(Records *rec, const InboxRow *row); /* unless it is another one that is set */

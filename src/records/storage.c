@@ -72,6 +72,11 @@ void storage_check(Records *rec, const Now *now) {
         }
         if (free_bytes(rec, &available) < 0)
                 return;
+        if (available >= RESERVE_GIVEN_UP_BELOW && ledger_is_cramped(rec->ledger)) {
+                int r = ledger_relax(rec->ledger);
+                if (r < 0)
+                        log_error_errno(r, "The ledger cannot be opened for other readers yet");
+        }
         low = available < rec->settings->minimum_free;
         if (!low)
                 keep_reserve(rec);

@@ -114,12 +114,6 @@ void records_rollback(Records *rec) {
         pending_clear(rec);
 }
 
-int64_t records_wall(const Records *rec, const Now *now) {
-        /* A clock that lost its battery starts in the past: until it is synchronised, time does not run
-         * backwards here. */
-        return !now->synced && now->wall_usec < rec->wall_floor ? rec->wall_floor : now->wall_usec;
-}
-
 int records_add(Records *rec, const char *actor, const char *reason, const char *type, const char *subject,
                 json_t *data, const char *secret) {
         _cleanup_free_ char *json = data ? json_dumps(data, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
@@ -138,7 +132,6 @@ int records_add(Records *rec, const char *actor, const char *reason, const char 
         int r = ledger_record(rec->ledger, &record, &now, &row);
         if (r < 0)
                 return r;
-        rec->wall_floor = MAX(rec->wall_floor, row.wall_usec);
 
         PendingEvent *grown = reallocarray(rec->pending, rec->n_pending + 1, sizeof(*grown));
         if (!grown)

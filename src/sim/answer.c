@@ -122,6 +122,11 @@ static bool make_answer(Board *b, unsigned transaction, uint8_t address, Pdu *pd
 }
 
 static void send(Board *b, Sending *s) {
+        if (b->line->preamble && !s->client && s->n < FRAME_MAX) {
+                memmove(s->bytes + 1, s->bytes, s->n++);
+                s->bytes[0] = 0x00; /* the driver takes the line */
+                s->clean = false;
+        }
         if (b->line->surplus && !s->client && s->n < FRAME_MAX) {
                 s->bytes[s->n++] = 0x00; /* the driver lets go of the line */
                 s->clean = false;

@@ -222,6 +222,43 @@ static const char *do_board(Order *c) {
         return board_fault(b, what, c->words[3]);
 }
 
+static const char *set_wire(Order *c, InputWire *w, const char *what, const char *value) {
+        static const char *const faults[] = {"normal", "on", "off", "inverted", "spike", "chatter"};
+        uint64_t ms = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+                bool timed = i == WIRE_SPIKE || i == WIRE_CHATTER;
+                if (!streq(what, faults[i]))
+                        continue;
+                if (timed != (value != NULL) || !number(value, MS_MAX, 0, &ms))
+                        return wrong_usage;
+                *w = (InputWire){(WireFault)i, c->now, ms * NSEC_PER_MSEC};
+                return NULL;
+        }
+        return wrong_usage;
+}
+
+/* input BOARD:CHANNEL FAULT [MS]; with "all" for the channel, the wire that all inputs of the board share. */
+static const char *do_input(Order *c) {
+        char *colon = c->n >= 3 ? strchr(c->words[1], ':') : NULL;
+        uint64_t channel = 0;
+
+        if (!colon || c->n > 4)
+                return wrong_usage;
+        *colon = 0;
+        Board *b = sim_board(c->sim, c->words[1]);
+        if (!b)
+                return "there is no such board";
+        journal_write(c->sim, c->now, "wire",
+                      json_pack("{s:s, s:s, s:s, s:s?}", "board", b->name, "input", colon + 1, "fault",
+                                c->words[2], "value", c->words[3]));
+        if (streq(colon + 1, "all"))
+                return set_wire(c, &b->common, c->words[2], c->words[3]);
+        if (text_to_u64(colon + 1, b->profile->inputs, &channel) < 0 || !channel)
+                return "there is no such input";
+        return set_wire(c, &b->inputs[channel - 1].wire, c->words[2], c->words[3]);
+}
+
 static const char *do_line(Order *c) {
         Line *l = c->n >= 3 ? sim_line(c->sim, c->words[1]) : NULL;
         uint64_t v = 0;
@@ -233,14 +270,17 @@ static const char *do_line(Order *c) {
         if (streq(c->words[2], "normal") && c->n == 3) {
                 line_babble(l, 0);
                 l->noise = 0;
-                l->echo = l->surplus = false;
+                l->echo = l->surplus = l->preamble = false;
                 return NULL;
         }
         if (l->tcp && !l->raw)
                 return "there is no noise on a network";
-        if (streq(c->words[2], "echo") || streq(c->words[2], "surplus"))
-                return on_off(c->words[3], c->words[2][0] == 'e' ? &l->echo : &l->surplus) ? NULL
-                                                                                           : wrong_usage;
+        if (streq(c->words[2], "echo"))
+                return on_off(c->words[3], &l->echo) ? NULL : wrong_usage;
+        if (streq(c->words[2], "surplus"))
+                return on_off(c->words[3], &l->surplus) ? NULL : wrong_usage;
+        if (streq(c->words[2], "preamble"))
+                return on_off(c->words[3], &l->preamble) ? NULL : wrong_usage;
         if (streq(c->words[2], "babble") && c->n == 4 && number(c->words[3], MS_MAX, 0, &v)) {
                 line_babble(l, v * NSEC_PER_MSEC);
                 return NULL;
@@ -267,6 +307,7 @@ static const char *run(Order *c) {
                 {"unhold", do_person},  {"release", do_release},
                 {"alarm", do_alarm},    {"auto", do_auto},
                 {"board", do_board},    {"line", do_line},
+                {"input", do_input},
         };
 
         if (!c->n)

@@ -127,6 +127,8 @@ static int make_channels(Sim *sim, Board *b) {
                 return -ENOMEM;
         for (unsigned c = 0; c < b->profile->outputs; c++)
                 b->coils[c] = (Coil){.sim = sim, .board = b, .index = c};
+        for (unsigned i = 0; i < b->profile->inputs; i++)
+                b->inputs[i].common = &b->common;
         return 0;
 }
 

@@ -68,11 +68,28 @@ typedef struct Alarm {
         bool on;
 } Alarm;
 
+/* What is wrong with the wire of an input, or with the one that all inputs of a board share. */
+typedef enum WireFault {
+        WIRE_FINE,
+        WIRE_ON,  /* reads 1, whatever it is */
+        WIRE_OFF, /* 0 */
+        WIRE_INVERTED,
+        WIRE_SPIKE,   /* inverted until … */
+        WIRE_CHATTER, /* inverted every other … */
+} WireFault;
+
+typedef struct InputWire {
+        WireFault fault;
+        uint64_t since, time; /* ns */
+} InputWire;
+
 typedef struct Input {
         InputKind kind;
         Place *place;
         Alarm *alarm;
         bool active; /* the value on the wire that means yes */
+        InputWire wire;
+        const InputWire *common; /* the board's */
 } Input;
 
 #define PDU_MAX 253
@@ -97,6 +114,7 @@ struct Board {
         unsigned configured_address, address;
         Coil *coils;
         Input *inputs;
+        InputWire common;
         Fault fault;
         Pdu last; /* the last answer, for "stale" */
         uint64_t n_requests, n_answers;
@@ -162,11 +180,11 @@ struct Line {
         Timer tx_timer;
 
         Client *clients;
-        uint64_t n_clients; /* ever */
-        bool echo;          /* the adapter hears what its master says */
-        bool surplus;       /* …or adds a byte to every response */
-        uint64_t babble;    /* ns; 0 = off */
-        unsigned noise;     /* per cent */
+        uint64_t n_clients;     /* ever */
+        bool echo;              /* the adapter hears what its master says */
+        bool surplus, preamble; /* …or adds a byte behind or before every response */
+        uint64_t babble;        /* ns; 0 = off */
+        unsigned noise;         /* per cent */
         Timer babble_timer;
         uint64_t n_requests, n_answers, n_garbage, n_collisions;
 };

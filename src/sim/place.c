@@ -88,7 +88,27 @@ void place_energised(Place *p, const Coil *c, uint64_t at) {
         }
 }
 
-bool input_read(const Input *in) {
+static bool over_wire(const InputWire *w, bool value) {
+        uint64_t passed = w->fault == WIRE_FINE ? 0 : loop_now() - w->since;
+
+        switch (w->fault) {
+        case WIRE_FINE:
+                break;
+        case WIRE_ON:
+                return true;
+        case WIRE_OFF:
+                return false;
+        case WIRE_INVERTED:
+                return !value;
+        case WIRE_SPIKE:
+                return passed < w->time ? !value : value;
+        case WIRE_CHATTER:
+                return passed / MAX(w->time, UINT64_C(1)) % 2 ? value : !value;
+        }
+        return value;
+}
+
+static bool input_level(const Input *in) {
         bool yes = false;
 
         switch (in->kind) {
@@ -111,6 +131,10 @@ bool input_read(const Input *in) {
                 break;
         }
         return yes == in->active;
+}
+
+bool input_read(const Input *in) {
+        return over_wire(in->common, over_wire(&in->wire, input_level(in)));
 }
 
 /* Whether the door, lid or shelf is accessible. */

@@ -68,6 +68,7 @@ static int bind_input(Sim *sim, Ini *ini, unsigned line, const Ref *ref, const I
         if (in->kind != INPUT_NONE)
                 return ini_complain(ini, line, "%s:%u is wired twice", ref->board, ref->channel);
         *in = *what;
+        in->common = &b->common;
         in->active = active ? *active : b->profile->input_active;
         return 0;
 }

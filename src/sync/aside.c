@@ -30,6 +30,11 @@ static bool has_entries(const Asides *a, size_t topic) {
         return false;
 }
 
+static void wait_for_next(AsideTopic *t, uint64_t now) {
+        t->next_at = now + MIN(FIRST_WAIT << MIN(t->tries, DOUBLINGS), MAX_WAIT);
+        t->tries++;
+}
+
 AsideTopic *aside_block(Asides *a, const char *type, bool unheard, const char *why, uint64_t now) {
         AsideTopic *t = NULL;
 
@@ -45,10 +50,8 @@ AsideTopic *aside_block(Asides *a, const char *type, bool unheard, const char *w
         if (!t)
                 return NULL;
         /* Many may come back refused at once: that is one refusal. */
-        if (!t->blocked || t->next_at <= now) {
-                t->next_at = now + MIN(FIRST_WAIT << MIN(t->tries, DOUBLINGS), MAX_WAIT);
-                t->tries++;
-        }
+        if (!t->blocked || t->next_at <= now)
+                wait_for_next(t, now);
         t->blocked = true;
         t->unheard = unheard;
         snprintf(t->why, sizeof(t->why), "%s", why);
@@ -75,7 +78,7 @@ bool aside_delivered(Asides *a, Aside *entry) {
 
         entry->state = ASIDE_DONE;
         a->n_done++;
-        t->blocked = false;
+        t->blocked = t->breaks = false;
         t->tries = 0;
         return was_blocked;
 }
@@ -106,12 +109,22 @@ void aside_left(Asides *a, bool left) {
                         a->all[i].state = left ? ASIDE_SENT : ASIDE_KEPT;
 }
 
-void aside_link(Asides *a, uint64_t now) {
+bool aside_link(Asides *a, uint64_t now) {
+        bool breaking = false;
+
+        for (size_t i = 0; i < ASIDE_TOPICS; i++) {
+                AsideTopic *t = &a->topics[i];
+                if (!t->breaks) {
+                        t->next_at = now;
+                } else if (is_tried(a, i)) {
+                        breaking = true;
+                        wait_for_next(t, now);
+                }
+        }
         for (size_t i = 0; i < a->n; i++)
                 if (a->all[i].state != ASIDE_DONE)
                         a->all[i].state = ASIDE_KEPT;
-        for (size_t i = 0; i < ASIDE_TOPICS; i++)
-                a->topics[i].next_at = now;
+        return breaking;
 }
 
 void aside_forget_done(Asides *a) {

@@ -32,6 +32,7 @@ typedef struct AsideTopic {
         char why[112];
         bool unheard; /* nobody has subscribed to it; else it is refused */
         bool blocked;
+        bool breaks; /* the connection broke after it: not tried with each new one */
         unsigned tries;
         uint64_t next_at; /* boot µs: then one is tried again */
 } AsideTopic;
@@ -55,6 +56,8 @@ bool aside_delivered(Asides *a, Aside *entry);
 Aside *aside_next(Asides *a, uint64_t now);
 /* What was queued has left, or has not. */
 void aside_left(Asides *a, bool left);
-void aside_link(Asides *a, uint64_t now); /* a new connection, or none: everything is tried again */
+/* A new connection, or none: everything is tried again, but what breaks it only after its wait. True: one of
+ * those was under way. */
+bool aside_link(Asides *a, uint64_t now);
 void aside_forget_done(Asides *a);
 uint64_t aside_next_deadline(const Asides *a);

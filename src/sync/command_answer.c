@@ -55,12 +55,22 @@ bool answer_topic_is_fine(const Sync *s, const char *response_topic) {
                                                 strncmp(response_topic, ours, strlen(ours)) != 0);
 }
 
+/* Whoever records a signed command can send it again with a response topic of their own, and would be told
+ * the code that the stored answer holds: such answers go where the broker lets only the backend read. */
+static bool holds_code(const char *answer) {
+        _cleanup_json_ json_t *a = json_loads(answer, 0, NULL);
+        const json_t *result = json_object_get(a, "result");
+
+        return json_object_get(result, "code") || json_object_get(result, "sealed");
+}
+
 void answer_send(Sync *s, const char *response_topic, const char *correlation, const char *answer) {
         char topic[TOPIC_MAX];
         const char *to = topic;
 
         reply_topic(s, topic);
-        if (response_topic && *response_topic && answer_topic_is_fine(s, response_topic))
+        if (!holds_code(answer) && response_topic && *response_topic &&
+            answer_topic_is_fine(s, response_topic))
                 to = response_topic;
         int r = mqtt_client_publish(s->client, TOKEN_NOBODY, to, answer, strlen(answer), false,
                                     COMPOSE_JSON_TYPE, correlation);
@@ -133,6 +143,30 @@ static void save_later(Running *r) {
         sync_wake(s);
 }
 
+/* A code is for the backend, not for the broker. Without a key it is left out: the event code.issued waits
+ * for one. */
+static void seal_code(const Running *r, json_t *result) {
+        const Sync *s = r->sync;
+        json_t *code = json_object_get(result, "code"), *sealed = NULL;
+        _cleanup_erase_ char *plain = NULL;
+        int e = -ENOKEY;
+
+        if (!code || !s->settings->mqtt.sealing_key)
+                return;
+        json_t *o = json_pack("{s:O}", "code", code);
+        plain = o ? json_dumps(o, JSON_COMPACT) : NULL;
+        json_erase(o);
+        if (s->sealing)
+                e = plain ? jwe_seal_object(s->sealing, plain, s->cabinet, "command", r->row.id, &sealed)
+                          : -ENOMEM;
+        if (e >= 0)
+                e = json_object_set_new(result, "sealed", sealed) < 0 ? -ENOMEM : 0;
+        if (e < 0)
+                log_error_errno(e, "The code in the answer to command %s cannot be sealed, and is left out",
+                                r->row.id);
+        (void)json_object_del(result, "code");
+}
+
 void command_answer(Running *r, int result, const char *detail, json_t *object) {
         Sync *s = r->sync;
         Refusal refusal = answer_refusal(result);
@@ -145,6 +179,7 @@ void command_answer(Running *r, int result, const char *detail, json_t *object) 
         locker_unset_command(s->locker, &r->row);
         if (result < 0)
                 log_error_errno(result, "A command (%s) of the backend failed", r->row.name);
+        seal_code(r, object);
         int e = compose_answer(ledger_epoch(s->ledger), r->row.id, r->row.name, refusal, detail, object,
                                &r->answer);
         if (e < 0) {

@@ -133,6 +133,11 @@ static void run_revoke(Running *r, const json_t *a) {
                                        argument_text(a, "reason"))));
 }
 
+static void run_lift_lockout(Running *r, const json_t *a) {
+        answer(r, end(r, locker_lift_lockout(begin(r), argument_text(a, "subject"), r->actor,
+                                             argument_text(a, "reason"))));
+}
+
 static void run_set_thresholds(Running *r, const json_t *a) {
         int64_t reminder = json_object_get(a, "reminder") ? (int64_t)argument_number(a, "reminder", 0) : -1;
         int64_t recall = json_object_get(a, "recall") ? (int64_t)argument_number(a, "recall", 0) : -1;
@@ -143,10 +148,13 @@ static void run_set_thresholds(Running *r, const json_t *a) {
 /* --- questions --- */
 
 static void run_snapshot(Running *r, const json_t *a) {
+        const char *nonce;
+
         r->sync->state_dirty = true;
         r->sync->state_at = 0;
         sync_wake(r->sync);
-        answer(r, 0);
+        int e = freshness_nonce(&r->sync->freshness, clock_now().boot_usec, &nonce);
+        command_answer(r, e, NULL, e < 0 ? NULL : json_pack("{s:s}", "nonce", nonce));
 }
 
 static void run_replay(Running *r, const json_t *a) {
@@ -211,7 +219,7 @@ static const CommandKind kinds[] = {
         {"enable", run_service},          {"enrol", run_enrol},
         {"revoke", run_revoke},           {"set-thresholds", run_set_thresholds},
         {"recommend", run_recommend},     {"snapshot", run_snapshot},
-        {"replay", run_replay},
+        {"replay", run_replay},           {"lift-lockout", run_lift_lockout},
 };
 
 /* Whether it is known was asked before: both tables have the same names. */

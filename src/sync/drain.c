@@ -17,6 +17,8 @@
 #define REFILL        (AHEAD / 2)
 #define BOUND_STRETCH 10000
 #define AGAIN_USEC    (30 * USEC_PER_SEC)
+#define BREAKS_ALONE  2 /* so many in a row: the first event is sent alone */
+#define BREAKS_ASIDE  4 /* and then set aside */
 
 static int note_first(void *userdata, const EventRow *e, const char *secret) {
         *(uint64_t *)userdata = e->sequence;
@@ -109,11 +111,68 @@ static void send_again(Drain *d) {
         memset(d->marks, 0, d->room);
 }
 
+static AsideTopic *block(Sync *s, const char *type, unsigned reason, const char *sentence) {
+        Asides *a = &s->drain.asides;
+        bool unheard = reason < MQTT_REASON_REFUSED, known = aside_blocked(a, type);
+        AsideTopic *t = aside_block(a, type, unheard, sentence, clock_now().boot_usec);
+
+        if (t && !known) {
+                if (unheard)
+                        log_warning("Nobody listens to lockerd/v1/%s/event/%s: such events are kept",
+                                    s->cabinet, type);
+                else
+                        log_warning("The broker refuses lockerd/v1/%s/event/%s (%s): such events are kept",
+                                    s->cabinet, type, sentence);
+        }
+        return t;
+}
+
+static int note_type(void *userdata, const EventRow *e, const char *secret) {
+        snprintf(userdata, ASIDE_TYPE, "%s", e->type);
+        return 1;
+}
+
+/* Some brokers close the connection instead of refusing: whatever is sent first then would be sent for ever.
+ * A connection that took something else, and broke without taking this, is held against it. */
+static void suspect_first(Sync *s) {
+        Drain *d = &s->drain;
+        char type[ASIDE_TYPE] = "", why[] = "the connection breaks after it";
+
+        if (d->event_taken) {
+                d->suspect = d->breaks = d->mute = 0;
+                return;
+        }
+        if (d->sent == d->acknowledged)
+                return;
+        if (!d->taken) {
+                d->mute++;
+                return;
+        }
+        if (d->suspect != d->acknowledged + 1)
+                d->breaks = 0;
+        d->suspect = d->acknowledged + 1;
+        if (++d->breaks < BREAKS_ASIDE ||
+            ledger_outbox_each(s->ledger, d->suspect - 1, 1, note_type, type) < 0 || !*type)
+                return;
+        AsideTopic *t = block(s, type, MQTT_REASON_REFUSED, why);
+        if (!t)
+                return;
+        t->breaks = true;
+        d->breaks = 0;
+        /* From now on events of this type are set aside when it is their turn, this one as well. */
+}
+
+void drain_works(Sync *s) {
+        s->drain.taken = true;
+}
+
 void drain_link(Sync *s, bool connected) {
         Drain *d = &s->drain;
 
+        if (!aside_link(&d->asides, clock_now().boot_usec) && !connected)
+                suspect_first(s);
+        d->taken = d->event_taken = false;
         send_again(d);
-        aside_link(&d->asides, clock_now().boot_usec);
         if (d->replay_next)
                 d->replay_next = d->replay_acknowledged + 1;
         /* What is in the ledger now happened while nobody could be told. */
@@ -138,6 +197,8 @@ void drain_acknowledged(Sync *s, uint64_t token) {
                         d->replay_acknowledged = token; /* brokers acknowledge in order */
                 return;
         }
+        d->taken = d->event_taken = true;
+        d->breaks = 0;
         a = d->asides.n ? aside_find(&d->asides, token) : NULL;
         if (a) {
                 d->heard = MAX(d->heard, token);
@@ -182,27 +243,6 @@ bool drain_trouble(const Sync *s, char ret[TROUBLE_MAX]) {
         return true;
 }
 
-static int note_type(void *userdata, const EventRow *e, const char *secret) {
-        snprintf(userdata, ASIDE_TYPE, "%s", e->type);
-        return 1;
-}
-
-static AsideTopic *block(Sync *s, const char *type, unsigned reason, const char *sentence) {
-        Asides *a = &s->drain.asides;
-        bool unheard = reason < MQTT_REASON_REFUSED, known = aside_blocked(a, type);
-        AsideTopic *t = aside_block(a, type, unheard, sentence, clock_now().boot_usec);
-
-        if (t && !known) {
-                if (unheard)
-                        log_warning("Nobody listens to lockerd/v1/%s/event/%s: such events are kept",
-                                    s->cabinet, type);
-                else
-                        log_warning("The broker refuses lockerd/v1/%s/event/%s (%s): such events are kept",
-                                    s->cabinet, type, sentence);
-        }
-        return t;
-}
-
 /* When there are more than fit, and others are heard, the oldest leaves the outbox: it stays in the ledger,
  * where `replay` finds it. While nobody is heard at all everything stays. */
 static void make_room_aside(Sync *s) {
@@ -224,6 +264,7 @@ void drain_refused(Sync *s, uint64_t token, unsigned reason, const char *sentenc
         Aside *a = d->asides.n ? aside_find(&d->asides, token) : NULL;
         char type[ASIDE_TYPE] = "";
 
+        d->taken = d->event_taken = true;
         if (token & TOKEN_REPLAY) { /* asked for; whoever misses it asks again */
                 drain_acknowledged(s, token);
                 return;
@@ -275,6 +316,22 @@ static int hand_over(Handover *h) {
         return 0;
 }
 
+/* -EAGAIN: not before there is a key for it. */
+static int seal(const Sync *s, const EventRow *e, const char *secret, char **ret) {
+        char id[TOPIC_MAX];
+        json_t *sealed = NULL;
+
+        if (!s->sealing)
+                return -EAGAIN;
+        snprintf(id, sizeof(id), "%s/%llu", s->cabinet, (unsigned long long)e->sequence);
+        int r = jwe_seal_object(s->sealing, secret, s->cabinet, "event", id, &sealed);
+        if (r < 0)
+                return r;
+        *ret = json_dumps(sealed, JSON_COMPACT);
+        json_decref(sealed);
+        return *ret ? 0 : -ENOMEM;
+}
+
 /* What cannot be read is said, and holds nothing up. */
 static int compose(Sync *s, const EventRow *e, const char *secret, char **ret) {
         EventMessage m = {.epoch = ledger_epoch_of(s->ledger, e->sequence),
@@ -286,8 +343,15 @@ static int compose(Sync *s, const EventRow *e, const char *secret, char **ret) {
                           .secret = secret,
                           .synced = e->synced,
                           .offline = e->sequence <= s->drain.offline_until};
-        int r = compose_event(s->cabinet, &m, ret);
+        _cleanup_free_ char *sealed = NULL;
+        int r = 0;
 
+        if (s->settings->mqtt.sealing_key && secret && *secret) {
+                r = seal(s, e, secret, &sealed);
+                m.secret = sealed;
+        }
+        if (r >= 0)
+                r = compose_event(s->cabinet, &m, ret);
         if (r == -EUCLEAN && secret) {
                 log_error("The secret of event %llu (%s) cannot be read; the event is sent without it",
                           (unsigned long long)e->sequence, e->type);
@@ -333,6 +397,8 @@ static int send_one(void *userdata, const EventRow *e, const char *secret) {
         skip_gap(d, e->sequence);
         if (d->sent + 1 != e->sequence || d->sent - d->acknowledged >= d->room)
                 return 1;
+        if (d->breaks >= BREAKS_ALONE && d->sent != d->acknowledged)
+                return 1; /* the suspect alone */
         const AsideTopic *blocked = aside_blocked(&d->asides, e->type);
         bool aside = blocked || aside_find(&d->asides, e->sequence);
         if (blocked && !aside_add(&d->asides, e->sequence, blocked)) {
@@ -432,7 +498,7 @@ void drain_pump(Sync *s, uint64_t now_boot) {
 
         if (now_boot >= d->flush_at)
                 flush(s);
-        if (!s->connected || !lineage_is_settled(s))
+        if (!s->connected || !lineage_is_settled(s) || (d->mute >= BREAKS_ALONE && !d->taken))
                 return;
         if (now_boot >= d->again_at) {
                 send_again(d);

@@ -13,13 +13,10 @@
 #define AT_A_TIME        256   /* commands that are carried out, or wait for the boards to be found */
 #define REMEMBERED_MAX   20000 /* in the ledger, until they have expired: some 10 MB */
 #define EXPIRES_MAX_DAYS 31
+#define STRAY_EVERY_USEC (60 * USEC_PER_SEC)
 /* A day longer than anybody may repeat it: clocks differ. */
 #define FORGET_AFTER_USEC ((int64_t)(86400 * USEC_PER_SEC))
 #define EXPIRES_MAX_USEC  ((int64_t)(EXPIRES_MAX_DAYS * 86400 * USEC_PER_SEC))
-
-static int64_t wall(void) {
-        return clock_now().wall_usec;
-}
 
 /* For messages that never become a command: nothing is stored, everything is answered. */
 static void refuse(Sync *s, const MqttMessage *m, const char *id, const char *name, Refusal refusal,
@@ -60,11 +57,24 @@ static int judge_epoch(const Sync *s, const RemoteCommand *c, const CommandRow *
         return LOCKER_E_WRONG_EPOCH;
 }
 
-/* What can be said without looking at the cabinet, and does not change: nothing of such a command is kept.
- * What it takes to make the ledger grow is a key. */
+/* Is it for now? What opens a door needs a calendar that is vouched for or the nonce of the state, and so
+ * does whatever may have been carried out and forgotten before the calendar went back. */
+static int judge_time(const Sync *s, const CommandRow *row, const RemoteCommand *c, const Moment *now) {
+        bool doubtful =
+                row->act != ACT_ASK && ((row->opens && !now->vouched) || c->expires_usec <= s->forgotten);
+
+        if (c->expires_usec <= now->not_before)
+                return LOCKER_E_EXPIRED;
+        return doubtful && !freshness_proves(&s->freshness, clock_now().boot_usec, c->nonce)
+                       ? LOCKER_E_NOT_FRESH
+                       : 0;
+}
+
+/* What can be said without looking at the cabinet: nothing of such a command is kept. What it takes to make
+ * the ledger grow is a key. */
 static int judge(const Sync *s, const RemoteCommand *c, char ret_detail[MESSAGE_DETAIL_MAX]) {
         const CommandRow *row = command_row(c->name);
-        Now now = clock_now();
+        Moment now = locker_moment(s->locker);
 
         if (!row)
                 return LOCKER_E_UNKNOWN_COMMAND;
@@ -74,10 +84,12 @@ static int judge(const Sync *s, const RemoteCommand *c, char ret_detail[MESSAGE_
         int r = arguments_check(c->name, c->arguments, ret_detail);
         if (!r)
                 r = judge_epoch(s, c, row, ret_detail);
-        /* A clock that is not right yet may be decades behind. */
-        if (!r && c->expires_usec < now.wall_usec - FORGET_AFTER_USEC)
+        if (!r && c->expires_usec < now.not_before - FORGET_AFTER_USEC)
                 return LOCKER_E_EXPIRED; /* what is known of its id is forgotten, and stays so */
-        if (!r && now.synced && c->expires_usec - now.wall_usec > EXPIRES_MAX_USEC) {
+        /* It may come again under its id. One that has expired is answered by run(), which keeps the id. */
+        if (!r && judge_time(s, row, c, &now) == LOCKER_E_NOT_FRESH)
+                r = LOCKER_E_NOT_FRESH;
+        if (!r && now.vouched && c->expires_usec - now.wall > EXPIRES_MAX_USEC) {
                 snprintf(ret_detail, MESSAGE_DETAIL_MAX, "\"expires\" is more than %d days away.",
                          EXPIRES_MAX_DAYS);
                 r = LOCKER_E_INVALID_ARGUMENT;
@@ -122,9 +134,26 @@ static int judge_room(const Sync *s, const CommandRow *row, char ret_detail[MESS
 
 /* --- execution --- */
 
+/* Stored while it had to wait, and not fresh any more: it may come again under its id. */
+static void refuse_stale(Running *r) {
+        int e = r->stored ? ledger_inbox_withdraw(r->sync->ledger, r->row.id) : 0;
+
+        if (e < 0)
+                log_error_errno(e, "Cannot take back the stored command %s", r->row.id);
+        r->kept = e < 0;
+        r->sync->state_dirty = true; /* with a nonce that is good now */
+        sync_wake(r->sync);
+        command_answer(r, LOCKER_E_NOT_FRESH, NULL, NULL);
+}
+
 static void run(Running *r) {
-        if (r->row.expires <= wall())
-                command_answer(r, LOCKER_E_EXPIRED, NULL, NULL);
+        Moment now = locker_moment(r->sync->locker);
+        int refusal = judge_time(r->sync, command_row(r->row.name), &r->command, &now);
+
+        if (refusal == LOCKER_E_NOT_FRESH)
+                refuse_stale(r);
+        else if (refusal)
+                command_answer(r, refusal, NULL, NULL);
         else
                 command_run(r);
 }
@@ -208,8 +237,9 @@ static Running *running_new(Sync *s, RemoteCommand *command, const char *respons
                        .sync = s,
                        .command = *command,
                        .kept = !row || row->act != ACT_ASK,
-                       .row = {.received = wall(),
+                       .row = {.received = clock_now().wall_usec,
                                .expires = command->expires_usec,
+                               .is_signed = command->is_signed,
                                .command = packed,
                                .response_topic = copy(response_topic),
                                .correlation = copy(correlation)}};
@@ -269,7 +299,9 @@ static void go_on(Running *r) {
                 return;
         }
         int refusal = judge(r->sync, &r->command, detail);
-        if (refusal)
+        if (refusal == LOCKER_E_NOT_FRESH)
+                refuse_stale(r);
+        else if (refusal)
                 command_answer(r, refusal, detail, NULL);
         else
                 execute(r);
@@ -369,6 +401,10 @@ static void take_if_it_may(Sync *s, RemoteCommand *c, const MqttMessage *m) {
 
         if (!refusal)
                 refusal = judge_room(s, command_row(c->name), detail);
+        if (refusal == LOCKER_E_NOT_FRESH) { /* with a nonce that is good now */
+                s->state_dirty = true;
+                sync_wake(s);
+        }
         if (refusal)
                 refuse(s, m, c->id, c->name, answer_refusal(refusal), detail);
         else
@@ -398,11 +434,38 @@ static void read_message(Sync *s, const char *name, const MqttMessage *m) {
         remote_command_done(&c);
 }
 
+/* Some brokers write a dot of a topic as a slash: commands of a cabinet with one in its number then come on a
+ * topic that is nearly its own, and nobody would know why nothing happens. */
+static bool nearly_ours(const Sync *s, const char *topic) {
+        static const char before[] = "lockerd/v1/", after[] = "/command/";
+        size_t n = strlen(s->cabinet);
+
+        if (strncmp(topic, before, sizeof(before) - 1) != 0)
+                return false;
+        topic += sizeof(before) - 1;
+        for (size_t i = 0; i < n; i++)
+                if (!topic[i] || (topic[i] != s->cabinet[i] && topic[i] != '/'))
+                        return false;
+        return strncmp(topic + n, after, sizeof(after) - 1) == 0;
+}
+
 void inbox_message(Sync *s, const MqttMessage *m) {
         const char *name = command_name(s, m->topic);
+        uint64_t now = clock_now().boot_usec;
 
-        if (name)
+        if (name) {
                 read_message(s, name, m);
+                return;
+        }
+        if (now < s->stray_log_at)
+                return;
+        s->stray_log_at = now + STRAY_EVERY_USEC;
+        log_warning("A message on %.200s is not taken: it is not a topic of cabinet %s%s", m->topic,
+                    s->cabinet,
+                    nearly_ours(s, m->topic)
+                            ? "; the broker seems to write dots as slashes, so the cabinet needs a "
+                              "Number= without dots"
+                            : "");
 }
 
 /* --- after a restart --- */
@@ -463,8 +526,14 @@ void inbox_recover(Sync *s) {
 }
 
 void inbox_forget(Sync *s) {
-        int r = ledger_inbox_forget(s->ledger, wall() - FORGET_AFTER_USEC);
+        Moment now = locker_moment(s->locker);
 
+        /* What is known of a command is given up by no calendar that nobody vouches for. */
+        if (!now.vouched)
+                return;
+        int r = ledger_inbox_forget(s->ledger, now.wall - FORGET_AFTER_USEC);
+        if (r > 0) /* whatever was signed for a nonce of before is not for now */
+                freshness_renew(&s->freshness);
         if (r >= 0)
                 r = inbox_init(s);
         if (r < 0)
@@ -472,5 +541,7 @@ void inbox_forget(Sync *s) {
 }
 
 int inbox_init(Sync *s) {
-        return ledger_inbox_count(s->ledger, &s->remembered);
+        int r = ledger_inbox_forgotten(s->ledger, &s->forgotten);
+
+        return r < 0 ? r : ledger_inbox_count(s->ledger, &s->remembered);
 }

@@ -153,14 +153,15 @@ static const SupervisorHandlers worker_handlers = {
 
 static char *encode_setup(const MqttOptions *o) {
         const MqttSettings *s = o->settings;
+        bool tls = mqtt_settings_use_tls(s);
         _cleanup_free_ char *client_id = text_printf("lockerd-%s", o->cabinet);
         MqttSetup setup = {
                 .host = s->host,
                 .client_id = s->client_id ? s->client_id : client_id,
-                .port = s->port  ? s->port
-                        : s->tls ? 8883
-                                 : 1883,
-                .tls = s->tls,
+                .port = s->port ? s->port
+                        : tls   ? 8883
+                                : 1883,
+                .tls = tls,
                 .ca_file = s->ca_file,
                 .cert_file = s->cert_file,
                 .key_file = s->key_file,

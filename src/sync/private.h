@@ -10,10 +10,12 @@
 #include "ledger/ledger.h"
 #include "ledger/lineage.h"
 #include "message/compose.h"
+#include "message/jwe.h"
 #include "message/neighbours.h"
 #include "message/remote_command.h"
 #include "mqtt/wire.h"
 #include "sync/aside.h"
+#include "sync/freshness.h"
 #include "sync/mqtt_client.h"
 #include "sync/sync.h"
 
@@ -43,6 +45,12 @@ typedef struct Drain {
         uint64_t flush_at;      /* boot µs: write what was acknowledged */
         uint64_t again_at;      /* boot µs: send again what could be neither sent nor set aside */
         uint64_t heard;         /* the last event that the broker has taken and somebody was there to hear */
+        /* An event after which the connection breaks, again and again. */
+        uint64_t suspect; /* the first that was under way when it last broke */
+        unsigned breaks;  /* how often in a row; from some on it is sent alone */
+        unsigned mute;    /* how often in a row it broke without a word: then events wait for the state's */
+        bool taken;       /* something was acknowledged on this connection: it works */
+        bool event_taken; /* and an event */
         Asides asides;
         bool full; /* of these: the next event waits until one of them is taken */
 } Drain;
@@ -64,6 +72,8 @@ struct Sync {
         const char *cabinet;
         MqttClient *client;
         KeyRing *ring;
+        SealingKey *sealing; /* NULL with a trouble: it cannot be used, and nothing is sent unsealed */
+        char sealing_trouble[TROUBLE_MAX]; /* "": none */
         Neighbours *neighbours;
         Drain drain;
         Lineage lineage;
@@ -76,10 +86,13 @@ struct Sync {
         int64_t started_usec; /* wall */
         bool state_dirty;
         char *state;             /* as it was published last */
+        uint64_t stray_log_at;   /* boot µs: not before is said again that a message is not ours */
         uint64_t foreign_log_at; /* boot µs: not before is said again that somebody else wrote it */
         uint64_t told_outbox;    /* by the last state */
         uint64_t state_at;       /* boot µs: not before */
         uint64_t forget_at;
+        Freshness freshness;
+        int64_t forgotten; /* wall µs: signed commands that do not expire later may have been forgotten */
 };
 
 void sync_wake(Sync *s); /* look for work soon, from the event loop */
@@ -90,6 +103,7 @@ int sync_last_event(Sync *s, uint64_t *ret_sequence);
 int drain_init(Sync *s);
 void drain_done(Sync *s);
 void drain_link(Sync *s, bool connected);
+void drain_works(Sync *s); /* the broker has acknowledged something else */
 void drain_acknowledged(Sync *s, uint64_t token);
 void drain_refused(Sync *s, uint64_t token, unsigned reason, const char *sentence);
 bool drain_trouble(const Sync *s, char ret[TROUBLE_MAX]); /* false: there is none */
@@ -115,7 +129,7 @@ void lineage_work(Sync *s, uint64_t now);
 void lineage_mark(Sync *s);
 uint64_t lineage_next_deadline(const Sync *s);
 
-/* who may sign (signing_keys.c) */
+/* who may sign, and who may read secrets (signing_keys.c) */
 int keys_load(Sync *s);
 
 /* in: commands (inbox.c) */
@@ -129,7 +143,7 @@ int inbox_init(Sync *s);
 bool answer_topic_is_fine(const Sync *s, const char *response_topic); /* "": the cabinet's own is taken */
 void answer_send(Sync *s, const char *response_topic, const char *correlation, const char *answer);
 Refusal answer_refusal(int refusal_or_errno);
-/* Exactly once per running command. result is stolen. */
+/* Exactly once per running command. result is stolen; a code in it is sealed where that is configured. */
 void command_answer(Running *r, int refusal_or_errno, const char *detail, json_t *result);
 void answers_save(Sync *s); /* those that could not be stored */
 void answers_done(Sync *s);

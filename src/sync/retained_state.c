@@ -69,6 +69,7 @@ static int make_state(Sync *s, char **ret) {
         _cleanup_free_ StateHealth *rows = NULL;
         char head[AUDIT_HEAD_MAX];
         Now now = clock_now();
+        const char *nonce = NULL;
         StateMessage state = {.cabinet = c->number,
                               .name = c->name,
                               .address = c->address,
@@ -82,6 +83,7 @@ static int make_state(Sync *s, char **ret) {
                               .epoch = ledger_epoch(s->ledger),
                               .audit_head = head,
                               .clock_synced = now.synced,
+                              .clock_vouched = locker_moment(s->locker).vouched,
                               .started_usec = s->started_usec,
                               .now_usec = now.wall_usec};
         int r = gather_sizes(s, &sizes);
@@ -91,12 +93,15 @@ static int make_state(Sync *s, char **ret) {
         if (r >= 0)
                 r = gather_health(s, &health, &rows, &state.n_health);
         if (r >= 0)
+                r = freshness_nonce(&s->freshness, now.boot_usec, &nonce);
+        if (r >= 0)
                 r = ledger_audit_head(s->ledger, head);
         if (r >= 0)
                 r = ledger_outbox_length(s->ledger, &state.outbox);
         if (r < 0)
                 return r;
         s->told_outbox = state.outbox;
+        state.nonce = nonce;
         state.sizes = sizes;
         state.kinds = kinds;
         state.health = rows;

@@ -34,8 +34,30 @@ static void tell(Sync *s, const Complaints *c, const char *what) {
         log_info("Signing keys in use: %s", *ids ? ids : "none");
 }
 
+/* A key that works is not given up for one that does not. */
+static void load_sealing_key(Sync *s) {
+        const char *path = s->settings->mqtt.sealing_key;
+        char complaint[MESSAGE_DETAIL_MAX] = "out of memory";
+        SealingKey *k = NULL;
+
+        if (!path)
+                return;
+        s->sealing_trouble[0] = 0;
+        if (sealing_key_load(&k, path, complaint) >= 0) {
+                sealing_key_free(s->sealing);
+                s->sealing = k;
+                return;
+        }
+        log_error("SealingKey=: %s; %s", complaint,
+                  s->sealing ? "the key from before stays in use"
+                             : "events with secrets, and all after them, wait until it is in order");
+        snprintf(s->sealing_trouble, sizeof(s->sealing_trouble), "SealingKey=: %.120s", complaint);
+}
+
 int keys_load(Sync *s) {
         Complaints c = {0};
+
+        load_sealing_key(s);
         int r = key_ring_load(&s->ring, s->settings->mqtt.signing_keys, complain, &c);
 
         if (r >= 0)
@@ -49,6 +71,9 @@ void sync_reload(Sync *s) {
 
         if (!s)
                 return;
+        load_sealing_key(s);
+        sync_tell_health(s);
+        sync_wake(s);
         int r = key_ring_load(&ring, s->settings->mqtt.signing_keys, complain, &c);
         if (r < 0) {
                 log_error_errno(r, "Cannot load the signing keys again; those from before stay in use");

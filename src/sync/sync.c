@@ -82,6 +82,8 @@ void sync_tell_health(Sync *s) {
 
         if (!s->connected)
                 locker_set_backend_health(s->locker, "degraded", s->link);
+        else if (*s->sealing_trouble)
+                locker_set_backend_health(s->locker, "degraded", s->sealing_trouble);
         else if (*s->trouble)
                 locker_set_backend_health(s->locker, "degraded", s->trouble);
         else if (*s->state_trouble)
@@ -121,6 +123,7 @@ static void on_trouble(void *userdata, const char *sentence) {
 static void on_acknowledged(void *userdata, uint64_t token) {
         Sync *s = userdata;
 
+        drain_works(s);
         if (token == TOKEN_STATE && *s->state_trouble) {
                 s->state_trouble[0] = 0;
                 sync_tell_health(s);
@@ -310,6 +313,7 @@ Sync *sync_free(Sync *s) {
         free(s->state);
         neighbours_free(s->neighbours);
         key_ring_free(s->ring);
+        sealing_key_free(s->sealing);
         free(s);
         return NULL;
 }

@@ -25,7 +25,7 @@ os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin:" + os.environ.get("PATH", "
 import image  # noqa: E402
 import scenario  # noqa: E402
 
-MODULES = ["test_install", "test_people", "test_trouble", "test_power"]
+MODULES = ["test_install", "test_people", "test_workers", "test_trouble", "test_power"]
 # In the guest; locksim stays outside.
 INSTALLED = ("lockerd_", "lockerctl_")
 

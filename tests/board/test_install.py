@@ -16,13 +16,13 @@ def test_install(board):
     assert state == "inactive", state
     assert board.out("systemctl is-enabled lockerd") == "enabled"
     assert "ConditionPathExists=/etc/lockerd/cabinet.conf" in board.out("systemctl status lockerd", check=None)
-    board.out("id lockerd && getent group lockerd-kiosk lockerd-admin")
+    board.out("id lockerd lockerd-line lockerd-open lockerd-gpio lockerd-hash lockerd-mqtt && getent group lockerd-kiosk lockerd-admin")
     assert board.out("systemctl list-units --failed --no-legend") == ""
 
 
 @scenario(start="next")
 def test_configure(board):
-    """A mistake in the cabinet is told by file and line; the right one starts, as user lockerd, and finds every board."""
+    """A mistake in the cabinet is told by file and line; the right one starts, and finds every board."""
     board.configure()
     board.run("sed -i 's/^Profile=waveshare-relay-d-8/Profile=waveshare-relay-d-9/' /etc/lockerd/cabinet.conf")
     wrong = board.run("lockerctl check-config 2>&1", check=None)
@@ -33,8 +33,8 @@ def test_configure(board):
     board.configure()
     board.run("lockerctl check-config")
     board.start()
-    users = set(board.out("ps -o user= -p $(pgrep -d, '^lockerd')").split())
-    assert users == {"lockerd"}, users
+    users = set(board.out("ps -o user:32= -p $(pgrep -d, '^lockerd')").split())
+    assert users == {"lockerd", "lockerd-line", "lockerd-open", "lockerd-gpio"}, users
     board.enrol_courier()
     board.assert_calm()
 

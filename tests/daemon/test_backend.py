@@ -352,6 +352,7 @@ class Examples(BackendTest):
         self.assertEqual(self.admin.slot("12")["Service"], "disabled")
         self.give("enable")
         self.give("open", slot="12", position=0)
+        self.give("lift-lockout")
         self.give("set-thresholds")
         self.give("revoke", person=person)
         self.give("snapshot")

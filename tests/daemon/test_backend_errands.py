@@ -97,6 +97,23 @@ class Errands(BackendTest, Scenario):
         session = self.courier()
         self.assertEqual(session.deposit(parcel=parcel).slot, reserved)
 
+    def test_reserved_places_that_are_not_configured_any_more_are_named_until_they_are_not_needed(self):
+        """Requirement: E1, F4, F8"""
+        parcels = [self.give("announce", size="M", reserve=True)["parcel"] for _ in range(2)]
+        slots = [self.admin.parcel(f"/org/lockerd/Locker1/parcel/{p}")["Slot"] for p in parcels]
+        self.assertEqual(slots, ["07", "08"])
+        self.cabinet.stop_daemon()
+        with open(self.cabinet.cabinet_path, encoding="utf-8") as f:
+            text = f.read()
+        with open(self.cabinet.cabinet_path, "w", encoding="utf-8") as f:
+            f.write(re.sub(r"\[Slot 07-08\]\n(?:[^\[\n].*\n|\n)*", "", text))
+        self.cabinet.start_daemon()
+        wait(lambda: "2 in slots" in self.admin.health().get("parcels", ("", ""))[1], "both are named")
+        self.admin.release(f"/org/lockerd/Locker1/parcel/{parcels[0]}", reason="no such slot")
+        self.assertIn("1 in slots", self.admin.health()["parcels"][1])
+        self.courier().deposit(parcel=parcels[1])
+        self.assertNotIn("parcels", self.admin.health())
+
 
     def ended(self, parcel):
         return self.gone(f"/{parcel}")["state"]

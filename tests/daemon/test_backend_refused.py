@@ -5,8 +5,10 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sqlite3
 import tempfile
+import threading
 import time
 
 from backendlib import BackendTest
@@ -91,6 +93,85 @@ class Refused(Case):
         self.reload()
         self.wait_health("ok", timeout=60)
         wait(lambda: self.backend.state()["lastevent"] == self.admin.cabinet("LastEvent"), "the state")
+
+
+class Proxy:
+    """Between cabinet and broker: hangs up on what has these bytes in it, or replaces some on their way in."""
+
+    def __init__(self, broker):
+        self.broker, self.kill, self.replace, self.killed = broker, None, None, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                cabinet = self.listener.accept()[0]
+                broker = socket.create_connection(("127.0.0.1", self.broker()))
+                for ends in ((cabinet, broker, True), (broker, cabinet, False)):
+                    threading.Thread(target=self.carry, args=ends, daemon=True).start()
+
+    def carry(self, from_, to, outward):
+        with contextlib.suppress(OSError):
+            while data := from_.recv(65536):
+                if outward and self.kill and self.kill in data:
+                    self.killed += 1
+                    break
+                if not outward and self.replace:
+                    data = data.replace(*self.replace)
+                to.sendall(data)
+        for end in (from_, to):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        if outward:
+            time.sleep(0.2)
+            from_.close()
+            to.close()
+
+    def close(self):
+        self.listener.close()
+
+
+class Behind(Case):
+    def setUp(self):
+        self.proxy = Proxy(lambda: self.broker.port)
+        self.addCleanup(self.proxy.close)
+        self.mqtt = {"Port": str(self.proxy.port)}
+        super().setUp()
+
+    def test_event_after_which_the_connection_breaks_is_named_and_set_aside(self):
+        """Some brokers hang up where they refuse; what is sent first then was sent for ever.
+
+        Requirement: B4, F4
+        """
+        self.wait_drained()
+        self.proxy.kill = b"org.lockerd.slot.disabled"  # not the topic: the state names it
+        self.admin.disable("09", reason="broken")
+        self.admin.open_slot("05")
+        self.wait_health("degraded", "slot.disabled: the connection breaks", 60)
+        self.cabinet.wait_log("(the connection breaks after it): such events are kept")
+        bad = [n for n, type in self.outbox() if type == "slot.disabled"]
+        last = self.admin.cabinet("LastEvent")
+        wait(lambda: set(range(1, last + 1)) - set(bad) <= set(self.heard()), "all others", 60)
+        self.assertEqual(len(bad), 1)
+        before = self.proxy.killed
+        time.sleep(5)
+        self.assertLess(self.proxy.killed - before, 4, "not with each new connection")
+        self.proxy.kill = None
+        self.wait_all_heard()
+        self.wait_health("ok", "", 60)
+        self.wait_drained()
+
+    def test_command_on_a_topic_that_is_nearly_ours_is_logged(self):
+        """Requirement: F4, F5"""
+        topic = f"lockerd/v1/{self.number}/command/".encode()
+        self.proxy.replace = (topic, topic.replace(b"C-", b"C/"))
+        self.backend.publish("snapshot", json.dumps(self.backend.body("snapshot")).encode())
+        self.cabinet.wait_log("lockerd/v1/C/0012/command/snapshot is not taken")
+        self.assertIn("write dots as slashes", self.cabinet.log())
+        self.proxy.replace = None
+        self.assertEqual(self.backend.command("snapshot")["status"], "done")
 
 
 class Unheard(Case):

@@ -23,7 +23,7 @@ SHUTTING = {"announce": {"size": "S", "phone": "015123456789", "reserve": True},
 ABOUT_PARCELS = ("release", "recall", "revoke-code")
 OPENING = {"open": {"slot": "03", "reason": "because"}, "deposit": {"courier": "4711", "size": "S"},
            "enrol": {"kind": "courier", "number": "9", "pin": "9173"}, "revoke": {"person": 1, "reason": "because"},
-           "take-back": {"courier": "4711"}}
+           "take-back": {"courier": "4711"}, "lift-lockout": {"subject": "*", "reason": "because"}}
 IN_A_SESSION = ("accept", "reject", "cancel", "reopen", "too-small", "not-empty", "does-not-open", "end")
 
 
@@ -105,6 +105,34 @@ class WithoutAKey(Strangers):
         self.refused(self.backend.command("announce", {"size": "S"}, id="beyond", epoch=epoch), "Busy")
         self.assertEqual(self.backend.command("snapshot")["status"], "done", "questions need no room")
         self.assertEqual(len(self.rows()), 20000)
+
+    def test_no_more_parcels_are_announced_than_the_cabinet_can_list_quickly(self):
+        """3,000 of them made every list of the objects take six seconds. Measured as the daemon's own processor time, and as a ratio.
+
+        Requirement: F4, F5
+        """
+        def ticks():
+            with open(f"/proc/{self.cabinet.daemon.pid}/stat", encoding="ascii") as f:
+                return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+
+        def cost():
+            before = ticks()
+            for _ in range(60):
+                objects = self.admin.call("/org/lockerd/Locker1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
+            return ticks() - before, len(objects)
+
+        empty, few = cost()
+        answers = []
+        while len(answers) < 80 and (not answers or answers[-1]["status"] == "done"):
+            answers.append(self.backend.command("announce", {"size": "S", "phone": "+49 171 5559876", "recipient": "Erika Mustermann"}))
+        self.refused(answers[-1], "NoFreePosition")
+        self.assertEqual(len(answers) - 1, 64)
+        full, many = cost()
+        self.assertEqual(many - few, 64)
+        self.assertLess(full, 2 * (empty + 1) * many / few, "a parcel costs about what a slot costs")
+        parcel = answers[0]["result"]["parcel"]
+        self.assertEqual(self.backend.command("release", {"parcel": parcel, "reason": "not coming"})["status"], "done")
+        self.assertEqual(self.backend.command("announce", {"size": "S"})["status"], "done")
 
     def test_answer_goes_to_no_topic_of_a_cabinet_but_its_own_reply(self):
         """Requirement: F8"""

@@ -185,6 +185,39 @@ class JammedDoors(Scenario):
         self.wait_event("safety.released", slot="12")
 
 
+class DoorsThatStayOpen(Scenario):
+    """A door off its hinges, a contact with a broken wire: nobody is there any more, and it will not be shut."""
+    settings = {"Session": {"ReopenGrace": "0", "AnswerTimeout": "1s", "DoorOpenTimeout": "1s"}}
+
+    def left_open(self):
+        put = self.store()
+        session = self.recipient(put.receipt["code"])
+        self.take(session.collect())
+        self.assertRefused("SlotBusy", self.admin.reconcile, put.slot, put.position, "empty")
+        session.end()
+        self.wait_event("door.open-too-long", slot=put.slot)
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "collecting")
+        return put
+
+    def test_operator_who_has_looked_reconciles(self):
+        """Requirement: F1, F8"""
+        put = self.left_open()
+        self.admin.reconcile(put.slot, put.position, "empty", "its door hangs on one hinge")
+        self.assertEqual(self.gone(put.parcel)["state"], "returned")
+        self.assertEqual(self.states_of(put.parcel)[-2:], ["unverified", "returned"])
+        self.push(put.slot)
+        self.admin.wait_slot(put.slot, Door="locked", InUse=False)
+
+    def test_operator_opens(self):
+        """Requirement: F1, F8"""
+        put = self.left_open()
+        self.admin.open_slot(put.slot)
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "unverified")
+        self.push(put.slot)
+        self.admin.wait_slot(put.slot, Door="locked", InUse=False)
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "unverified")
+
+
 class Rights(Scenario):
     """What somebody has proved counts as long as it is true."""
     settings = {"Session": {"ReopenGrace": "0"}}
@@ -490,6 +523,54 @@ class FullDisk(SmallDisk, Scenario):
             self.admin.wait_slot(put.slot, Door="open")
             self.shut(put)
             self.assertEqual(self.gone(put.parcel)["state"], "returned")
+
+    def test_what_doors_do_while_it_is_full_is_recorded_when_there_is_room(self):
+        """Requirement: F1, F4"""
+        put = self.store()
+        self.admin.open_slot(put.slot)
+        self.sim.wait(put.slot, door="open")
+        self.admin.wait_slot(put.slot, Door="open")
+        mark = self.last_event()
+        self.use_up()
+        self.push(put.slot)
+        self.admin.wait_slot(put.slot, Door="locked")
+        self.make_room()
+        self.wait_event("door.closed", after=mark, slot=put.slot)
+        mark = self.last_event()
+        self.use_up()
+        self.sim.do(f"force {put.slot}")
+        self.admin.wait_slot(put.slot, Door="forced")
+        self.make_room()
+        self.wait_event("door.forced-open", after=mark, slot=put.slot)
+        self.admin.wait_parcel(put.parcel, "unverified")
+        types = [e.type for e in self.admin.events(mark) if e.type.startswith("door.")]
+        self.assertEqual(types, ["door.forced-open"])
+
+    def outcomes(self):
+        with contextlib.closing(sqlite3.connect(f"file:{self.disk}/ledger.db?mode=ro", uri=True)) as db:
+            return [outcome for outcome, in db.execute("SELECT outcome FROM movement WHERE why = 'operator' ORDER BY id")]
+
+    def test_outcome_of_a_movement_while_it_is_full_is_recorded_when_there_is_room(self):
+        """Requirement: F1, F4"""
+        self.sim.do("jam 01")
+        self.sim.do("block 02")
+        mark = self.last_event()
+        for slot, error in (("01", "DidNotOpen"), ("02", None)):
+            pending = self.admin.begin(slot_path(slot), SLOT, "Open", "us", 0, "inspection")
+            self.admin.wait_slot(slot, Door="releasing")
+            self.use_up()
+            if error:
+                with self.assertRaises(Exception) as refused:
+                    pending.result()
+                self.assertEqual(refused.exception.short, error)
+            else:
+                self.sim.do("unblock 02")
+                pending.result()
+            self.make_room()
+            wait(lambda: None not in self.outcomes(), "the outcome", 15)
+        self.assertEqual(self.outcomes(), ["failed", "released"])
+        self.wait_event("door.failed-to-open", after=mark, slot="01")
+        self.wait_event("door.released", after=mark, slot="02")
 
 
 main()

@@ -32,7 +32,7 @@ class Guessing(Scenario):
         return None
 
     def test_ones_own_right_code_buys_no_guesses(self):
-        """Requirement: D4"""
+        """Requirement: D4, F15"""
         put = self.store()
         session = self.client.start_session("recipient")
         n = self.guess_until_locked(lambda: session.authenticate_code(put.receipt["code"]),
@@ -45,7 +45,7 @@ class Guessing(Scenario):
         self.assertRefused("LockedOut", self.recipient, put.receipt["code"])
 
     def test_neighbours_right_code_refills_no_claim(self):
-        """Requirement: D4"""
+        """Requirement: D4, F15"""
         put = self.store()
         mark = self.last_event()
         session = self.client.start_session("recipient")
@@ -56,7 +56,7 @@ class Guessing(Scenario):
         self.wait_event("lockout.locked", after=mark)
 
     def test_budgets_survive_restarts(self):
-        """Requirement: D4"""
+        """Requirement: D4, F15"""
         put = self.store()
         wrong = 0
         while wrong < 50:
@@ -70,7 +70,7 @@ class Guessing(Scenario):
         self.assertEqual(wrong, BURST)
 
     def test_couriers_own_pin_buys_no_guesses(self):
-        """Requirement: D4, C3"""
+        """Requirement: D4, C3, F15"""
         self.admin.enrol_courier("4711", "258036")
         session = self.client.start_session("courier")
         n = self.guess_until_locked(lambda: session.authenticate_pin("4711", "258036"),
@@ -81,7 +81,7 @@ class Guessing(Scenario):
         session.authenticate_pin("4711", "258036")
 
     def test_one_courier_lifts_no_more_than_five_at_once(self):
-        """Requirement: D4"""
+        """Requirement: D4, F15"""
         self.admin.enrol_courier("4712", "135792")
         put, courier, other = self.store(), self.courier(), self.courier("4712", "135792")
         courier.lift_lockout()  # of nothing: costs nothing
@@ -112,7 +112,7 @@ class Guessing(Scenario):
         self.assertEqual(self.admin.lockouts(), {})
 
     def test_other_ways_in_stay_open_while_codes_are_locked(self):
-        """Requirement: D4, C3"""
+        """Requirement: D4, C3, F15"""
         phone = "+49 171 1234567"
         self.admin.enrol_recipient(phone, password="correct horse battery")
         self.store(phone=phone)
@@ -130,7 +130,7 @@ class Guessing(Scenario):
         self.admin.enrol_courier("4713", "258036")
 
     def test_terminal_is_who_called(self):
-        """Requirement: D4"""
+        """Requirement: D4, F15"""
         session = self.client.start_session("recipient")
         for _ in range(3):
             self.assertRefused("WrongCode", session.authenticate_code, WRONG)
@@ -155,7 +155,7 @@ class FourDigits(Scenario):
     def test_short_pins_have_few_guesses(self):
         """Three are all that four digits have: the bound holds whatever the length.
 
-        Requirement: D4, C3
+        Requirement: D4, C3, F15
         """
         self.admin.enrol_courier("4711", "2580")
         session = self.client.start_session("courier")

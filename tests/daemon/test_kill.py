@@ -26,6 +26,7 @@ import multiprocessing
 import os
 import queue
 import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -285,11 +286,26 @@ class KillCabinet(Cabinet):
 
     def set_shim(self, point, **more):
         open(self.token, "w", encoding="utf-8").close()
-        self.shim = {
-            "LD_PRELOAD": os.path.join(self.build, "tests", "daemon", "killshim.so"), "KILLSHIM_PROGRAM": point.program,
+        worker = point.program == "lockerd-line"
+        shim = {
+            "LD_PRELOAD": os.path.join(self.build, "tests", "daemon", "killshim.so"), "KILLSHIM_PROGRAM": "lockerd-line-unconfined" if worker else point.program,
             "KILLSHIM_LEDGER": self.ledger, "KILLSHIM_KEY": self.key, "KILLSHIM_TOKEN": self.token, "KILLSHIM_LIST": self.list,
             "KILLSHIM_CLASSES": "ledger,key,worker" if point.program == "lockerd" else "command,worker",
             "KILLSHIM_AT": str(point.number), "KILLSHIM_HOW": point.how, "KILLSHIM_ARGUMENT": point.line or "--config", **more}
+        self.shim = {} if worker else shim
+        self._set_line_worker(shim if worker else None)
+
+    def _set_line_worker(self, shim):
+        """The daemon gives its workers no environment, and the usual one could not do what the shim does."""
+        path = os.path.join(self.directory, "workers", "lockerd-line")
+        os.unlink(path)
+        if not shim:
+            os.symlink(os.path.join(self.build, "src", "line", "lockerd-line"), path)
+            return
+        words = " ".join(shlex.quote(f"{key}={value}") for key, value in shim.items())
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"#!/bin/sh\nexec env {words} {self.build}/tests/daemon/lockerd-line-unconfined \"$@\"\n")
+        os.chmod(path, 0o755)
 
     def fresh(self, max_pulse):
         """An empty disk, all shut and nothing inside."""

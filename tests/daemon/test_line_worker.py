@@ -21,17 +21,17 @@ import time
 import tty
 import unittest
 
-VERSION = 4
+VERSION = 5
 (LINE, PROFILE, BOARD, START, COMMAND, WITHDRAW, PING, HELLO, LINE_STATE, BOARD_STATE, INPUTS, SENDING, RESULT, OVER,
- PONG, HOLD, LOOK) = range(1, 18)
+ PONG, HOLD, LOOK, _, _, DEVICE) = range(1, 21)
 PULSED, UNCERTAIN, NOT_SENT, REFUSED = range(4)
 STARTING, ONLINE, OFFLINE, CONFLICT, WRONG, STUCK = range(6)
 MODBUS, GPIO, KERONG, WINNSEN = range(4)
 FLASH, TRIGGER, PULSE = range(3)
 OFF_NONE, OFF_COIL, OFF_EACH = range(3)
-SERIAL, TCP = range(2)
+SERIAL, TCP, _, RAW_TCP = range(4)
 
-WORKER = None
+WORKER = OPENER = None
 
 
 def boot():
@@ -178,17 +178,28 @@ def profile(index=0, unlock=FLASH, all_off=OFF_COIL, outputs=8, inputs=8, flash_
 
 
 class Worker:
-    def __init__(self, device, boards, profiles=None, kind=SERIAL, baud=115200, timeout=100, port=0, used=b"\xff" * 32):
+    def __init__(self, device, boards, profiles=None, kind=SERIAL, baud=115200, timeout=100, port=0, used=b"\xff" * 32, echo=0, front=0, back=0):
         self.sock, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.process = subprocess.Popen([WORKER, "test"], pass_fds=(3,), preexec_fn=lambda: os.dup2(child.fileno(), 3))
         child.close()
         self.got = []
-        self.sock.send(message(LINE, "8I64s256s", kind, baud, ord("N"), 1, 0, port, timeout, 0, b"test", device.encode()))
+        self.sock.send(message(LINE, "10I64s256s", kind, baud, ord("N"), 1, 0, port, timeout, echo, front, back, b"test", device.encode()))
+        self.opener = None
+        if kind == SERIAL:
+            self.give_device(device)
         for p in profiles or [profile()]:
             self.sock.send(p)
         for index, address, number in boards:
-            self.sock.send(message(BOARD, "4I32s64s6I", index, number, address, 0, used, b"B%d" % index, *[0] * 6))
+            self.sock.send(message(BOARD, "4I32s64s512s32s32s6I", index, number, address, 0, used, b"B%d" % index, b"", b"", b"", *[0] * 6))
         self.sock.send(message(START, "Q", 0))
+
+    def give_device(self, device):
+        ours, child = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.opener = subprocess.Popen([OPENER, device], pass_fds=(3,), preexec_fn=lambda: os.dup2(child.fileno(), 3))
+        child.close()
+        ours.send(device.encode() + b"\0")
+        socket.send_fds(self.sock, [message(DEVICE, "Q", 0)], [ours.fileno()])
+        ours.close()
 
     def command(self, ident, board, coil, pulse=300, expires=5.0, urgent=0):
         self.sock.send(message(COMMAND, "QQ4I", ident, boot() + int(expires * 1e6), board, coil, pulse, urgent))
@@ -248,6 +259,9 @@ class Worker:
         finally:
             self.process.kill()
             self.process.wait()
+            if self.opener:
+                self.opener.wait(5)  # ends by itself when its client has gone
+                self.opener = None
 
 
 def is_state(board, health):
@@ -433,14 +447,29 @@ class Believe(Case):
         self.assertEqual([], [m for m in w.watch(2) if m[0] == BOARD_STATE])
 
     def test_late_answer_is_not_believed(self):
-        """Within the late window no question of the same shape is even asked."""
+        """No question of the same shape is even asked before the board has responded to one of another shape: what it
+        says comes in its order. A board that has none waits for the late window."""
         w = self.calm()
-        done = self.spoil(lambda request, answer: [(0.13, self.LIE)],
-                          lambda request, answer: [(0.05, self.LIE)] if request[1] == 1 else None)
-        self.never_ff(0.1)
-        self.bus.boards[0][1].tamper = lambda r, a: None
+        late = []
+
+        def in_order(request, answer):
+            """What is asked while the late one is on its way is answered behind it."""
+            left = late[0] - time.monotonic()
+            return [(left + 0.01, answer)] if left > 0 else None
+        done = self.spoil(lambda request, answer: late.append(time.monotonic() + 0.3) or [(0.3, self.LIE)], in_order)
         self.never_ff()
-        asked = [t for t, r in self.bus.requests(function=2) if t > done[0] + 0.01]
+        asked = [(t, r[1]) for t, r in self.bus.requests() if t > done[0] + 0.01]
+        self.assertEqual(1, asked[0][1])
+        self.assertGreaterEqual(asked[[f for _, f in asked].index(2)][0] - done[0], 0.3)
+
+    def test_late_answer_of_a_plain_board_is_not_believed(self):
+        """Nothing can be asked whose response looks different: nothing is, for as long as one may be late."""
+        self.rig([(1, Board())], profiles=[profile(unlock=TRIGGER, all_off=OFF_NONE, coil_function=0, limit=0)])
+        self.online()
+        self.assertEqual(0, self.inputs())
+        done = self.spoil(lambda request, answer: [(0.3, self.LIE)])
+        self.never_ff()
+        asked = [t for t, r in self.bus.requests() if t > done[0] + 0.01]
         self.assertGreaterEqual(asked[0] - done[0], 1.0)
 
     def test_answers_one_behind_are_never_believed(self):
@@ -966,6 +995,133 @@ class Tcp(unittest.TestCase):
         self.assertEqual(2, self.connections)
 
 
+class Adapters(Case):
+    """What stands between computer and boards and adds something to what they say."""
+
+    ECHO = staticmethod(lambda request, answer: [(0.0005, request + answer)])
+    ECHO_APART = staticmethod(lambda request, answer: [(0, request), (0.002, answer)])
+    BEHIND = staticmethod(lambda request, answer: [(0.001, answer + b"\0")])
+    BEFORE = staticmethod(lambda request, answer: [(0.001, b"\0\xff" + answer)])
+    LATE = staticmethod(lambda request, answer: [(0.16, answer)])
+
+    def named(self, tamper, sentence, **options):
+        b = Board()
+        b.tamper = tamper
+        w = self.rig([(1, b)], **options)
+        self.assertIsNotNone(w.wait(lambda m: m[0] == BOARD_STATE and m[2] == OFFLINE and sentence in m[4], 20), w.got)
+        self.assertNotIn(CONFLICT, [m[2] for m in w.got if m[0] == BOARD_STATE])
+        self.assertEqual(0, w.command(1, 0, 2) or len(self.edges(b, 2)), "no unlock of a board that is not understood")
+
+    def coped_with(self, tamper, **options):
+        """Nothing is lost by it: on line at once, inputs believed, a lock pulsed, and no board is taken for another."""
+        b = Board()
+        b.tamper = tamper
+        w = self.rig([(1, b)], **options)
+        self.online()
+        b.inputs[3] = 1
+        self.assertIsNotNone(w.wait(lambda m: m[0] == INPUTS and m[2][0] == 8))
+        w.command(1, 0, 2)
+        self.assertEqual(PULSED, w.wait(is_result(1))[2])
+        w.watch(1)
+        self.assertEqual([ONLINE], [m[2] for m in w.got if m[0] == BOARD_STATE])
+
+    def test_echo_is_named(self):
+        self.named(self.ECHO, "echoes every request; set Echo=yes in [Line test]")
+
+    def test_echo_apart_is_named(self):
+        self.named(self.ECHO_APART, "echoes every request; set Echo=yes in [Line test]")
+
+    def test_echo_is_coped_with(self):
+        """Requirement: F4"""
+        self.coped_with(self.ECHO, echo=1)
+
+    def test_echo_apart_is_coped_with(self):
+        self.coped_with(self.ECHO_APART, echo=1)
+
+    def test_byte_behind_is_named(self):
+        self.named(self.BEHIND, "adds 1 byte behind every response; set SurplusBack=1 in [Line test]")
+
+    def test_byte_behind_is_coped_with(self):
+        self.coped_with(self.BEHIND, back=1)
+
+    def test_bytes_before_are_named(self):
+        self.named(self.BEFORE, "adds 2 bytes before every response; set SurplusFront=2 in [Line test]")
+
+    def test_bytes_before_are_coped_with(self):
+        self.coped_with(self.BEFORE, front=2)
+
+    def test_all_of_it_is_coped_with(self):
+        self.coped_with(lambda request, answer: [(0, request), (0.001, b"\xff" + answer + b"\0\0")], echo=1, front=1, back=2)
+
+    def test_echo_of_a_dead_board_is_no_response(self):
+        b = Board()
+        b.tamper = lambda request, answer: [(0, request)]
+        w = self.rig([(1, b)], echo=1)
+        self.assertIsNotNone(w.wait(lambda m: m[0] == BOARD_STATE and m[2] == OFFLINE and "does not answer" in m[4]))
+
+    def test_wrong_setting_is_named(self):
+        self.named(self.BEFORE, "adds 2 bytes before every response; set SurplusFront=2 in [Line test]", front=1)
+
+    def test_board_that_responds_late_is_named(self):
+        self.named(self.LATE, "responds later than ResponseTimeout=100ms in [Line test] allows")
+
+    def test_two_boards_at_one_address_are_still_a_conflict(self):
+        b = Board()
+        b.tamper = lambda request, answer: [(0.001, answer), (0.001, answer)]
+        w = self.rig([(1, b)])
+        self.assertIsNotNone(w.wait(is_state(0, CONFLICT)))
+
+
+class Converters(unittest.TestCase):
+    def serve(self, respond):
+        server = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(server.close)
+
+        def one(conn):
+            with conn:
+                pending = b""
+                while data := conn.recv(256):
+                    pending += data
+                    answer, pending = respond(pending)
+                    if answer:
+                        conn.send(answer)
+
+        def run():
+            while True:
+                try:
+                    conn, _ = server.accept()
+                except OSError:
+                    return
+                threading.Thread(target=one, args=(conn,), daemon=True).start()
+        threading.Thread(target=run, daemon=True).start()
+        return server.getsockname()[1]
+
+    def named(self, kind, respond, sentence):
+        w = Worker("127.0.0.1", [(0, 1, 0)], kind=kind, port=self.serve(respond))
+        self.addCleanup(w.close)
+        self.assertIsNotNone(w.wait(lambda m: m[0] == BOARD_STATE and m[2] == OFFLINE and sentence in m[4], 20), w.got)
+
+    def test_transparent_converter_where_modbus_tcp_is_configured_is_named(self):
+        """Bytes that are no frame to the boards behind it get no response; a frame as on a serial line does."""
+        b = Board()
+
+        def respond(pending):
+            if len(pending) >= 8 and pending[6:8] == crc(pending[:6]):
+                return b.answer(pending[:6]), pending[8:]
+            return None, b""
+        self.named(TCP, respond, "does not speak Modbus TCP, it passes on bytes; set Device=raw-tcp:… in [Line test]")
+
+    def test_modbus_tcp_where_a_transparent_converter_is_configured_is_named(self):
+        b = Board()
+
+        def respond(pending):
+            if pending[2:4] != b"\0\0" or len(pending) < 12:
+                return None, pending
+            answer = b.answer(pending[6:12])[:-2]
+            return pending[:4] + struct.pack(">H", len(answer)) + answer, pending[12:]
+        self.named(RAW_TCP, respond, "the converter speaks Modbus TCP; set Device=tcp:… in [Line test]")
+
+
 class Pymodbus(unittest.TestCase):
     def serve(self, master, board):
         while True:
@@ -1015,6 +1171,7 @@ if __name__ == "__main__":
     for candidate in ("src/line/lockerd-line", "lockerd-line"):
         if os.path.exists(os.path.join(directory, candidate)):
             WORKER = os.path.abspath(os.path.join(directory, candidate))
+            OPENER = os.path.join(os.path.dirname(WORKER), "lockerd-open")
             break
     if not WORKER:
         sys.exit("no lockerd-line in %s" % directory)

@@ -263,7 +263,7 @@ static int teardown(void **state) {
 }
 
 static void start(Rig *r) {
-        const LocksHandlers handlers = {on_fact, on_seen, on_result, on_board, on_line};
+        const LocksHandlers handlers = {on_fact, on_seen, NULL, on_result, on_board, on_line};
         const LocksOptions options = {r->workers};
 
         assert_int_equal(locks_new(&r->locks, r->event, &r->cabinet, &options, &handlers, r), 0);

@@ -20,12 +20,18 @@ import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from dbusclient import wait
 from mqtt_brokers import MOSQUITTO, Broker, Certificates, Puppet, free_port
 from mqtt_link import (ACKED, DOWN, LINK, MESSAGE, PAYLOAD_MAX, PATIENT, PING, PUBLISH, REFUSED, RETAIN, STOP, TOO_LARGE, TROUBLE, UP, Worker, pack)
 from small_disk import needs_mount
 
 PROGRAM = None
 TOPIC = "lockerd/v1/T1/"
+
+
+def text_of(path):
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return f.read()
 
 
 class Backend:
@@ -120,8 +126,8 @@ class Secured(Case):
         self.pki = Certificates(self.directory)
         self.client = dict(zip(("cert_file", "key_file"), self.pki.make("cabinet")))
 
-    def tls(self, name="localhost", expired=False, client=True):
-        certificate, key = self.pki.make("broker", f"DNS:{name}", expired)
+    def tls(self, name="localhost", expired=False, client=True, alternative=True, subject="broker"):
+        certificate, key = self.pki.make(subject, f"DNS:{name}" if alternative else None, expired)
         lines = ["allow_anonymous true", f"certfile {certificate}", f"keyfile {key}", f"cafile {self.pki.ca}"]
         return self.broker(*lines, f"require_certificate {'true' if client else 'false'}")
 
@@ -159,7 +165,21 @@ class Secured(Case):
         self.assertRefused(self.tls(expired=True).port, "expired", tls=True, ca_file=self.pki.ca, **self.client)
 
     def test_broker_of_another_name_is_refused(self):
-        self.assertRefused(self.tls("elsewhere.example").port, "host name", tls=True, ca_file=self.pki.ca, **self.client)
+        self.assertRefused(self.tls("elsewhere.example").port, "hostname mismatch", tls=True, ca_file=self.pki.ca, **self.client)
+
+    def test_name_in_the_subject_alone_is_refused(self):
+        """A common name is a text for people, which many authorities do not check.
+
+        Requirement: F17
+        """
+        port = self.tls(alternative=False, subject="localhost").port
+        self.assertRefused(port, "hostname mismatch", tls=True, ca_file=self.pki.ca, **self.client)
+
+    def test_address_in_the_certificate_connects(self):
+        certificate, key = self.pki.make("broker", "IP:127.0.0.1")
+        broker = self.broker("allow_anonymous true", f"certfile {certificate}", f"keyfile {key}", f"cafile {self.pki.ca}")
+        self.connected(broker.port, tls=True, ca_file=self.pki.ca, host="127.0.0.1")
+        self.assertRefused(self.tls(client=False).port, "IP address mismatch", tls=True, ca_file=self.pki.ca, host="127.0.0.1")
 
     def test_missing_client_certificate_is_refused(self):
         broker = self.tls()
@@ -186,6 +206,32 @@ class Secured(Case):
     def test_shared_key_connects(self):
         key = self.path("key", "00112233445566778899aabbccddeeff\n")
         self.connected(self.psk().port, tls=True, psk_identity="T1", psk_file=key)
+
+    def test_shared_key_without_forward_secrecy_is_refused(self):
+        """Who learns the key later must not be able to read what was recorded before.
+
+        Requirement: F17
+        """
+        key = self.path("key", "00112233445566778899aabbccddeeff\n")
+        for cipher, good in (("PSK-AES256-GCM-SHA384", False), ("RSA-PSK-AES256-GCM-SHA384", False), ("ECDHE-PSK-AES256-CBC-SHA384", True),
+                             ("DHE-PSK-AES256-GCM-SHA384", True)):
+            with self.subTest(cipher):
+                port = free_port()
+                out = self.path("s_server-" + cipher)
+                with open(out, "wb") as log:
+                    server = subprocess.Popen(["openssl", "s_server", "-accept", str(port), "-nocert", "-tls1_2", "-cipher", cipher, "-psk_identity",
+                                               "T1", "-psk", "00112233445566778899aabbccddeeff"], stdin=subprocess.PIPE, stdout=log, stderr=log)
+                self.addCleanup(server.stdin.close)
+                self.addCleanup(server.wait)
+                self.addCleanup(server.kill)
+                wait(lambda: "ACCEPT" in text_of(out), "openssl listens")
+                worker = self.worker(port, tls=True, psk_identity="T1", psk_file=key)
+                if good:
+                    wait(lambda: f"CIPHER is {cipher}" in text_of(out), f"a session with {cipher}")
+                else:
+                    m = worker.wait(LINK)
+                    self.assertIn("TLS", m.texts[0])
+                    self.assertNotIn("CIPHER is", text_of(out))
 
     def test_wrong_shared_key_is_refused(self):
         key = self.path("key", "ff112233445566778899aabbccddeeff\n")
@@ -482,6 +528,31 @@ class Losses(Case):
         self.assertEqual([1], [m.token for m in worker.seen if m.type in (ACKED, REFUSED)], "2 was sent to nobody")
         worker.publish(2)
         self.assertEqual(2, worker.wait_taken().token)
+
+    def test_packet_of_250_megabytes_finds_no_room(self):
+        """What a broker sends beyond what was agreed costs the connection, not the memory of the cabinet.
+
+        Requirement: F4, F17
+        """
+        puppet = self.puppet()
+        worker = self.connected(puppet.port)
+        n, length = 250_000_000, b""
+        while n or not length:
+            length += bytes([n % 128 | (0x80 if n >= 128 else 0)])
+            n //= 128
+        client, end = puppet.client, time.monotonic() + 30
+        try:
+            client.sendall(b"\x32" + length)
+            while time.monotonic() < end:
+                client.sendall(bytes(1 << 20))
+        except OSError:
+            pass
+        self.assertIsNotNone(worker.wait_link(DOWN))
+        self.assertIsNotNone(worker.wait_link(UP))
+        self.assertTrue(worker.answers_ping())
+        with open(f"/proc/{worker.process.pid}/status", encoding="ascii") as f:
+            peak = int(next(line for line in f if line.startswith("VmHWM")).split()[1])
+        self.assertLess(peak, 80 << 10, "kB")
 
     def test_unacknowledged_is_forgotten_with_the_connection(self):
         puppet = self.puppet()

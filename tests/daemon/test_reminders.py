@@ -102,7 +102,8 @@ class Waiting(Reminding):
 
 
 class Clocks(Reminding):
-    settings = {"Reminders": {"ReminderAfter": "12h", "RecallAfter": "72h", **NEVER_QUIET}, "Session": {"ReopenGrace": "0"}}
+    settings = {"Daemon": {"TrustClock": "no"}, "Reminders": {"ReminderAfter": "12h", "RecallAfter": "72h", **NEVER_QUIET},
+                "Session": {"ReopenGrace": "0"}}
 
     def test_calendar_that_leaps_sends_nothing_unless_it_is_synchronised(self):
         """Requirement: E3, E4"""

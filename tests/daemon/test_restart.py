@@ -5,6 +5,7 @@ import re
 import sqlite3
 
 from daemonlib import DBusError, main, wait
+from dbusclient import SLOT, slot_path
 from people import Scenario
 
 
@@ -127,6 +128,46 @@ class WithoutSensors(Restarts):
         with self.down():
             self.sim.do(f"force {put.slot}")
         self.wait_event("door.forced-open", after=mark, slot=put.slot)
+
+    def test_door_that_nobody_could_see_for_a_while_is_remembered_again(self):
+        """A pulse whose end nobody saw, the board is back, and the door shut: from then on it would be forced.
+
+        Requirement: F1
+        """
+        put = self.store()
+        mark = self.last_event()
+        self.sim.do(f"jam {put.slot}")
+        pending = self.admin.begin(slot_path(put.slot), SLOT, "Open", "us", 0, "inspection")
+        self.sim.wait(put.slot, coil=True)
+        self.sim.do("board A silent")
+        with self.assertRaises(Exception):
+            pending.result()
+        self.wait_event("door.unknown", after=mark, slot=put.slot)
+        self.sim.do("board A normal")
+        self.sim.do(f"unjam {put.slot}")
+        self.admin.wait_slot(put.slot, Door="locked")
+        with self.down():
+            self.sim.do(f"force {put.slot}")
+        self.wait_event("door.forced-open", after=mark, slot=put.slot)
+        self.admin.wait_parcel(put.parcel, "unverified")
+
+    def test_power_cut_in_a_safety_release(self):
+        """The pulse is out, the door opens when nobody sees it, and whoever is there has shown nothing.
+
+        Requirement: F1, F12
+        """
+        other = self.store(size="S")
+        put = self.store(size="L")
+        self.sim.do("block 12")
+        self.sim.do("release 12 on")
+        self.sim.wait("12", coil=True, latch="released")
+        self.sim.do("release 12 off")
+        with self.down():
+            self.sim.wait("12", coil=False, timeout=1)
+            self.sim.do("unblock 12")
+            self.sim.wait("12", door="open", timeout=1)
+        self.admin.wait_parcel(put.parcel, "unverified")
+        self.assertEqual(self.admin.parcel(other.parcel)["State"], "stored")
 
     def test_killed_in_mid_pulse(self):
         """The coil goes off in time although nobody is there to say so, and the movement's outcome is called unknown.
@@ -289,6 +330,39 @@ class WithoutSensors(Restarts):
         self.cabinet.start_daemon()
         wait(lambda: not self.rows("SELECT 1 FROM movement WHERE outcome IS NULL"), "every movement settled")
         self.sim.do("unblock 01")
+
+
+class Watched(Restarts):
+    """Slot 12 has an inside release and a presence sensor: what it sees lying behind an open door stays stored as long as it sees it."""
+    edit = staticmethod(lambda text: text.replace("Release=A:13\n", "Release=A:13\nPresence=A:15\n"))
+
+    def opened_by_nobody(self, how):
+        put = self.store(size="L")
+        self.assertEqual(put.slot, "12")
+        self.sim.do(how)
+        wait(lambda: self.admin.slot("12")["Door"] in ("open", "forced"), "the open door")
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "stored", "its sensor sees it")
+        return put
+
+    def test_what_is_taken_through_a_forced_door_while_the_daemon_is_down_is_noticed(self):
+        """Requirement: F1, A6"""
+        put = self.opened_by_nobody("force 12")
+        with self.down():
+            pass
+        wait(lambda: self.admin.slot("12")["Door"] in ("open", "forced"), "the open door")
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "stored", "its sensor still sees it")
+        with self.down():
+            self.sim.do("take 12")
+            self.push("12")
+        self.admin.wait_parcel(put.parcel, "unverified")
+
+    def test_what_is_taken_after_a_safety_release_while_the_daemon_is_down_is_noticed(self):
+        """Requirement: F1, F12"""
+        put = self.opened_by_nobody("release 12 on")
+        self.sim.do("release 12 off")
+        with self.down():
+            self.sim.do("take 12")
+        self.admin.wait_parcel(put.parcel, "unverified")
 
 
 class Expired(Restarts):

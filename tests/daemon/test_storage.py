@@ -115,5 +115,37 @@ class FullDisk(SmallDisk, Scenario):
         self.make_room()
         wait(lambda: self.storage() == "ok" or self.store(), "room", 15)
 
+    def test_full_to_the_last_byte_starts_read_only_and_says_so(self):
+        """No reserve is left, and not even SQLite's index of its log fits: what was stored is shown, nothing opens.
+
+        Requirement: F4, B4
+        """
+        put = self.store()
+        for kill in (True, False):
+            self.use_up()
+            with self.subTest(kill=kill), self.only():
+                self.cabinet.kill_daemon() if kill else self.cabinet.stop_daemon()
+                index = self.settings["Daemon"]["Ledger"] + "-shm"
+                if not kill and os.path.exists(index):
+                    os.unlink(index)  # as after the file system's own restart: there is no room for it again
+                self.fill(0)
+                self.cabinet.start_daemon()
+                self.cabinet.wait_log("starts without being able to record anything")
+                if not kill:
+                    self.assertLess(os.path.getsize(index), 32768, "the index is in memory")
+                self.assertEqual(self.admin.parcel(put.parcel)["State"], "stored")
+                self.assertEqual((self.storage(), self.admin.health()["ledger"][0]), ("degraded", "failed"))
+                for act in (lambda: self.admin.open_slot("05"), self.courier, lambda: self.recipient(put.receipt["code"])):
+                    with self.assertRaises(DBusError) as refused:
+                        act()
+                    self.assertEqual(refused.exception.short, "StorageFull")
+            # As soon as there is room it goes on, without a restart.
+            self.make_room()
+            wait(lambda: self.admin.health()["ledger"][0] == "ok", "a ledger that can be written", 30)
+        self.admin.backup(os.path.join(self.cabinet.directory, "backup.db"))
+        self.collect(put.receipt["code"])
+        self.assertTrue(self.admin.verify_audit()[0])
+        self.cabinet.wait_log("can be recorded again")
+
 
 main()

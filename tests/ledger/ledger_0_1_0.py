@@ -162,6 +162,10 @@ def add_events(db, keys, now):
     rows = [("courier:4711", None, "parcel.stored", "parcel:4", '{"size":"S"}', None),
             ("lockerd", None, "code.issued", "parcel:4", "{}", '{"code":"7K3M9P"}'),
             ("operator:anna", "hinge", "slot.disabled", "slot:10", "{}", None)]
+    # An operator has slot 08 open; 06 was forced, and is shut again.
+    doors = [("03", "released"), ("03", "opened"), ("03", "closed"), ("06", "forced-open"), ("08", "closed"), ("06", "closed"),
+             ("08", "released"), ("08", "opened")]
+    rows += [("lockerd", None, f"door.{what}", f"slot:{slot}", f'{{"position":0,"slot":"{slot}"}}', None) for slot, what in doors]
     for sequence, (actor, reason, type_, subject, data, secret) in enumerate(rows, 1):
         wall = now - (30 - sequence) * HOUR
         insert(db, "event", sequence=sequence, wall=wall, synced=1, type=type_, subject=subject, data=data)
@@ -169,7 +173,7 @@ def add_events(db, keys, now):
                          for t in (actor, type_, subject, reason, data))
         previous = hashlib.sha256(previous + struct.pack(">QqB", sequence, wall, 1) + texts).digest()
         insert(db, "audit", sequence=sequence, actor=actor, reason=reason, hash=previous)
-        if sequence > 1:  # the backend has acknowledged the first
+        if sequence in (2, 3):  # the backend has acknowledged the others
             insert(db, "outbox", sequence=sequence, secret=keys.seal(f"outbox.{sequence}", secret))
 
 

@@ -40,12 +40,14 @@ void assert_refused(Place *p, uint8_t key, LedgerProblem problem);
                         UNDO_SEAL(lockout) UNDO_SEAL(lockout_parcel) UNDO_SEAL(inbox) UNDO_SEAL(setting) \
                                 UNDO_SEAL(epoch)
 #define UNDO_LINEAGE UNDO_SEALS "DROP TABLE epoch; ALTER TABLE parcel DROP COLUMN doubted; "
-#define UNDO_PEOPLE                                                                                    \
-        UNDO_LINEAGE                                                                                   \
-        "ALTER TABLE lockout DROP COLUMN pace; ALTER TABLE lockout DROP COLUMN risk; "                 \
-        "ALTER TABLE lockout DROP COLUMN leaked; DROP TABLE lockout_parcel; DROP TABLE renewed_code; " \
-        "DROP INDEX parcel_history_phone; DROP INDEX parcel_history_unmarked; "                        \
-        "ALTER TABLE parcel_history DROP COLUMN phone_mac; ALTER TABLE parcel DROP COLUMN forget; "
+#define UNDO_CLOCK   "ALTER TABLE parcel DROP COLUMN loose; ALTER TABLE inbox DROP COLUMN signed; "
+#define UNDO_PEOPLE                                                                              \
+        UNDO_LINEAGE UNDO_CLOCK                                                                  \
+                "ALTER TABLE lockout DROP COLUMN pace; ALTER TABLE lockout DROP COLUMN risk; "   \
+                "ALTER TABLE lockout DROP COLUMN leaked; DROP TABLE lockout_parcel; DROP TABLE " \
+                "renewed_code; "                                                                 \
+                "DROP INDEX parcel_history_phone; DROP INDEX parcel_history_unmarked; "          \
+                "ALTER TABLE parcel_history DROP COLUMN phone_mac; ALTER TABLE parcel DROP COLUMN forget; "
 #define UNDO_ERRANDS                                                                          \
         UNDO_PEOPLE                                                                           \
         "DROP TABLE door; "                                                                   \

@@ -115,10 +115,53 @@ static void test_inbox_forgets_answered_ones_after_their_expiry_only(void **stat
         assert_int_equal(ledger_inbox_forget(l, 9000000), 0);
         assert_int_equal(ledger_inbox_get(l, "answered", &read), 0);
         inbox_row_done(&read);
-        assert_int_equal(ledger_inbox_forget(l, 9000001), 0);
+        assert_int_equal(ledger_inbox_forget(l, 9000001), 1);
         assert_int_equal(ledger_inbox_get(l, "answered", &read), -ENOENT);
         assert_int_equal(ledger_inbox_get(l, "open", &read), 0);
         inbox_row_done(&read);
+}
+
+/* Requirement: F16, F5 */
+static void test_inbox_remembers_until_when_signed_ones_are_forgotten(void **state) {
+        Place *p = *state;
+        static const struct {
+                const char *id;
+                int64_t expires;
+                bool is_signed;
+        } rows[] = {{"a", 100, true}, {"b", 300, true}, {"c", 500, false}, {"d", 700, true}};
+        int64_t until = -1;
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                InboxRow row = announce(rows[i].id), read = {0};
+                row.expires = rows[i].expires;
+                row.is_signed = rows[i].is_signed;
+                assert_int_equal(ledger_inbox_answer(p->ledger, &row, "{}"), 0);
+                assert_int_equal(ledger_inbox_get(p->ledger, rows[i].id, &read), 0);
+                assert_int_equal(read.is_signed, rows[i].is_signed);
+                inbox_row_done(&read);
+        }
+        assert_int_equal(ledger_inbox_forgotten(p->ledger, &until), 0);
+        assert_int_equal(until, 0);
+        /* One that waits, and is withdrawn, was never here; an answered one stays. */
+        InboxRow waits = announce("w");
+        assert_int_equal(ledger_inbox_store(p->ledger, &waits), 0);
+        assert_int_equal(ledger_inbox_withdraw(p->ledger, "w"), 0);
+        assert_int_equal(ledger_inbox_withdraw(p->ledger, "a"), 0);
+        assert_int_equal(number(p->ledger, "SELECT count(*) FROM inbox"), 4);
+        /* A leap forward: what anybody may send without a key does not count. */
+        assert_int_equal(ledger_inbox_forget(p->ledger, 600), 3);
+        assert_int_equal(ledger_inbox_forgotten(p->ledger, &until), 0);
+        assert_int_equal(until, 300);
+        /* And back: what is forgotten then is less. */
+        InboxRow early = announce("e");
+        early.expires = 200;
+        early.is_signed = true;
+        assert_int_equal(ledger_inbox_answer(p->ledger, &early, "{}"), 0);
+        assert_int_equal(ledger_inbox_forget(p->ledger, 250), 1);
+        place_close(p);
+        place_open(p);
+        assert_int_equal(ledger_inbox_forgotten(p->ledger, &until), 0);
+        assert_int_equal(until, 300);
 }
 
 /* Requirement: F9 */
@@ -147,7 +190,8 @@ static void test_migration_from_version_1_keeps_what_is_inside(void **state) {
                 raw_sql(p->path,
                         UNDO_ERRANDS
                         "DROP TABLE inbox; DROP TRIGGER reminder_begin; DROP TRIGGER habit_of_the_revoked; "
-                        "DROP TABLE reminder; DROP TABLE habit; DROP TABLE setting; PRAGMA user_version = 1",
+                        "DROP TABLE reminder; DROP TABLE habit; DROP TABLE setting; DROP INDEX "
+                        "movement_session; PRAGMA user_version = 1",
                         false),
                 SQLITE_OK);
         place_open(p);
@@ -168,6 +212,7 @@ int main(void) {
                 TEST(test_inbox_begun_or_answered_without_being_stored_before),
                 TEST(test_inbox_open_ones_come_in_order_of_arrival),
                 TEST(test_inbox_forgets_answered_ones_after_their_expiry_only),
+                TEST(test_inbox_remembers_until_when_signed_ones_are_forgotten),
                 TEST(test_inbox_names_and_codes_are_sealed_in_the_file),
                 TEST(test_migration_from_version_1_keeps_what_is_inside),
         };

@@ -79,7 +79,8 @@ static void test_lockout_put_survives_restart_and_goes_when_reset(void **state) 
         assert_int_equal(number(p->ledger, "SELECT count(*) FROM lockout"), 0);
 }
 
-static int open_movement(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel) {
+static int open_movement(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel,
+                         const char *why) {
         char *all = userdata;
         size_t n = strlen(all);
 

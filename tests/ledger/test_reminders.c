@@ -3,6 +3,7 @@
  */
 #include "ledger/migrations.h"
 #include "ledger/codes.h"
+#include "ledger/events.h"
 #include "ledger/parcels.h"
 #include "ledger/people.h"
 #include "ledger/reminders.h"
@@ -121,6 +122,50 @@ static void test_reminder_of_a_former_run_waits_since_it_was_stored(void **state
         assert_int_equal(number(l, "SELECT since FROM reminder ORDER BY parcel DESC"), 5);
 }
 
+/* Requirement: F16, E3 */
+static void test_reminder_of_a_loose_parcel_is_shifted_with_it(void **state) {
+        Ledger *l = ((Place *)*state)->ledger;
+        uint64_t id = (uint64_t)deposit(l, "1", 1, "AAAAAA");
+        _cleanup_parcel_ ParcelRow p = {0};
+
+        assert_int_equal(ledger_parcel_get(l, id, &p), 0);
+        assert_int_equal(p.loose, 0);
+        p.loose = LOOSE_STORED | LOOSE_EXPIRES;
+        assert_int_equal(ledger_parcel_update(l, &p), 0);
+        parcel_row_done(&p);
+        assert_int_equal(ledger_parcel_get(l, id, &p), 0);
+        assert_int_equal(p.loose, LOOSE_STORED | LOOSE_EXPIRES);
+        assert_true(deposit(l, "2", 1, "BBBBBB") > 0);
+        assert_int_equal(ledger_reminder_adopt(l, at(1000).wall_usec), 0);
+        assert_int_equal(ledger_reminder_shift(l, 5), 0);
+        assert_int_equal(rows_of(l, 8).rows[0].since, at(1).wall_usec + 5);
+        assert_int_equal(rows_of(l, 8).rows[1].since, at(1).wall_usec);
+}
+
+/* Requirement: F16 */
+static void test_migration_of_an_unsynchronised_ledger_has_its_times_shifted(void **state) {
+        Place *p = *state;
+
+        for (int synced = 0; synced < 2; synced++) {
+                const Record record = {
+                        .actor = "lockerd", .type = "slot.enabled", .subject = "slot:1", .data = "{}"};
+                Now now = at(50);
+                now.synced = synced;
+                assert_true(deposit(p->ledger, synced ? "2" : "1", 1, synced ? "BBBBBB" : "AAAAAA") > 0);
+                begin(p->ledger);
+                assert_int_equal(ledger_record(p->ledger, &record, &now, NULL), 0);
+                commit(p->ledger);
+                place_close(p);
+                assert_int_equal(raw_sql(p->path,
+                                         UNDO_LINEAGE UNDO_CLOCK
+                                         "DROP INDEX movement_session; PRAGMA user_version = 6",
+                                         false),
+                                 SQLITE_OK);
+                place_open(p);
+                assert_int_equal(number(p->ledger, "SELECT max(loose) FROM parcel"), synced ? 0 : 3);
+        }
+}
+
 /* Requirement: E5 */
 static void test_habit_is_counted_by_phone_or_person(void **state) {
         Place *p = *state;
@@ -193,7 +238,8 @@ static void test_migration_from_version_2_reminds_of_what_is_inside(void **state
                                  UNDO_ERRANDS
                                  "DROP TRIGGER reminder_begin; DROP TRIGGER habit_of_the_revoked; DROP TABLE "
                                  "reminder; "
-                                 "DROP TABLE habit; DROP TABLE setting; PRAGMA user_version = 2",
+                                 "DROP TABLE habit; DROP TABLE setting; DROP INDEX movement_session; PRAGMA "
+                                 "user_version = 2",
                                  false),
                          SQLITE_OK);
         place_open(p);
@@ -216,6 +262,8 @@ int main(void) {
                 TEST(test_reminder_what_was_sent_survives_and_comes_in_order),
                 TEST(test_reminder_found_again_keeps_what_was_sent),
                 TEST(test_reminder_of_a_former_run_waits_since_it_was_stored),
+                TEST(test_reminder_of_a_loose_parcel_is_shifted_with_it),
+                TEST(test_migration_of_an_unsynchronised_ledger_has_its_times_shifted),
                 TEST(test_habit_is_counted_by_phone_or_person),
                 TEST(test_habit_is_kept_on_enrolment_and_erased_with_the_person),
                 TEST(test_setting_is_replaced_and_survives),

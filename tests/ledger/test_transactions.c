@@ -248,22 +248,6 @@ static void test_outbox_secret_of_another_event_refused(void **state) {
         assert_int_equal(ledger_outbox_each(p->ledger, 1, 1, is_unreadable, NULL), 1);
 }
 
-static void test_last_wall_is_that_of_the_newest_event(void **state) {
-        Place *p = *state;
-        int64_t wall = 1;
-
-        assert_int_equal(ledger_last_wall(p->ledger, &wall), 0);
-        assert_int_equal(wall, 0);
-        for (int i = 5; i < 8; i++) {
-                const Now now = at(i);
-                begin(p->ledger);
-                assert_int_equal(ledger_record(p->ledger, &a_record, &now, NULL), 0);
-                commit(p->ledger);
-        }
-        assert_int_equal(ledger_last_wall(p->ledger, &wall), 0);
-        assert_int_equal(wall, at(7).wall_usec);
-}
-
 static void test_wal_many_commits_without_idle_moments_stays_bounded(void **state) {
         Place *p = *state;
         char wal[128];
@@ -297,7 +281,6 @@ int main(void) {
                 TEST(test_outbox_summarised_only_routine_goes_and_stays_in_the_ledger),
                 TEST(test_outbox_acknowledged_secret_is_gone_from_the_file),
                 TEST(test_outbox_secret_of_another_event_refused),
-                TEST(test_last_wall_is_that_of_the_newest_event),
                 TEST(test_wal_many_commits_without_idle_moments_stays_bounded),
         };
 

@@ -25,7 +25,7 @@ static const Row rows_of_callers[] = {
         {ACT_RULE_PARCEL, false, true, false, true, true},
         {ACT_NEW_CODE, false, true, false, true, false},
         {ACT_RULE_PEOPLE, false, true, false, true, false},
-        {ACT_RULE_LOCKOUTS, false, true, false, false, false},
+        {ACT_RULE_LOCKOUTS, false, true, false, true, false},
         {ACT_READ_EVENTS, false, true, false, false, false},
         {ACT_BACKUP, false, true, false, false, false},
         {ACT_ANNOUNCE, false, false, false, true, true},

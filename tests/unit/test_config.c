@@ -255,6 +255,38 @@ static void test_cabinet_wiring_refers_by_index(void **state) {
         assert_string_equal(c->sizes[0].label, "S");
 }
 
+/* No board's Debounce= reaches the inputs that let people out.
+ * Requirement: F12 */
+static void test_cabinet_safety_inputs_have_a_debounce_time_of_their_own(void **state) {
+        static const struct {
+                const char *board, *alarm, *slot;
+                unsigned door_ms, fire_ms, release_ms;
+        } cases[] = {
+                {"", "", "", 0, 100, 100},
+                {"Debounce=0\n", "", "", 0, 100, 100},
+                {"Debounce=1s\n", "", "", 1000, 100, 100},
+                {"Debounce=20ms\n", "Debounce=40ms\n", "ReleaseDebounce=500ms\n", 20, 40, 500},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                ConfigReport report = {};
+                _cleanup_(cabinet_freep) Cabinet *c = NULL;
+                char text[1024];
+
+                snprintf(text, sizeof(text),
+                         "[Cabinet]\nNumber=T-1\n[Size S]\nOrder=1\n[Supply main]\n"
+                         "[Line one]\nDevice=/dev/ttyS0\n"
+                         "[Board A]\nLine=one\nAddress=1\nProfile=test\nSupply=main\n%s"
+                         "[Slot 1]\nSize=S\nColumn=1\nRow=1\nLock=A:1\nDoor=A:1\nRelease=A:2\n%s"
+                         "[Alarm fire]\nInput=A:3\n%s",
+                         cases[i].board, cases[i].slot, cases[i].alarm);
+                assert_int_equal(parse(text, board_text, &c, &report), 0);
+                assert_int_equal(c->locks[0].contact.debounce_ms, cases[i].door_ms);
+                assert_int_equal(c->slots[0].release.debounce_ms, cases[i].release_ms);
+                assert_int_equal(c->alarms[0].input.debounce_ms, cases[i].fire_ms);
+        }
+}
+
 static void test_cabinet_order_of_sections_does_not_matter(void **state) {
         static const char reversed[] =
                 "[Position P1/1]\nLock=A:2\nLatch=A:2\n"
@@ -324,6 +356,12 @@ static void test_cabinet_each_mistake_raises_its_complaint(void **state) {
                 {"/dev/ttyS0", "tcp:host", "not a TCP endpoint"},
                 {"/dev/ttyS0", "tcp:host:70000", "not a TCP endpoint"},
                 {"/dev/ttyS0", "tcp:host:502\nBaud=9600", "a TCP line has no Baud"},
+                {"/dev/ttyS0", "tcp:host:502\nEcho=yes", "a TCP line has no Echo"},
+                {"/dev/ttyS0", "tcp:host:502\nSurplusFront=1", "a TCP line has no SurplusFront"},
+                {"/dev/ttyS0", "raw-tcp:host:502\nRS485=yes", "a TCP line has no RS485"},
+                {"/dev/ttyS0", "/dev/ttyS0\nEcho=perhaps", "yes or no is allowed"},
+                {"/dev/ttyS0", "/dev/ttyS0\nSurplusBack=5", "a whole number from 0 to 4"},
+                {"/dev/ttyS0", "raw-tcp:host:502\nEcho=yes\nSurplusFront=-1", "a whole number from 0 to 4"},
                 {"/dev/ttyS0", "/dev/ttyS0\nParity=mark", "none, even or odd is allowed"},
                 {"/dev/ttyS0", "/dev/ttyS0\nBaud=9601", "1200, 2400"},
                 {"/dev/ttyS0", "/dev/ttyS0\nResponseTimeout=3s", "a time from 20ms to 2s"},
@@ -358,6 +396,14 @@ static void test_cabinet_each_mistake_raises_its_complaint(void **state) {
                 {"Secure=A:8-9\n", "", "needs Secure="},
                 {"LockType=motor\nLock=A:6-7\nSecure=A:8-9\nLatch=A:7-8", "Lock=A:6-7", "no feedback"},
                 {"[Position P1/1-2]", "[Position P1/2-3]", "position P1/1 is missing"},
+                {"Input=A:16", "Input=A:16\nDebounce=0", "a time from 40ms to 500ms"},
+                {"Input=A:16", "Input=A:16\nDebounce=39ms", "a time from 40ms to 500ms"},
+                {"Input=A:16", "Input=A:16\nDebounce=501ms", "a time from 40ms to 500ms"},
+                {"Latch=A:6\n", "Latch=A:6\nRelease=A:12\nReleaseDebounce=10ms\n",
+                 "a time from 40ms to 500ms"},
+                {"Latch=A:6\n", "Latch=A:6\nRelease=A:12\nReleaseDebounce=1s\n", "a time from 40ms to 500ms"},
+                {"Latch=A:6\n", "Latch=A:6\nReleaseDebounce=50ms\n", "means nothing without Release="},
+                {"Address=2", "Address=2\nDebounce=1001ms", "a time from 0 to 1s"},
                 {"[Position P1/1-2]", "[Position P2/1-2]", "there is no slot \"P2\""},
                 {"[Position P1/1-2]", "[Position P1]", "write [Position P1/1-6]"},
                 {"[Position P1/1-2]", "[Position P1/0-1]", "numbers count from 1"},
@@ -610,7 +656,7 @@ static int apply(const char *text, Settings **ret, ConfigReport *report) {
 static void test_settings_every_key_is_applied(void **state) {
         static const char text[] =
                 "[Daemon]\nCabinet=/c\nLedger=/l\nBoardDirectory=/b\nWorkerDirectory=/w\nKeyFile=/"
-                "k\nMinimumFree=2G\n"
+                "k\nMinimumFree=2G\nTrustClock=yes\n"
                 "[Bus]\nKioskGroup=kk\nAdminGroup=aa\n"
                 "[Codes]\nAlphabet=digits\nValidFor=7d\nEverybody=yes\n"
                 "[Lockout]\nAttempts=5\nDuration=1h\n"
@@ -624,7 +670,7 @@ static void test_settings_every_key_is_applied(void **state) {
                 "broker-b.example\nPort=1884\nTls=yes\nCaFile=/dev/null\nCertFile=/dev/zero\n"
                 "KeyFile=/dev/full\nUsername=u\nPasswordFile=/dev/random\nClientId=c\nKeepAlive=5s\n"
                 "SessionExpiry=0\nBackoffMin=2s\nBackoffMax=10s\nWindow=7\nOutboxMaximum=5000\n"
-                "SigningKeys=/keys\nUnsignedOpen=yes\nUnsignedCommands=yes\nCommunity=C-0013 C-0014\n";
+                "SigningKeys=/keys\nSealingKey=/dev/urandom\nUnsignedOpen=yes\nUnsignedCommands=yes\nCommunity=C-0013 C-0014\n";
         ConfigReport report = {};
         _cleanup_(settings_freep) Settings *s = NULL;
 
@@ -635,6 +681,7 @@ static void test_settings_every_key_is_applied(void **state) {
         assert_string_equal(s->worker_directory, "/w");
         assert_string_equal(s->key_path, "/k");
         assert_int_equal(s->minimum_free, UINT64_C(2) << 30);
+        assert_true(s->trust_clock);
         assert_string_equal(s->kiosk_group, "kk");
         assert_string_equal(s->admin_group, "aa");
         assert_int_equal(s->code_alphabet, CODE_DIGITS);
@@ -659,7 +706,7 @@ static void test_settings_every_key_is_applied(void **state) {
         assert_int_equal(s->reminders.default_hour, 0);
         assert_string_equal(s->mqtt.host, "2001:db8::1 broker-b.example");
         assert_int_equal(s->mqtt.port, 1884);
-        assert_true(s->mqtt.tls);
+        assert_int_equal(s->mqtt.tls, MQTT_TLS_YES);
         assert_string_equal(s->mqtt.ca_file, "/dev/null");
         assert_string_equal(s->mqtt.cert_file, "/dev/zero");
         assert_string_equal(s->mqtt.key_file, "/dev/full");
@@ -674,6 +721,7 @@ static void test_settings_every_key_is_applied(void **state) {
         assert_int_equal(s->mqtt.window, 7);
         assert_int_equal(s->mqtt.outbox_max, 5000);
         assert_string_equal(s->mqtt.signing_keys, "/keys");
+        assert_string_equal(s->mqtt.sealing_key, "/dev/urandom");
         assert_true(s->mqtt.unsigned_open);
         assert_true(s->mqtt.unsigned_commands);
 }
@@ -687,6 +735,37 @@ static void test_settings_mqtt_with_a_shared_key(void **state) {
         assert_string_equal(s->mqtt.psk_identity, "me");
         assert_string_equal(s->mqtt.psk_file, "/dev/null");
         assert_int_equal(s->mqtt.port, 0);
+}
+
+/* Requirement: F17. A password or a name is not sent in the clear because somebody has left a line out. */
+static void test_settings_tls_is_used_unless_the_broker_is_this_machine(void **state) {
+        static const struct {
+                const char *text;
+                bool tls;
+        } cases[] = {
+                {"Host=broker.example\n", true},
+                {"Host=192.0.2.1\n", true},
+                {"Host=2001:db8::1\n", true},
+                {"Host=localhost\n", false},
+                {"Host=127.0.0.1\n", false},
+                {"Host=127.3.2.1 ::1 \n", false},
+                {"Host=localhost broker.example\n", true},
+                {"Host=127.0.0.1.example\n", true},
+                {"Host=localhost.example\n", true},
+                {"Host=broker.example\nTls=no\n", false},
+                {"Host=localhost\nTls=yes\n", true},
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_(settings_freep) Settings *s = NULL;
+                ConfigReport report = {};
+                char text[128];
+
+                snprintf(text, sizeof(text), "[Mqtt]\n%s", cases[i].text);
+                expect_clean(apply(text, &s, &report), &report);
+                if (mqtt_settings_use_tls(&s->mqtt) != cases[i].tls)
+                        fail_msg("%s", cases[i].text);
+        }
 }
 
 /* The example shows the defaults behind '#': without the '#' it must mean the same as an empty file. */
@@ -771,8 +850,8 @@ static void test_settings_each_mistake_raises_its_complaint(void **state) {
                 {NULL, "[Mqtt]\nHost=a b:1883 c\n", "the port has a key of its own"},
                 {NULL, "[Mqtt]\nHost=b\nPort=0\n", "a whole number from 1 to 65535"},
                 {NULL, "[Mqtt]\nTls=yes\n", "[Mqtt]: Host= is missing"},
-                {NULL, "[Mqtt]\nHost=b\nCaFile=/dev/null\n", "need Tls=yes"},
-                {NULL, "[Mqtt]\nHost=b\nPskIdentity=i\nPskFile=/dev/null\n", "need Tls=yes"},
+                {NULL, "[Mqtt]\nHost=localhost\nCaFile=/dev/null\n", "need Tls=yes"},
+                {NULL, "[Mqtt]\nHost=b\nTls=no\nPskIdentity=i\nPskFile=/dev/null\n", "need Tls=yes"},
                 {NULL, "[Mqtt]\nHost=b\nTls=yes\nCaFile=/dev/null\nPskIdentity=i\nPskFile=/dev/null\n",
                  "exclude"},
                 {NULL, "[Mqtt]\nHost=b\nTls=yes\nCertFile=/dev/null\n",
@@ -868,6 +947,7 @@ int main(void) {
                 cmocka_unit_test(test_cabinet_examples_parse_cleanly),
                 cmocka_unit_test(test_board_installed_profiles_parse_cleanly),
                 cmocka_unit_test(test_cabinet_wiring_refers_by_index),
+                cmocka_unit_test(test_cabinet_safety_inputs_have_a_debounce_time_of_their_own),
                 cmocka_unit_test(test_cabinet_order_of_sections_does_not_matter),
                 cmocka_unit_test(test_cabinet_range_wraps_into_next_column),
                 cmocka_unit_test(test_cabinet_each_mistake_raises_its_complaint),
@@ -884,6 +964,7 @@ int main(void) {
                 cmocka_unit_test(test_cabinet_500_slots_parse_in_milliseconds),
                 cmocka_unit_test(test_settings_every_key_is_applied),
                 cmocka_unit_test(test_settings_mqtt_with_a_shared_key),
+                cmocka_unit_test(test_settings_tls_is_used_unless_the_broker_is_this_machine),
                 cmocka_unit_test(test_settings_example_shows_the_defaults),
                 cmocka_unit_test(test_settings_each_mistake_raises_its_complaint),
                 cmocka_unit_test(test_settings_drop_ins_win_in_the_order_of_names),

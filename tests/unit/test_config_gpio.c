@@ -115,6 +115,7 @@ static void test_gpio_defaults_leave_the_pins_as_they_are(void **state) {
         assert_int_equal(c->boards[0].input_bias, GPIO_BIAS_AS_IS);
         assert_int_equal(c->boards[0].output_drive, GPIO_DRIVE_PUSH_PULL);
         assert_int_equal(c->boards[0].debounce_ms, 10);
+        assert_int_equal(c->locks[0].contact.debounce_ms, 10);
 }
 
 typedef struct BadCase {

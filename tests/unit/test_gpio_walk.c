@@ -43,12 +43,13 @@ static bool is_low(unsigned i) {
 static void say_setup(void) {
         WireLine line = {.kind = LINE_GPIO, .name = "panel"};
         WireProfile profile = {.outputs = 256, .inputs = 256, .max_pulse_ms = MAX_MS};
-        WireBoard board = {
-                .name = "G", .outputs = LOCKS + LAMPS, .inputs = DOORS, .debounce_ms = 10, .read_back = 1};
+        WireBoard board = {.name = "G", .outputs = LOCKS + LAMPS, .inputs = DOORS, .read_back = 1};
         WireGpio outputs = {.output = 1, .n = LOCKS + LAMPS}, inputs = {.n = DOORS};
         WireId id = {0};
 
         memset(board.inputs_used, 0xFF, sizeof(board.inputs_used));
+        for (unsigned i = 0; i < DOORS; i++)
+                board.debounce_ms[i] = 10;
         for (unsigned i = 0; i < LOCKS + LAMPS; i++) {
                 WireGpioLine *l = &outputs.lines[i];
                 l->flags = WIRE_GPIO_CONNECTED | WIRE_GPIO_BY_CHIP;

@@ -20,7 +20,8 @@ static bool kernel_debounces;
 typedef struct Plan {
         const char *outputs[70], *inputs[70]; /* NAME or CHIP:OFFSET; "!": active-low, "*": a lamp */
         uint32_t bias, drive, debounce_ms;
-        bool unread; /* ReadBack=no */
+        unsigned safety, safety_ms; /* an alarm input, and its debounce time */
+        bool unread;                /* ReadBack=no */
 } Plan;
 
 static WireGpioLine parse_line(const char *text) {
@@ -64,10 +65,15 @@ static void say_board(const Plan *p, uint32_t index, const char *name) {
                 .inputs = count(p->inputs),
                 .input_bias = p->bias,
                 .output_drive = p->drive,
-                .debounce_ms = p->debounce_ms,
                 .read_back = !p->unread,
         };
 
+        for (unsigned i = 0; i < WIRE_CHANNELS; i++)
+                board.debounce_ms[i] = (uint16_t)p->debounce_ms;
+        if (p->safety_ms) {
+                board.debounce_ms[p->safety] = (uint16_t)p->safety_ms;
+                board.unrest_on[p->safety / 8] = (uint8_t)(1u << p->safety % 8);
+        }
         snprintf(board.name, sizeof(board.name), "%s", name);
         memset(board.inputs_used, 0xFF, sizeof(board.inputs_used));
         fake_say(WIRE_BOARD, &board);
@@ -492,6 +498,56 @@ static void test_input_short_opening_is_not_lost(void **state) {
         assert_int_equal(n_heard(WIRE_INPUTS), 3);
         assert_false(input_at(1, 0));
         assert_true(input_at(2, 0));
+}
+
+/* Requirement: F12 */
+static void test_input_spike_on_an_alarm_is_told_to_nobody(void **state) {
+        Chips c = make_chips();
+        Plan p = plain;
+        const uint64_t at = START + 50 * MS;
+
+        p.safety = 4;
+        p.safety_ms = 100;
+        fake_level(c.expander, 3, 1); /* the first spike is under way when the worker starts */
+        fake_at(START + 25 * MS, fake_level, c.expander, 3, 0);
+        say_plan(&p);
+        for (unsigned i = 0; i < 20; i++) {
+                fake_at(at + 150 * i * MS, fake_level, c.expander, 3, 1);
+                fake_at(at + (150 * i + 30) * MS, fake_level, c.expander, 3, 0);
+        }
+        fake_at(at + 4000 * MS, fake_level, c.expander, 3, 1);
+        run_until(at + 6000 * MS);
+        for (unsigned i = 0; heard(WIRE_INPUTS, i); i++)
+                if (input_at(i, 4)) {
+                        /* The one that lasts. */
+                        assert_in_range(heard(WIRE_INPUTS, i)->at, at + 4100 * MS, at + 4101 * MS);
+                        return;
+                }
+        fail_msg("the alarm was never told");
+}
+
+/* A contact that never rests counts as an alarm, whatever it happens to be when it is looked at.
+ * Requirement: F12 */
+static void test_input_alarm_that_never_rests_is_told(void **state) {
+        static const unsigned every[] = {11, 20, 25, 50, 90, 250, 400};
+
+        for (size_t k = 0; k < ARRAY_SIZE(every); k++) {
+                Chips c = make_chips();
+                Plan p = plain;
+                const uint64_t at = START + 50 * MS;
+                bool told = false;
+
+                p.safety = 4;
+                p.safety_ms = 500;
+                say_plan(&p);
+                for (unsigned i = 0; i * every[k] < 3000; i++)
+                        fake_at(at + i * every[k] * MS, fake_level, c.expander, 3, i % 2 == 0);
+                run_until(at + 3000 * MS);
+                for (unsigned i = 0; heard(WIRE_INPUTS, i); i++)
+                        told = told || (input_at(i, 4) && heard(WIRE_INPUTS, i)->at <= at + 1600 * MS);
+                if (!told)
+                        fail_msg("an alarm that moves every %u ms is not told", every[k]);
+        }
 }
 
 static void test_input_without_debounce_is_told_at_once(void **state) {
@@ -935,6 +991,8 @@ int main(void) {
                 BOTH(test_input_change_is_told_once_it_has_come_to_rest),
                 BOTH(test_input_glitch_is_told_to_nobody),
                 BOTH(test_input_short_opening_is_not_lost),
+                BOTH(test_input_spike_on_an_alarm_is_told_to_nobody),
+                BOTH(test_input_alarm_that_never_rests_is_told),
                 BOTH(test_input_without_debounce_is_told_at_once),
                 BOTH(test_input_that_never_rests_starves_nobody),
                 BOTH(test_input_edges_lost_are_made_good),

@@ -479,6 +479,8 @@ static void test_state_tells_what_is_known_and_leaves_out_what_is_not(void **sta
                           .last_event = 17,
                           .outbox = 2,
                           .clock_synced = true,
+                          .clock_vouched = true,
+                          .nonce = "00ff",
                           .started_usec = 0,
                           .now_usec = INT64_C(1795248930123456)};
         _cleanup_free_ char *text = NULL, *bare = NULL, *will = NULL;
@@ -487,7 +489,8 @@ static void test_state_tells_what_is_known_and_leaves_out_what_is_not(void **sta
         assert_string_equal(
                 text,
                 "{\"cabinet\":\"C-1\",\"presence\":\"online\",\"time\":\"2026-11-21T08:15:30.123456Z\","
-                "\"started\":\"1970-01-01T00:00:00.000000Z\",\"clocksynced\":true,\"name\":\"Station\","
+                "\"started\":\"1970-01-01T00:00:00.000000Z\",\"clocksynced\":true,"
+                "\"clockvouched\":true,\"nonce\":\"00ff\",\"name\":\"Station\","
                 "\"place\":{\"address\":\"1 "
                 "Road\",\"timezone\":\"Europe/Berlin\",\"latitude\":52.5,\"longitude\":13.25},"
                 "\"sizes\":[{\"name\":\"S\",\"label\":\"Small\",\"ordinal\":1,\"capacity\":8,\"free\":3},"

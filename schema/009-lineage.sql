@@ -8,7 +8,7 @@ CREATE TABLE epoch (
   name  TEXT NOT NULL CHECK (length(name) IN (0, 16)), -- hexadecimal digits; empty: from before there were epochs
   since INTEGER NOT NULL CHECK (since > 0),
   why   TEXT NOT NULL CHECK (why IN ('new', 'upgrade', 'restored', 'behind', 'foreign', 'unclean')),
-  begun INTEGER NOT NULL
+  begun INTEGER NOT NULL -- 0: with the ledger itself
 ) STRICT;
 
 CREATE UNIQUE INDEX epoch_name ON epoch (name);

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients of the bus that want too much: one never reads what it is answered, one takes every session."""
+import contextlib
+import os
+import socket
+import sqlite3
+import threading
+import time
+
+import daemonlib
+from daemonlib import NAME, ROOT, DaemonTest, DBusError, main
+from dbusclient import wait
+from gi.repository import Gio
+
+# What the bus keeps of one sender for its readers: so that a test need not send 127 MiB.
+daemonlib.BUS_CONFIG = daemonlib.BUS_CONFIG.replace("</busconfig>", '<limit name="max_incoming_bytes">20000000</limit></busconfig>')
+
+MANAGER = "org.freedesktop.DBus.ObjectManager"
+
+
+class Deaf:
+    """A connection that calls some hundred times a second, and never reads."""
+
+    def __init__(self, address):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(address.split("unix:path=", 1)[1].split(",", 1)[0])
+        self.socket.sendall(b"\0AUTH EXTERNAL " + str(os.getuid()).encode().hex().encode() + b"\r\n")
+        self.socket.recv(200)
+        self.socket.sendall(b"BEGIN\r\n" + self.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello", 1))
+        self.socket.recv(4096)
+        self.sent = 0
+        self.done = False
+        self.thread = threading.Thread(target=self.flood, daemon=True)
+
+    @staticmethod
+    def call(name, path, interface, member, serial):
+        m = Gio.DBusMessage.new_method_call(name, path, interface, member)
+        m.set_serial(serial)
+        return m.to_blob(Gio.DBusCapabilityFlags.NONE)
+
+    def flood(self):
+        calls = b"".join(self.call(NAME, ROOT, MANAGER, "GetManagedObjects", i) for i in range(2, 52))
+        at = 0
+        self.socket.settimeout(0.2)
+        while not self.done:
+            with contextlib.suppress(TimeoutError):
+                n = self.socket.send(calls[at:])
+                at = (at + n) % len(calls)
+                self.sent += n
+            time.sleep(0.1)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done = True
+        self.thread.join()
+        self.socket.close()
+
+
+class Deafness(DaemonTest):
+    cabinet_file = "cabinet-60.conf"
+
+    def test_client_that_never_reads_holds_up_nobody_else(self):
+        """What it is owed counts at the bus against the daemon, which then was heard by nobody: for 270 s, until that client left.
+
+        Requirement: F4, F17
+        """
+        worst = 0
+        with Deaf(self.cabinet.bus.address) as deaf:
+            end = time.time() + 15
+            while time.time() < end:
+                begin = time.time()
+                self.assertEqual(self.admin.slot("05")["Door"], "locked")
+                worst = max(worst, time.time() - begin)
+                time.sleep(0.05)
+            self.cabinet.wait_log("does not read what it is answered")
+            self.assertGreater(deaf.sent, 500000)
+            self.admin.open_slot("05")
+        self.assertLess(worst, 1)
+
+    def test_client_that_reads_is_served_however_much_it_asks(self):
+        """Requirement: F4"""
+        for _ in range(1400):  # more than is owed to one that does not
+            self.client.call(ROOT, "org.freedesktop.DBus.Introspectable", "Introspect")
+        self.assertEqual(self.client.slot("05")["Door"], "locked")
+        self.assertNotIn("does not read", self.cabinet.log())
+
+
+class Sessions(DaemonTest):
+    def rows(self):
+        with contextlib.closing(sqlite3.connect(f"file:{self.cabinet.ledger}?mode=ro", uri=True)) as db:
+            return db.execute("SELECT count(*) FROM session").fetchone()[0]
+
+    def test_one_client_does_not_take_every_session(self):
+        """Requirement: F4, F17"""
+        mine = []
+        with self.assertRaises(DBusError) as refused:
+            for _ in range(20):
+                mine.append(self.client.start_session("recipient"))
+        self.assertEqual((refused.exception.short, len(mine)), ("TooManySessions", 4))
+        self.assertIn("This program", refused.exception.message)
+        other = self.cabinet.client()
+        other.start_session("courier").end()
+        mine[0].end()
+        self.client.start_session("recipient").end()
+
+    def test_sessions_in_which_nobody_signed_in_leave_nothing(self):
+        """Requirement: F4"""
+        put = self.store()
+        before = self.rows()
+        for _ in range(200):
+            self.client.start_session("recipient").end()
+        self.assertEqual(self.rows(), before)
+        last = self.client.start_session("recipient")
+        self.assertGreater(int(last.path.rsplit("/", 1)[1]), 200, "a number is never used again")
+        last.end()
+        session = self.admin.start_session("recipient")
+        session.authenticate_code(put.receipt["code"])
+        session.end()
+        self.cabinet.restart()
+        self.assertEqual(self.rows(), before + 1, "who was it is kept")
+
+
+main()
