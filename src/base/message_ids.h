@@ -12,6 +12,10 @@
 #define LOCKERD_MESSAGE_LEDGER_DAMAGED "455ff2b909644c95a973e285f9f0b826"
 /* The ledger was written by a newer lockerd than this one. */
 #define LOCKERD_MESSAGE_LEDGER_NEWER "b2b3adc0d4d0442fb265a3eb804a5759"
+/* The ledger is another cabinet's, or not the one that this cabinet had last. */
+#define LOCKERD_MESSAGE_LEDGER_OTHER "8d3b7a5e41f94c0fb6c2d0e97a15f384"
+/* Rows of the ledger were changed, added or removed while lockerd did not run. */
+#define LOCKERD_MESSAGE_LEDGER_TAMPERED "1c94e7d06b2a4f58a3f0c6b58d27e913"
 /* Less than MinimumFree= is left: no deposits, parcels can still be collected. */
 #define LOCKERD_MESSAGE_STORAGE_LOW "3eb80e036c2442eea3c86f07b21c3862"
 /* A door or lid opened without having been released. */

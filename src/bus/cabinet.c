@@ -110,6 +110,11 @@ static int get_audit_head(sd_bus *bus, const char *path, const char *interface, 
         return r < 0 ? r : sd_bus_message_append(m, "s", head);
 }
 
+static int get_epoch(sd_bus *bus, const char *path, const char *interface, const char *property,
+                     sd_bus_message *m, void *userdata, sd_bus_error *e) {
+        return sd_bus_message_append(m, "s", ledger_epoch(bus_of(userdata)->ledger));
+}
+
 static int get_outbox_length(sd_bus *bus, const char *path, const char *interface, const char *property,
                              sd_bus_message *m, void *userdata, sd_bus_error *e) {
         uint64_t n;
@@ -260,6 +265,7 @@ const sd_bus_vtable cabinet_vtable[] = {
         SD_BUS_PROPERTY("Health", "a(sss)", get_health, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("FreePositions", "a{su}", get_free_positions, 0, BUS_CHANGES),
         SD_BUS_PROPERTY("LastEvent", "t", get_last_event, 0, 0),
+        SD_BUS_PROPERTY("Epoch", "s", get_epoch, 0, 0),
         SD_BUS_PROPERTY("AuditHead", "s", get_audit_head, 0, 0),
         SD_BUS_PROPERTY("OutboxLength", "t", get_outbox_length, 0, 0),
         SD_BUS_VTABLE_END,

@@ -41,6 +41,7 @@
         X(SESSION_ENDED, "SessionEnded", 5, "This session has ended.")                                       \
         X(BUSY, "Busy", 7, "The last request is still being executed.")                                   \
         X(EXPIRED, "Expired", 5, "The command came too late and was not executed.")                        \
+        X(WRONG_EPOCH, "WrongEpoch", 5, "The command is not for the ledger that this cabinet has now.")      \
         X(NOT_FRESH, "NotFresh", 5, "The cabinet cannot tell whether this command has expired. Please send it again with the nonce of the cabinet's state.") \
         X(NOT_SIGNED, "NotSigned", 4, "This command must be signed.")                        \
         X(BAD_SIGNATURE, "BadSignature", 4, "The signature is invalid, or its key is not known here.")     \

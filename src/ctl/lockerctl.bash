@@ -42,7 +42,7 @@ _lockerctl() {
         [lockout]="--reason --courier $secrets"
         [events]='--follow --after --newest --all'
         [enrol]="--number --name --phone --consent $secrets"
-        [check-config]='--config --cabinet'
+        [check-config]='--config --cabinet' [restore]='--reason --nothing-since --renumber --config --cabinet'
     )
 
     # The verb, and how many words stand before the one being typed.
@@ -89,7 +89,7 @@ _lockerctl() {
                     lockout:0) choices='list lift' ;;
                     lockout:1) choices=$(__lockerctl_first_column lockout) ;;
                     audit:0) choices='verify' ;;
-                    backup:0 | check-config:0)
+                    backup:0 | restore:0 | check-config:0)
                         compopt -o filenames
                         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
                         return

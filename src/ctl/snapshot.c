@@ -30,6 +30,7 @@ static const Rename cabinet_keys[] = {
         {"Address", "address"},
         {"CodeAlphabet", "code_alphabet"},
         {"FreePositions", "free_positions"},
+        {"Epoch", "epoch"},
         {"AuditHead", "audit_head"},
         {"OutboxLength", "outbox_length"},
 };

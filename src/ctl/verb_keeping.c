@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Maintenance: the audit trail, backups, the configuration. */
+#include "ctl/lockerd_program.h"
 #include "ctl/table.h"
 
 #include <errno.h>
@@ -94,24 +95,6 @@ const Verb verb_backup = {
         .run = run_backup,
 };
 
-/* The lockerd that belongs to this lockerctl: beside it, in the sbin of its bin, else from PATH (which
- * often has no sbin for users other than root). */
-static const char *find_lockerd(char buffer[PATH_MAX]) {
-        static const char *const places[] = {"lockerd", "../sbin/lockerd", "../daemon/lockerd"};
-        char here[PATH_MAX];
-
-        ssize_t n = readlink("/proc/self/exe", here, sizeof(here) - 1);
-        here[MAX(n, 0)] = 0;
-        char *slash = strrchr(here, '/');
-        for (size_t i = 0; slash && i < ARRAY_SIZE(places); i++) {
-                *slash = 0;
-                int k = snprintf(buffer, PATH_MAX, "%s/%s", here, places[i]);
-                if (k > 0 && k < PATH_MAX && access(buffer, X_OK) == 0)
-                        return buffer;
-        }
-        return "lockerd";
-}
-
 static int wait_for(const Ctl *c, pid_t pid) {
         int state;
 
@@ -166,7 +149,7 @@ static int run_check_config(Ctl *c, const Args *a) {
         const char *config = a->n_words ? a->words[0] : args_get(a, "config"),
                    *cabinet = args_get(a, "cabinet");
         char buffer[PATH_MAX];
-        const char *argv[8] = {find_lockerd(buffer), "--check-config"};
+        const char *argv[8] = {lockerd_program(buffer), "--check-config"};
         unsigned n = 2;
 
         if (a->n_words && args_has(a, "config"))

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/daemon.h"
 #include "ledger/audit.h"
+#include "ledger/parcels.h"
+#include "ledger/seals.h"
 #include "base/child.h"
 #include "base/log.h"
 #include "base/message_ids.h"
@@ -150,7 +152,7 @@ static void log_key_failure(const Settings *s, int r) {
                             s->ledger_path);
 }
 
-static int open_ledger(Daemon *d, const Settings *s) {
+static int open_ledger(Daemon *d, const Settings *s, const Cabinet *c) {
         LedgerProblem problem = LEDGER_PROBLEM_NONE;
         _cleanup_free_ char *detail = NULL;
         Vault *vault = NULL;
@@ -162,24 +164,26 @@ static int open_ledger(Daemon *d, const Settings *s) {
                 log_key_failure(s, r);
                 return EXIT_BAD_LEDGER;
         }
-        r = ledger_open(&d->ledger, s->ledger_path, vault, &problem, &detail);
+        r = ledger_open_for(&d->ledger, s->ledger_path, vault, c->number, &problem, &detail);
         /* Start with a full disk: parcels can still be collected. */
         if (r < 0 && problem == LEDGER_PROBLEM_FULL && storage_give_up_reserve(s->ledger_path)) {
                 free(steal_ptr(detail));
-                r = ledger_open(&d->ledger, s->ledger_path, vault, &problem, &detail);
+                r = ledger_open_for(&d->ledger, s->ledger_path, vault, c->number, &problem, &detail);
         }
         if (r >= 0)
                 return 0;
         vault_free(vault);
         log_message(LOG_CRIT,
-                    problem == LEDGER_PROBLEM_NEWER ? LOCKERD_MESSAGE_LEDGER_NEWER
-                                                    : LOCKERD_MESSAGE_LEDGER_DAMAGED,
+                    problem == LEDGER_PROBLEM_NEWER           ? LOCKERD_MESSAGE_LEDGER_NEWER
+                    : problem == LEDGER_PROBLEM_OTHER_CABINET ? LOCKERD_MESSAGE_LEDGER_OTHER
+                                                              : LOCKERD_MESSAGE_LEDGER_DAMAGED,
                     NULL, "%s: %s (%s)", s->ledger_path, ledger_problem_sentence(problem),
                     detail ? detail : strerror(-r));
         switch (problem) {
         case LEDGER_PROBLEM_DAMAGED:
         case LEDGER_PROBLEM_NEWER:
         case LEDGER_PROBLEM_WRONG_KEY:
+        case LEDGER_PROBLEM_OTHER_CABINET:
                 return EXIT_BAD_LEDGER;
         case LEDGER_PROBLEM_NONE:
         case LEDGER_PROBLEM_FULL:
@@ -188,6 +192,52 @@ static int open_ledger(Daemon *d, const Settings *s) {
                 break;
         }
         return EXIT_IO;
+}
+
+/* What has happened since nobody knows: whose parcel lies where is for an operator to find. Before errands
+ * that were interrupted are taken up again. */
+static void doubt_parcels(Daemon *d) {
+        uint64_t told, n = 0;
+        LedgerFinding f = ledger_finding(d->ledger, &told);
+
+        if (f != LEDGER_BEHIND && f != LEDGER_END_MISSING)
+                return;
+        int r = ledger_parcel_doubt_all(d->ledger, &n);
+        if (r < 0)
+                log_error_errno(r, "Cannot mark the parcels of an incomplete ledger");
+        else if (n)
+                log_warning("%llu parcels are unverified, because the ledger is incomplete; nobody opens "
+                            "them until an "
+                            "operator has looked (lockerctl reconcile)",
+                            (unsigned long long)n);
+}
+
+static void tell_tampering(Daemon *d) {
+        const char *found = ledger_tampering(d->ledger);
+
+        if (!*found)
+                return;
+        log_message(LOG_CRIT, LOCKERD_MESSAGE_LEDGER_TAMPERED, NULL,
+                    "The ledger was changed while lockerd did not run: %s. Nobody opens by these rows; see "
+                    "lockerd(8), RESTORING A BACKUP",
+                    found);
+        locker_set_ledger_health(d->locker,
+                                 "Rows were changed while lockerd did not run; nobody opens by them. The "
+                                 "journal names them; restore a backup.");
+}
+
+/* Told before anything else is done. */
+static int tell_finding(Daemon *d) {
+        uint64_t told;
+        LedgerFinding f = ledger_finding(d->ledger, &told);
+        int r = f == LEDGER_IN_ORDER ? 0
+                                     : locker_begin_epoch(d->locker,
+                                                          f == LEDGER_BEHIND    ? EPOCH_BEHIND
+                                                          : f == LEDGER_FOREIGN ? EPOCH_FOREIGN
+                                                                                : EPOCH_UNCLEAN,
+                                                          told);
+
+        return r < 0 ? log_error_errno(r, "Cannot begin a new epoch of the ledger") : 0;
 }
 
 static int wire(Daemon *d, const Settings *settings, const Cabinet *cabinet) {
@@ -203,13 +253,19 @@ static int wire(Daemon *d, const Settings *settings, const Cabinet *cabinet) {
         if (r < 0)
                 return log_error_errno(r, "Cannot prepare the verifiers");
         options.identity = d->identity;
+        doubt_parcels(d);
         r = locker_new(&d->locker, &options);
         if (r < 0)
                 return log_error_errno(r, "Cannot load the cabinet's state");
+        /* Where answered commands were taken out, those that name no epoch could be carried out again. */
+        if (ledger_inbox_is_doubtful(d->ledger))
+                (void)locker_begin_epoch(d->locker, EPOCH_UNCLEAN, 0);
+        (void)tell_finding(d); /* a full disk must not keep anybody from their parcel */
         r = locks_new(&d->locks, d->event, cabinet, &lock_options, locker_locks_handlers(),
                       locker_locks_userdata(d->locker));
         if (r < 0)
                 return log_error_errno(r, "Cannot prepare the locks");
+        tell_tampering(d);
         locker_attach_locks(d->locker, d->locks);
         r = locks_start(d->locks);
         if (r < 0)
@@ -313,7 +369,7 @@ int daemon_run(const Settings *settings, const Cabinet *cabinet) {
                 goto out;
         }
         manager_tell(d.manager, "STATUS=Opening the ledger");
-        status = open_ledger(&d, settings);
+        status = open_ledger(&d, settings, cabinet);
         if (status)
                 goto out;
         status = EXIT_FAILURE;

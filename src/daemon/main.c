@@ -16,6 +16,7 @@
 typedef struct Options {
         const char *config, *cabinet, *workers;
         bool check;
+        RestoreOptions restore; /* file NULL: nothing is to be restored */
 } Options;
 
 static void help(void) {
@@ -28,6 +29,8 @@ static void help(void) {
              "  --check-config        read the configuration, say what is wrong with it, and leave\n"
              "  --check-ledger FILE   check a whole ledger file (read-only) and leave\n"
              "  --verify-audit FILE   recompute a ledger's audit chain (read-only) and leave\n"
+             "  --restore FILE        put this backup in the place of the ledger; see lockerctl restore\n"
+             "                        (with --reason TEXT, --nothing-since, --renumber)\n"
              "  --debug               log more\n"
              "  --help, --version\n\n"
              "See lockerd(8), lockerd.conf(5), cabinet.conf(5).");
@@ -64,7 +67,7 @@ static int with_configuration(const Options *o) {
                 r = config_read_cabinet(o->cabinet ? o->cabinet : settings->cabinet_path,
                                         settings->board_directory, &cabinet, &report);
         if (r < 0) {
-                complain(&report, o->check);
+                complain(&report, o->check || o->restore.file);
                 config_report_clear(&report);
                 if (!o->check)
                         log_error("The configuration cannot be used; nothing was started.");
@@ -84,6 +87,8 @@ static int with_configuration(const Options *o) {
                 wiring_print(cabinet);
                 return EXIT_SUCCESS;
         }
+        if (o->restore.file)
+                return tool_restore(settings, cabinet, &o->restore);
         return daemon_run(settings, cabinet);
 }
 
@@ -95,6 +100,10 @@ int main(int argc, char *argv[]) {
                 OPT_CHECK,
                 OPT_CHECK_LEDGER,
                 OPT_VERIFY,
+                OPT_RESTORE,
+                OPT_REASON,
+                OPT_NOTHING_SINCE,
+                OPT_RENUMBER,
                 OPT_DEBUG,
                 OPT_HELP,
                 OPT_VERSION
@@ -106,6 +115,10 @@ int main(int argc, char *argv[]) {
                 {"check-config", no_argument, NULL, OPT_CHECK},
                 {"check-ledger", required_argument, NULL, OPT_CHECK_LEDGER},
                 {"verify-audit", required_argument, NULL, OPT_VERIFY},
+                {"restore", required_argument, NULL, OPT_RESTORE},
+                {"reason", required_argument, NULL, OPT_REASON},
+                {"nothing-since", no_argument, NULL, OPT_NOTHING_SINCE},
+                {"renumber", no_argument, NULL, OPT_RENUMBER},
                 {"debug", no_argument, NULL, OPT_DEBUG},
                 {"help", no_argument, NULL, OPT_HELP},
                 {"version", no_argument, NULL, OPT_VERSION},
@@ -134,6 +147,18 @@ int main(int argc, char *argv[]) {
                         return tool_check_ledger(optarg);
                 case OPT_VERIFY:
                         return tool_verify_audit(optarg);
+                case OPT_RESTORE:
+                        o.restore.file = optarg;
+                        break;
+                case OPT_REASON:
+                        o.restore.reason = optarg;
+                        break;
+                case OPT_NOTHING_SINCE:
+                        o.restore.nothing_since = true;
+                        break;
+                case OPT_RENUMBER:
+                        o.restore.renumber = true;
+                        break;
                 case OPT_DEBUG:
                         log_set_max_priority(LOG_DEBUG);
                         break;

@@ -2,5 +2,15 @@
 /* Long checks of the ledger, in separate processes: they read, print one line of JSON and exit. */
 #pragma once
 
+#include "core/cabinet.h"
+#include "core/settings.h"
+
 int tool_check_ledger(const char *path);
 int tool_verify_audit(const char *path);
+
+/* Puts a backup in the place of the ledger; restore.c. */
+typedef struct RestoreOptions {
+        const char *file, *reason;
+        bool nothing_since, renumber;
+} RestoreOptions;
+int tool_restore(const Settings *settings, const Cabinet *cabinet, const RestoreOptions *o);

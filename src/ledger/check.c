@@ -72,14 +72,13 @@ int check_open(const char *path, sqlite3 **ret, char **ret_detail) {
                 *ret_detail = text_printf("%s: %s", path, strerror(-r));
                 return r;
         }
-        int r = open_readonly(path, "", ret);
-        if (r == -EROFS) {
-                /* A copy on a read-only medium cannot change and needs no locks. But in that mode
-                 * SQLite ignores a WAL beside it. */
-                _cleanup_free_ char *wal = text_printf("%s-wal", path);
-                if (wal && access(wal, F_OK) < 0)
-                        r = open_readonly(path, "?immutable=1", ret);
-        }
+        /* A copy that nobody has open needs no locks, and must get no files beside it, which a reader could
+         * not remove again; it may lie on a read-only medium. In that mode SQLite ignores a WAL, but where
+         * the daemon runs there is one. */
+        _cleanup_free_ char *wal = text_printf("%s-wal", path);
+        if (!wal)
+                return -ENOMEM;
+        int r = open_readonly(path, access(wal, F_OK) < 0 ? "?immutable=1" : "", ret);
         if (r < 0)
                 *ret_detail = text_printf("%s: %s", path,
                                           r == -EUCLEAN ? "not a ledger, or damaged at its beginning"

@@ -68,6 +68,7 @@ int ledger_record(Ledger *l, const Record *record, const Now *now, EventRow *ret
         r = scope_end(l, own, r);
         if (r < 0)
                 return r;
+        l->recorded = sequence;
         if (ret)
                 *ret = (EventRow){
                         .sequence = sequence,

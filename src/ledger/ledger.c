@@ -20,6 +20,11 @@ const char *ledger_problem_sentence(LedgerProblem p) {
         case LEDGER_PROBLEM_WRONG_KEY:
                 return "The ledger was sealed with another key. Put the key file (or credential) back that "
                        "belongs to it.";
+        case LEDGER_PROBLEM_OTHER_CABINET:
+                return "The ledger is that of another cabinet. Put this cabinet's in its place (lockerctl "
+                       "restore), or correct Number= in cabinet.conf. If this cabinet has got another "
+                       "number: "
+                       "lockerctl restore --renumber.";
         case LEDGER_PROBLEM_FULL:
                 return "The disk is full. Make room on the file system of the ledger.";
         case LEDGER_PROBLEM_LOCKED:
@@ -43,6 +48,7 @@ void ledger_disconnect(Ledger *l) {
                 sqlite3_finalize(l->statements[i]);
                 l->statements[i] = NULL;
         }
+        seals_disconnect(l);
         sqlite3_close_v2(l->db);
         l->db = NULL;
         l->wal_pages = l->wal_done = 0;
@@ -51,11 +57,15 @@ void ledger_disconnect(Ledger *l) {
 Ledger *ledger_free(Ledger *l) {
         if (!l)
                 return NULL;
+        mark_close(l);
+        seals_done(l);
         ledger_disconnect(l);
         /* From here on another daemon may open the file. */
         if (l->lock_fd >= 0)
                 close(l->lock_fd);
         vault_free(l->vault);
+        lineage_done(l);
+        free(l->cabinet);
         free(l->path);
         free(l);
         return NULL;
@@ -83,6 +93,7 @@ int ledger_begin(Ledger *l) {
                 return r;
         l->in_transaction = true;
         l->failure = 0;
+        l->recorded = 0;
         return 0;
 }
 
@@ -105,6 +116,9 @@ int ledger_commit(Ledger *l) {
                 return r;
         }
         l->in_transaction = false;
+        l->newest = MAX(l->newest, l->recorded);
+        mark_committed(l);
+        l->epochs_stale = false;
         return ledger_is_read_only(l) ? -EROFS : 0; /* unknown since when */
 }
 
@@ -116,6 +130,8 @@ void ledger_rollback(Ledger *l) {
                 (void)sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
         l->in_transaction = false;
         l->failure = 0;
+        if (l->epochs_stale)
+                (void)lineage_load(l);
 }
 
 static int checkpoint(Ledger *l, int mode) {

@@ -27,6 +27,7 @@ typedef enum LedgerProblem {
         LEDGER_PROBLEM_DAMAGED,   /* quick_check failed or not a database */
         LEDGER_PROBLEM_NEWER,     /* written by a newer lockerd */
         LEDGER_PROBLEM_WRONG_KEY, /* sealed with another key */
+        LEDGER_PROBLEM_OTHER_CABINET,
         LEDGER_PROBLEM_FULL,
         LEDGER_PROBLEM_LOCKED, /* another process has it open */
         LEDGER_PROBLEM_IO,
@@ -40,6 +41,10 @@ const char *ledger_problem_sentence(LedgerProblem p);
  * <path>.lock keeps a second daemon out. *ret_problem is always set, *ret_detail (fresh memory) on failure.
  */
 int ledger_open(Ledger **ret, const char *path, Vault *vault, LedgerProblem *ret_problem, char **ret_detail);
+/* For the cabinet with this number: the ledger of another one is refused before anything in it is changed.
+ * One that says no number yet (new, or from before there were epochs) is this cabinet's from then on. */
+int ledger_open_for(Ledger **ret, const char *path, Vault *vault, const char *cabinet,
+                    LedgerProblem *ret_problem, char **ret_detail);
 Ledger *ledger_free(Ledger *l);
 DEFINE_CLEANUP(Ledger *, ledger_free);
 /* Checks the whole file, read-only: 0 or -EUCLEAN with a detail. */

@@ -14,6 +14,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#define EPOCHS_SINCE 9 /* the migration that makes the table */
+
 static const char key_check_text[] = "lockerd ledger";
 
 /* The first error, for the operator. */
@@ -191,7 +193,25 @@ static int set_up(Ledger *l, Trouble *t) {
         return 0;
 }
 
-static int meta_set(Ledger *l, const char *key, const void *value, size_t n) {
+int meta_get_text(Ledger *l, const char *key, char **ret) {
+        _cleanup_query_ Query q = {0};
+        int r = query_begin(&q, l, SQL_META_GET);
+
+        if (r < 0)
+                return r;
+        query_text(&q, 1, key);
+        r = query_row(&q);
+        if (r < 0)
+                return r;
+        size_t n = (size_t)sqlite3_column_bytes(q.stmt, 0);
+        char *text = n ? strndup(sqlite3_column_blob(q.stmt, 0), n) : strdup("");
+        if (!text)
+                return -ENOMEM;
+        *ret = text;
+        return 0;
+}
+
+int meta_set(Ledger *l, const char *key, const void *value, size_t n) {
         _cleanup_query_ Query q = {0};
 
         int r = query_begin(&q, l, SQL_META_SET);
@@ -229,6 +249,8 @@ static int migrate_one(Ledger *l, const Migration *m) {
         r = sql_exec(l->db, m->sql);
         if (r >= 0 && m->version == 1)
                 r = write_identity(l);
+        if (r >= 0 && m->version == EPOCHS_SINCE)
+                r = lineage_found(l);
         if (r >= 0)
                 r = sql_exec(l->db, stamp);
         if (r < 0) {
@@ -236,6 +258,21 @@ static int migrate_one(Ledger *l, const Migration *m) {
                 return r;
         }
         return ledger_commit(l);
+}
+
+/* After any migration: it may have changed what rows are. What was wrong before it must not become right. */
+static int seal_again(Ledger *l, Trouble *t, int version) {
+        if (version == ledger_n_migrations || (version >= SEALS_SINCE && *ledger_tampering(l)))
+                return 0;
+        int r = ledger_begin(l);
+        if (r >= 0) {
+                r = seals_make(l);
+                if (r >= 0)
+                        r = ledger_commit(l);
+                else
+                        ledger_rollback(l);
+        }
+        return r < 0 ? trouble_sql(t, l, r, "cannot be sealed") : 0;
 }
 
 static int migrate(Ledger *l, Trouble *t, int version) {
@@ -269,6 +306,34 @@ static int check_key(Ledger *l, Trouble *t) {
         return 0;
 }
 
+static int check_cabinet(Ledger *l, Trouble *t) {
+        _cleanup_free_ char *number = NULL;
+
+        if (!l->cabinet)
+                return 0;
+        int r = meta_get_text(l, META_CABINET, &number);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return trouble(t, problem_of(r), r, "%s: the number of its cabinet cannot be read", l->path);
+        if (!streq(number, l->cabinet))
+                return trouble(t, LEDGER_PROBLEM_OTHER_CABINET, -EXDEV,
+                               "%s is the ledger of cabinet %s, and cabinet.conf says that this is %s",
+                               l->path, number, l->cabinet);
+        return 0;
+}
+
+static int claim_cabinet(Ledger *l, Trouble *t) {
+        _cleanup_free_ char *number = NULL;
+        int r = l->cabinet ? meta_get_text(l, META_CABINET, &number) : 0;
+
+        if (r == -ENOENT)
+                r = meta_set(l, META_CABINET, l->cabinet, strlen(l->cabinet));
+        if (r == -ENOSPC || r == -EROFS)
+                return 0; /* a full disk must not keep anybody from their parcel: the next start does it */
+        return r < 0 ? trouble_sql(t, l, r, "cannot be given the cabinet's number") : 0;
+}
+
 /* The tables of the present, with indices where they enforce rules, and the newest audit rows. */
 static int check_present(Ledger *l, Trouble *t) {
         static const char *const pragmas[] = {
@@ -277,7 +342,7 @@ static int check_present(Ledger *l, Trouble *t) {
                 "PRAGMA integrity_check(lockout)",  "PRAGMA quick_check(person)",
                 "PRAGMA quick_check(credential)",   "PRAGMA quick_check(inbox)",
                 "PRAGMA integrity_check(reminder)", "PRAGMA quick_check(habit)",
-                "PRAGMA quick_check(setting)",
+                "PRAGMA quick_check(setting)",      "PRAGMA integrity_check(epoch)",
         };
         _cleanup_free_ char *detail = NULL;
         int r = 0;
@@ -289,6 +354,16 @@ static int check_present(Ledger *l, Trouble *t) {
         if (r < 0)
                 return trouble(t, problem_of(r), r, "%s: %s", l->path, detail ? detail : strerror(-r));
         return 0;
+}
+
+static int check_schema(Ledger *l, Trouble *t, int version) {
+        _cleanup_free_ char *missing = NULL, *detail = NULL;
+        int r = schema_check(l, version, &missing, &detail);
+
+        if (r < 0)
+                return trouble(t, problem_of(r), r, "%s: %s", l->path,
+                               detail ? detail : "its schema cannot be read");
+        return missing ? seals_found(l, missing) : 0;
 }
 
 static void trouble_done(Trouble *t) {
@@ -316,6 +391,8 @@ static int open_steps(Ledger *l, Trouble *t) {
 
         int r = take_lock(l, t);
         if (r >= 0)
+                r = mark_look(l);
+        if (r >= 0)
                 r = touch_file(l, t);
         if (r >= 0) {
                 r = connect_as(l, t, false, &version);
@@ -325,10 +402,32 @@ static int open_steps(Ledger *l, Trouble *t) {
         /* A file that belongs to another key is not migrated either. */
         if (r >= 0 && version > 0)
                 r = check_key(l, t);
+        if (r >= 0 && version > 0)
+                r = check_cabinet(l, t);
+        if (r >= 0)
+                r = seals_prepare(l);
+        if (r >= 0 && version > 0)
+                r = check_schema(l, t, version);
+        if (r >= 0 && version >= SEALS_SINCE && (r = seals_check(l)) < 0)
+                return trouble_sql(t, l, r, "its seals cannot be checked");
         if (r >= 0)
                 r = migrate(l, t, version);
         if (r >= 0)
+                r = seal_again(l, t, version);
+        if (r >= 0 && (r = seals_watch(l)) < 0)
+                return trouble_sql(t, l, r, "its seals cannot be kept");
+        if (r >= 0)
                 r = check_present(l, t);
+        if (r >= 0)
+                r = claim_cabinet(l, t);
+        if (r >= 0) {
+                r = lineage_load(l);
+                if (r < 0)
+                        return trouble(t, problem_of(r), r, "%s: its epochs cannot be read", l->path);
+                r = mark_open(l);
+                if (r < 0)
+                        return trouble_sql(t, l, r, "cannot be marked as open");
+        }
         return r;
 }
 
@@ -337,6 +436,11 @@ unsigned ledger_schema_version(void) {
 }
 
 int ledger_open(Ledger **ret, const char *path, Vault *vault, LedgerProblem *ret_problem, char **ret_detail) {
+        return ledger_open_for(ret, path, vault, NULL, ret_problem, ret_detail);
+}
+
+int ledger_open_for(Ledger **ret, const char *path, Vault *vault, const char *cabinet,
+                    LedgerProblem *ret_problem, char **ret_detail) {
         Trouble t = {0};
         Ledger *l = calloc(1, sizeof(*l));
 
@@ -344,10 +448,11 @@ int ledger_open(Ledger **ret, const char *path, Vault *vault, LedgerProblem *ret
                 *ret_problem = LEDGER_PROBLEM_IO;
         if (!l)
                 return -ENOMEM;
-        l->lock_fd = -1;
+        l->lock_fd = l->mark_fd = -1;
         l->vault = vault;
         l->path = strdup(path);
-        int r = l->path ? open_steps(l, &t) : -ENOMEM;
+        l->cabinet = cabinet ? strdup(cabinet) : NULL;
+        int r = l->path && (l->cabinet || !cabinet) ? open_steps(l, &t) : -ENOMEM;
         if (r < 0) {
                 l->vault = NULL;
                 ledger_free(l);
@@ -375,7 +480,11 @@ int ledger_relax(Ledger *l) {
         if (!l->cramped || l->in_transaction)
                 return 0;
         int r = connect_as(l, &t, false, &version);
-        if (r < 0 && connect_as(l, &t, true, &version) < 0)
+        bool connected = r >= 0 || connect_as(l, &t, true, &version) >= 0;
+        /* What the former connection had. */
+        if (connected && (seals_prepare(l) < 0 || seals_watch(l) < 0))
+                connected = false;
+        if (!connected)
                 r = -EIO; /* every statement fails from now on: as with a broken disk */
         trouble_done(&t);
         return r;

@@ -19,8 +19,8 @@ void parcel_row_done(ParcelRow *p) {
 }
 
 bool parcel_is_recipients(const ParcelRow *p) {
-        return parcel_is_collectable(p->state) && p->was != PARCEL_REJECTED && p->was != PARCEL_RECALLED &&
-               p->choice != CHOICE_REJECT;
+        return parcel_is_collectable(p->state) && !p->doubted && p->was != PARCEL_REJECTED &&
+               p->was != PARCEL_RECALLED && p->choice != CHOICE_REJECT;
 }
 
 static int parcel_read(const Query *q, ParcelRow *ret) {
@@ -37,6 +37,7 @@ static int parcel_read(const Query *q, ParcelRow *ret) {
                 .accessible = column_i64(q, 19) != 0,
                 .larger = column_i64(q, 20) != 0,
                 .loose = (unsigned)column_i64(q, 21),
+                .doubted = column_i64(q, 22) != 0,
         };
         const Vault *v = q->ledger->vault;
 
@@ -45,6 +46,9 @@ static int parcel_read(const Query *q, ParcelRow *ret) {
             (column_text(q, 17) && parcel_state_from_string(column_text(q, 17), &p.was) < 0) ||
             temperature_from_string(column_text(q, 18), &p.temperature) < 0)
                 return -EUCLEAN;
+        /* Also one whose row was changed behind the daemon's back. */
+        if (p.doubted && parcel_may_be_inside(p.state) && p.state != PARCEL_RESERVED)
+                p.state = PARCEL_UNVERIFIED;
         int r = column_label(q, 2, p.slot, sizeof(p.slot));
         if (r >= 0)
                 r = column_label(q, 4, p.size, sizeof(p.size));
@@ -243,6 +247,17 @@ int ledger_parcel_update(Ledger *l, const ParcelRow *p) {
         if (r >= 0)
                 r = parcel_delete(l, p->id);
         return scope_end(l, own, r);
+}
+
+int ledger_parcel_doubt_all(Ledger *l, uint64_t *ret_n) {
+        _cleanup_query_ Query q = {0};
+        int r = query_begin(&q, l, SQL_PARCEL_DOUBT);
+
+        if (r >= 0)
+                r = query_run(&q);
+        if (r >= 0)
+                *ret_n = (uint64_t)sqlite3_changes(l->db);
+        return r;
 }
 
 static int each_row(Query *q, ParcelEach each, void *userdata) {

@@ -26,6 +26,8 @@ typedef struct ParcelRow {
         bool taking_back;    /* a courier's take-back of it is under way */
         ParcelState was; /* stored, unverified, rejected, recalled: before it was being collected or became
                             unverified; PARCEL_ANNOUNCED: nothing to remember */
+        bool doubted;    /* what lies there is not known: nobody opens it until an operator has found it. Ends
+                            by itself with any other state than unverified */
         /* Wishes for its position, kept from the announcement on; written by ledger_parcel_insert() alone. */
         Temperature temperature;
         bool accessible, larger;
@@ -35,7 +37,8 @@ void parcel_row_done(ParcelRow *p);
 static inline void parcel_row_donep(ParcelRow *p) {
         parcel_row_done(p);
 }
-/* May its recipient have it? Not what was rejected or recalled before it became unverified. */
+/* May its recipient have it? Not what was rejected or recalled before it became unverified, nor what is
+ * doubted. */
 bool parcel_is_recipients(const ParcelRow *p);
 #define _cleanup_parcel_ _cleanup_(parcel_row_donep)
 
@@ -50,6 +53,8 @@ int ledger_parcel_at(Ledger *l, const char *slot, unsigned position, ParcelRow *
  * The transition is checked against the life-cycle table once more (-EINVAL). -EEXIST: the place is taken.
  * -ENOENT: not a live parcel. */
 int ledger_parcel_update(Ledger *l, const ParcelRow *p);
+/* All parcels that may be inside become unverified and doubted. */
+int ledger_parcel_doubt_all(Ledger *l, uint64_t *ret_n);
 /* Live parcels, oldest first. The rows' strings are filled. */
 typedef int (*ParcelEach)(void *userdata, const ParcelRow *p);
 int ledger_parcel_each(Ledger *l, ParcelEach each, void *userdata);

@@ -54,11 +54,22 @@ int ledger_person_insert(Ledger *l, PersonRow *p) {
         query_blob(&q, 6, has_phone ? mac : NULL, sizeof(mac));
         query_i64(&q, 7, p->enrolled);
         query_time(&q, 8, p->consented);
-        r = query_run(&q);
+        bool own = !l->in_transaction;
+        r = own ? ledger_begin(l) : 0;
         if (r < 0)
                 return r;
-        p->id = (uint64_t)sqlite3_last_insert_rowid(l->db);
-        return 0;
+        r = query_run(&q);
+        uint64_t id = r < 0 ? 0 : (uint64_t)sqlite3_last_insert_rowid(l->db);
+        if (r >= 0)
+                r = seals_new_person(l, id);
+        query_end(&q);
+        if (own && r >= 0)
+                r = ledger_commit(l);
+        else if (own)
+                ledger_rollback(l);
+        if (r >= 0)
+                p->id = id;
+        return r;
 }
 
 /* "password,pin": kinds that this version does not know do not count. */
@@ -282,7 +293,7 @@ static int forget_same_phone(Ledger *l, uint64_t id) {
         SamePhone s = {.ledger = l};
         int r = ledger_person_get(l, id, &p);
 
-        if (r == -EUCLEAN)
+        if (r == -EUCLEAN || r == -ENOENT)
                 return 0; /* erasing must be possible also when reading is not */
         if (r < 0 || p.kind != PERSON_RECIPIENT || !phone_mac(l->vault, p.phone, s.mac))
                 return r;

@@ -62,12 +62,27 @@ int ledger_service_get(Ledger *l, const char *slot, unsigned position, ServiceRo
         return 0;
 }
 
+/* Whoever says now what is in service puts a row right that was changed behind the daemon's back. */
+static int drop_wrong(Ledger *l, const char *slot, unsigned position) {
+        _cleanup_query_ Query q = {0};
+        int r = query_begin(&q, l, position ? SQL_POSITION_DROP_WRONG : SQL_SLOT_DROP_WRONG);
+
+        if (r < 0)
+                return r;
+        query_text(&q, 1, slot);
+        if (position)
+                query_u64(&q, 4, position);
+        return query_run(&q);
+}
+
 int ledger_service_set(Ledger *l, const char *slot, unsigned position, Service service, const char *reason) {
         _cleanup_query_ Query q = {0};
 
         if (strlen(slot) >= LABEL_MAX)
                 return -EINVAL;
-        int r = query_begin(&q, l, position ? SQL_POSITION_SET : SQL_SLOT_SET);
+        int r = drop_wrong(l, slot, position);
+        if (r >= 0)
+                r = query_begin(&q, l, position ? SQL_POSITION_SET : SQL_SLOT_SET);
         if (r < 0)
                 return r;
         query_text(&q, 1, slot);

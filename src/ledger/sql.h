@@ -4,6 +4,8 @@
 
 #include "ledger/audit.h"
 #include "ledger/ledger.h"
+#include "ledger/lineage.h"
+#include "ledger/seals.h"
 #include "ledger/statements.h"
 
 #include <sqlite3.h>
@@ -17,10 +19,17 @@ typedef enum Scrub {
         SCRUB_SOON, /* a person was erased: worth a checkpoint of its own */
 } Scrub;
 
+typedef struct Epoch {
+        char name[EPOCH_LENGTH + 1];
+        uint64_t since;
+        EpochWhy why;
+} Epoch;
+
 struct Ledger {
         sqlite3 *db;
         Vault *vault;
         char *path;
+        char *cabinet; /* whose it must be; NULL: anybody's */
         int lock_fd;
         bool cramped; /* no room for SQLite's shared index of the log: nobody else can read meanwhile */
         sqlite3_stmt *statements[SQL_MAX];
@@ -30,7 +39,31 @@ struct Ledger {
         int wal_done;  /* of which are in the file already, */
         int wal_force; /* and at which a commit moves them even if the daemon is not idle */
         Scrub scrub;
+        Epoch *epochs; /* the oldest first, never empty */
+        size_t n_epochs;
+        bool epochs_stale; /* one began in the open transaction */
+        bool had_wal;      /* before it was opened */
+        int mark_fd;       /* the side file; -1: there is none */
+        /* Events: recorded in the open transaction (0: none), in the ledger, in the side file. */
+        uint64_t recorded, newest, marked;
+        struct Seals *seals; /* seals.c */
+        LedgerFinding finding;
+        uint64_t told;
 };
+
+/* schema.c: -EUCLEAN with a detail; *ret_missing (fresh memory): what is missing without harm. */
+int schema_check(Ledger *l, int version, char **ret_missing, char **ret_detail);
+
+/* mark.c */
+int mark_look(Ledger *l); /* before anything opens the file */
+int mark_open(Ledger *l);
+void mark_committed(Ledger *l);
+void mark_close(Ledger *l);
+
+/* lineage.c */
+int lineage_found(Ledger *l); /* in the migration that brings epochs */
+int lineage_load(Ledger *l);
+void lineage_done(Ledger *l);
 
 /* ledger.c: statements and connection; the lock stays. */
 void ledger_disconnect(Ledger *l);
@@ -116,3 +149,7 @@ int check_open(const char *path, sqlite3 **ret, char **ret_detail);
 #define APPLICATION_ID 0x4c6b7244 /* "LkrD" */
 #define META_KEY_CHECK "key-check"
 #define META_GENESIS   "audit-genesis"
+#define META_CABINET   "cabinet"
+
+int meta_set(Ledger *l, const char *key, const void *value, size_t n);
+int meta_get_text(Ledger *l, const char *key, char **ret); /* -ENOENT */

@@ -7,8 +7,10 @@
         "id, state, slot, position, size, waybill, recipient, phone, person, courier, courier_number, " \
         "created, stored, expires"
 /* Of the present only. */
-#define PARCEL_PRESENT "choice, taking_back, was, temperature, accessible, larger, loose"
-#define PARCEL_PAST    "NULL, 0, NULL, 'ambient', 0, 1, 0"
+#define PARCEL_PRESENT                                                                      \
+        "choice, taking_back, was, temperature, accessible, larger, loose, doubted OR NOT " \
+        "lockerd_row_ok('parcel', id)"
+#define PARCEL_PAST "NULL, 0, NULL, 'ambient', 0, 1, 0, 0"
 #define PERSON_COLUMNS                                                        \
         "id, kind, number, salt, name, phone, enrolled, revoked, consented, " \
         "(SELECT group_concat(kind) FROM credential c WHERE c.person = person.id)"
@@ -24,11 +26,25 @@
         X(BEGIN, "BEGIN IMMEDIATE")                                                                          \
         X(COMMIT, "COMMIT")                                                                                  \
         X(META_GET, "SELECT value FROM meta WHERE key = ?1")                                                 \
-        X(META_SET, "INSERT INTO meta (key, value) VALUES (?1, ?2)")                                         \
+        X(META_SET, "INSERT INTO meta (key, value) VALUES (?1, ?2) "                                         \
+                    "ON CONFLICT (key) DO UPDATE SET value = excluded.value")                                \
+        /* lineage.c */                                                                                      \
+        X(EPOCH_EACH, "SELECT name, since, why FROM epoch ORDER BY id")                                      \
+        X(EPOCH_INSERT, "INSERT INTO epoch (name, since, why, begun) VALUES (?1, ?2, ?3, ?4)")               \
+        X(EPOCH_UNTOLD, "SELECT coalesce((SELECT min(sequence) FROM outbox), "                               \
+                        "(SELECT coalesce(max(sequence), 0) + 1 FROM event))")                               \
+        X(EVENT_NEXT, "SELECT coalesce(max(sequence), 0) + 1 FROM event")                                    \
+        X(NUMBERS_HIGHEST, "SELECT coalesce(max(seq), 0) FROM sqlite_sequence "                              \
+                           "WHERE name IN ('parcel', 'person', 'session', 'movement')")                      \
+        X(NUMBERS_FORGET,                                                                                    \
+          "DELETE FROM sqlite_sequence WHERE name IN ('parcel', 'person', 'session', 'movement')")           \
+        X(NUMBERS_SET, "INSERT INTO sqlite_sequence (name, seq) VALUES ('parcel', ?1), ('person', ?1), "     \
+                       "('session', ?1), ('movement', ?1)")                                                  \
         /* slots.c */                                                                                        \
-        X(SLOT_GET, "SELECT label, 0, service, reason, 0 FROM slot WHERE label = ?1")                        \
-        X(POSITION_GET,                                                                                      \
-          "SELECT slot, number, service, reason, last_used FROM position WHERE slot = ?1 AND number = ?2")   \
+        X(SLOT_GET, "SELECT label, 0, iif(lockerd_row_ok('slot', label), service, 'quarantined'), reason, "  \
+                    "0 FROM slot WHERE label = ?1")                                                          \
+        X(POSITION_GET, "SELECT slot, number, iif(lockerd_row_ok('position', slot, number), service, "       \
+                        "'quarantined'), reason, last_used FROM position WHERE slot = ?1 AND number = ?2")   \
         X(SLOT_SET,                                                                                          \
           "INSERT INTO slot (label, service, reason) VALUES (?1, ?2, ?3) "                                   \
           "ON CONFLICT (label) DO UPDATE SET service = excluded.service, reason = excluded.reason")          \
@@ -38,8 +54,13 @@
         X(POSITION_USED, "INSERT INTO position (slot, number, last_used) "                                   \
                          "VALUES (?1, ?2, (SELECT coalesce(max(last_used), 0) + 1 FROM position)) "          \
                          "ON CONFLICT (slot, number) DO UPDATE SET last_used = excluded.last_used")          \
-        X(SERVICE_EACH, "SELECT label, 0, service, reason, 0 FROM slot UNION ALL "                           \
-                        "SELECT slot, number, service, reason, last_used FROM position ORDER BY 1, 2")       \
+        X(SLOT_DROP_WRONG, "DELETE FROM slot WHERE label = ?1 AND NOT lockerd_row_ok('slot', label)")        \
+        X(POSITION_DROP_WRONG, "DELETE FROM position WHERE slot = ?1 AND number = ?4 AND NOT "               \
+                               "lockerd_row_ok('position', slot, number)")                                   \
+        X(SERVICE_EACH, "SELECT label, 0, iif(lockerd_row_ok('slot', label), service, 'quarantined'), "      \
+                        "reason, 0 FROM slot UNION ALL "                                                     \
+                        "SELECT slot, number, iif(lockerd_row_ok('position', slot, number), service, "       \
+                        "'quarantined'), reason, last_used FROM position ORDER BY 1, 2")                     \
         /* doors.c */                                                                                        \
         X(DOOR_SET, "INSERT INTO door (slot, position, seen) VALUES (?1, ?2, ?3) "                           \
                     "ON CONFLICT (slot, position) DO UPDATE SET seen = excluded.seen")                       \
@@ -60,8 +81,7 @@
           "courier_number = ?8, stored = ?9, expires = ?10, waybill = coalesce(?11, waybill), "              \
           "recipient = coalesce(?12, recipient), phone = coalesce(?13, phone), "                             \
           "phone_tail = iif(?13 IS NULL, phone_tail, ?14), choice = ?15, taking_back = ?16, was = ?17, "     \
-          "loose = ?18 "                                                                                     \
-          "WHERE id = ?1")                                                                                   \
+          "loose = ?18, doubted = iif(?2 = 'unverified', doubted, 0) WHERE id = ?1")                         \
         /* The personal data of somebody who was revoked meanwhile is not kept. */                           \
         X(PARCEL_END,                                                                                        \
           "INSERT INTO parcel_history (id, state, slot, position, size, waybill, recipient, phone, person, " \
@@ -71,6 +91,11 @@
           "FROM (SELECT *, forget OR EXISTS (SELECT 1 FROM person q WHERE q.id = ?6 AND q.revoked IS NOT "   \
           "NULL) "                                                                                           \
           "AS gone FROM parcel WHERE id = ?1)")                                                              \
+        /* Where it lies is not known any more; what it was is kept for whoever finds it. */                 \
+        X(PARCEL_DOUBT,                                                                                      \
+          "UPDATE parcel SET was = iif(state IN ('rejected', 'recalled'), state, "                           \
+          "iif(state IN ('collecting', 'unverified'), was, NULL)), state = 'unverified', taking_back = 0, "  \
+          "doubted = 1 WHERE slot IS NOT NULL AND state <> 'reserved'")                                      \
         X(PARCEL_DELETE, "DELETE FROM parcel WHERE id = ?1")                                                 \
         X(PARCEL_EACH, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel ORDER BY id")           \
         X(PARCEL_EACH_LOOSE, "SELECT id FROM parcel WHERE loose <> 0 ORDER BY id")                           \
@@ -87,10 +112,14 @@
         X(CODE_SET, "INSERT INTO pickup_code (parcel, mac) VALUES (?1, ?2) "                                 \
                     "ON CONFLICT (parcel) DO UPDATE SET mac = excluded.mac")                                 \
         X(CODE_RENEW, "INSERT INTO renewed_code (parcel, mac) VALUES (?1, ?2)")                              \
-        X(CODE_FIND, "SELECT parcel FROM pickup_code WHERE mac = ?1 UNION ALL "                              \
-                     "SELECT parcel FROM renewed_code WHERE mac = ?1")                                       \
-        X(CODE_GET, "SELECT mac FROM pickup_code WHERE parcel = ?1")                                         \
-        X(CODE_GET_RENEWED, "SELECT mac FROM renewed_code WHERE parcel = ?1")                                \
+        X(CODE_FIND,                                                                                         \
+          "SELECT parcel FROM pickup_code WHERE mac = ?1 AND lockerd_row_ok('pickup_code', parcel) UNION "   \
+          "ALL "                                                                                             \
+          "SELECT parcel FROM renewed_code WHERE mac = ?1 AND lockerd_row_ok('renewed_code', parcel)")       \
+        X(CODE_GET,                                                                                          \
+          "SELECT mac FROM pickup_code WHERE parcel = ?1 AND lockerd_row_ok('pickup_code', parcel)")         \
+        X(CODE_GET_RENEWED,                                                                                  \
+          "SELECT mac FROM renewed_code WHERE parcel = ?1 AND lockerd_row_ok('renewed_code', parcel)")       \
         X(CODE_COUNT, "SELECT (SELECT count(*) FROM pickup_code) + (SELECT count(*) FROM renewed_code)")     \
         X(CODE_ERASE, "DELETE FROM pickup_code WHERE parcel = ?1")                                           \
         X(CODE_ERASE_RENEWED, "DELETE FROM renewed_code WHERE parcel = ?1")                                  \
@@ -98,12 +127,17 @@
         X(PERSON_INSERT,                                                                                     \
           "INSERT INTO person (kind, number, salt, name, phone, phone_mac, enrolled, consented) "            \
           "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                                         \
-        X(PERSON_GET, "SELECT " PERSON_COLUMNS " FROM person WHERE id = ?1 AND revoked IS NULL")             \
-        X(PERSON_BY_NUMBER, "SELECT " PERSON_COLUMNS " FROM person WHERE number = ?1 AND revoked IS NULL")   \
+        X(PERSON_GET, "SELECT " PERSON_COLUMNS                                                               \
+                      " FROM person WHERE id = ?1 AND revoked IS NULL AND lockerd_row_ok('person', id)")     \
+        X(PERSON_BY_NUMBER,                                                                                  \
+          "SELECT " PERSON_COLUMNS                                                                           \
+          " FROM person WHERE number = ?1 AND revoked IS NULL AND lockerd_row_ok('person', id)")             \
         X(PERSON_BY_PHONE,                                                                                   \
-          "SELECT " PERSON_COLUMNS " FROM person WHERE phone_mac = ?1 ORDER BY kind DESC LIMIT 1")           \
+          "SELECT " PERSON_COLUMNS                                                                           \
+          " FROM person WHERE phone_mac = ?1 AND lockerd_row_ok('person', id) ORDER BY kind DESC LIMIT 1")   \
         X(PERSON_EACH, "SELECT " PERSON_COLUMNS " FROM person WHERE revoked IS NULL ORDER BY id")            \
-        X(PERSON_SALT, "SELECT salt FROM person WHERE id = ?1 AND revoked IS NULL")                          \
+        X(PERSON_SALT,                                                                                       \
+          "SELECT salt FROM person WHERE id = ?1 AND revoked IS NULL AND lockerd_row_ok('person', id)")      \
         X(PERSON_REVOKE, "UPDATE person SET salt = NULL, name = NULL, phone = NULL, phone_mac = NULL, "      \
                          "revoked = ?2 WHERE id = ?1 AND revoked IS NULL")                                   \
         X(PERSON_FORGET_CREDENTIALS, "DELETE FROM credential WHERE person = ?1")                             \
@@ -122,8 +156,10 @@
         X(PARCEL_FORGET, "UPDATE parcel SET forget = 1 WHERE id = ?1 AND person IS NULL")                    \
         X(CREDENTIAL_SET, "INSERT INTO credential (person, kind, data) VALUES (?1, ?2, ?3) "                 \
                           "ON CONFLICT (person, kind) DO UPDATE SET data = excluded.data")                   \
-        X(CREDENTIAL_GET, "SELECT c.data, p.salt FROM credential c JOIN person p ON p.id = c.person "        \
-                          "WHERE c.person = ?1 AND c.kind = ?2 AND p.revoked IS NULL")                       \
+        X(CREDENTIAL_GET,                                                                                    \
+          "SELECT c.data, p.salt FROM credential c JOIN person p ON p.id = c.person "                        \
+          "WHERE c.person = ?1 AND c.kind = ?2 AND p.revoked IS NULL AND lockerd_row_ok('person', p.id) "    \
+          "AND lockerd_row_ok('credential', c.person, c.kind)")                                              \
         /* lockouts.c */                                                                                     \
         X(LOCKOUT_GET, "SELECT " LOCKOUT_COLUMNS " FROM lockout WHERE subject = ?1")                         \
         X(LOCKOUT_PUT,                                                                                       \

@@ -20,6 +20,7 @@ typedef enum VaultPurpose {
         VAULT_PHONE,
         VAULT_PEPPER,
         VAULT_CHECK,
+        VAULT_ROW,
         VAULT_PURPOSE_MAX
 } VaultPurpose;
 

@@ -67,6 +67,11 @@ void locker_set_keys_health(Locker *l, const char *state, const char *sentence) 
         notify_health(&l->records);
 }
 
+void locker_set_ledger_health(Locker *l, const char *sentence) {
+        l->records.lineage = sentence;
+        notify_health(&l->records);
+}
+
 int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         const Cabinet *c = l->cabinet;
         Now now = l->now();
@@ -76,8 +81,13 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
 
         if (!all)
                 return -ENOMEM;
-        say(&all[n++], "ledger", NULL, l->records.ledger_failing ? "failed" : "ok",
-            l->records.ledger_failing ? "The last write failed; see the journal." : "");
+        say(&all[n++], "ledger", NULL,
+            l->records.ledger_failing ? "failed"
+            : l->records.lineage      ? "degraded"
+                                      : "ok",
+            l->records.ledger_failing ? "The last write failed; see the journal."
+            : l->records.lineage      ? l->records.lineage
+                                      : "");
         say(&all[n++], "storage", NULL, l->records.storage_low ? "degraded" : "ok",
             l->records.storage_low ? "The disk is nearly full: no deposits until space is freed." : "");
         bool clock_ok = clock_sentence(l, &now, clock, sizeof(clock));

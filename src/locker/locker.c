@@ -253,3 +253,7 @@ void locker_unset_command(Locker *l, const InboxRow *row) {
 int locker_summarise_outbox(Locker *l, uint64_t after, uint64_t to) {
         return records_summarise_outbox(&l->records, after, to);
 }
+
+int locker_begin_epoch(Locker *l, EpochWhy why, uint64_t told) {
+        return records_begin_epoch(&l->records, why, told);
+}

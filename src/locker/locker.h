@@ -15,6 +15,7 @@
 #include "core/refusal.h"
 #include "core/settings.h"
 #include "ledger/audit.h"
+#include "ledger/lineage.h"
 #include "ledger/events.h"
 #include "ledger/inbox.h"
 #include "ledger/ledger.h"
@@ -192,6 +193,10 @@ void locker_unset_command(Locker *l, const InboxRow *row); /* unless it is anoth
 /* Takes the routine of after < sequence <= to out of the outbox and records how much it was (see
  * ledger_outbox_summarise). */
 int locker_summarise_outbox(Locker *l, uint64_t after, uint64_t to);
+/* The ledger is not what this cabinet has had last (records_begin_epoch). */
+int locker_begin_epoch(Locker *l, EpochWhy why, uint64_t told);
+/* A sentence that the health of the ledger says until the next start; it stays where it is. */
+void locker_set_ledger_health(Locker *l, const char *sentence);
 /* Records a prompt as an event, for clients that listeners do not reach; in a transaction of its own, not
  * inside another one. slot -1: none. Not retried: no state depends on it. */
 int locker_record_prompt(Locker *l, const Session *s, int slot, unsigned position, const char *what,

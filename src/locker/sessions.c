@@ -371,7 +371,7 @@ static int collect_own(void *userdata, const ParcelRow *p) {
         bool mine = s->kind == SESSION_RECIPIENT
                             ? parcel_is_recipients(p)
                             : p->state == PARCEL_REJECTED || p->state == PARCEL_RECALLED ||
-                                      locker_expired(s->locker, p);
+                                      (!p->doubted && locker_expired(s->locker, p));
 
         return mine ? ids_add(&f->parcels, p->id) : 0;
 }

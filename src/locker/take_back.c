@@ -58,7 +58,8 @@ static int check_one(Session *s, const Placement *place, int position, ParcelRow
         int r = ledger_parcel_get(l->ledger, place->parcel, p);
         if (r < 0)
                 return r == -ENOENT ? LOCKER_E_SLOT_BUSY : r;
-        return p->state == PARCEL_REJECTED || p->state == PARCEL_RECALLED || locker_expired(l, p)
+        return p->state == PARCEL_REJECTED || p->state == PARCEL_RECALLED ||
+                               (!p->doubted && locker_expired(l, p))
                        ? 0
                        : LOCKER_E_SLOT_BUSY;
 }

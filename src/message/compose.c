@@ -73,14 +73,15 @@ static int event_data(const EventMessage *e, json_t **ret) {
 /* Of whatever words and numbers. */
 static int any_event(const char *cabinet, const EventMessage *e, char **ret) {
         _cleanup_json_ json_t *event = json_object(), *data = NULL;
-        char id[160], source[160], type[160], sequence[24];
+        char id[184], source[160], type[160], sequence[24];
 
         if (!event)
                 return -ENOMEM;
         int r = event_data(e, &data);
         if (r < 0)
                 return r;
-        snprintf(id, sizeof(id), "%s/%" PRIu64, cabinet, e->sequence);
+        const char *epoch = e->epoch ? e->epoch : "";
+        snprintf(id, sizeof(id), "%s/%s%s%" PRIu64, cabinet, epoch, *epoch ? "/" : "", e->sequence);
         snprintf(source, sizeof(source), "/lockerd/%s", cabinet);
         snprintf(type, sizeof(type), "org.lockerd.%s", e->type);
         /* The sequence extension wants a string that sorts as text; an Integer of CloudEvents has 32 bits
@@ -102,6 +103,8 @@ static int any_event(const char *cabinet, const EventMessage *e, char **ret) {
                 r = put(event, "datacontenttype", json_string("application/json"));
         if (!r)
                 r = put(event, "sequence", json_string(sequence));
+        if (!r && *epoch)
+                r = put(event, "epoch", json_string(epoch));
         if (!r)
                 r = put(event, "clocksynced", json_boolean(e->synced));
         if (!r)
@@ -128,13 +131,15 @@ static const char *status(Refusal r) {
         return "refused";
 }
 
-int compose_answer(const char *id, const char *name, Refusal refusal, const char *detail, json_t *result,
-                   char **ret) {
+int compose_answer(const char *epoch, const char *id, const char *name, Refusal refusal, const char *detail,
+                   json_t *result, char **ret) {
         _cleanup_json_ json_t *answer = json_object(), *stolen = result;
 
         int r = answer ? put_text(answer, "id", id) : -ENOMEM;
         if (!r)
                 r = put_text(answer, "name", name);
+        if (!r)
+                r = put_text(answer, "epoch", epoch);
         if (!r)
                 r = put(answer, "status", json_string(status(refusal)));
         if (!r && refusal)
@@ -263,6 +268,8 @@ int compose_state(const StateMessage *s, char **ret) {
                 r = put_health(state, s);
         if (!r)
                 r = put_versions(state, s);
+        if (!r)
+                r = put_text(state, "epoch", s->epoch);
         if (!r)
                 r = put_text(state, "audithead", s->audit_head);
         if (!r)

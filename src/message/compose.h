@@ -16,6 +16,7 @@
 #define COMPOSE_JSON_TYPE "application/json"
 
 typedef struct EventMessage {
+        const char *epoch; /* of the ledger; NULL or empty: from before there were epochs */
         uint64_t sequence;
         int64_t wall_usec;
         const char *type, *subject; /* "parcel.stored", "parcel:17" */
@@ -27,10 +28,10 @@ typedef struct EventMessage {
 /* CloudEvents 1.0, structured mode. -EUCLEAN: data or secret is no JSON object. */
 int compose_event(const char *cabinet, const EventMessage *e, char **ret);
 
-/* The answer: {"id","name","status":"done"|"refused"|"failed", "error", "message", "result":{…}}. "refused":
- * nothing was done; "failed": it was tried and did not succeed, or nobody knows. detail NULL or empty: the
- * refusal's own sentence. */
-int compose_answer(const char *id, const char *name, Refusal refusal, const char *detail,
+/* epoch: the ledger's. The answer: {"id","name","epoch","status":"done"|"refused"|"failed", "error",
+ * "message", "result":{…}}. "refused": nothing was done; "failed": it was tried and did not succeed, or
+ * nobody knows. detail NULL or empty: the refusal's own sentence. */
+int compose_answer(const char *epoch, const char *id, const char *name, Refusal refusal, const char *detail,
                    json_t *result /* stolen, may be NULL */, char **ret);
 
 /* What the retained state tells: the values of the Cabinet's properties on the bus. */
@@ -56,6 +57,7 @@ typedef struct StateMessage {
         size_t n_health;
         const char *version; /* lockerd */
         unsigned ledger_schema;
+        const char *epoch;      /* of the ledger */
         const char *audit_head; /* "sequence:digest" of the audit chain */
         uint64_t last_event, outbox;
         bool clock_synced;

@@ -120,10 +120,18 @@ static char *put_number(char *to, uint64_t number, unsigned width) {
         return to;
 }
 
+static bool has_epoch(const EventMessage *e) {
+        return e->epoch && *e->epoch;
+}
+
 static char *put_head(char *to, const char *cabinet, const EventMessage *e) {
         to = put_text(to, "{\"specversion\":\"1.0\",\"id\":\"");
         to = put_text(to, cabinet);
         to = put_text(to, "/");
+        if (has_epoch(e)) {
+                to = put_text(to, e->epoch);
+                to = put_text(to, "/");
+        }
         to = put_number(to, e->sequence, 1);
         to = put_text(to, "\",\"source\":\"/lockerd/");
         to = put_text(to, cabinet);
@@ -137,12 +145,12 @@ int event_text(const char *cabinet, const EventMessage *e, char **ret) {
         Piece data, hidden = {0};
         char time[RFC3339_MAX];
 
-        if (!plain(cabinet) || !plain(e->type) || !plain(e->subject) || !plain_object(e->data, &data) ||
-            (e->secret && !plain_object(e->secret, &hidden)))
+        if (!plain(cabinet) || (has_epoch(e) && !plain(e->epoch)) || !plain(e->type) || !plain(e->subject) ||
+            !plain_object(e->data, &data) || (e->secret && !plain_object(e->secret, &hidden)))
                 return 0;
         rfc3339_format(e->wall_usec, time);
-        char *text = malloc(FRAME + 2 * strlen(cabinet) + strlen(e->type) + strlen(e->subject) + data.n +
-                            hidden.n);
+        char *text = malloc(FRAME + (has_epoch(e) ? 2 * strlen(e->epoch) : 0) + 2 * strlen(cabinet) +
+                            strlen(e->type) + strlen(e->subject) + data.n + hidden.n);
         if (!text)
                 return -ENOMEM;
         char *to = put_head(text, cabinet, e);
@@ -150,6 +158,10 @@ int event_text(const char *cabinet, const EventMessage *e, char **ret) {
         to = put_text(to, time);
         to = put_text(to, "\",\"datacontenttype\":\"application/json\",\"sequence\":\"");
         to = put_number(to, e->sequence, SEQUENCE_DIGITS);
+        if (has_epoch(e)) {
+                to = put_text(to, "\",\"epoch\":\"");
+                to = put_text(to, e->epoch);
+        }
         to = put_text(to, e->synced ? "\",\"clocksynced\":true" : "\",\"clocksynced\":false");
         to = put_text(to, e->offline ? ",\"offline\":true,\"data\":{" : ",\"offline\":false,\"data\":{");
         to = put(to, data);

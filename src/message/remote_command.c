@@ -62,7 +62,8 @@ static void take_id(const json_t *command, RemoteCommand *ret) {
 }
 
 static int check_keys(const json_t *command, char ret_detail[MESSAGE_DETAIL_MAX]) {
-        static const char *const known[] = {"id", "expires", "cabinet", "name", "nonce", "arguments"};
+        static const char *const known[] = {"id",    "expires", "cabinet",  "name",
+                                            "nonce", "epoch",   "arguments"};
         const char *key;
         json_t *value;
         char shown[41];
@@ -76,7 +77,7 @@ static int check_keys(const json_t *command, char ret_detail[MESSAGE_DETAIL_MAX]
                 strict_json_printable(key, shown, sizeof(shown));
                 return refuse(ret_detail, LOCKER_E_INVALID_ARGUMENT,
                               "\"%s\" is not known in a command; allowed are: id, expires, cabinet, name, "
-                              "nonce, arguments.",
+                              "nonce, epoch, arguments.",
                               shown);
         }
         return 0;
@@ -92,6 +93,19 @@ static int read_expiry(const json_t *command, RemoteCommand *ret, char ret_detai
         if (r < 0)
                 return refuse(ret_detail, LOCKER_E_INVALID_ARGUMENT,
                               "\"expires\" must be a moment of RFC 3339, like \"2026-11-21T08:15:30Z\".");
+        return 0;
+}
+
+static int read_epoch(const json_t *command, RemoteCommand *ret, char ret_detail[MESSAGE_DETAIL_MAX]) {
+        const char *text = text_of(command, "epoch");
+
+        if (!json_object_get(command, "epoch"))
+                return 0;
+        if (!text || strspn(text, "0123456789abcdef") != COMMAND_EPOCH_MAX || text[COMMAND_EPOCH_MAX])
+                return refuse(ret_detail, LOCKER_E_INVALID_ARGUMENT,
+                              "\"epoch\" must be the %d digits that the cabinet's state has under this name.",
+                              COMMAND_EPOCH_MAX);
+        memcpy(ret->epoch, text, COMMAND_EPOCH_MAX + 1);
         return 0;
 }
 
@@ -137,6 +151,8 @@ static int read_object(const char *cabinet, const json_t *command, RemoteCommand
                 r = read_expiry(command, ret, ret_detail);
         if (!r)
                 r = read_nonce(command, ret, ret_detail);
+        if (!r)
+                r = read_epoch(command, ret, ret_detail);
         if (!r)
                 r = check_address(command, "cabinet", cabinet, ret->is_signed, ret_detail);
         if (!r)

@@ -10,6 +10,7 @@
 
 #define COMMAND_ID_MAX      64 /* characters of a command's id: letters, digits, - _ . */
 #define COMMAND_NAME_MAX    32
+#define COMMAND_EPOCH_MAX   16 /* hexadecimal digits */
 #define COMMAND_NONCE_MAX   64
 #define COMMAND_PAYLOAD_MAX (64 * 1024)
 
@@ -20,6 +21,7 @@ typedef struct RemoteCommand {
         char nonce[COMMAND_NONCE_MAX + 1]; /* of the cabinet's state; "" when not given */
         bool is_signed;                    /* by a key of the ring, for this cabinet, this name */
         char key[KEY_ID_MAX + 1];          /* whose; "" when not signed */
+        char epoch[COMMAND_EPOCH_MAX + 1]; /* of the ledger that it is for; "": it does not say */
         json_t *arguments;                 /* object */
 } RemoteCommand;
 void remote_command_done(RemoteCommand *c); /* erases: an argument may be a PIN */

@@ -178,9 +178,9 @@ static bool still_there(MqttWorker *w, int result) {
 SubscriptionGroup link_group(const MqttWorker *w, const char *filter) {
         const char *last = strrchr(filter, '/');
 
-        return streq(filter, w->setup->will_topic)   ? GROUP_OWN
-               : last && strcmp(last, "/state") == 0 ? GROUP_STATES
-                                                     : GROUP_COMMANDS;
+        return streq(filter, w->setup->will_topic)                                     ? GROUP_OWN
+               : last && (strcmp(last, "/state") == 0 || strcmp(last, "/ledger") == 0) ? GROUP_STATES
+                                                                                       : GROUP_COMMANDS;
 }
 
 static int subscribe_to(MqttWorker *w, SubscriptionGroup group, int options, int *ret_mid) {

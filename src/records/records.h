@@ -13,6 +13,7 @@
 #include "ledger/events.h"
 #include "ledger/inbox.h"
 #include "ledger/ledger.h"
+#include "ledger/lineage.h"
 #include "ledger/parcels.h"
 #include "records/calendar.h"
 #include <jansson.h>
@@ -58,6 +59,8 @@ typedef struct Records {
         InboxRow *command;   /* of the backend, being executed; NULL */
         bool storage_low;    /* no deposits */
         bool ledger_failing; /* the last write failed */
+        const char *lineage; /* a sentence: the ledger is not what the cabinet has had last; NULL: nothing is
+                                known of that */
         Calendar calendar;   /* the believed clock */
         uint64_t storage_at; /* boot µs: look at the disk again */
 } Records;
@@ -89,6 +92,10 @@ json_t *data_parcel(const ParcelRow *p); /* personal data masked */
 
 /* Takes the routine of after < sequence <= to out of the outbox and records how much it was (outbox.c). */
 int records_summarise_outbox(Records *rec, uint64_t after, uint64_t to);
+
+/* The ledger is not what this cabinet has had last, which has told events up to `told`: a new epoch begins in
+ * a transaction of its own, with its event, and health says so until the next start (lineage.c). */
+int records_begin_epoch(Records *rec, EpochWhy why, uint64_t told);
 
 /* --- listeners (listeners.c) --- */
 /* listener must stay; members may be NULL. -ENOSPC: there are enough already. */

@@ -180,7 +180,8 @@ void command_answer(Running *r, int result, const char *detail, json_t *object) 
         if (result < 0)
                 log_error_errno(result, "A command (%s) of the backend failed", r->row.name);
         seal_code(r, object);
-        int e = compose_answer(r->row.id, r->row.name, refusal, detail, object, &r->answer);
+        int e = compose_answer(ledger_epoch(s->ledger), r->row.id, r->row.name, refusal, detail, object,
+                               &r->answer);
         if (e < 0) {
                 log_error_errno(e, "Cannot make the answer to command %s (%s)", r->row.id, r->row.name);
                 running_free(r);

@@ -334,7 +334,8 @@ static int seal(const Sync *s, const EventRow *e, const char *secret, char **ret
 
 /* What cannot be read is said, and holds nothing up. */
 static int compose(Sync *s, const EventRow *e, const char *secret, char **ret) {
-        EventMessage m = {.sequence = e->sequence,
+        EventMessage m = {.epoch = ledger_epoch_of(s->ledger, e->sequence),
+                          .sequence = e->sequence,
                           .wall_usec = e->wall_usec,
                           .type = e->type,
                           .subject = e->subject,
@@ -497,7 +498,7 @@ void drain_pump(Sync *s, uint64_t now_boot) {
 
         if (now_boot >= d->flush_at)
                 flush(s);
-        if (!s->connected || (d->mute >= BREAKS_ALONE && !d->taken))
+        if (!s->connected || !lineage_is_settled(s) || (d->mute >= BREAKS_ALONE && !d->taken))
                 return;
         if (now_boot >= d->again_at) {
                 send_again(d);
@@ -549,5 +550,6 @@ uint64_t drain_next_deadline(const Sync *s) {
         const Drain *d = &s->drain;
         uint64_t next = MIN(d->flush_at, d->again_at);
 
-        return s->connected ? MIN(next, aside_next_deadline(&d->asides)) : d->flush_at;
+        return s->connected && lineage_is_settled(s) ? MIN(next, aside_next_deadline(&d->asides))
+                                                     : d->flush_at;
 }

@@ -25,7 +25,7 @@ static void refuse(Sync *s, const MqttMessage *m, const char *id, const char *na
 
         log_notice("A command (%s) of the backend is refused: %s", name,
                    detail && *detail ? detail : refusal_sentence(refusal));
-        if (compose_answer(id, name, refusal, detail, NULL, &answer) >= 0)
+        if (compose_answer(ledger_epoch(s->ledger), id, name, refusal, detail, NULL, &answer) >= 0)
                 answer_send(s, m->response_topic, m->correlation, answer);
 }
 
@@ -37,6 +37,24 @@ static unsigned callers_of(const Sync *s, bool is_signed) {
         return is_signed || m->unsigned_open ? CALLER_SIGNED
                : m->unsigned_commands        ? CALLER_BACKEND | CALLER_UNSIGNED
                                              : CALLER_BACKEND;
+}
+
+/* A command that names another ledger is not for this one. And where something may have happened of which
+ * this ledger knows nothing (it was restored from a backup, it is a copy), one that names none may have been
+ * carried out before: only who knows the present epoch has written it since. Questions change nothing. */
+static int judge_epoch(const Sync *s, const RemoteCommand *c, const CommandRow *row,
+                       char ret_detail[MESSAGE_DETAIL_MAX]) {
+        const char *epoch = ledger_epoch(s->ledger);
+
+        if (*c->epoch ? streq(c->epoch, epoch) : row->act == ACT_ASK || !ledger_epoch_is_guarded(s->ledger))
+                return 0;
+        snprintf(ret_detail, MESSAGE_DETAIL_MAX,
+                 *c->epoch
+                         ? "The command names another ledger; the epoch of this one is %s."
+                         : "Since this cabinet's ledger was replaced, commands must name its epoch, %s. This "
+                           "one may have been carried out before: look at the events.",
+                 epoch);
+        return LOCKER_E_WRONG_EPOCH;
 }
 
 /* Is it for now? What opens a door needs a calendar that is vouched for or the nonce of the state, and so
@@ -64,6 +82,8 @@ static int judge(const Sync *s, const RemoteCommand *c, char ret_detail[MESSAGE_
                 return access_callers(row->act) & CALLER_SIGNED ? LOCKER_E_NOT_SIGNED
                                                                 : LOCKER_E_ACCESS_DENIED;
         int r = arguments_check(c->name, c->arguments, ret_detail);
+        if (!r)
+                r = judge_epoch(s, c, row, ret_detail);
         if (!r && c->expires_usec < now.not_before - FORGET_AFTER_USEC)
                 return LOCKER_E_EXPIRED; /* what is known of its id is forgotten, and stays so */
         /* It may come again under its id. One that has expired is answered by run(), which keeps the id. */
@@ -159,8 +179,8 @@ static void execute(Running *r) {
 
 /* The command as it is kept: enough to go on after a restart, and to know a repeat. */
 static char *pack(const RemoteCommand *c) {
-        json_t *o = json_pack("{s:O, s:b, s:s}", "arguments", c->arguments, "signed", c->is_signed, "key",
-                              c->key);
+        json_t *o = json_pack("{s:O, s:b, s:s, s:s}", "arguments", c->arguments, "signed", c->is_signed,
+                              "key", c->key, "epoch", c->epoch);
         char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 
         json_decref(o);
@@ -182,6 +202,7 @@ static int unpack(const InboxRow *row, RemoteCommand *ret) {
         json_t *o = row->command ? json_loads(row->command, 0, NULL) : NULL,
                *arguments = json_object_get(o, "arguments");
         const char *key = json_string_value(json_object_get(o, "key"));
+        const char *epoch = json_string_value(json_object_get(o, "epoch"));
         RemoteCommand c = {.expires_usec = row->expires,
                            .is_signed = json_is_true(json_object_get(o, "signed")),
                            .arguments = json_incref(arguments)};
@@ -189,6 +210,7 @@ static int unpack(const InboxRow *row, RemoteCommand *ret) {
         snprintf(c.id, sizeof(c.id), "%s", row->id);
         snprintf(c.name, sizeof(c.name), "%s", row->name);
         snprintf(c.key, sizeof(c.key), "%s", key ? key : "");
+        snprintf(c.epoch, sizeof(c.epoch), "%s", epoch ? epoch : "");
         json_decref(o);
         if (!c.arguments)
                 return -EUCLEAN;

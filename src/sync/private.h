@@ -8,6 +8,7 @@
 #include "core/access.h"
 #include "ledger/inbox.h"
 #include "ledger/ledger.h"
+#include "ledger/lineage.h"
 #include "message/compose.h"
 #include "message/jwe.h"
 #include "message/neighbours.h"
@@ -22,9 +23,10 @@
 #define TROUBLE_MAX 160 /* a sentence of the cabinet's health */
 
 /* Tokens of publications: events by their sequence number, the rest above. */
-#define TOKEN_NOBODY 0
-#define TOKEN_REPLAY (UINT64_C(1) << 62)
-#define TOKEN_STATE  (UINT64_C(1) << 63)
+#define TOKEN_NOBODY  0
+#define TOKEN_LINEAGE (UINT64_C(1) << 61)
+#define TOKEN_REPLAY  (UINT64_C(1) << 62)
+#define TOKEN_STATE   (UINT64_C(1) << 63)
 
 typedef struct Running Running;
 
@@ -53,6 +55,14 @@ typedef struct Drain {
         bool full; /* of these: the next event waits until one of them is taken */
 } Drain;
 
+/* What the broker has retained of this cabinet's ledger (lineage.c). */
+typedef struct Lineage {
+        bool settled; /* compared, since the connection came up */
+        char probe[EPOCH_LENGTH + 1], told_epoch[EPOCH_LENGTH + 1];
+        uint64_t told_last, marked;               /* event numbers */
+        uint64_t give_up_at, mark_at, foreign_at; /* boot µs */
+} Lineage;
+
 struct Sync {
         sd_event *event;
         sd_event_source *timer, *defer;
@@ -66,6 +76,7 @@ struct Sync {
         char sealing_trouble[TROUBLE_MAX]; /* "": none */
         Neighbours *neighbours;
         Drain drain;
+        Lineage lineage;
         Running *running; /* commands whose answer is awaited, or could not be stored yet; the newest first */
         uint64_t save_at; /* boot µs: try again to store answers */
         uint64_t remembered; /* commands in the ledger, at most */
@@ -108,6 +119,15 @@ void state_publish(Sync *s);
 bool state_heard(Sync *s, const MqttMessage *m);
 char *state_will(const Sync *s);
 void state_topic(const char *cabinet, char ret[TOPIC_MAX]);
+
+/* out and in: which ledger this is (lineage.c). Nothing is told or carried out before it is settled. */
+void lineage_topic(const char *cabinet, char ret[TOPIC_MAX]);
+void lineage_link(Sync *s, bool connected);
+bool lineage_heard(Sync *s, const MqttMessage *m); /* false: it is about something else */
+bool lineage_is_settled(const Sync *s);
+void lineage_work(Sync *s, uint64_t now);
+void lineage_mark(Sync *s);
+uint64_t lineage_next_deadline(const Sync *s);
 
 /* who may sign, and who may read secrets (signing_keys.c) */
 int keys_load(Sync *s);

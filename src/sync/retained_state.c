@@ -80,6 +80,7 @@ static int make_state(Sync *s, char **ret) {
                               .n_sizes = (size_t)c->n_sizes,
                               .version = LOCKERD_VERSION,
                               .ledger_schema = ledger_schema_version(),
+                              .epoch = ledger_epoch(s->ledger),
                               .audit_head = head,
                               .clock_synced = now.synced,
                               .clock_vouched = locker_moment(s->locker).vouched,

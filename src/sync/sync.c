@@ -31,9 +31,10 @@ void sync_wake(Sync *s) {
 static void arm(Sync *s) {
         uint64_t next = MIN(drain_next_deadline(s), MIN(s->forget_at, s->save_at));
 
-        if (s->connected && s->state_dirty)
+        if (lineage_is_settled(s) && s->state_dirty)
                 next = MIN(next, s->state_at);
-        if (!s->resumed)
+        next = MIN(next, lineage_next_deadline(s));
+        if (!s->resumed && lineage_is_settled(s))
                 next = MIN(next, clock_now().boot_usec + SETTLED_EVERY_USEC);
         (void)sd_event_source_set_time(s->timer, next);
         (void)sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
@@ -42,12 +43,13 @@ static void arm(Sync *s) {
 static void work(Sync *s) {
         uint64_t now = clock_now().boot_usec;
 
+        lineage_work(s, now);
         drain_pump(s, now);
-        if (!s->resumed && locker_is_settled(s->locker)) {
+        if (!s->resumed && lineage_is_settled(s) && locker_is_settled(s->locker)) {
                 s->resumed = true;
                 inbox_recover(s);
         }
-        if (s->connected && s->state_dirty && now >= s->state_at) {
+        if (lineage_is_settled(s) && s->state_dirty && now >= s->state_at) {
                 s->state_dirty = false;
                 s->state_at = now + STATE_EVERY_USEC;
                 state_publish(s);
@@ -104,6 +106,7 @@ static void on_link(void *userdata, bool connected, const char *sentence) {
         if (!connected)
                 neighbours_lost(s->neighbours);
         drain_link(s, connected);
+        lineage_link(s, connected);
         sync_tell_health(s);
         s->state_dirty = true;
         s->state_at = 0;
@@ -124,7 +127,7 @@ static void on_acknowledged(void *userdata, uint64_t token) {
         if (token == TOKEN_STATE && *s->state_trouble) {
                 s->state_trouble[0] = 0;
                 sync_tell_health(s);
-        } else if (token != TOKEN_STATE) {
+        } else if (token != TOKEN_STATE && token != TOKEN_LINEAGE) {
                 drain_acknowledged(s, token);
         }
         sync_wake(s);
@@ -147,7 +150,9 @@ static void on_refused(void *userdata, uint64_t token, unsigned reason, const ch
          * it. */
         if (token == TOKEN_STATE && reason >= MQTT_REASON_REFUSED)
                 state_refused(s, sentence);
-        else if (token == TOKEN_STATE)
+        else if (token == TOKEN_LINEAGE && reason >= MQTT_REASON_REFUSED)
+                log_warning("The broker refuses lockerd/v1/%s/ledger: %s", s->cabinet, sentence);
+        else if (token == TOKEN_STATE || token == TOKEN_LINEAGE)
                 on_acknowledged(s, token);
         else if (token == TOKEN_NOBODY && reason >= MQTT_REASON_REFUSED)
                 log_warning("The broker refuses the answer to a command: %s", sentence);
@@ -172,7 +177,7 @@ static bool neighbour_state(Sync *s, const MqttMessage *m) {
 static void on_message(void *userdata, const MqttMessage *m) {
         Sync *s = userdata;
 
-        if (!state_heard(s, m) && !neighbour_state(s, m))
+        if (!state_heard(s, m) && !lineage_heard(s, m) && !neighbour_state(s, m))
                 inbox_message(s, m);
 }
 
@@ -219,8 +224,8 @@ static const LockerListener sync_listener = {
 
 static int connect_client(Sync *s) {
         _cleanup_free_ char *will = state_will(s);
-        char topic[TOPIC_MAX], filter[TOPIC_MAX], states[COMMUNITY_MAX][TOPIC_MAX];
-        const char *subscriptions[COMMUNITY_MAX + 3] = {filter, topic};
+        char topic[TOPIC_MAX], filter[TOPIC_MAX], ledger[TOPIC_MAX], states[COMMUNITY_MAX][TOPIC_MAX];
+        const char *subscriptions[COMMUNITY_MAX + 4] = {filter, topic, ledger};
         const MqttOptions options = {.settings = &s->settings->mqtt,
                                      .worker_directory = s->settings->worker_directory,
                                      .cabinet = s->cabinet,
@@ -232,9 +237,10 @@ static int connect_client(Sync *s) {
                 return -ENOMEM;
         for (size_t i = 0; i < neighbours_count(s->neighbours); i++) {
                 state_topic(neighbours_number(s->neighbours, i), states[i]);
-                subscriptions[i + 2] = states[i];
+                subscriptions[i + 3] = states[i];
         }
         state_topic(s->cabinet, topic);
+        lineage_topic(s->cabinet, ledger);
         snprintf(filter, sizeof(filter), "lockerd/v1/%s/command/+", s->cabinet);
         return mqtt_client_new(&s->client, s->event, &options, &mqtt_handlers, s);
 }
@@ -295,6 +301,8 @@ Sync *sync_free(Sync *s) {
         if (!s)
                 return NULL;
         locker_remove_listener(s->locker, s);
+        if (s->client)
+                lineage_mark(s);
         mqtt_client_free(s->client);
         if (s->drain.marks)
                 drain_done(s);

@@ -35,6 +35,7 @@ ACL = """user backend
 topic readwrite lockerd/#
 # A cabinet: its certificate's name is its number.
 pattern write lockerd/v1/%u/state
+pattern readwrite lockerd/v1/%u/ledger
 pattern write lockerd/v1/%u/event/#
 pattern write lockerd/v1/%u/reply
 pattern read lockerd/v1/%u/command/#

@@ -47,7 +47,7 @@ class Judge:
         store = {s["$id"]: s for s in schemas.values()}
         self.validators = {name: jsonschema.Draft202012Validator(
             schemas[name], resolver=jsonschema.RefResolver(schemas[name]["$id"], schemas[name], store=store),
-            format_checker=jsonschema.FormatChecker()) for name in ("event", "state", "answer")}
+            format_checker=jsonschema.FormatChecker()) for name in ("event", "state", "answer", "ledger")}
 
     def complaints(self, cabinet, message):
         prefix = f"lockerd/v1/{cabinet}/"
@@ -56,7 +56,7 @@ class Judge:
         where, _, rest = message.topic[len(prefix):].partition("/")
         if where == "command":
             return []  # the backend's own
-        kind = {"event": "event", "state": "state", "reply": "answer"}.get(where)
+        kind = {"event": "event", "state": "state", "ledger": "ledger", "reply": "answer"}.get(where)
         if not kind:
             return [f"{message.topic} is no topic of the contract"]
         try:

@@ -128,7 +128,8 @@ static int commands(const char *cabinet) {
 }
 
 static int event(int n, char **argv) {
-        EventMessage e = {.sequence = strtoull(argv[1], NULL, 10),
+        EventMessage e = {.epoch = "5ac1f0e2b3d47986",
+                          .sequence = strtoull(argv[1], NULL, 10),
                           .wall_usec = INT64_C(1795248930123456),
                           .type = argv[2],
                           .subject = argv[3],
@@ -148,7 +149,7 @@ static int answer(int n, char **argv) {
         while (refusal < REFUSAL_MAX && !streq(refusal_name((Refusal)refusal), argv[2]))
                 refusal++;
         json_t *result = n > 3 ? json_loads(argv[3], 0, NULL) : NULL;
-        int r = compose_answer(argv[0], argv[1], (Refusal)refusal, NULL, result, &text);
+        int r = compose_answer("5ac1f0e2b3d47986", argv[0], argv[1], (Refusal)refusal, NULL, result, &text);
         return print_text(r, text);
 }
 
@@ -168,6 +169,7 @@ static int state(bool bare) {
                                 .n_health = ARRAY_SIZE(health),
                                 .version = "0.1.0",
                                 .ledger_schema = 1,
+                                .epoch = "5ac1f0e2b3d47986",
                                 .audit_head = bare ? "0:" : "17:00ff",
                                 .last_event = 17,
                                 .started_usec = 1,

@@ -95,7 +95,7 @@ class Fake:
             "Version": "0.1.0", "Number": head["Number"], "Name": head["Name"], "Address": head.get("Address", ""),
             "Location": (float(head.get("Latitude", "nan")), float(head.get("Longitude", "nan"))),
             "Sizes": self.sizes, "CodeAlphabet": "crockford",
-            "Health": [("ledger", "ok", ""), ("storage", "ok", ""), ("clock", "ok", "")], "AuditHead": "412:9f3a5c",
+            "Health": [("ledger", "ok", ""), ("storage", "ok", ""), ("clock", "ok", "")], "Epoch": "5ac1f0e2b3d47986", "AuditHead": "412:9f3a5c",
             "LastEvent": 0, "OutboxLength": 0}
         if busy:
             self.make_busy()

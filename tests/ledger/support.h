@@ -33,13 +33,21 @@ void place_close(Place *p);
 void assert_refused(Place *p, uint8_t key, LedgerProblem problem);
 
 /* SQL that takes back what migration 005 did, and 004. */
-#define UNDO_CLOCK "ALTER TABLE parcel DROP COLUMN loose; ALTER TABLE inbox DROP COLUMN signed; "
-#define UNDO_PEOPLE                                                                                    \
-        UNDO_CLOCK                                                                                     \
-        "ALTER TABLE lockout DROP COLUMN pace; ALTER TABLE lockout DROP COLUMN risk; "                 \
-        "ALTER TABLE lockout DROP COLUMN leaked; DROP TABLE lockout_parcel; DROP TABLE renewed_code; " \
-        "DROP INDEX parcel_history_phone; DROP INDEX parcel_history_unmarked; "                        \
-        "ALTER TABLE parcel_history DROP COLUMN phone_mac; ALTER TABLE parcel DROP COLUMN forget; "
+#define UNDO_SEAL(table) "ALTER TABLE " #table " DROP COLUMN seal; "
+#define UNDO_SEALS                                                                                       \
+        "DROP TABLE sealed; " UNDO_SEAL(meta) UNDO_SEAL(slot) UNDO_SEAL(position) UNDO_SEAL(person)      \
+                UNDO_SEAL(credential) UNDO_SEAL(parcel) UNDO_SEAL(pickup_code) UNDO_SEAL(renewed_code)   \
+                        UNDO_SEAL(lockout) UNDO_SEAL(lockout_parcel) UNDO_SEAL(inbox) UNDO_SEAL(setting) \
+                                UNDO_SEAL(epoch)
+#define UNDO_LINEAGE UNDO_SEALS "DROP TABLE epoch; ALTER TABLE parcel DROP COLUMN doubted; "
+#define UNDO_CLOCK   "ALTER TABLE parcel DROP COLUMN loose; ALTER TABLE inbox DROP COLUMN signed; "
+#define UNDO_PEOPLE                                                                              \
+        UNDO_LINEAGE UNDO_CLOCK                                                                  \
+                "ALTER TABLE lockout DROP COLUMN pace; ALTER TABLE lockout DROP COLUMN risk; "   \
+                "ALTER TABLE lockout DROP COLUMN leaked; DROP TABLE lockout_parcel; DROP TABLE " \
+                "renewed_code; "                                                                 \
+                "DROP INDEX parcel_history_phone; DROP INDEX parcel_history_unmarked; "          \
+                "ALTER TABLE parcel_history DROP COLUMN phone_mac; ALTER TABLE parcel DROP COLUMN forget; "
 #define UNDO_ERRANDS                                                                          \
         UNDO_PEOPLE                                                                           \
         "DROP TABLE door; "                                                                   \

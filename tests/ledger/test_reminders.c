@@ -156,7 +156,8 @@ static void test_migration_of_an_unsynchronised_ledger_has_its_times_shifted(voi
                 assert_int_equal(ledger_record(p->ledger, &record, &now, NULL), 0);
                 commit(p->ledger);
                 place_close(p);
-                assert_int_equal(raw_sql(p->path, UNDO_CLOCK "PRAGMA user_version = 7", false), SQLITE_OK);
+                assert_int_equal(raw_sql(p->path, UNDO_LINEAGE UNDO_CLOCK "PRAGMA user_version = 7", false),
+                                 SQLITE_OK);
                 place_open(p);
                 assert_int_equal(number(p->ledger, "SELECT max(loose) FROM parcel"), synced ? 0 : 3);
         }

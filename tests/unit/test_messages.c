@@ -311,6 +311,18 @@ static void test_event_is_a_cloudevent(void **state) {
                       "\"time\":\"2026-11-21T08:15:30.123456Z\",\"datacontenttype\":\"application/json\","
                       "\"sequence\":\"00000000000000000017\",\"clocksynced\":true,\"offline\":false,"
                       "\"data\":{\"parcel\":5}}");
+        /* In the long way, too: a blank in the data. */
+        _cleanup_free_ char *first = NULL, *second = NULL;
+        e.epoch = "0123456789abcdef";
+        assert_int_equal(compose_event("C-1", &e, &first), 0);
+        e.data = "{ \"parcel\":5}";
+        assert_int_equal(compose_event("C-1", &e, &second), 0);
+        assert_string_equal(first, second);
+        assert_non_null(strstr(first, "\"id\":\"C-1/0123456789abcdef/17\","));
+        assert_non_null(
+                strstr(first, "\"sequence\":\"00000000000000000017\",\"epoch\":\"0123456789abcdef\","));
+        e.epoch = NULL;
+        e.data = "{\"parcel\":5}";
         e.offline = true;
         e.secret = "{\"code\":\"AB12CD\"}";
         assert_int_equal(compose_event("C-1", &e, &secret), 0);
@@ -409,35 +421,41 @@ static void test_answer_says_done_refused_or_failed(void **state) {
                 Refusal refusal;
                 const char *detail, *text;
         } rows[] = {
-                {REFUSAL_NONE, NULL, "{\"id\":\"1\",\"name\":\"open\",\"status\":\"done\"}"},
+                {REFUSAL_NONE, NULL,
+                 "{\"id\":\"1\",\"name\":\"open\",\"epoch\":\"0123456789abcdef\",\"status\":\"done\"}"},
                 {LOCKER_E_EXPIRED, "",
-                 "{\"id\":\"1\",\"name\":\"open\",\"status\":\"refused\",\"error\":\"Expired\",\"message\":"
+                 "{\"id\":\"1\",\"name\":\"open\",\"epoch\":\"0123456789abcdef\",\"status\":\"refused\","
+                 "\"error\":\"Expired\",\"message\":"
                  "\"The command came too late "
                  "and was not executed.\"}"},
                 {LOCKER_E_UNKNOWN_SLOT, "No slot \xe5\xbc\xa0.",
-                 "{\"id\":\"1\",\"name\":\"open\",\"status\":\"refused\",\"error\":\"UnknownSlot\","
+                 "{\"id\":\"1\",\"name\":\"open\",\"epoch\":\"0123456789abcdef\",\"status\":\"refused\","
+                 "\"error\":\"UnknownSlot\","
                  "\"message\":\"No slot \xe5\xbc\xa0.\"}"},
                 /* cut by snprintf in the middle of a character */
                 {LOCKER_E_DID_NOT_OPEN, "Slot \xe5\xbc",
-                 "{\"id\":\"1\",\"name\":\"open\",\"status\":\"failed\",\"error\":\"DidNotOpen\",\"message\":"
+                 "{\"id\":\"1\",\"name\":\"open\",\"epoch\":\"0123456789abcdef\",\"status\":\"failed\","
+                 "\"error\":\"DidNotOpen\",\"message\":"
                  "\"Slot \"}"},
                 {LOCKER_E_OUTCOME_UNKNOWN, "\xff?\xff",
-                 "{\"id\":\"1\",\"name\":\"open\",\"status\":\"failed\",\"error\":\"OutcomeUnknown\","
+                 "{\"id\":\"1\",\"name\":\"open\",\"epoch\":\"0123456789abcdef\",\"status\":\"failed\","
+                 "\"error\":\"OutcomeUnknown\","
                  "\"message\":\"???\"}"},
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
                 _cleanup_free_ char *text = NULL;
-                assert_int_equal(compose_answer("1", "open", rows[i].refusal, rows[i].detail, NULL, &text),
+                assert_int_equal(compose_answer("0123456789abcdef", "1", "open", rows[i].refusal,
+                                                rows[i].detail, NULL, &text),
                                  0);
                 assert_string_equal(text, rows[i].text);
         }
         _cleanup_free_ char *text = NULL;
-        assert_int_equal(
-                compose_answer("1", "announce", REFUSAL_NONE, NULL, json_pack("{s:i}", "parcel", 5), &text),
-                0);
-        assert_string_equal(
-                text, "{\"id\":\"1\",\"name\":\"announce\",\"status\":\"done\",\"result\":{\"parcel\":5}}");
+        assert_int_equal(compose_answer("0123456789abcdef", "1", "announce", REFUSAL_NONE, NULL,
+                                        json_pack("{s:i}", "parcel", 5), &text),
+                         0);
+        assert_string_equal(text, "{\"id\":\"1\",\"name\":\"announce\",\"epoch\":\"0123456789abcdef\","
+                                  "\"status\":\"done\",\"result\":{\"parcel\":5}}");
 }
 
 static void test_state_tells_what_is_known_and_leaves_out_what_is_not(void **state) {
@@ -456,6 +474,7 @@ static void test_state_tells_what_is_known_and_leaves_out_what_is_not(void **sta
                           .n_health = ARRAY_SIZE(health),
                           .version = "0.1.0",
                           .ledger_schema = 1,
+                          .epoch = "0123456789abcdef",
                           .audit_head = "17:00",
                           .last_event = 17,
                           .outbox = 2,
@@ -478,7 +497,8 @@ static void test_state_tells_what_is_known_and_leaves_out_what_is_not(void **sta
                 "{\"name\":\"L\",\"ordinal\":2,\"capacity\":4,\"free\":0}],"
                 "\"health\":[{\"component\":\"ledger\",\"state\":\"ok\"},"
                 "{\"component\":\"board:A\",\"state\":\"failed\",\"sentence\":\"No answer.\"}],"
-                "\"versions\":{\"lockerd\":\"0.1.0\",\"ledger\":1},\"audithead\":\"17:00\",\"lastevent\":17,"
+                "\"versions\":{\"lockerd\":\"0.1.0\",\"ledger\":1},\"epoch\":\"0123456789abcdef\","
+                "\"audithead\":\"17:00\",\"lastevent\":17,"
                 "\"outbox\":2}");
         s.address = s.timezone = NULL;
         s.latitude = (double)NAN;

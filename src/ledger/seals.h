@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows that were changed, moved, copied, added or removed while no daemon had the ledger. Inside the ledger,
+ * but for ledger_tampering().
+ *
+ * Every write seals itself: triggers of this connection, made from the columns that the tables have, seal
+ * what is inserted or updated and keep the sum of the table. So no statement can forget it. A row whose seal
+ * is wrong stays wrong when it is updated. */
+#pragma once
+
+#include "ledger/ledger.h"
+
+/* "": nothing was found at opening; else which rows and tables, for people. Lives as long as the ledger. */
+const char *ledger_tampering(const Ledger *l);
+/* Commands that were carried out may be missing from the inbox. */
+bool ledger_inbox_is_doubtful(const Ledger *l);
+
+int seals_prepare(Ledger *l); /* the functions of SQL; before any statement that uses them */
+int seals_found(Ledger *l, const char *what);
+int seals_check(Ledger *l); /* reads all rows; findings are kept */
+int seals_make(Ledger *l);  /* in a transaction: of all rows, after a migration */
+int seals_watch(Ledger *l); /* from here on every write is sealed */
+/* A row that was just inserted; its table has no trigger for it: SQLite would look through the whole history
+ * for rows that refer to it. In the transaction of the insertion. */
+int seals_new_person(Ledger *l, uint64_t id);
+void seals_disconnect(Ledger *l); /* the connection goes, what was found stays */
+void seals_done(Ledger *l);
+#define SEALS_SINCE 10 /* the migration that makes room for them */

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the cabinet has told before: which ledger it had and how far that had come is retained at the broker,
+ * on a topic that no will overwrites. With each connection it is compared before anything is told or carried
+ * out.
+ *
+ * The broker sends what is retained when it is subscribed to. To know that all of it has come, something is
+ * published to the same topic, not retained, and waited for. */
+#include "sync/private.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#define WAIT_USEC  (10 * USEC_PER_SEC) /* for a broker that does not send it back */
+#define MARK_EVERY (10 * USEC_PER_SEC)
+#define FOREIGN_EVERY \
+        (3600 * USEC_PER_SEC) /* two machines that take turns must not fill the ledger with epochs */
+
+void lineage_topic(const char *cabinet, char ret[TOPIC_MAX]) {
+        snprintf(ret, TOPIC_MAX, "lockerd/v1/%s/ledger", cabinet);
+}
+
+static void publish(Sync *s, json_t *object, bool retain) {
+        char topic[TOPIC_MAX];
+        char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+
+        json_decref(object);
+        if (!text)
+                return;
+        lineage_topic(s->cabinet, topic);
+        (void)mqtt_client_publish(s->client, TOKEN_LINEAGE, topic, text, strlen(text), retain,
+                                  COMPOSE_JSON_TYPE, NULL);
+        free(text);
+}
+
+void lineage_link(Sync *s, bool connected) {
+        Lineage *k = &s->lineage;
+
+        *k = (Lineage){.foreign_at = k->foreign_at, .told_epoch = "", .mark_at = 0};
+        s->resumed = false;
+        if (!connected)
+                return;
+        uint64_t random = 0;
+        (void)vault_random(&random, sizeof(random));
+        snprintf(k->probe, sizeof(k->probe), "%016llx", (unsigned long long)random);
+        k->give_up_at = clock_now().boot_usec + WAIT_USEC;
+        publish(s, json_pack("{s:s, s:s}", "cabinet", s->cabinet, "probe", k->probe), false);
+}
+
+static void compare(Sync *s) {
+        Lineage *k = &s->lineage;
+        uint64_t last = 0, now = clock_now().boot_usec;
+        EpochWhy why = EPOCH_BEHIND;
+
+        if (!k->told_epoch[0] || sync_last_event(s, &last) < 0)
+                return;
+        if (streq(k->told_epoch, ledger_epoch(s->ledger))) {
+                if (k->told_last <= last)
+                        return;
+        } else if (ledger_epoch_is_known(s->ledger, k->told_epoch) || now < k->foreign_at) {
+                return; /* it was restored since, and has said so; or it was just said */
+        } else {
+                why = EPOCH_FOREIGN;
+                k->foreign_at = now + FOREIGN_EVERY;
+        }
+        int r = locker_begin_epoch(s->locker, why, k->told_last);
+        if (r < 0)
+                log_error_errno(r, "Cannot begin a new epoch of the ledger");
+        else
+                s->state_dirty = true;
+}
+
+static void settle(Sync *s) {
+        compare(s);
+        s->lineage.settled = true;
+        s->lineage.told_epoch[0] = 0;
+        sync_wake(s);
+}
+
+bool lineage_heard(Sync *s, const MqttMessage *m) {
+        Lineage *k = &s->lineage;
+        char topic[TOPIC_MAX];
+
+        lineage_topic(s->cabinet, topic);
+        if (!streq(m->topic, topic))
+                return false;
+        json_t *o = m->too_large ? NULL : json_loadb(m->payload, m->n_payload, JSON_REJECT_DUPLICATES, NULL);
+        const char *probe = json_string_value(json_object_get(o, "probe")),
+                   *epoch = json_string_value(json_object_get(o, "epoch"));
+        json_int_t last = json_integer_value(json_object_get(o, "lastevent"));
+
+        if (epoch && strlen(epoch) == EPOCH_LENGTH && last >= 0) {
+                snprintf(k->told_epoch, sizeof(k->told_epoch), "%s", epoch);
+                k->told_last = (uint64_t)last;
+                if (k->settled) /* another machine that speaks for this cabinet, or this one's own words */
+                        settle(s);
+        } else if (probe && *k->probe && streq(probe, k->probe) && !k->settled) {
+                settle(s);
+        }
+        json_decref(o);
+        return true;
+}
+
+bool lineage_is_settled(const Sync *s) {
+        return s->lineage.settled;
+}
+
+/* It must not fall behind by much: what was told since it was written is not found again. */
+void lineage_work(Sync *s, uint64_t now) {
+        Lineage *k = &s->lineage;
+        uint64_t last = 0;
+
+        if (!s->connected)
+                return;
+        if (!k->settled && now >= k->give_up_at) {
+                log_warning(
+                        "The broker does not send back what was published on lockerd/v1/%s/ledger, which the "
+                        "cabinet must be allowed to write and read: nobody checks whether the ledger is the "
+                        "one "
+                        "of last time",
+                        s->cabinet);
+                settle(s);
+        }
+        if (!k->settled || now < k->mark_at || sync_last_event(s, &last) < 0 || last == k->marked)
+                return;
+        k->mark_at = now + MARK_EVERY;
+        k->marked = last;
+        lineage_mark(s);
+}
+
+void lineage_mark(Sync *s) {
+        uint64_t last = 0;
+
+        if (s->connected && s->lineage.settled && sync_last_event(s, &last) >= 0)
+                publish(s,
+                        json_pack("{s:s, s:s, s:I}", "cabinet", s->cabinet, "epoch", ledger_epoch(s->ledger),
+                                  "lastevent", (json_int_t)last),
+                        true);
+}
+
+uint64_t lineage_next_deadline(const Sync *s) {
+        const Lineage *k = &s->lineage;
+
+        return !s->connected ? USEC_INFINITY : !k->settled ? k->give_up_at : USEC_INFINITY;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whoever has the file and not the key changes nothing that counts: each column of each sealed table, rows
+ * that are added, removed, moved, copied and put back. */
+#include "support.h"
+#include "ledger/codes.h"
+#include "ledger/inbox.h"
+#include "ledger/lockouts.h"
+#include "ledger/parcels.h"
+#include "ledger/people.h"
+#include "ledger/settings.h"
+#include "ledger/slots.h"
+
+#define OFFLINE "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; "
+
+static const char *const covered[] = {"meta",   "slot",        "position",     "person",  "credential",
+                                      "parcel", "pickup_code", "renewed_code", "lockout", "lockout_parcel",
+                                      "inbox",  "setting",     "epoch"};
+
+/* At least two rows in each of them, and a change of each. */
+static void fill(Ledger *l) {
+        for (unsigned i = 1; i <= 3; i++) {
+                char label[8], code[8], phone[24], number_[8];
+                snprintf(label, sizeof(label), "0%u", i);
+                snprintf(code, sizeof(code), "AAAAA%u", i);
+                snprintf(phone, sizeof(phone), "+49 170 000000%u", i);
+                snprintf(number_, sizeof(number_), "471%u", i);
+                int64_t parcel = deposit(l, label, 1, code);
+                assert_true(parcel > 0);
+                snprintf(code, sizeof(code), "BBBBB%u", i);
+                assert_int_equal(ledger_code_renew(l, (uint64_t)parcel, code), 0);
+                PersonRow person = {.kind = PERSON_COURIER,
+                                    .name = (char *)(uintptr_t) "Anna",
+                                    .phone = phone,
+                                    .enrolled = 1};
+                snprintf(person.number, sizeof(person.number), "%s", number_);
+                assert_int_equal(ledger_person_insert(l, &person), 0);
+                assert_int_equal(ledger_credential_set(l, person.id, "pin", (const uint8_t *)"hash", 4), 0);
+                assert_int_equal(ledger_service_set(l, label, 0, SERVICE_DISABLED, "repair"), 0);
+                assert_int_equal(ledger_service_set(l, label, 1, SERVICE_IN, NULL), 0);
+                LockoutRow lockout = {.lockout = {.failures = i, .pace = 5}};
+                snprintf(lockout.subject, sizeof(lockout.subject), "terminal:%u", i);
+                assert_int_equal(ledger_lockout_put(l, &lockout), 0);
+                assert_int_equal(ledger_lockout_concern(l, lockout.subject, (uint64_t)parcel), 0);
+                InboxRow row = {.received = i, .expires = 100, .command = (char *)(uintptr_t) "{}"};
+                snprintf(row.id, sizeof(row.id), "id%u", i);
+                snprintf(row.name, sizeof(row.name), "open");
+                assert_int_equal(ledger_inbox_store(l, &row), 0);
+                assert_int_equal(ledger_inbox_answer(l, &row, "{}"), 0);
+                assert_int_equal(ledger_setting_set(l, number_, 5), 0);
+        }
+        const Now now = at(1);
+        begin(l);
+        assert_int_equal(ledger_epoch_begin(l, EPOCH_BEHIND, 1, &now), 0);
+        commit(l);
+}
+
+/* Opens it, and says what it found; "" when it does not open at all, which is a finding too. */
+static char *opened(const char *path, bool *ret_opens) {
+        _cleanup_(vault_freep) Vault *v = test_vault(1);
+        _cleanup_free_ char *detail = NULL;
+        LedgerProblem problem;
+        Ledger *l = NULL;
+
+        *ret_opens = ledger_open(&l, path, v, &problem, &detail) >= 0;
+        if (!*ret_opens)
+                return strdup(detail ? detail : "");
+        v = NULL;
+        char *found = strdup(ledger_tampering(l));
+        ledger_free(l);
+        return found;
+}
+
+static void assert_found(Place *p, const char *table, const char *sql) {
+        _cleanup_free_ char *copy = text_printf("%s/copy.db", p->directory),
+                            *mark = text_printf("%s/copy.db.mark", p->directory);
+        bool opens;
+
+        place_close(p); /* folds the log into the file */
+        (void)unlink(copy);
+        (void)unlink(mark);
+        copy_file(p->path, copy);
+        _cleanup_free_ char *all = text_printf(OFFLINE "%s", sql);
+        assert_int_equal(raw_sql(copy, all, false), SQLITE_OK);
+        _cleanup_free_ char *found = opened(copy, &opens);
+        if (opens && !strstr(found, table))
+                fail_msg("%s: not found: \"%s\"", sql, found);
+}
+
+/* Requirement: F10, F14 */
+static void test_every_column_of_every_sealed_table(void **state) {
+        Place *p = *state;
+        unsigned n = 0;
+
+        fill(p->ledger);
+        assert_string_equal(ledger_tampering(p->ledger), "");
+        place_close(p);
+        place_open(p); /* what was written by every function is whole */
+        assert_string_equal(ledger_tampering(p->ledger), "");
+        for (size_t t = 0; t < ARRAY_SIZE(covered); t++) {
+                _cleanup_free_ char *sql =
+                        text_printf("SELECT name, type FROM pragma_table_info('%s')", covered[t]);
+                sqlite3_stmt *s = NULL;
+                sqlite3 *db = NULL;
+                assert_int_equal(sqlite3_open(p->path, &db), SQLITE_OK);
+                assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
+                _cleanup_free_ char *count = text_printf("SELECT count(*) FROM %s", covered[t]);
+                assert_true(raw_number(p->path, count) >= 2);
+                while (sqlite3_step(s) == SQLITE_ROW) {
+                        const char *column = (const char *)sqlite3_column_text(s, 0),
+                                   *type = (const char *)sqlite3_column_text(s, 1);
+                        _cleanup_free_ char *change = text_printf(
+                                "UPDATE %s SET \"%s\" = %s WHERE seal = (SELECT min(seal) FROM %s)",
+                                covered[t], column,
+                                streq(type, "INTEGER") ? "7777"
+                                : streq(type, "TEXT")  ? "'tampered'"
+                                                       : "zeroblob(32)",
+                                covered[t]);
+                        assert_found(p, covered[t], change);
+                        n++;
+                }
+                sqlite3_finalize(s);
+                sqlite3_close(db);
+        }
+        assert_true(n > 90);
+}
+
+/* Requirement: F10, F14 */
+static void test_rows_that_are_removed_added_moved_copied_and_put_back(void **state) {
+        Place *p = *state;
+
+        fill(p->ledger);
+        for (size_t t = 0; t < ARRAY_SIZE(covered); t++) {
+                _cleanup_free_ char *one = text_printf(
+                                            "DELETE FROM %s WHERE seal = (SELECT min(seal) FROM %s)",
+                                            covered[t], covered[t]),
+                                    *sum = text_printf("DELETE FROM sealed WHERE name = '%s'", covered[t]),
+                                    *zero = text_printf(
+                                            "UPDATE sealed SET state = zeroblob(72) WHERE name = '%s'",
+                                            covered[t]);
+                assert_found(p, covered[t], one);
+                assert_found(p, covered[t], sum);
+                assert_found(p, covered[t], zero);
+        }
+        assert_found(
+                p, "pickup_code",
+                "UPDATE pickup_code SET parcel = parcel + 100; UPDATE pickup_code SET parcel = 104 - parcel");
+        assert_found(p, "pickup_code",
+                     "INSERT INTO pickup_code SELECT 99, zeroblob(32), seal FROM pickup_code LIMIT 1");
+        assert_found(p, "credential",
+                     "INSERT INTO credential SELECT 99, kind, data, seal FROM credential LIMIT 1");
+        assert_found(p, "position", "INSERT INTO position (slot, number) VALUES ('77', 1)");
+        assert_found(p, "parcel", "UPDATE parcel SET seal = NULL");
+}
+
+/* Requirement: F10, F14 */
+static void test_old_row_that_is_put_back_is_found(void **state) {
+        Place *p = *state;
+
+        fill(p->ledger);
+        assert_int_equal(ledger_service_set(p->ledger, "01", 0, SERVICE_QUARANTINED, "broken"), 0);
+        place_close(p);
+        assert_int_equal(raw_sql(p->path, "CREATE TABLE old AS SELECT * FROM slot", false), SQLITE_OK);
+        sqlite3 *db = NULL;
+        assert_int_equal(sqlite3_open(p->path, &db), SQLITE_OK);
+        _cleanup_free_ char *reinsert = NULL;
+        sqlite3_stmt *s = NULL;
+        assert_int_equal(
+                sqlite3_prepare_v2(
+                        db,
+                        "SELECT 'DELETE FROM slot WHERE label = ''01''; INSERT INTO slot VALUES (''01'', ' "
+                        "|| "
+                        "quote(service) || ', ' || quote(reason) || ', ' || quote(seal) || ')' FROM old "
+                        "WHERE label = '01'",
+                        -1, &s, NULL),
+                SQLITE_OK);
+        assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+        reinsert = strdup((const char *)sqlite3_column_text(s, 0));
+        sqlite3_finalize(s);
+        sqlite3_close(db);
+        assert_int_equal(raw_sql(p->path, "DROP TABLE old", false), SQLITE_OK);
+        place_open(p);
+        assert_int_equal(ledger_service_set(p->ledger, "01", 0, SERVICE_IN, NULL), 0);
+        assert_found(p, "slot", reinsert);
+}
+
+/* Requirement: F10, F17 */
+static void test_nobody_opens_by_a_changed_row(void **state) {
+        Place *p = *state;
+        uint64_t parcel;
+        PersonRow person = {0};
+        ParcelRow row = {0};
+        ServiceRow service = {0};
+
+        fill(p->ledger);
+        assert_int_equal(ledger_code_find(p->ledger, "AAAAA1", &parcel), 0);
+        place_close(p);
+        /* The first parcel's code now opens the second one's place; the first courier gets another number;
+         * the third parcel is somebody else's. */
+        assert_int_equal(
+                raw_sql(p->path,
+                        OFFLINE
+                        "UPDATE pickup_code SET mac = (SELECT mac FROM renewed_code ORDER BY parcel LIMIT 1) "
+                        "WHERE parcel = 2; UPDATE person SET number = '9999' WHERE number = '4711'; "
+                        "UPDATE parcel SET person = 2 WHERE id = 3; "
+                        "UPDATE slot SET service = 'in' WHERE label = '02'",
+                        false),
+                SQLITE_OK);
+        place_open(p);
+        for (int round = 0; round < 2; round++) {
+                Ledger *l = p->ledger;
+                assert_non_null(strstr(ledger_tampering(l), "pickup_code 2"));
+                assert_non_null(strstr(ledger_tampering(l), "person 1"));
+                assert_non_null(strstr(ledger_tampering(l), "parcel 3"));
+                assert_non_null(strstr(ledger_tampering(l), "slot 02"));
+                assert_false(ledger_code_matches(l, 2, "BBBBB1"));
+                assert_false(ledger_code_matches(l, 2, "AAAAA2"));
+                assert_true(ledger_code_matches(l, 1, "AAAAA1"));
+                assert_int_equal(ledger_person_by_number(l, "9999", &person), -ENOENT);
+                assert_int_equal(ledger_person_by_number(l, "4712", &person), 0);
+                person_row_done(&person);
+                assert_int_equal(ledger_parcel_get(l, 3, &row), 0);
+                assert_true(row.doubted);
+                assert_int_equal(row.state, PARCEL_UNVERIFIED);
+                assert_false(parcel_is_recipients(&row));
+                /* What is written to it does not make it right. */
+                assert_int_equal(ledger_parcel_update(l, &row), 0);
+                parcel_row_done(&row);
+                assert_int_equal(ledger_service_get(l, "02", 0, &service), 0);
+                assert_int_equal(service.service, SERVICE_QUARANTINED);
+                service_row_done(&service);
+                place_close(p);
+                place_open(p);
+        }
+        /* Whoever says what is so now puts it right. */
+        assert_int_equal(ledger_service_set(p->ledger, "02", 0, SERVICE_IN, NULL), 0);
+        place_close(p);
+        place_open(p);
+        assert_null(strstr(ledger_tampering(p->ledger), "slot 02"));
+}
+
+/* Requirement: F10, F17 */
+static void test_schema_that_is_not_the_one_that_was_made(void **state) {
+        static const struct {
+                const char *sql, *says;
+                bool opens;
+        } rows[] = {
+                {"CREATE TRIGGER evil AFTER INSERT ON event BEGIN DELETE FROM lockout; END",
+                 "trigger evil is not lockerd's", false},
+                {"CREATE VIEW evil AS SELECT * FROM parcel", "view evil is not lockerd's", false},
+                {"CREATE TABLE evil (a)", "table evil is not lockerd's", false},
+                {"DROP INDEX parcel_place", "index parcel_place is missing", false},
+                {"DROP TRIGGER reminder_begin; CREATE TRIGGER reminder_begin AFTER UPDATE OF state ON parcel "
+                 "BEGIN "
+                 "DELETE FROM lockout; END",
+                 "trigger reminder_begin is not what", false},
+                {"DROP TRIGGER audit_no_update", "trigger audit_no_update is missing", true},
+        };
+        Place *p = *state;
+
+        place_close(p);
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_free_ char *copy = text_printf("%s/copy.db", p->directory);
+                bool opens;
+
+                (void)unlink(copy);
+                copy_file(p->path, copy);
+                assert_int_equal(raw_sql(copy, rows[i].sql, false), SQLITE_OK);
+                _cleanup_free_ char *found = opened(copy, &opens);
+                assert_int_equal(opens, rows[i].opens);
+                if (!strstr(found, rows[i].says))
+                        fail_msg("\"%s\" instead of \"%s\"", found, rows[i].says);
+        }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_ledger, teardown)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_every_column_of_every_sealed_table),
+                TEST(test_rows_that_are_removed_added_moved_copied_and_put_back),
+                TEST(test_old_row_that_is_put_back_is_found),
+                TEST(test_nobody_opens_by_a_changed_row),
+                TEST(test_schema_that_is_not_the_one_that_was_made),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
