@@ -69,6 +69,8 @@
         X("SessionEnded", LOCKERCTL_WRONG_STATE)        \
         X("Busy", LOCKERCTL_NONE_FREE)                  \
         X("Expired", LOCKERCTL_WRONG_STATE)             \
+        X("NotFresh", LOCKERCTL_WRONG_STATE)            \
+        X("WrongEpoch", LOCKERCTL_WRONG_STATE)          \
         X("WrongEpoch", LOCKERCTL_WRONG_STATE)          \
         X("NotSigned", LOCKERCTL_NOT_ALLOWED)           \
         X("BadSignature", LOCKERCTL_NOT_ALLOWED)        \

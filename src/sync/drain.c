@@ -323,7 +323,9 @@ static int seal(const Sync *s, const EventRow *e, const char *secret, char **ret
 
         if (!s->sealing)
                 return -EAGAIN;
-        snprintf(id, sizeof(id), "%s/%llu", s->cabinet, (unsigned long long)e->sequence);
+        const char *epoch = ledger_epoch_of(s->ledger, e->sequence);
+        snprintf(id, sizeof(id), "%s/%s%s%llu", s->cabinet, epoch, *epoch ? "/" : "",
+                 (unsigned long long)e->sequence);
         int r = jwe_seal_object(s->sealing, secret, s->cabinet, "event", id, &sealed);
         if (r < 0)
                 return r;

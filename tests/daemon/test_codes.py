@@ -14,7 +14,7 @@ CLOCKSHIM = pathlib.Path(__file__).with_name("clockshim.c")
 
 
 class Lockouts(Scenario):
-    settings = {"Session": {"ReopenGrace": "0", "IdleTimeout": "1min"}, "Lockout": {"Duration": "30min"}}
+    settings = {"Session": {"ReopenGrace": "0", "IdleTimeout": "1min", "MaxSessions": "16"}, "Lockout": {"Duration": "30min"}}
 
     def lock_out(self, client=None, **claim):
         session = (client or self.client).start_session("recipient")
@@ -296,7 +296,7 @@ class ShortLockouts(Scenario):
 
 
 class Crockford(Scenario):
-    settings = {"Session": {"ReopenGrace": "0"}}
+    settings = {"Session": {"ReopenGrace": "0", "MaxSessions": "16"}}
 
     def test_six_symbols_and_a_forgiving_eye(self):
         """Letters and digits; lower case, spaces, hyphens and look-alikes are forgiven.
@@ -333,7 +333,7 @@ class Crockford(Scenario):
 
 
 class Digits(Scenario):
-    settings = {"Codes": {"Alphabet": "digits"}, "Session": {"ReopenGrace": "0"}}
+    settings = {"Codes": {"Alphabet": "digits"}, "Session": {"ReopenGrace": "0", "MaxSessions": "16"}}
 
     def test_six_digits_with_a_claim(self):
         """Requirement: D3, D4"""
