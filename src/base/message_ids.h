@@ -38,7 +38,7 @@
 #define LOCKERD_MESSAGE_BOARD_WRONG "79595f8ee738473985f1ae01f00eba2d"
 /* A coil of a lock board stays on. */
 #define LOCKERD_MESSAGE_BOARD_STUCK "4e25a55e8523444b828b6cba9609fe39"
-/* All inputs of a lock board changed at once. */
+/* All doors of a lock board read open at once. */
 #define LOCKERD_MESSAGE_BOARD_BLIND "8824009b11b14941a7be0505227366c2"
 /* A contact chatters. */
 #define LOCKERD_MESSAGE_CHATTER "c2c46b95747041548bab9679f5ce30ac"

@@ -27,6 +27,7 @@ static const ConfigKey daemon_keys[] = {
         CONFIG_KEY("WorkerDirectory", key_path, Settings, worker_directory),
         CONFIG_KEY("KeyFile", key_path, Settings, key_path),
         CONFIG_KEY("TrustClock", key_bool, Settings, trust_clock),
+        CONFIG_KEY("KeepNames", key_usec, Settings, keep_names_usec, .max = DAYS(3660)),
         CONFIG_KEY("MinimumFree", key_bytes, Settings, minimum_free, .min = MEBI(1), .max = MEBI(1) << 20),
 };
 static const ConfigKey bus_keys[] = {
@@ -93,6 +94,7 @@ Settings *settings_new_default(void) {
                 .worker_directory = strdup(LOCKERD_LIBEXECDIR),
                 .key_path = strdup(LOCKERD_STATEDIR "/lockerd.key"),
                 .minimum_free = MEBI(16),
+                .keep_names_usec = DAYS(90),
                 .kiosk_group = strdup("lockerd-kiosk"),
                 .admin_group = strdup("lockerd-admin"),
                 .code_alphabet = CODE_CROCKFORD,

@@ -15,9 +15,8 @@ Moment believed_clock_moment(const BelievedClock *c, uint64_t boot_usec) {
         uint64_t ran = boot_usec > c->boot ? boot_usec - c->boot : 0;
         int64_t wall = c->wall + (int64_t)ran;
 
-        return (Moment){.wall = wall,
-                        .not_before = c->bound ? wall : 0,
-                        .vouched = boot_usec < c->vouched_until};
+        return (Moment){
+                .wall = wall, .not_before = c->bound ? wall : 0, .vouched = boot_usec < c->vouched_until};
 }
 
 void believed_clock_read(BelievedClock *c, const Now *now, int64_t *ret_step) {

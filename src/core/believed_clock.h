@@ -21,9 +21,10 @@ typedef struct BelievedClock {
         int64_t wall;           /* believed at …, µs since 1970 UTC */
         uint64_t boot;          /* … this moment of the boot clock */
         uint64_t vouched_until; /* boot µs; 0: nobody vouches for it */
-        bool bound;             /* it was vouched for once and has only been counted since: the true time is not
-                                   earlier */
-        int64_t ahead; /* µs: what clock hardware shows beyond the counted time, for the hour of the day alone */
+        bool bound;    /* it was vouched for once and has only been counted since: the true time is not
+                          earlier */
+        int64_t ahead; /* µs: what clock hardware shows beyond the counted time, for the hour of the day alone
+                        */
 } BelievedClock;
 
 /* The believed time of a moment. */

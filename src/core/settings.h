@@ -58,6 +58,7 @@ typedef struct Settings {
         char *key_path;         /* KeyFile=: used when no systemd credential "lockerd.key" is given */
         bool trust_clock;      /* TrustClock=no: an operator vouches for the calendar in the kernel's place */
         uint64_t minimum_free; /* MinimumFree=: bytes on the ledger's file system below which deposits stop */
+        uint64_t keep_names_usec; /* KeepNames=: of ended parcels; 0: for ever */
         /* [Bus] */
         char *kiosk_group, *admin_group;
         /* [Codes] */

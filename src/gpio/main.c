@@ -12,7 +12,7 @@ int main(int argc, char *argv[]) {
                 "access",     "faccessat", "faccessat2", "fcntl",      "fcntl64", "fstatat64", "getdents64",
                 "ioctl",      "lstat",     "lstat64",    "newfstatat", "open",    "openat",    "readlink",
                 "readlinkat", "stat",      "stat64",     "statx",      NULL};
-        static const ConfinePath paths[] = {{"/dev", true}, {"/sys", false}, {NULL}};
+        static const ConfinePath paths[] = {{"/dev", true}, {"/sys", false}, {.path = NULL}};
         static const Confinement confinement = {
                 .calls = calls, .paths = paths, .memory = MEMORY_MAX, .descriptors = DESCRIPTORS_MAX};
         GpioWorker w = {.end = {.socket = WIRE_FD, .passed = -1}};

@@ -270,6 +270,23 @@ static int forget_phone(Ledger *l, SamePhone *s, const char *phone) {
         return query_run(&q);
 }
 
+int ledger_history_forget(Ledger *l, int64_t before, unsigned limit, uint64_t *ret_n) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_HISTORY_FORGET_OLD);
+        if (r < 0)
+                return r;
+        query_i64(&q, 1, before);
+        query_i64(&q, 2, limit);
+        r = query_run(&q);
+        if (r < 0)
+                return r;
+        *ret_n = (uint64_t)sqlite3_changes(l->db);
+        if (*ret_n)
+                l->scrub = MAX(l->scrub, SCRUB_NEXT);
+        return 0;
+}
+
 /* A courier's phone is no reason to forget what a recipient has received. */
 static int forget_same_phone(Ledger *l, uint64_t id) {
         _cleanup_person_ PersonRow p = {0};

@@ -33,6 +33,9 @@ int ledger_person_by_phone(Ledger *l, const char *phone, PersonRow *ret);
  * and its number's history stay, and the number and phone may be enrolled again. Live parcels keep theirs
  * until they end. -ENOENT. */
 int ledger_person_revoke(Ledger *l, uint64_t id, int64_t wall);
+/* Names and phone numbers of at most so many parcels that ended before, the oldest first; ret_n: of how many.
+ */
+int ledger_history_forget(Ledger *l, int64_t before, unsigned limit, uint64_t *ret_n);
 /* All who are not revoked. */
 int ledger_person_each(Ledger *l, int (*each)(void *userdata, const PersonRow *p), void *userdata);
 

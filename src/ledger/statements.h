@@ -149,6 +149,10 @@
         X(HISTORY_UNMARKED, "SELECT id, phone FROM parcel_history INDEXED BY parcel_history_unmarked "       \
                             "WHERE phone IS NOT NULL AND phone_mac IS NULL")                                 \
         X(HISTORY_MARK, "UPDATE parcel_history SET phone_mac = ?2 WHERE id = ?1")                            \
+        X(HISTORY_FORGET_OLD,                                                                                \
+          "UPDATE parcel_history SET recipient = NULL, phone = NULL, phone_mac = NULL WHERE id IN (SELECT "  \
+          "id FROM parcel_history INDEXED BY parcel_history_named WHERE ended < ?1 AND (recipient IS NOT "   \
+          "NULL OR phone IS NOT NULL) ORDER BY ended LIMIT ?2)")                                             \
         X(PARCEL_FORGET, "UPDATE parcel SET forget = 1 WHERE id = ?1 AND person IS NULL")                    \
         X(CREDENTIAL_SET, "INSERT INTO credential (person, kind, data) VALUES (?1, ?2, ?3) "                 \
                           "ON CONFLICT (person, kind) DO UPDATE SET data = excluded.data")                   \

@@ -94,7 +94,7 @@ static bool take_board(Worker *w, const WireBoard *b) {
 static bool give_up_rights(const Worker *w) {
         static const char *const calls[] = {"fcntl", "fcntl64", "flock", "ioctl", NULL};
         static const ConfinePath names[] = {
-                {"/etc", false}, {"/usr", false}, {"/lib", false}, {"/run", false}, {NULL}};
+                {"/etc", false}, {"/usr", false}, {"/lib", false}, {"/run", false}, {.path = NULL}};
         bool network = w->line.kind != LINE_SERIAL;
         Confinement c = {
                 .calls = calls,

@@ -260,13 +260,36 @@ static void set_fault(Facts *f, int board, bool fault, uint64_t at) {
         f->handlers.common(f->userdata, board, fault);
 }
 
-static void look_at_board(Facts *f, int board, const uint8_t bits[WIRE_CHANNELS / 8], uint64_t at) {
+static int locks_open(const Facts *f, int board) {
+        int n = 0, last = -1;
+
+        for (int i = 0; i < f->n_uses; i++) {
+                const Use *u = &f->uses[i];
+                if (u->input.board != board || !is_door(u) || u->raw != TRI_NO)
+                        continue;
+                n += u->index != last;
+                last = u->index;
+        }
+        return n;
+}
+
+static bool has_spoken(const Facts *f, int board) {
+        for (int i = 0; i < f->n_uses; i++)
+                if (f->uses[i].input.board == board && f->uses[i].raw != TRI_UNKNOWN)
+                        return true;
+        return false;
+}
+
+/* first: nothing was known of its inputs before. A cabinet in which every door was opened while nobody
+ * looked cannot be told from one whose inputs lost their common wire, or are wired the other way round. */
+static void look_at_board(Facts *f, int board, const uint8_t bits[WIRE_CHANNELS / 8], bool first,
+                          uint64_t at) {
         BoardInputs *b = &f->boards[board];
         Tri level;
         bool alike = all_alike(f, board, bits, &level);
 
         if (!b->fault) {
-                if (!alike || locks_waiting(f, board) < FACTS_FAULT_LOCKS)
+                if (!alike || (first ? locks_open(f, board) : locks_waiting(f, board)) < FACTS_FAULT_LOCKS)
                         return;
                 b->level = level;
                 set_fault(f, board, true, at);
@@ -277,13 +300,15 @@ static void look_at_board(Facts *f, int board, const uint8_t bits[WIRE_CHANNELS 
 }
 
 void facts_inputs(Facts *f, int board, const uint8_t bits[WIRE_CHANNELS / 8], uint64_t at) {
+        bool first = !has_spoken(f, board);
+
         for (int i = 0; i < f->n_uses; i++) {
                 Use *u = &f->uses[i];
                 if (u->input.board == board)
                         take(f, u, wire_bit(bits, u->input.channel) == u->input.active ? TRI_YES : TRI_NO,
                              at);
         }
-        look_at_board(f, board, bits, at);
+        look_at_board(f, board, bits, first, at);
         settle(f);
 }
 

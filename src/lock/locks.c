@@ -39,8 +39,8 @@ static void tell_common(void *userdata, int board, bool fault) {
 
         l->boards[board].blind = fault;
         snprintf(sentence, sizeof(sentence),
-                 fault ? "Board %s: all its inputs changed at once; look whether the doors are shut, and at "
-                         "the common wire of its inputs"
+                 fault ? "Board %s: all its doors read open at once; look whether they are shut, and at the "
+                         "common wire of its inputs"
                        : "Board %s works; its inputs differ again",
                  name);
         l->handlers.board(l->userdata, board, fault ? BOARD_BLIND : l->boards[board].health, sentence);

@@ -111,7 +111,7 @@ static inline int locker_record_parcel(Locker *l, const char *actor, const char 
 static inline int64_t locker_wall(const Locker *l) {
         return records_moment(&l->records).wall;
 }
-/* Now, for the times `what` of a parcel, which are shifted when the clock is put right, if they have to be. */
+/* Now, for the times `what` of a parcel; marked when they will have to be shifted. */
 static inline int64_t locker_stamp(const Locker *l, ParcelRow *p, unsigned what) {
         Moment m = records_moment(&l->records);
 

@@ -3,6 +3,7 @@
  *
  *  "terminal:<name>", "claim:slot:…", "claim:phone:…"   codes
  *  "<kind>:<number>", "<kind>:<person>"                 a person's credential
+ *  "<kind>:unknown:<three digits>"                      of nobody; shared
  *  "terminal-<kind>:<name>"                             all credentials of a kind at a terminal (risk only)
  *  "lift:<number>"                                      what a courier lifts */
 #include "base/ids.h"

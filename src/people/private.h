@@ -26,7 +26,11 @@ struct People {
                 uint64_t at;       /* boot µs: look for what is due */
                 unsigned followed; /* corrections of the calendar that were seen */
         } reminders;
+        uint64_t history_at; /* boot µs: look for names that have been kept long enough */
 };
+
+/* --- history.c: names and phone numbers of ended parcels --- */
+void history_tick(People *p, const Now *now);
 
 static inline Now people_now(const People *p) {
         return p->records->now();

@@ -273,8 +273,10 @@ static int find_candidate(Verification *v, const CredentialEvidence *e) {
         int r;
 
         if (info->courier) {
-                charge_init(p, &v->charges[0], risk, "%s:%s", info->name, e->claim);
                 r = ledger_person_by_number(p->ledger, e->claim, &row);
+                vault_mac(ledger_vault(p->ledger), VAULT_PHONE, e->claim, strlen(e->claim), mac);
+                if (r >= 0)
+                        charge_init(p, &v->charges[0], risk, "%s:%s", info->name, e->claim);
         } else {
                 phone_digits(e->claim, digits, sizeof(digits));
                 r = ledger_person_by_phone(p->ledger, digits, &row);
@@ -283,10 +285,10 @@ static int find_candidate(Verification *v, const CredentialEvidence *e) {
                 if (r >= 0)
                         charge_init(p, &v->charges[0], risk, "%s:%llu", info->name,
                                     (unsigned long long)row.id);
-                else
-                        charge_init(p, &v->charges[0], risk, "%s:unknown:%02x%02x%02x", info->name, mac[0],
-                                    mac[1], mac[2]);
         }
+        /* Whom nobody has enrolled: there is no end of numbers to invent, but of rows for them. */
+        if (r < 0)
+                charge_init(p, &v->charges[0], risk, "%s:unknown:%02x%x", info->name, mac[0], mac[1] & 0xf);
         v->candidate = r >= 0 && row.kind == (info->courier ? PERSON_COURIER : PERSON_RECIPIENT) ? row.id : 0;
         return r == -ENOENT ? 0 : r;
 }

@@ -2,8 +2,10 @@
 """Clients of the bus that want too much: one never reads what it is answered, one takes every session."""
 import contextlib
 import os
+import pathlib
 import socket
 import sqlite3
+import subprocess
 import threading
 import time
 
@@ -121,6 +123,50 @@ class Sessions(DaemonTest):
         session.end()
         self.cabinet.restart()
         self.assertEqual(self.rows(), before + 1, "who was it is kept")
+
+
+class Names(DaemonTest):
+    settings = {"Daemon": {"KeepNames": "1s"}, "Session": {"ReopenGrace": "0"}}
+
+    def history(self):
+        with contextlib.closing(sqlite3.connect(f"file:{self.cabinet.ledger}?mode=ro", uri=True)) as db:
+            return db.execute("SELECT recipient IS NULL AND phone IS NULL AND phone_mac IS NULL FROM parcel_history").fetchall()
+
+    def test_names_of_history_end_after_the_configured_time_once_the_clock_is_right(self):
+        """Requirement: F9"""
+        shim = os.path.join(self.cabinet.directory, "clockshim.so")
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, pathlib.Path(__file__).with_name("clockshim.c")], check=True)
+        put = self.store(recipient="Erika Mustermann", phone="+49 171 5559876")
+        session = self.client.start_session("recipient")
+        session.authenticate_code(put.receipt["code"])
+        place = session.collect()
+        self.sim.do(f"take {place.slot}", f"close {place.slot}")
+        session.accept()
+        session.wait_prompt("collected")
+        time.sleep(1.2)
+        self.cabinet.restart()
+        self.assertEqual(self.history(), [(0,)], "nobody vouches for the clock")
+        original = self.cabinet.environment
+        self.cabinet.environment = lambda: {**original(), "LD_PRELOAD": shim, "CLOCKSHIM_SYNCED": "1",
+                                            "ASAN_OPTIONS": f"{os.environ.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"}
+        self.cabinet.restart()
+        wait(lambda: self.history() == [(1,)], "name and phone gone")
+        self.assertEqual(self.admin.find_history(put.parcel)["state"], "collected")
+
+
+class Invented(DaemonTest):
+    def test_invented_numbers_share_their_rows(self):
+        """Requirement: F4, F15"""
+        session = self.client.start_session("courier")
+        for number in ("7001", "7002"):
+            with self.assertRaises(DBusError):
+                session.authenticate_pin(number, "258036")
+        with contextlib.closing(sqlite3.connect(f"file:{self.cabinet.ledger}?mode=ro", uri=True)) as db:
+            subjects = [s for s, in db.execute("SELECT subject FROM lockout")]
+        unknown = [s for s in subjects if s.startswith("pin:")]
+        self.assertTrue(unknown)
+        for subject in unknown:
+            self.assertRegex(subject, "^pin:unknown:[0-9a-f]{3}$")  # 4096 of them, whatever is invented
 
 
 main()

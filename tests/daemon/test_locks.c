@@ -306,7 +306,16 @@ static pid_t a_worker(void) {
         snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
         fd = open(path, O_RDONLY | O_CLOEXEC);
         assert_true(fd >= 0 && read(fd, pids, sizeof(pids) - 1) > 0);
-        return (pid_t)atoi(pids);
+        /* Not one of their openers, and not in an order: the kernel's is not promised. */
+        for (char *rest = pids, *word; (word = strsep(&rest, " "));) {
+                char name[32] = "";
+                snprintf(path, sizeof(path), "/proc/%.16s/comm", word);
+                _cleanup_close_ int comm = open(path, O_RDONLY | O_CLOEXEC);
+                if (comm >= 0 && read(comm, name, sizeof(name) - 1) > 0 && streq(name, "lockerd-line\n"))
+                        return (pid_t)atoi(word);
+        }
+        fail_msg("no lockerd-line among %s", pids);
+        return 0;
 }
 
 static void test_locks_start_tells_contact_and_latch_together(void **state) {

@@ -154,7 +154,7 @@ class BadContacts(Scenario):
         time.sleep(1)
         self.assertEqual([e.type for e in self.events_since(after)], ["board.inputs-lost"], "no row of burglaries")
         self.assertEqual(self.admin.health()["board:A"],
-                         ("degraded", "Board A: all its inputs changed at once; look whether the doors are shut, and at the common wire of its inputs"))
+                         ("degraded", "Board A: all its doors read open at once; look whether they are shut, and at the common wire of its inputs"))
         self.assertEqual([self.admin.parcel(p)["State"] for p in parcels], ["stored", "stored"])
         # Nobody is sent to a door that nobody sees; whoever has to get out still gets out.
         self.assertRefused("NoFreePosition", self.courier().deposit, size="S")
@@ -164,6 +164,24 @@ class BadContacts(Scenario):
                          ["board.inputs-lost", "board.online"])
         self.assertEqual(self.admin.health()["board:A"][0], "ok")
         self.store()
+
+    def test_common_wire_lost_while_the_daemon_is_down_is_one_fault_of_its_board(self):
+        """Requirement: F4, F13"""
+        put = self.store()
+        after = self.last_event()
+        self.cabinet.kill_daemon()
+        self.sim.do("input A:all off")
+        self.cabinet.start_daemon()
+        self.wait_event("board.inputs-lost", after, board="A")
+        time.sleep(1)
+        self.assertEqual(self.events_since(after, "door.forced-open"), [])
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "stored")
+        # One that was forced meanwhile is told when the wire is mended.
+        self.sim.do("force 05")
+        self.sim.do("input A:all normal")
+        self.wait_event("door.forced-open", after, slot="05")
+        self.admin.wait_slot(put.slot, Door="locked")
+        self.collect(put.receipt["code"])
 
     def test_forced_door_is_still_told_at_once(self):
         """Requirement: F4"""

@@ -191,7 +191,7 @@ static void test_migration_from_version_1_keeps_what_is_inside(void **state) {
                         UNDO_ERRANDS
                         "DROP TABLE inbox; DROP TRIGGER reminder_begin; DROP TRIGGER habit_of_the_revoked; "
                         "DROP TABLE reminder; DROP TABLE habit; DROP TABLE setting; DROP INDEX "
-                        "movement_session; PRAGMA user_version = 1",
+                        "movement_session; DROP INDEX parcel_history_named; PRAGMA user_version = 1",
                         false),
                 SQLITE_OK);
         place_open(p);

@@ -156,10 +156,7 @@ static void test_migration_of_an_unsynchronised_ledger_has_its_times_shifted(voi
                 assert_int_equal(ledger_record(p->ledger, &record, &now, NULL), 0);
                 commit(p->ledger);
                 place_close(p);
-                assert_int_equal(raw_sql(p->path,
-                                         UNDO_LINEAGE UNDO_CLOCK
-                                         "DROP INDEX movement_session; PRAGMA user_version = 6",
-                                         false),
+                assert_int_equal(raw_sql(p->path, UNDO_LINEAGE UNDO_CLOCK "PRAGMA user_version = 7", false),
                                  SQLITE_OK);
                 place_open(p);
                 assert_int_equal(number(p->ledger, "SELECT max(loose) FROM parcel"), synced ? 0 : 3);
@@ -238,7 +235,8 @@ static void test_migration_from_version_2_reminds_of_what_is_inside(void **state
                                  UNDO_ERRANDS
                                  "DROP TRIGGER reminder_begin; DROP TRIGGER habit_of_the_revoked; DROP TABLE "
                                  "reminder; "
-                                 "DROP TABLE habit; DROP TABLE setting; DROP INDEX movement_session; PRAGMA "
+                                 "DROP TABLE habit; DROP TABLE setting; DROP INDEX movement_session; DROP "
+                                 "INDEX parcel_history_named; PRAGMA "
                                  "user_version = 2",
                                  false),
                          SQLITE_OK);

@@ -656,7 +656,7 @@ static int apply(const char *text, Settings **ret, ConfigReport *report) {
 static void test_settings_every_key_is_applied(void **state) {
         static const char text[] =
                 "[Daemon]\nCabinet=/c\nLedger=/l\nBoardDirectory=/b\nWorkerDirectory=/w\nKeyFile=/"
-                "k\nMinimumFree=2G\nTrustClock=yes\n"
+                "k\nMinimumFree=2G\nTrustClock=yes\nKeepNames=7d\n"
                 "[Bus]\nKioskGroup=kk\nAdminGroup=aa\n"
                 "[Codes]\nAlphabet=digits\nValidFor=7d\nEverybody=yes\n"
                 "[Lockout]\nAttempts=5\nDuration=1h\n"
@@ -670,7 +670,8 @@ static void test_settings_every_key_is_applied(void **state) {
                 "broker-b.example\nPort=1884\nTls=yes\nCaFile=/dev/null\nCertFile=/dev/zero\n"
                 "KeyFile=/dev/full\nUsername=u\nPasswordFile=/dev/random\nClientId=c\nKeepAlive=5s\n"
                 "SessionExpiry=0\nBackoffMin=2s\nBackoffMax=10s\nWindow=7\nOutboxMaximum=5000\n"
-                "SigningKeys=/keys\nSealingKey=/dev/urandom\nUnsignedOpen=yes\nUnsignedCommands=yes\nCommunity=C-0013 C-0014\n";
+                "SigningKeys=/keys\nSealingKey=/dev/"
+                "urandom\nUnsignedOpen=yes\nUnsignedCommands=yes\nCommunity=C-0013 C-0014\n";
         ConfigReport report = {};
         _cleanup_(settings_freep) Settings *s = NULL;
 
@@ -682,6 +683,7 @@ static void test_settings_every_key_is_applied(void **state) {
         assert_string_equal(s->key_path, "/k");
         assert_int_equal(s->minimum_free, UINT64_C(2) << 30);
         assert_true(s->trust_clock);
+        assert_int_equal(s->keep_names_usec, 7 * 86400 * USEC_PER_SEC);
         assert_string_equal(s->kiosk_group, "kk");
         assert_string_equal(s->admin_group, "aa");
         assert_int_equal(s->code_alphabet, CODE_DIGITS);

@@ -285,6 +285,25 @@ static void test_board_that_comes_back_begins_afresh(void **state) {
         assert_int_equal(door(1), TRI_YES);
 }
 
+/* The daemon starts, or the board comes back, and every door of it reads open. */
+static void test_doors_that_all_are_open_when_the_board_is_first_heard_are_one_fault(void **state) {
+        setup(false);
+        say(0);
+        assert_int_equal(told.n_common, 1);
+        assert_true(told.common[0].fault);
+        assert_int_equal(door(0), TRI_UNKNOWN);
+        say(ALL & ~1); /* it is mended, or all but one have been shut */
+        pass(FACTS_MEND_FIRST_USEC);
+        assert_int_equal(told.n_common, 2);
+        assert_int_equal(door(0), TRI_NO);
+        assert_int_equal(door(1), TRI_YES);
+        /* One that is shut says that the wire is there. */
+        setup(false);
+        say(1);
+        assert_int_equal(told.n_common, 0);
+        assert_int_equal(door(1), TRI_NO);
+}
+
 static int teardown(void **state) {
         facts = facts_free(facts);
         return 0;
@@ -304,6 +323,7 @@ int main(void) {
                 cmocka_unit_test(test_common_wire_that_flaps_is_told_a_bounded_number_of_times),
                 cmocka_unit_test(test_contact_that_chatters_is_unknown_until_it_rests),
                 cmocka_unit_test(test_board_that_comes_back_begins_afresh),
+                cmocka_unit_test(test_doors_that_all_are_open_when_the_board_is_first_heard_are_one_fault),
         };
 
         return cmocka_run_group_tests_name("facts", tests, NULL, teardown);

@@ -572,7 +572,7 @@ static void one_cabinet(unsigned long seed, bool pairs) {
         remove_directory(directory);
 }
 
-/* Requirement: F1, F4, A4, F2 */
+/* Requirement: F1, F2, F4, F13, A4 */
 static void test_wiring_faults_show_nobodys_parcel_to_a_second_person(void **state) {
         unsigned exposures = 0;
 
