@@ -107,7 +107,7 @@ void mark_committed(Ledger *l) {
 void mark_close(Ledger *l) {
         if (l->mark_fd < 0)
                 return;
-        /* Without a vault it never was opened: the caller has it back. */
+        /* Not when opening has failed: whose ledger it is has not been settled, and nothing can be sealed. */
         if (l->db && l->vault && !l->in_transaction && l->n_epochs > 0)
                 (void)meta_set(l, META_OPEN, "0", 1);
         close(l->mark_fd);
