@@ -2,7 +2,8 @@
 /* What the inputs of the boards mean: which lock, position, slot or alarm hangs on which channel, and the
  * value last believed. Not everything that a board says is believed at once: a contact that chatters is
  * unknown until it has rested (core/chatter.h), and doors that all open at once without a command, or are
- * all open when their board is first heard, are one fault of their board. Alarm inputs and inside releases are believed whatever they do.
+ * all open when their board is first heard, are one fault of their board. Alarm inputs and inside releases
+ * are believed whatever they do.
  *
  * Knows no event loop and no worker. Times are boot µs. */
 #pragma once

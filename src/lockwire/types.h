@@ -20,7 +20,8 @@ typedef enum BoardHealth {
         BOARD_CONFLICT, /* answers twice or garbled at start: two boards may share the address. No unlocks. */
         BOARD_WRONG,    /* is not what the configuration says. No unlocks. */
         BOARD_STUCK,    /* a coil stays on */
-        BOARD_BLIND,    /* all its doors read open at once: its inputs are not believed. Never told by a worker. */
+        BOARD_BLIND, /* all its doors read open at once: its inputs are not believed. Never told by a worker.
+                      */
 } BoardHealth;
 
 /* It answers and is the right one: its inputs count, its locks can be moved. */
