@@ -237,7 +237,9 @@ static int write_identity(Ledger *l) {
         return r < 0 ? r : meta_set(l, META_GENESIS, genesis, sizeof(genesis));
 }
 
-static int migrate_one(Ledger *l, const Migration *m) {
+/* seal: in the same transaction, so that a power cut leaves no ledger whose rows look as if somebody else had
+ * written them. */
+static int migrate_one(Ledger *l, const Migration *m, bool seal) {
         _cleanup_free_ char *stamp = text_printf("PRAGMA user_version = %d; PRAGMA application_id = %d",
                                                  m->version, APPLICATION_ID);
 
@@ -251,6 +253,8 @@ static int migrate_one(Ledger *l, const Migration *m) {
                 r = write_identity(l);
         if (r >= 0 && m->version == EPOCHS_SINCE)
                 r = lineage_found(l);
+        if (r >= 0 && seal)
+                r = seals_make(l);
         if (r >= 0)
                 r = sql_exec(l->db, stamp);
         if (r < 0) {
@@ -260,24 +264,13 @@ static int migrate_one(Ledger *l, const Migration *m) {
         return ledger_commit(l);
 }
 
-/* After any migration: it may have changed what rows are. What was wrong before it must not become right. */
-static int seal_again(Ledger *l, Trouble *t, int version) {
-        if (version == ledger_n_migrations || (version >= SEALS_SINCE && *ledger_tampering(l)))
-                return 0;
-        int r = ledger_begin(l);
-        if (r >= 0) {
-                r = seals_make(l);
-                if (r >= 0)
-                        r = ledger_commit(l);
-                else
-                        ledger_rollback(l);
-        }
-        return r < 0 ? trouble_sql(t, l, r, "cannot be sealed") : 0;
-}
-
+/* A migration may change what rows are; but what was wrong before it must not become right. */
 static int migrate(Ledger *l, Trouble *t, int version) {
+        bool sound = version < SEALS_SINCE || !*ledger_tampering(l);
+
         for (int i = version; i < ledger_n_migrations; i++) {
-                int r = migrate_one(l, &ledger_migrations[i]);
+                const Migration *m = &ledger_migrations[i];
+                int r = migrate_one(l, m, sound && m->version >= SEALS_SINCE);
                 if (r < 0)
                         return trouble_sql(t, l, r, ledger_migrations[i].name);
         }
@@ -412,8 +405,6 @@ static int open_steps(Ledger *l, Trouble *t) {
                 return trouble_sql(t, l, r, "its seals cannot be checked");
         if (r >= 0)
                 r = migrate(l, t, version);
-        if (r >= 0)
-                r = seal_again(l, t, version);
         if (r >= 0 && (r = seals_watch(l)) < 0)
                 return trouble_sql(t, l, r, "its seals cannot be kept");
         if (r >= 0)

@@ -213,15 +213,16 @@ static void describe(Rig *r) {
         }
         for (int i = 0; i < LOCKS; i++) {
                 unsigned k = (unsigned)i % 2;
-                r->slots[i] = (Slot){.label = (char *)"1", .lock = i, .release = {-1, 0, true}};
-                r->locks_described[i] = (Lock){.slot = i,
-                                               .position = -1,
-                                               .board = i / 2,
-                                               .coil = k,
-                                               .secure_coil = -1,
-                                               .pulse_ms = PULSE_MS,
-                                               .contact = {i / 2, 2 * k, true},
-                                               .latch = {i / 2, 2 * k + 1, true}};
+                r->slots[i] = (Slot){.label = (char *)"1", .lock = i, .release.board = -1};
+                r->locks_described[i] =
+                        (Lock){.slot = i,
+                               .position = -1,
+                               .board = i / 2,
+                               .coil = k,
+                               .secure_coil = -1,
+                               .pulse_ms = PULSE_MS,
+                               .contact = {.board = i / 2, .channel = 2 * k, .active = true},
+                               .latch = {.board = i / 2, .channel = 2 * k + 1, .active = true}};
         }
         r->cabinet = (Cabinet){.slots = r->slots,
                                .locks = r->locks_described,
