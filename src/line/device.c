@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The device of a serial line, which this process may not open itself: lockerd-open does. */
+#include "base/passing.h"
 #include "line/opener.h"
 #include "line/worker.h"
 
@@ -11,21 +12,12 @@
 /* 1: an answer, and its descriptor or -1; 0: none now; negative errno. */
 static int take_answer(int socket, OpenerAnswer *ret, int *ret_fd) {
         struct iovec part = {.iov_base = ret, .iov_len = sizeof(*ret)};
-        union {
-                struct cmsghdr header;
-                char space[CMSG_SPACE(sizeof(int))];
-        } control = {0};
-        struct msghdr m = {.msg_iov = &part,
-                           .msg_iovlen = 1,
-                           .msg_control = control.space,
-                           .msg_controllen = sizeof(control.space)};
-        ssize_t n = recvmsg(socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        const struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+        Passing passing = {0};
+        struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
 
-        *ret_fd = -1;
-        if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-            c->cmsg_len == CMSG_LEN(sizeof(int)))
-                memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+        passing_expect(&passing, &m);
+        ssize_t n = recvmsg(socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        *ret_fd = passing_take(&passing);
         if (n == sizeof(*ret))
                 return 1;
         if (*ret_fd >= 0)

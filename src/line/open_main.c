@@ -3,6 +3,7 @@
  * never looks at what comes from them; lockerd-line looks and may not. Opening can hang (a USB adapter that
  * does not answer), so the daemon does not do it either. */
 #include "base/log.h"
+#include "base/passing.h"
 #include "base/worker.h"
 #include "line/opener.h"
 
@@ -25,20 +26,11 @@ static int receive(char *buffer, size_t size) {
 static int answer(int device, int error) {
         OpenerAnswer a = {.error = error};
         struct iovec part = {.iov_base = &a, .iov_len = sizeof(a)};
-        union {
-                struct cmsghdr header;
-                char space[CMSG_SPACE(sizeof(int))];
-        } control = {0};
+        Passing passing = {0};
         struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
 
-        if (!error) {
-                m.msg_control = control.space;
-                m.msg_controllen = sizeof(control.space);
-                control.header.cmsg_level = SOL_SOCKET;
-                control.header.cmsg_type = SCM_RIGHTS;
-                control.header.cmsg_len = CMSG_LEN(sizeof(int));
-                memcpy(CMSG_DATA(&control.header), &device, sizeof(int));
-        }
+        if (!error)
+                passing_put(&passing, &m, device);
         return sendmsg(OPENER_FD, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 

@@ -231,12 +231,21 @@ static bool all_alike(const Facts *f, int board, const uint8_t bits[WIRE_CHANNEL
         return *ret_level != TRI_UNKNOWN || !shut;
 }
 
-static int locks_waiting(const Facts *f, int board) {
+static bool is_waiting(const Use *u) {
+        return u->held_until > 0;
+}
+
+static bool reads_open(const Use *u) {
+        return u->raw == TRI_NO;
+}
+
+/* Of this board, those of which a contact or latch is so. */
+static int count_locks(const Facts *f, int board, bool (*is_so)(const Use *u)) {
         int n = 0, last = -1;
 
         for (int i = 0; i < f->n_uses; i++) {
                 const Use *u = &f->uses[i];
-                if (u->input.board != board || !is_door(u) || u->held_until == 0)
+                if (u->input.board != board || !is_door(u) || !is_so(u))
                         continue;
                 n += u->index != last; /* those of one lock stand next to each other */
                 last = u->index;
@@ -260,19 +269,6 @@ static void set_fault(Facts *f, int board, bool fault, uint64_t at) {
         f->handlers.common(f->userdata, board, fault);
 }
 
-static int locks_open(const Facts *f, int board) {
-        int n = 0, last = -1;
-
-        for (int i = 0; i < f->n_uses; i++) {
-                const Use *u = &f->uses[i];
-                if (u->input.board != board || !is_door(u) || u->raw != TRI_NO)
-                        continue;
-                n += u->index != last;
-                last = u->index;
-        }
-        return n;
-}
-
 static bool has_spoken(const Facts *f, int board) {
         for (int i = 0; i < f->n_uses; i++)
                 if (f->uses[i].input.board == board && f->uses[i].raw != TRI_UNKNOWN)
@@ -289,7 +285,7 @@ static void look_at_board(Facts *f, int board, const uint8_t bits[WIRE_CHANNELS 
         bool alike = all_alike(f, board, bits, &level);
 
         if (!b->fault) {
-                if (!alike || (first ? locks_open(f, board) : locks_waiting(f, board)) < FACTS_FAULT_LOCKS)
+                if (!alike || count_locks(f, board, first ? reads_open : is_waiting) < FACTS_FAULT_LOCKS)
                         return;
                 b->level = level;
                 set_fault(f, board, true, at);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lockwire/wire.h"
+#include "base/passing.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -32,26 +33,15 @@ static size_t message_size(unsigned type) {
 }
 
 /* Room for one descriptor. */
-typedef union Control {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-} Control;
-
 int wire_send_passing(int fd, WireType type, void *message, int passed) {
         WireHeader *header = message;
         struct iovec part = {.iov_base = message, .iov_len = message_size(type)};
         struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
-        Control control = {0};
+        Passing passing = {0};
 
         *header = (WireHeader){.version = WIRE_VERSION, .type = (uint16_t)type};
-        if (passed >= 0) {
-                m.msg_control = control.space;
-                m.msg_controllen = sizeof(control.space);
-                control.header.cmsg_level = SOL_SOCKET;
-                control.header.cmsg_type = SCM_RIGHTS;
-                control.header.cmsg_len = CMSG_LEN(sizeof(int));
-                memcpy(CMSG_DATA(&control.header), &passed, sizeof(int));
-        }
+        if (passed >= 0)
+                passing_put(&passing, &m, passed);
         if (sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
                 return errno == ECONNRESET ? -EPIPE : -errno;
         return 0;
@@ -61,17 +51,15 @@ int wire_send(int fd, WireType type, void *message) {
         return wire_send_passing(fd, type, message, -1);
 }
 
-/* Without `control` the kernel lets go of descriptors that come. */
-static int receive(int fd, WireMessage *ret, Control *control) {
+/* Without `passing` the kernel lets go of descriptors that come. */
+static int receive(int fd, WireMessage *ret, Passing *passing) {
         WireMessage m;
         struct iovec part = {.iov_base = &m, .iov_len = sizeof(m)};
         struct msghdr h = {.msg_iov = &part, .msg_iovlen = 1};
         ssize_t n;
 
-        if (control) {
-                h.msg_control = control->space;
-                h.msg_controllen = sizeof(control->space);
-        }
+        if (passing)
+                passing_expect(passing, &h);
         do
                 n = recvmsg(fd, &h, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
         while (n < 0 && errno == EINTR);
@@ -91,12 +79,9 @@ int wire_receive(int fd, WireMessage *ret) {
 }
 
 int wire_receive_passed(int fd, WireMessage *ret, int *ret_passed) {
-        Control control = {0};
-        int r = receive(fd, ret, &control), passed = -1;
+        Passing passing = {0};
+        int r = receive(fd, ret, &passing), passed = passing_take(&passing);
 
-        if (control.header.cmsg_level == SOL_SOCKET && control.header.cmsg_type == SCM_RIGHTS &&
-            control.header.cmsg_len == CMSG_LEN(sizeof(int)))
-                memcpy(&passed, CMSG_DATA(&control.header), sizeof(int));
         if (r <= 0 && passed >= 0)
                 close(steal_fd(&passed));
         if (r > 0)
