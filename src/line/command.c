@@ -30,6 +30,17 @@ static void reject(Worker *w, uint64_t id) {
         send_result(w, id, LOCK_RESULT_NOT_SENT, worker_now());
 }
 
+/* It will not be sent any more. What was refused for now may have been done all the same: then it is not "not
+ * sent", and the supply rests after it. */
+static void give_back(Worker *w, uint64_t id, const Unit *u, LockResult refused) {
+        if (u && u->refused_command == id && u->refused_over)
+                send_result(w, id, refused, u->refused_over);
+        else if (u && u->refused_command == id && refused == LOCK_RESULT_REFUSED)
+                send_result(w, id, refused, worker_now());
+        else
+                reject(w, id);
+}
+
 static void remove_command(Worker *w, unsigned i) {
         memmove(&w->commands[i], &w->commands[i + 1], (--w->n_commands - i) * sizeof(w->commands[0]));
 }
@@ -50,8 +61,9 @@ void command_withdraw(Worker *w, uint64_t id) {
         }
         for (unsigned i = 0; i < w->n_commands; i++)
                 if (w->commands[i].id == id) {
+                        const Unit *u = find_unit(w, w->commands[i].board);
                         remove_command(w, i);
-                        reject(w, id);
+                        give_back(w, id, u, LOCK_RESULT_UNCERTAIN);
                         return;
                 }
 }
@@ -220,23 +232,29 @@ static void finish_own_pulse(Worker *w, Unit *u, const WireCommand *c, const Exc
  * have been done all the same is waited out, so that the lock is not on for two pulses; a pulse of ours is
  * ended. */
 static bool asked_again(Worker *w, Unit *u, const WireCommand *c, const Exchange *x) {
+        uint64_t over_at = 0;
         bool done;
 
         if (x->outcome != EXCHANGE_EXCEPTION || !u->driver->is_passing ||
             !u->driver->is_passing(x->exception, &done))
                 return false;
-        if (done && u->off_pending) {
+        if (done && !u->off_pending)
+                over_at = x->at + pulse_ms(u, c) * USEC_PER_MSEC;
+        else if (done) {
                 u->off_command = 0; /* nobody has heard of this pulse */
                 for (unsigned i = 0; i < OFF_TRIES && u->off_pending; i++)
                         command_off(w, u);
                 u->off_command = c->id;
                 if (u->off_pending)
                         return false;
-                done = false;
+                over_at = worker_now();
         }
         u->off_pending = false;
+        if (u->refused_command != c->id)
+                u->refused_over = 0;
         u->refused_command = c->id;
-        u->refused_until = x->at + BUSY_AGAIN + (done ? pulse_ms(u, c) * USEC_PER_MSEC : 0);
+        u->refused_over = MAX(u->refused_over, over_at);
+        u->refused_until = MAX(x->at + BUSY_AGAIN, over_at ? over_at + c->rest_ms * USEC_PER_MSEC : 0);
         return true;
 }
 
@@ -296,10 +314,7 @@ bool command_run_next(Worker *w) {
                         case COMMAND_HOPELESS: {
                                 uint64_t id = c->id;
                                 remove_command(w, i);
-                                if (id == u->refused_command)
-                                        send_result(w, id, LOCK_RESULT_REFUSED, worker_now());
-                                else
-                                        reject(w, id);
+                                give_back(w, id, u, LOCK_RESULT_REFUSED);
                                 break;
                         }
                         case COMMAND_HELD:

@@ -39,6 +39,8 @@ typedef struct Unit {
         uint64_t good_at;          /* boot µs of that */
         uint64_t refused_until;    /* boot µs: it cannot now, ask again from then on */
         uint64_t refused_command;  /* that was refused so, and is asked again */
+        uint64_t refused_over; /* boot µs: when the pulse is over that it may have given all the same; 0: none
+                                */
         uint64_t backoff;
         Doubts doubts;
 

@@ -106,6 +106,7 @@ static bool try_send(Locks *l, Command *c, uint64_t t) {
                 .coil = c->coil,
                 .pulse_ms = c->pulse_ms,
                 .urgent = c->urgent,
+                .rest_ms = l->cabinet->supplies[l->cabinet->boards[c->board].supply].cooldown_ms,
         };
         if (line_client_send(l->lines[l->cabinet->boards[c->board].line], WIRE_COMMAND, &m) < 0) {
                 supply_release(s, c->token, 0);

@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WIRE_VERSION   5
+#define WIRE_VERSION   6
 #define WIRE_FD        3   /* where the worker finds its end */
 #define WIRE_CHANNELS  256 /* inputs or outputs of a board */
 #define WIRE_NAME      64
@@ -124,6 +124,8 @@ typedef struct WireCommand {
         uint64_t id;
         uint64_t expires; /* CLOCK_BOOTTIME µs */
         uint32_t board, coil, pulse_ms, urgent;
+        uint32_t rest_ms; /* how long the supply rests after a pulse, before this one is given again */
+        uint32_t reserved;
 } WireCommand;
 
 /* START, HOLD, HELLO, DEVICE (id unused; a descriptor comes with it: the socket to lockerd-open), WITHDRAW,

@@ -21,7 +21,7 @@ import time
 import tty
 import unittest
 
-VERSION = 5
+VERSION = 6
 (LINE, PROFILE, BOARD, START, COMMAND, WITHDRAW, PING, HELLO, LINE_STATE, BOARD_STATE, INPUTS, SENDING, RESULT, OVER,
  PONG, HOLD, LOOK, _, _, DEVICE) = range(1, 21)
 PULSED, UNCERTAIN, NOT_SENT, REFUSED = range(4)
@@ -201,8 +201,8 @@ class Worker:
         socket.send_fds(self.sock, [message(DEVICE, "Q", 0)], [ours.fileno()])
         ours.close()
 
-    def command(self, ident, board, coil, pulse=300, expires=5.0, urgent=0):
-        self.sock.send(message(COMMAND, "QQ4I", ident, boot() + int(expires * 1e6), board, coil, pulse, urgent))
+    def command(self, ident, board, coil, pulse=300, expires=5.0, urgent=0, rest=100):
+        self.sock.send(message(COMMAND, "QQ6I", ident, boot() + int(expires * 1e6), board, coil, pulse, urgent, rest, 0))
 
     def withdraw(self, ident):
         self.sock.send(message(WITHDRAW, "Q", ident))
@@ -631,6 +631,37 @@ class Commands(Case):
                 self.assertIsNotNone(result)
                 self.assertEqual(REFUSED, result[2])
                 self.assertGreater(len(self.bus.requests(function=5)), 2)
+
+    def test_unlock_refused_for_now_may_have_been_done(self):
+        """Withdrawn (its door was seen to open) after an answer that may come with a pulse (4, 5): not "not sent", and when
+        that pulse is over is told, so that the supply can rest; after "busy" (6) nothing was sent."""
+        for exception, result in ((4, UNCERTAIN), (5, UNCERTAIN), (6, NOT_SENT)):
+            with self.subTest(exception=exception):
+                b = Board()
+                w = self.rig([(1, b)])
+                self.online()
+                b.tamper = lambda request, answer: [(0.001, frame(1, 0x85, exception))] if request[1] == 5 else None
+                since = len(b.edges)
+                w.command(7, 0, 3, pulse=400)
+                while len(b.edges) == since:
+                    w.watch(0.02)
+                w.withdraw(7)
+                m = w.wait(is_result(7))
+                self.assertEqual(result, m[2])
+                if result == UNCERTAIN:
+                    self.assertGreaterEqual(m[4], boot() - (time.monotonic() - b.edges[since][0]) * 1e6 + 399000)
+
+    def test_unlock_asked_again_waits_until_the_supply_has_rested(self):
+        b = Board()
+        w = self.rig([(1, b)])
+        self.online()
+        b.tamper = lambda request, answer: [(0.001, frame(1, 0x85, 5))] if request[1] == 5 else None
+        w.command(7, 0, 3, pulse=200, expires=3.0, rest=600)
+        w.wait(is_result(7), 10)
+        times = [e[0] for e in b.edges if e[1] == 3]
+        self.assertGreater(len(times), 1)
+        for earlier, later in zip(times, times[1:]):
+            self.assertGreaterEqual(later - earlier, 0.8)
 
     def test_unlock_goes_right_after_the_running_poll(self):
         """A command that comes in during a poll is the next question, and never disturbs an answer."""
