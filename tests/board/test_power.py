@@ -232,7 +232,7 @@ def empty(board, judge):
 
 @scenario()
 def test_power_cuts(board):
-    """Five cuts (fifty in the long run) in the middle of deposits and collections over both kinds of locks.
+    """Three cuts (fifty in the long run) in the middle of deposits and collections over both kinds of locks.
 
     Requirement: F1, F2, F6
     """

@@ -43,7 +43,7 @@ def test_boot_with_a_missing_board(board):
     board.assert_calm()
 
 
-@scenario()
+@scenario(long=True)
 def test_restart_under_load(board):
     """The service is stopped and started three times while people are at the doors and the processor is busy.
 
@@ -125,7 +125,7 @@ def correct_clock(board, now):
     wait(lambda: component(board, "clock")["state"] == "ok", "the clock is believed", 60, 0.5)
 
 
-@scenario()
+@scenario(long=True)
 def test_clock_wrong_by_years_at_boot(board):
     """The battery of the clock is empty; later the network corrects it. Lockouts are neither shortened nor prolonged, codes stay good.
 
