@@ -142,13 +142,17 @@ static void log_happened(Hardware *h, int lock, unsigned happened) {
 
 /* Also one that had been open before nobody could see it, though it is shut now: whoever was there may have
  * taken something out. `before`: as it was last seen. */
-static unsigned says_exposed(const Hardware *h, int lock, unsigned happened, DoorSeen before) {
+static unsigned says_exposed(Hardware *h, int lock, unsigned happened, DoorSeen before) {
         const Door *d = &h->doors[lock];
 
         if (happened & DOOR_FORCED_OPEN)
                 return HARDWARE_FORCED;
         if (!(happened & DOOR_FOUND))
                 return 0;
+        if (h->may_let_go[lock]) {
+                h->may_let_go[lock] = false;
+                return door_is_open(d) ? HARDWARE_OPENED_LATE : HARDWARE_OPEN_UNSEEN;
+        }
         return d->state == DOOR_FORCED || before == DOOR_SEEN_FORCED ? HARDWARE_FORCED
                : door_is_open(d) || before == DOOR_SEEN_OPEN         ? HARDWARE_OPEN_UNSEEN
                                                                      : 0;
@@ -314,7 +318,7 @@ void doors_tick(Hardware *h, const Now *now) {
                 unsigned happened = door_tick(&h->doors[i], now->boot_usec);
                 if (happened & DOOR_WANTS_LOOK)
                         locks_look(h->locks, i);
-                if (happened)
+                if (happened || is_worth_remembering(h, i))
                         doors_happened(h, i, happened);
         }
 }

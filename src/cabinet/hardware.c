@@ -32,6 +32,7 @@ static int allocate(Hardware *h) {
         h->moving = calloc(locks, sizeof(*h->moving));
         h->released = calloc(locks, sizeof(*h->released));
         h->miswired = calloc(locks, sizeof(*h->miswired));
+        h->may_let_go = calloc(locks, sizeof(*h->may_let_go));
         h->lid_gave_up = calloc(locks, sizeof(*h->lid_gave_up));
         h->opening = calloc(slots, sizeof(*h->opening));
         h->safety = calloc(slots, sizeof(*h->safety));
@@ -43,7 +44,7 @@ static int allocate(Hardware *h) {
         h->lines = calloc(lines, sizeof(*h->lines));
         h->line_sentences = calloc(lines, sizeof(*h->line_sentences));
         return h->doors && h->seen && h->remembered && h->unrecorded && h->moving && h->released &&
-                               h->miswired && h->lid_gave_up && h->opening && h->safety &&
+                               h->miswired && h->may_let_go && h->lid_gave_up && h->opening && h->safety &&
                                h->slots_by_label && h->boards && h->board_sentences && h->lines &&
                                h->line_sentences && h->chattering && h->alarms_chatter
                        ? 0
@@ -58,6 +59,7 @@ static int remember(void *userdata, const char *slot, unsigned position, DoorSee
                 return 0;
         h->seen[lock] = seen;
         h->remembered[lock] = true;
+        h->may_let_go[lock] = seen == DOOR_SEEN_NEVER;
         door_remember(&h->doors[lock], seen);
         return 0;
 }
@@ -112,6 +114,7 @@ void hardware_done(Hardware *h) {
         free(h->moving);
         free(h->released);
         free(h->miswired);
+        free(h->may_let_go);
         free(h->lid_gave_up);
         free(h->opening);
         free(h->safety);

@@ -92,7 +92,9 @@ struct Hardware {
         Movement **moving;  /* [n_locks] */
         Opening **opening;  /* [n_slots]: under way */
         Release *released;  /* [n_locks] */
-        int *miswired; /* [n_locks]: the lock that opened instead of this one, until it opens itself; -1 */
+        int *miswired;    /* [n_locks]: the lock that opened instead of this one, until it opens itself; -1 */
+        bool *may_let_go; /* [n_locks]: a former run has told it to open, and did not see what came of it;
+                             nobody has seen it since */
         bool *lid_gave_up;    /* [n_locks]: it could not be locked; not tried again until something moves */
         Safety *safety;       /* [n_slots] */
         unsigned *chattering; /* [n_slots]: bits 1 << FactKind: an input of it chatters */

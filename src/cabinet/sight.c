@@ -51,7 +51,8 @@ bool slot_is_shut(const Hardware *h, int slot) {
 bool slot_is_left_open(const Hardware *h, int slot) {
         const Door *d = &h->doors[h->cabinet->slots[slot].lock];
 
-        return door_is_open(d) && d->reported & DOOR_OPEN_TOO_LONG;
+        /* Also one that was pushed home then, and does not latch. */
+        return lid_is_open(h, h->cabinet->slots[slot].lock) && d->reported & DOOR_OPEN_TOO_LONG;
 }
 
 bool slot_is_closed(const Hardware *h, int slot) {

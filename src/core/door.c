@@ -93,10 +93,12 @@ void door_init(Door *d, bool has_contact, bool has_latch, DoorTimes times) {
 }
 
 DoorSeen door_seen_last(const Door *d) {
-        return d->reported & DOOR_FORCED_OPEN                   ? DOOR_SEEN_FORCED
-               : d->reported & (DOOR_RELEASED | OPENINGS)       ? DOOR_SEEN_OPEN
-               : !d->known || d->command_until == USEC_INFINITY ? DOOR_SEEN_NEVER
-                                                                : DOOR_SEEN_SHUT;
+        return d->reported & DOOR_FORCED_OPEN             ? DOOR_SEEN_FORCED
+               : d->reported & (DOOR_RELEASED | OPENINGS) ? DOOR_SEEN_OPEN
+               : !d->known || d->command_until == USEC_INFINITY ||
+                               (d->state == DOOR_JAMMED && d->command_until)
+                       ? DOOR_SEEN_NEVER
+                       : DOOR_SEEN_SHUT;
 }
 
 void door_remember(Door *d, DoorSeen seen) {
@@ -432,6 +434,10 @@ unsigned door_tick(Door *d, uint64_t now_boot) {
                 return 0;
         if (d->state == DOOR_RELEASING)
                 return window_over(d, false, now_boot);
+        if (d->state == DOOR_JAMMED) { /* nothing to report, but to remember: what comes now is forced */
+                d->command_until = 0;
+                return 0;
+        }
 
         /* Report once; FORCED takes precedence over LEFT_OPEN. */
         d->left_open_at = USEC_INFINITY;
@@ -449,9 +455,10 @@ uint64_t door_next_deadline(const Door *d) {
         case DOOR_CLOSING:
         case DOOR_FORCED:
                 return d->left_open_at;
+        case DOOR_JAMMED:
+                return d->command_until ? later(d->command_until, 1) : USEC_INFINITY;
         case DOOR_UNKNOWN:
         case DOOR_LOCKED:
-        case DOOR_JAMMED:
         case DOOR_LEFT_OPEN:
         case DOOR_STATE_MAX:
                 break;

@@ -127,8 +127,8 @@ unsigned door_seen(Door *d, Tri closed, Tri locked, uint64_t at_boot);
 /* Time passed. Returns DoorHappened bits. */
 unsigned door_tick(Door *d, uint64_t now_boot);
 uint64_t door_next_deadline(const Door *d); /* boot µs or USEC_INFINITY; may lie in the past: tick now */
-/* What is worth remembering over a restart, and what was: before the first fact. Where a command was pending
- * nothing is known: an opening might be its. */
+/* What is worth remembering over a restart, and what was: before the first fact. Where a command was pending,
+ * or has failed so lately that its latch may still let go, nothing is known: an opening might be its. */
 DoorSeen door_seen_last(const Door *d);
 void door_remember(Door *d, DoorSeen seen);
 bool door_is_shut(const Door *d);                   /* locked; not jammed, which may release late */

@@ -102,7 +102,9 @@ bool locker_is_settled(const Locker *l);
 
 /* terminal: who speaks, for lockouts and the ledger, e.g. "kiosk". */
 int locker_start_session(Locker *l, SessionKind kind, const char *terminal, Session **ret);
-void locker_end_session(Locker *l, Session *s, const char *how); /* "ended", "timed out", "terminal gone" */
+void locker_end_session(Locker *l, Session *s, const char *how); /* "ended", "timed out", "gave way", … */
+/* Nothing is lost when it ends: no request is under way, nobody is being verified, no slot is held. */
+bool session_is_spare(const Session *s);
 /* For one errand only: the session ends by itself when nothing is left to reopen, and gives way to a new
  * session (MaxSessions=) as soon as its errand is settled. */
 void session_end_with_errand(Session *s);

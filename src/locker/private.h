@@ -187,6 +187,7 @@ struct Errand {
         const char *quarantine; /* why nothing else may be put there; written with what comes next; NULL */
         char *reason;           /* an operator's; NULL */
         bool reported_open;
+        bool deserted; /* as errand_is_deserted() said last */
         Deposit *deposit;
 };
 
@@ -197,6 +198,9 @@ Errand *errand_free(Errand *e);
 /* After the commit: the slot and the session are its, and its locks begin to move. */
 void errand_begin(Errand *e, LockerReply reply, void *userdata);
 void errand_event(Errand *e, ErrandEvent event);
+/* Nothing tells when it will be over: its door has been open for longer than allowed, or nobody can see it.
+ * Its person may have gone. */
+bool errand_is_deserted(const Errand *e);
 /* May the person say that now? Refusal; the errand. No side effect. */
 int errand_ask(Session *s, Act act, ErrandEvent event, Errand **ret);
 void errand_start(Errand *e); /* what errand_intend() has written */

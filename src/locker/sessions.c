@@ -122,8 +122,17 @@ int locker_sessions(Locker *l, uint64_t **ret, size_t *ret_n) {
         return 0;
 }
 
-static bool idles(const Session *s) {
+static bool rests(const Session *s) {
         return !s->gone && !session_is_at_work(s) && !s->job && !s->reply;
+}
+
+/* It ends when nobody says anything: a door that is not going to be shut must not keep it for ever. */
+static bool idles(const Session *s) {
+        return rests(s) || (!s->gone && !s->job && !s->reply && s->errand && errand_is_deserted(s->errand));
+}
+
+bool session_is_spare(const Session *s) {
+        return rests(s) && !s->errand;
 }
 
 /* Ends the oldest session that is only kept for reopening. */
@@ -131,7 +140,7 @@ static bool make_room(Locker *l) {
         Session *oldest = NULL;
 
         for (Session *s = l->sessions; s; s = s->next)
-                if (s->with_errand && s->had_errand && idles(s))
+                if (s->with_errand && s->had_errand && rests(s))
                         oldest = s; /* the list begins with the newest */
         if (oldest)
                 locker_end_session(l, oldest, "ended");
@@ -325,7 +334,7 @@ void session_answer(Session *s, int result, const char *detail) {
 
 /* Nothing is left to reopen. */
 static bool is_over(const Session *s) {
-        return s->with_errand && s->had_errand && !s->errand && idles(s);
+        return s->with_errand && s->had_errand && session_is_spare(s);
 }
 
 static void time_out(Session *s) {

@@ -13,6 +13,7 @@ import daemonlib
 from daemonlib import NAME, ROOT, DaemonTest, DBusError, main
 from dbusclient import wait
 from gi.repository import Gio
+from people import Scenario
 
 # What the bus keeps of one sender for its readers: so that a test need not send 127 MiB.
 daemonlib.BUS_CONFIG = daemonlib.BUS_CONFIG.replace("</busconfig>", '<limit name="max_incoming_bytes">20000000</limit></busconfig>')
@@ -90,22 +91,40 @@ class Deafness(DaemonTest):
         self.assertNotIn("does not read", self.cabinet.log())
 
 
-class Sessions(DaemonTest):
+class Sessions(Scenario):
     def rows(self):
         with contextlib.closing(sqlite3.connect(f"file:{self.cabinet.ledger}?mode=ro", uri=True)) as db:
             return db.execute("SELECT count(*) FROM session").fetchone()[0]
 
     def test_one_client_does_not_take_every_session(self):
         """Requirement: F4, F17"""
-        mine = []
-        with self.assertRaises(DBusError) as refused:
-            for _ in range(20):
-                mine.append(self.client.start_session("recipient"))
-        self.assertEqual((refused.exception.short, len(mine)), ("TooManySessions", 4))
-        self.assertIn("This program", refused.exception.message)
+        mine = [self.client.start_session("recipient") for _ in range(20)]
+        self.assertEqual([s.exists for s in mine], [False] * 16 + [True] * 4, "the oldest in which nothing goes on gave way")
         other = self.cabinet.client()
         other.start_session("courier").end()
-        mine[0].end()
+        self.assertTrue(mine[-1].exists)
+
+    def test_session_at_which_somebody_is_gives_way_to_nobody(self):
+        """Doors that are open, and one that may be opened again; a session that does nothing gives way before.
+
+        Requirement: A6, F4, F17
+        """
+        busy = [self.courier(), self.courier(), self.courier()]
+        puts = [session.deposit(size="S") for session in busy]
+        self.put(puts[0])
+        self.push(puts[0].slot)
+        busy[0].wait_prompt("stored")
+        idle = self.client.start_session("recipient")
+        last = self.courier()
+        self.assertFalse(idle.exists)
+        self.reach(last.deposit(size="S"))
+        with self.assertRaises(DBusError) as refused:
+            self.client.start_session("recipient")
+        self.assertEqual(refused.exception.short, "TooManySessions")
+        self.assertIn("This program", refused.exception.message)
+        self.assertEqual([s.exists for s in busy + [last]], [True] * 4)
+        busy[0].reopen()
+        busy[0].end()
         self.client.start_session("recipient").end()
 
     def test_sessions_in_which_nobody_signed_in_leave_nothing(self):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A courier deposits, and everything that can come in between."""
 import re
+import time
 
 from daemonlib import main, wait
 from people import Scenario
@@ -262,7 +263,7 @@ class LongGrace(Scenario):
 
 
 class ImpatientDoors(Scenario):
-    settings = {"Session": {"DoorOpenTimeout": "1s", "IdleTimeout": "1s", "ReopenGrace": "0"}}
+    settings = {"Session": {"DoorOpenTimeout": "1s", "IdleTimeout": "4s", "ReopenGrace": "0"}}
 
     def test_open_door_is_called_left_open_and_the_session_waits_for_it(self):
         """Requirement: F1, F3"""
@@ -276,6 +277,26 @@ class ImpatientDoors(Scenario):
         self.assertEqual(self.admin.parcel(put.parcel)["State"], "depositing")
         self.push(put.slot)
         session.wait_prompt("stored")
+
+    def test_door_that_stays_open_does_not_keep_its_session_for_ever(self):
+        """Off its hinges, say; or the person has gone. The errand goes on, and is judged when it is shut.
+
+        Requirement: A6, F1, F3
+        """
+        session = self.courier()
+        put = session.deposit(size="S")
+        self.put(put)
+        session.wait_prompt("door-open", timeout=10)
+        begin = time.monotonic()
+        prompt = session.wait_prompt("timed-out", timeout=20)
+        self.assertGreater(time.monotonic() - begin, 3, "it had its time since the door was called left open")
+        self.assertEqual(prompt.slot, put.slot)
+        wait(lambda: not session.exists, "the end of the session")
+        self.assertTrue(self.admin.slot(put.slot)["InUse"])
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "depositing")
+        self.push(put.slot)
+        self.admin.wait_slot(put.slot, Door="locked", InUse=False)
+        self.assertEqual(self.states_of(put.parcel), ["depositing", "stored"])
 
     def test_idle_session_ends_by_itself(self):
         """Requirement: A6, F3"""

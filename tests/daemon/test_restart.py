@@ -3,6 +3,7 @@
 import contextlib
 import re
 import sqlite3
+import time
 
 from daemonlib import DBusError, main, wait
 from dbusclient import SLOT, slot_path
@@ -109,6 +110,44 @@ class WithoutSensors(Restarts):
         self.admin.wait_slot(put.slot, Door="locked")
         self.assertEqual([e.data["slot"] for e in self.admin.events(mark) if e.type == "door.forced-open"], [put.slot])
         self.assertEqual(self.admin.parcel(other.parcel)["State"], "stored")
+
+    def test_latch_that_lets_go_while_the_daemon_is_down_is_no_burglary(self):
+        """Somebody leans on the door, and steps back during the restart. Who takes the item, nobody knows.
+
+        Requirement: F1, F3
+        """
+        put = self.store()
+        self.sim.do(f"block {put.slot}")
+        mark = self.last_event()
+        session = self.recipient(put.receipt["code"])
+        self.assertRefused("DidNotOpen", session.collect)
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "stored")
+        with self.down():
+            self.sim.do(f"unblock {put.slot}")
+            self.sim.wait(put.slot, door="open")
+        self.admin.wait_slot(put.slot, Door="left_open")
+        self.admin.wait_parcel(put.parcel, "unverified")
+        self.assertNotIn("door.forced-open", self.event_types(mark))
+        self.push(put.slot)
+        self.admin.wait_slot(put.slot, Door="locked")
+        # Which is not an alibi for the next one: it was seen shut.
+        with self.down():
+            self.sim.do(f"force {put.slot}")
+        self.wait_event("door.forced-open", after=mark, slot=put.slot)
+
+    def test_jammed_door_that_is_forced_later_while_the_daemon_is_down_is_told(self):
+        """Requirement: F1, A6"""
+        put = self.store()
+        self.sim.do(f"jam {put.slot}")
+        mark = self.last_event()
+        session = self.recipient(put.receipt["code"])
+        self.assertRefused("DidNotOpen", session.collect)
+        session.end()
+        time.sleep(11)
+        with self.down():
+            self.sim.do(f"force {put.slot}")
+        self.wait_event("door.forced-open", after=mark, slot=put.slot)
+        self.admin.wait_parcel(put.parcel, "unverified")
 
     def test_door_that_an_operator_has_left_open_is_not_forced_by_a_restart(self):
         """Requirement: F1"""

@@ -769,6 +769,30 @@ static void test_door_remembers_nothing_while_a_command_is_unseen(void **state) 
         assert_int_equal(door_seen_last(&d), DOOR_SEEN_NEVER);
 }
 
+/* Nor one of a latch that lets go late: as long as it would belong to the command without a restart. */
+static void test_door_remembers_nothing_while_a_jammed_latch_may_let_go(void **state) {
+        const uint64_t until = 1000 + DOOR_LATE_USEC;
+        Door d;
+
+        door_init(&d, true, false, (DoorTimes){.release_usec = 500, .open_max_usec = 10000});
+        (void)door_facts(&d, TRI_YES, TRI_UNKNOWN, 0);
+        assert_true(door_command(&d, false));
+        door_pulsed(&d, 0);
+        assert_int_equal(door_seen(&d, TRI_YES, TRI_UNKNOWN, 500), DOOR_WANTS_RETRY);
+        door_pulsed(&d, 500);
+        assert_int_equal(door_seen(&d, TRI_YES, TRI_UNKNOWN, 1000), DOOR_FAILED_TO_OPEN);
+        assert_int_equal(door_seen_last(&d), DOOR_SEEN_NEVER);
+        assert_int_equal(door_tick(&d, until), 0);
+        assert_int_equal(door_seen_last(&d), DOOR_SEEN_NEVER);
+        uint64_t next = door_next_deadline(&d);
+        assert_true(next > until && next <= until + USEC_PER_SEC);
+        assert_int_equal(door_tick(&d, next), 0);
+        assert_int_equal(d.state, DOOR_JAMMED);
+        assert_int_equal(door_seen_last(&d), DOOR_SEEN_SHUT);
+        assert_true(door_next_deadline(&d) == USEC_INFINITY);
+        assert_int_equal(door_facts(&d, TRI_NO, TRI_UNKNOWN, next + 1), DOOR_FORCED_OPEN);
+}
+
 static void test_door_names_are_read_back(void **state) {
         static const char *const names[DOOR_STATE_MAX] = {"unknown", "locked", "releasing", "open",
                                                           "closing", "jammed", "forced",    "left_open"};
@@ -829,6 +853,7 @@ int main(void) {
                 cmocka_unit_test(test_door_next_deadline_is_the_moment_of_the_next_change),
                 cmocka_unit_test(test_door_remembered_over_a_restart),
                 cmocka_unit_test(test_door_remembers_nothing_while_a_command_is_unseen),
+                cmocka_unit_test(test_door_remembers_nothing_while_a_jammed_latch_may_let_go),
                 cmocka_unit_test(test_door_names_are_read_back),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

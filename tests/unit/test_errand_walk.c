@@ -819,6 +819,23 @@ static void everybody_goes(Walk *w) {
         }
 }
 
+/* They leave everything as it is, doors open, boards silent; the kiosk program says nothing for them. */
+static void everybody_walks_away(Walk *w) {
+        const Settings *k = w->settings;
+
+        say(w, "everybody walks away");
+        watched.full = false;
+        watched.fail_one_in = 0;
+        /* Each limit once: a movement and a door, an answer, the grace time, a session. */
+        pass(w, 60 * USEC_PER_SEC + k->door_open_usec + k->answer_usec + k->reopen_grace_usec +
+                        2 * k->session_idle_usec);
+        for (const Session *s = w->locker->sessions; s; s = s->next)
+                if (!s->gone)
+                        fault(w, "nobody has said anything for minutes, and session %llu goes on",
+                              (unsigned long long)s->id);
+        everybody_goes(w);
+}
+
 static void all_is_mended(Walk *w, int jammed, int worn) {
         FakeWorld *f = w->world;
 
@@ -961,6 +978,43 @@ static void check_collect(Walk *w, uint64_t id, int jammed) {
                     parcel_state_to_string(p->state));
 }
 
+/* A door that is pushed home, and whose latch does not catch: nobody is going to shut it, and it is not open
+ * either. An operator can have it. */
+static void check_worn_door(Walk *w, uint64_t id) {
+        int position = position_of(w, &watched.parcels[id]), slot = w->cabinet->positions[position].slot,
+            door = w->cabinet->slots[slot].lock;
+        Session *s = NULL;
+
+        if (w->cabinet->locks[door].latch.board < 0 || w->cabinet->slots[slot].n_positions > 1 ||
+            !w->world->occupied[position])
+                return;
+        if (locker_start_session(w->locker, SESSION_RECIPIENT, "kiosk", &s) ||
+            locker_vouch_parcel(w->locker, s, id, "recipient"))
+                fault(w, "the recipient of parcel %llu is not let in", (unsigned long long)id);
+        Request *q = request(w, "collect, from a door that does not latch", -1);
+        locker_collect(w->locker, s, id, answered, q);
+        if (wait_for(w, q))
+                fault(w, "a door where nothing is broken yet does not open");
+        w->world->locks[door].worn = true;
+        fake_pull(w->world, door);
+        w->world->occupied[position] = false;
+        fake_changed(w->world);
+        locker_end_session(w->locker, s, "ended");
+        if (chance(w, 50))
+                pass(w, w->settings->door_open_usec + 10 * USEC_PER_SEC);
+        fake_push(w->world, door);
+        pass(w, w->settings->door_open_usec + 10 * USEC_PER_SEC);
+        q = request(w, "open slot, whose door does not latch", -1);
+        locker_open_slot(w->locker, slot, 0, "operator:anna", "looks", answered, q);
+        int r = wait_for(w, q);
+        if (r)
+                fault(w, "an operator cannot open a door that does not latch: %s",
+                      r > 0 ? refusal_name((Refusal)r) : strerror(-r));
+        w->world->locks[door].worn = false;
+        settle_all(w);
+        check_calm(w);
+}
+
 static void check_operator(Walk *w, int jammed) {
         int lock = jammed < 0 ? (int)dice(w, (uint64_t)w->cabinet->n_locks) : jammed;
         const Lock *k = &w->cabinet->locks[lock];
@@ -984,6 +1038,8 @@ static void calm(Walk *w) {
                 jammed = -1;
         if (worn >= 0 && w->cabinet->locks[worn].position < 0)
                 worn = -1;
+        if (chance(w, 30))
+                everybody_walks_away(w);
         all_is_mended(w, jammed, worn);
         w->world->prompt = true;
         if (chance(w, 40)) { /* all comes to its end while the disk is full, and it has room again */
@@ -1004,6 +1060,9 @@ static void calm(Walk *w) {
                         check_collect(w, id, jammed);
         check_operator(w, jammed);
         check_lids(w);
+        uint64_t left = jammed < 0 ? some_parcel(w, 1U << PARCEL_STORED) : 0;
+        if (left)
+                check_worn_door(w, left);
         /* The house is put in order. */
         all_is_mended(w, -1, -1);
         settle_all(w);
