@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checks across the keys of [Mqtt]; each value alone is checked by its type. */
 #include "config/settings_mqtt.h"
+#include "base/srv_name.h"
 
 #include <errno.h>
 
@@ -41,6 +42,8 @@ const ConfigKey mqtt_keys[N_MQTT_KEYS] = {
 static bool is_host(const char *host, size_t n) {
         const char *colon = memchr(host, ':', n);
 
+        if (n && *host == '_')
+                return srv_is_name(host, n);
         return n <= HOST_MAX &&
                strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:%") >= n &&
                /* one colon is a port; a numeric IPv6 address has more */
@@ -87,9 +90,8 @@ void settings_check_mqtt(Complaints *c, const char *file, const MqttSettings *m)
         if (m->host && !are_hosts(m->host))
                 complain_at(c, file, 0,
                             "[Mqtt] Host=%s: names or addresses are allowed, blanks between them, without "
-                            "\"mqtt://\"; the port "
-                            "has a "
-                            "key of its own",
+                            "\"mqtt://\"; the port has a key of its own. Names of SRV records are written "
+                            "_secure-mqtt._tcp.DOMAIN",
                             m->host);
         if (m->password_file && !m->username)
                 complain_at(c, file, 0, "[Mqtt]: PasswordFile= needs Username=");

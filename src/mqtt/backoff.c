@@ -7,7 +7,7 @@
  * cabinets lose it in the same instant, and none of them knows about the others. */
 #define FIRST_SPREAD 16
 
-static uint64_t random_below(uint64_t n) {
+uint64_t backoff_random(uint64_t n) {
         uint64_t v;
 
         if (getrandom(&v, sizeof(v), GRND_NONBLOCK) != (ssize_t)sizeof(v))
@@ -21,5 +21,5 @@ uint64_t backoff_delay(const MqttSetup *s, unsigned n) {
         for (unsigned i = 0; i < n && top < s->backoff_max_usec; i++)
                 top *= 2;
         top = MIN(top * FIRST_SPREAD, s->backoff_max_usec);
-        return s->backoff_min_usec + random_below(top - s->backoff_min_usec + 1);
+        return s->backoff_min_usec + backoff_random(top - s->backoff_min_usec + 1);
 }

@@ -109,17 +109,31 @@ static int prepare_psk(MqttWorker *w) {
         return r == MOSQ_ERR_SUCCESS ? 0 : COMPLAIN(w, "The key cannot be used: %s", mosquitto_strerror(r));
 }
 
+static bool is_address(const char *host) {
+        struct in6_addr address;
+
+        return inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
+}
+
 /* Whom the certificate must be for, by its alternative names: a common name is a text for people, which many
  * authorities do not check. The library would take it. */
 static int expect_host(SSL_CTX *ctx, const char *host) {
         X509_VERIFY_PARAM *p = SSL_CTX_get0_param(ctx);
-        struct in6_addr address;
-
-        if (inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1)
+        if (is_address(host))
                 return X509_VERIFY_PARAM_set1_ip_asc(p, host) == 1 ? 0 : -1;
         X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
                                                    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
         return X509_VERIFY_PARAM_set1_host(p, host, 0) == 1 ? 0 : -1;
+}
+
+/* The broker chooses its certificate by the name that it is asked for, and is asked for the one that we want
+ * to see; the library names what it connects to, which may be one address of many, or an SRV record's target.
+ */
+static void name_host(const SSL *ssl, int where, int ret) {
+        MqttWorker *w = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+        if (where & SSL_CB_HANDSHAKE_START)
+                (void)SSL_set_tlsext_host_name((SSL *)(uintptr_t)ssl, is_address(w->name) ? NULL : w->name);
 }
 
 static int complain_about_tls(MqttWorker *w, const char *what) {
@@ -157,7 +171,9 @@ static int prepare_certificates(MqttWorker *w) {
                 return COMPLAIN(w, "Out of memory");
         ERR_clear_error();
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
-        r = SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 && expect_host(ctx, w->host) == 0
+        SSL_CTX_set_app_data(ctx, w);
+        SSL_CTX_set_info_callback(ctx, name_host);
+        r = SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 && expect_host(ctx, w->name) == 0
                     ? load_files(w, ctx)
                     : complain_about_tls(w, "TLS");
         if (r >= 0)
@@ -216,17 +232,19 @@ static void *connect_thread(void *userdata) {
         const MqttSetup *s = w->setup;
         mosquitto_property *p = NULL;
         char address[ADDRESS_MAX];
-        int r;
+        int r = MOSQ_ERR_INVAL;
 
-        address_resolve(w, address);
-        r = mosquitto_property_add_int32(&p, MQTT_PROP_SESSION_EXPIRY_INTERVAL, s->session_expiry_sec);
+        errno = 0;
+        if (address_resolve(w, address) >= 0)
+                r = mosquitto_property_add_int32(&p, MQTT_PROP_SESSION_EXPIRY_INTERVAL,
+                                                 s->session_expiry_sec);
         if (r == MOSQ_ERR_SUCCESS)
                 r = mosquitto_property_add_int16(&p, MQTT_PROP_RECEIVE_MAXIMUM, COMMANDS_AT_ONCE);
         if (r == MOSQ_ERR_SUCCESS)
                 r = mosquitto_property_add_int32(&p, MQTT_PROP_MAXIMUM_PACKET_SIZE, PACKET_MAX);
         errno = 0;
         if (r == MOSQ_ERR_SUCCESS)
-                r = mosquitto_connect_bind_v5(w->mosq, address, (int)s->port, (int)s->keepalive_sec, NULL, p);
+                r = mosquitto_connect_bind_v5(w->mosq, address, (int)w->port, (int)s->keepalive_sec, NULL, p);
         w->connect_errno = errno;
         w->connect_result = r;
         mosquitto_property_free_all(&p);
@@ -280,7 +298,7 @@ void connect_explain(MqttWorker *w, int result, char ret[SENTENCE_MAX]) {
         /* Said already, with the line that told of it. */
         if (verdict != X509_V_OK && strstr(w->complaint, X509_verify_cert_error_string(verdict)))
                 verdict = X509_V_OK;
-        char broken_off[120];
+        char broken_off[120], address[ADDRESS_TEXT_MAX];
         if (w->reason_code)
                 why = mosquitto_reason_string((int)w->reason_code);
         else if (tls_broken_off(w, result)) {
@@ -295,7 +313,7 @@ void connect_explain(MqttWorker *w, int result, char ret[SENTENCE_MAX]) {
                 why = w->connect_errno ? strerror(w->connect_errno) : "The connection broke";
         else
                 why = mosquitto_strerror(result);
-        snprintf(ret, SENTENCE_MAX, "%.100s:%u: %.120s%s%.80s%s", w->host, w->setup->port, why,
+        snprintf(ret, SENTENCE_MAX, "%s: %.120s%s%.80s%s", address_text(w, address), why,
                  verdict != X509_V_OK ? " (" : "",
                  verdict != X509_V_OK ? X509_verify_cert_error_string(verdict) : "",
                  verdict != X509_V_OK ? ")" : "");

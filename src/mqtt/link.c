@@ -10,9 +10,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define LASTED  (60 * USEC_PER_SEC) /* a connection that did ends the back-off */
-#define MISC    USEC_PER_SEC        /* how often the library looks at its keep-alive */
-#define SILENCE (60 * USEC_PER_SEC) /* without any acknowledgement while something is under way */
+#define LASTED     (60 * USEC_PER_SEC) /* a connection that did ends the back-off */
+#define MISC       USEC_PER_SEC        /* how often the library looks at its keep-alive */
+#define CONNECTING 19                  /* times the time for an answer, until nothing is hoped for any more */
+#define SILENCE    (60 * USEC_PER_SEC) /* without any acknowledgement while something is under way */
 
 static void tell_state(MqttWorker *w, MqttLinkState state, const char *sentence) {
         MqttWireHeader h = {
@@ -38,12 +39,10 @@ void link_refuse(MqttWorker *w, const UnderWay *u, unsigned reason, const char *
         worker_tell(w, &h, &sentence, NULL, 0);
 }
 
-static void wait_for_next(MqttWorker *w) {
+static void wait_for_next(MqttWorker *w, bool lasted) {
         w->phase = PHASE_WAITING;
-        w->turn++;
-        w->due = worker_now() + backoff_delay(w->setup, address_rounds(w, w->attempts));
-        if (w->attempts < 4096)
-                w->attempts++;
+        w->due = worker_now() + backoff_delay(w->setup, lasted ? 0 : w->addresses.rounds);
+        address_next(w, lasted);
 }
 
 static void forget_connection(MqttWorker *w) {
@@ -61,11 +60,11 @@ static void forget_connection(MqttWorker *w) {
 }
 
 static void drop(MqttWorker *w, const char *sentence) {
-        if (w->phase == PHASE_UP && worker_now() - w->up_since > LASTED)
-                w->attempts = 0;
+        bool lasted = w->phase == PHASE_UP && worker_now() - w->up_since > LASTED;
+
         forget_connection(w);
         tell_link(w, MQTT_LINK_DOWN, sentence);
-        wait_for_next(w);
+        wait_for_next(w, lasted);
 }
 
 static void drop_for(MqttWorker *w, int result) {
@@ -76,13 +75,13 @@ static void drop_for(MqttWorker *w, int result) {
 }
 
 _printf_(2, 3) static void drop_saying(MqttWorker *w, const char *format, ...) {
-        char text[SENTENCE_MAX / 2], sentence[SENTENCE_MAX];
+        char text[SENTENCE_MAX / 3], sentence[SENTENCE_MAX], address[ADDRESS_TEXT_MAX];
         va_list ap;
 
         va_start(ap, format);
         vsnprintf(text, sizeof(text), format, ap);
         va_end(ap);
-        snprintf(sentence, sizeof(sentence), "%.100s:%u: %s", w->host, w->setup->port, text);
+        snprintf(sentence, sizeof(sentence), "%s: %s", address_text(w, address), text);
         drop(w, sentence);
 }
 
@@ -125,13 +124,13 @@ bool link_start(MqttWorker *w) {
 }
 
 static void say_connected(const MqttWorker *w, char ret[SENTENCE_MAX]) {
-        char shorter[80] = "";
+        char shorter[80] = "", address[ADDRESS_TEXT_MAX];
 
         /* Commands that come while the cabinet is away are lost sooner than was asked for. */
         if (w->session_expiry_sec < w->setup->session_expiry_sec)
                 snprintf(shorter, sizeof(shorter), "; the broker keeps it for %u s only, not %u",
                          w->session_expiry_sec, w->setup->session_expiry_sec);
-        snprintf(ret, SENTENCE_MAX, "Connected to %.160s:%u, %s%s", w->host, w->setup->port,
+        snprintf(ret, SENTENCE_MAX, "Connected to %s, %s%s", address_text(w, address),
                  w->session_present ? "the session goes on" : "a new session", shorter);
 }
 
@@ -290,6 +289,22 @@ static void watch_connection(MqttWorker *w, uint64_t now) {
         }
 }
 
+/* The thread cannot be stopped; the kernel and the resolver end it in a few minutes, or else it ends with the
+ * whole worker, which the daemon replaces. */
+static void connecting_is_slow(MqttWorker *w, uint64_t now) {
+        char sentence[SENTENCE_MAX];
+
+        if (w->slow_reported) {
+                log_error("%s: looking the name up, or connecting, does not end; beginning anew", w->item);
+                w->leaving = true;
+                return;
+        }
+        snprintf(sentence, sizeof(sentence), "%.200s: no answer yet", w->item);
+        tell_link(w, MQTT_LINK_DOWN, sentence);
+        w->slow_reported = true;
+        w->due = now + CONNECTING * w->setup->answer_usec;
+}
+
 void link_turn(MqttWorker *w) {
         uint64_t now = worker_now();
 
@@ -299,16 +314,8 @@ void link_turn(MqttWorker *w) {
                         attempt(w);
                 return;
         case PHASE_CONNECTING:
-                if (w->due <= now && !w->slow_reported) {
-                        char sentence[SENTENCE_MAX];
-
-                        /* The thread cannot be stopped; the kernel and the resolver end it in a few minutes.
-                         */
-                        snprintf(sentence, sizeof(sentence), "%.200s:%u: no answer yet", w->host,
-                                 w->setup->port);
-                        tell_link(w, MQTT_LINK_DOWN, sentence);
-                        w->slow_reported = true;
-                }
+                if (w->due <= now)
+                        connecting_is_slow(w, now);
                 return;
         case PHASE_HANDSHAKE:
                 if (w->due <= now)
@@ -323,10 +330,9 @@ void link_turn(MqttWorker *w) {
 uint64_t link_next_due(const MqttWorker *w) {
         switch (w->phase) {
         case PHASE_WAITING:
+        case PHASE_CONNECTING:
         case PHASE_HANDSHAKE:
                 return w->due;
-        case PHASE_CONNECTING:
-                return w->slow_reported ? USEC_INFINITY : w->due;
         case PHASE_UP:
                 return MIN(w->misc_at, MIN(w->again_at, w->clear_at));
         }

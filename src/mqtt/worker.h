@@ -10,13 +10,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "mqtt/setup.h"
+#include "mqtt/srv.h"
 #include "mqtt/wire.h"
 #include <mosquitto.h>
 #include <pthread.h>
 
-#define SENTENCE_MAX 320
-#define PSK_MAX      64  /* bytes */
-#define ADDRESS_MAX  256 /* a host name, or a numeric address */
+#define SENTENCE_MAX     320
+#define PSK_MAX          64  /* bytes */
+#define ADDRESS_MAX      256 /* a host name, or a numeric address */
+#define ADDRESS_TEXT_MAX 200
 
 typedef enum Phase {
         PHASE_WAITING,    /* until `due` */
@@ -43,6 +45,15 @@ typedef struct MqttQueue {
         Packet *first, *last;
 } MqttQueue;
 
+/* Where the round through all addresses is. */
+typedef struct Addresses {
+        unsigned item, first; /* of Host=: whose turn it is; where the round began */
+        unsigned turn;        /* how often it was the first's, ever */
+        unsigned rounds;      /* in vain, since the last connection that lasted */
+        SrvList targets;      /* of the item, when it is the name of SRV records; 0: to be asked for */
+        unsigned target;      /* whose turn it is */
+} Addresses;
+
 typedef struct MqttWorker {
         int socket; /* the daemon */
         bool leaving, stopping;
@@ -52,9 +63,11 @@ typedef struct MqttWorker {
 
         Phase phase;
         uint64_t due;
-        unsigned attempts; /* since the last connection that lasted */
-        unsigned turn;     /* of the addresses: one further with each attempt */
+        char item[ADDRESS_MAX], name[ADDRESS_MAX]; /* of Host=; whom the certificate must be for */
+        /* What is connected to. In PHASE_CONNECTING the thread's, as soon as it asks for SRV records. */
+        Addresses addresses;
         char host[ADDRESS_MAX];
+        unsigned port;
         struct mosquitto *mosq;
 
         unsigned char psk[PSK_MAX];
@@ -136,10 +149,12 @@ void connect_finish(MqttWorker *w); /* joins the thread */
 void connect_explain(MqttWorker *w, int result, char ret[SENTENCE_MAX]);
 
 /* address.c */
-void address_choose(MqttWorker *w);                               /* → w->host */
-void address_resolve(const MqttWorker *w, char ret[ADDRESS_MAX]); /* may wait: in the thread */
-/* How often all of Host= have been tried in n attempts. */
-unsigned address_rounds(const MqttWorker *w, unsigned n);
+void address_choose(MqttWorker *w); /* → item, name, and host and port, as far as they are known */
+void address_next(MqttWorker *w, bool lasted); /* after an attempt, or a connection */
+/* → host and port, and what the library is to connect to; may wait: in the thread. -1 with the sentence in
+ * `complaint`. */
+int address_resolve(MqttWorker *w, char ret[ADDRESS_MAX]);
+const char *address_text(const MqttWorker *w, char ret[ADDRESS_TEXT_MAX]);
 
 /* callbacks.c */
 void callbacks_set(struct mosquitto *mosq);
@@ -152,4 +167,5 @@ void queue_forget_events(MqttWorker *w); /* but not what was to go before them *
 bool queue_any(const MqttWorker *w);
 
 /* backoff.c: how long to wait after the n-th (0, 1, …) failure in a row. */
+uint64_t backoff_random(uint64_t n); /* 0 … n - 1 */
 uint64_t backoff_delay(const MqttSetup *s, unsigned n);
