@@ -49,6 +49,7 @@
         X("WrongState", LOCKERCTL_WRONG_STATE)          \
         X("WrongCode", LOCKERCTL_WRONG_SECRET)          \
         X("WrongCredential", LOCKERCTL_WRONG_SECRET)    \
+        X("AnotherNeeded", LOCKERCTL_WRONG_SECRET)      \
         X("ClaimNeeded", LOCKERCTL_WRONG_SECRET)        \
         X("CodeExpired", LOCKERCTL_WRONG_SECRET)        \
         X("LockedOut", LOCKERCTL_WRONG_SECRET)          \

@@ -137,3 +137,12 @@ int args_read_dictionary(sd_bus_message *m, const ArgKey *keys, size_t n_keys, v
                                             type_name(keys[i].type));
         return sd_bus_message_exit_container(m);
 }
+
+int args_append_kinds(sd_bus_message *m, unsigned kinds) {
+        int r = sd_bus_message_open_container(m, 'a', "s");
+
+        for (CredentialKind k = 0; r >= 0 && k < CREDENTIAL_KINDS_MAX; k++)
+                if (kinds & credential_bit(k))
+                        r = sd_bus_message_append(m, "s", credential_kind_to_string(k));
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}

@@ -102,6 +102,7 @@ typedef struct ArgKey {
  */
 int args_read_dictionary(sd_bus_message *m, const ArgKey *keys, size_t n_keys, void *ret, sd_bus_error *e);
 int args_check_text(const char *name, const char *value, size_t max, sd_bus_error *e);
+int args_append_kinds(sd_bus_message *m, unsigned kinds); /* "as": names of a set of kinds of credentials */
 int args_check_reason(const char *reason, sd_bus_error *e);
 int args_invalid(sd_bus_error *e, const char *format, ...) _printf_(2, 3);
 

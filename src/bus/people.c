@@ -67,12 +67,7 @@ static int append_person(void *userdata, const PersonRow *p) {
                 r = sd_bus_message_append(reply, "tssss", p->id, person_kind_to_string(p->kind), p->number,
                                           name, phone);
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "s");
-        for (CredentialKind k = 0; r >= 0 && k < CREDENTIAL_KINDS_MAX; k++)
-                if (person_has(p, k))
-                        r = sd_bus_message_append(reply, "s", credential_kind_to_string(k));
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
+                r = args_append_kinds(reply, p->credentials);
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
         return r < 0 ? r : 0;

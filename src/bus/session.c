@@ -160,8 +160,9 @@ static int session_of(Bus *b, Peer *peer, sd_bus_message *m, Session **ret, sd_b
 }
 
 /* What is asked for by a kind of credential: its claim, and itself. */
-static int read_credential(sd_bus_message *m, CredentialKind k, Evidence *ret, sd_bus_error *e) {
-        const ArgKey keys[] = {{credential_info(k)->claim, 's', true, offsetof(Evidence, claim)},
+static int read_credential(sd_bus_message *m, CredentialKind k, bool courier, Evidence *ret,
+                           sd_bus_error *e) {
+        const ArgKey keys[] = {{credential_claim(courier), 's', true, offsetof(Evidence, claim)},
                                {credential_info(k)->name, 's', true, offsetof(Evidence, data)}};
         int r = args_read_dictionary(m, keys, ARRAY_SIZE(keys), ret, e);
 
@@ -195,8 +196,12 @@ int session_authenticate(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e)
         if (r < 0)
                 return r;
         Evidence evidence = {.kind = credential_kind_of_evidence(word)};
+        bool courier = session_kind(s) == SESSION_COURIER;
+        /* Of another kind of session: its own claim is what the sentence asks for. */
+        if (evidence.kind != CREDENTIAL_NONE && !credential_may_be_of(evidence.kind, courier))
+                courier = !courier;
         if (evidence.kind != CREDENTIAL_NONE)
-                r = read_credential(m, evidence.kind, &evidence, e);
+                r = read_credential(m, evidence.kind, courier, &evidence, e);
         else if (streq(word, "code"))
                 r = args_read_dictionary(m, code, ARRAY_SIZE(code), &evidence, e);
         else
@@ -207,6 +212,20 @@ int session_authenticate(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e)
                 return r;
         locker_authenticate(b->locker, s, &evidence, call_answer, call);
         return 1;
+}
+
+static int append_credentials(sd_bus_message *m, unsigned kinds) {
+        int r = sd_bus_message_open_container(m, 'e', "sv");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", "credentials");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "as");
+        if (r >= 0)
+                r = args_append_kinds(m, kinds);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 static int append_receipt(Bus *b, const LockerAnswer *a, sd_bus_message *m) {
@@ -231,11 +250,8 @@ static int append_receipt(Bus *b, const LockerAnswer *a, sd_bus_message *m) {
                 r = sd_bus_message_append(m, "{sv}{sv}{sv}", "code_alphabet", "s",
                                           code_alphabet_to_string(b->settings->code_alphabet), "expires", "x",
                                           t->expires_usec, "prompt", "s", a->prompt ? a->prompt : "");
-        if (r >= 0 && t->bound_password)
-                r = sd_bus_message_append(m, "{sv}", "credentials", "as", 1,
-                                          credential_kind_to_string(CREDENTIAL_PASSWORD));
-        else if (r >= 0)
-                r = sd_bus_message_append(m, "{sv}", "credentials", "as", 0);
+        if (r >= 0)
+                r = append_credentials(m, t->bound);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 

@@ -2,8 +2,10 @@
 #include "core/credential.h"
 #include "core/lockout.h"
 
+#include <stdio.h>
+
 static const CredentialInfo kinds[] = {
-#define X(id, name, evidence, claim, courier, space) {#name, evidence, claim, courier, space},
+#define X(id, name, evidence, holders, alone, space) {#name, evidence, holders, alone, space},
         CREDENTIAL_KINDS(X)
 #undef X
 };
@@ -30,11 +32,28 @@ CredentialKind credential_kind_of_evidence(const char *evidence) {
         return CREDENTIAL_NONE;
 }
 
-CredentialKind credential_kind_for(bool courier) {
+bool credential_may_be_of(CredentialKind k, bool courier) {
+        return kinds[k].holders & (courier ? HOLDER_COURIER : HOLDER_RECIPIENT);
+}
+
+const char *credential_claim(bool courier) {
+        return courier ? "number" : "phone";
+}
+
+void credential_names(unsigned set, const char *last, char *ret, size_t room) {
+        unsigned left = 0;
+        size_t n = 0;
+
+        *ret = 0;
         for (int i = 0; i < CREDENTIAL_KINDS_MAX; i++)
-                if (kinds[i].courier == courier)
-                        return (CredentialKind)i;
-        return CREDENTIAL_NONE;
+                left += (set >> i) & 1;
+        for (int i = 0; i < CREDENTIAL_KINDS_MAX && n < room; i++) {
+                if (!((set >> i) & 1))
+                        continue;
+                const char *separator = n == 0 ? "" : left == 1 ? last : ", ";
+                n += (size_t)snprintf(ret + n, room - n, "%s%s", separator, kinds[i].name);
+                left--;
+        }
 }
 
 uint64_t credential_space(CredentialKind k, size_t n, unsigned shortest) {

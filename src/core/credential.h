@@ -9,19 +9,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* X(ID, name, evidence, claim, courier, space)
+/* Whose a kind may be. */
+#define HOLDER_COURIER   1
+#define HOLDER_RECIPIENT 2
+#define HOLDER_ANYBODY   (HOLDER_COURIER | HOLDER_RECIPIENT)
+
+/* X(ID, name, evidence, holders, alone, space)
  * name:     of the kind, wherever it is named; its verifier is verifier_<name>
  * evidence: "kind" of Session.Authenticate
- * claim:    what is told first: "number" or "phone", a courier's or a recipient's
- * courier:  a courier's; else a recipient's
+ * holders:  whose it may be; a courier's belongs to a number that is told first, a recipient's to a phone
+ * alone:    whether it suffices without another kind, unless lockerd.conf says otherwise (core/sufficiency.h)
  * space:    equally likely values, for the guessing budgets; 0: 10 to the number of characters */
-#define CREDENTIAL_KINDS(X)                           \
-        X(PIN, pin, "courier-pin", "number", true, 0) \
-        X(PASSWORD, password, "password", "phone", false, 1000000)
+#define CREDENTIAL_KINDS(X)                                                \
+        X(PIN, pin, "courier-pin", HOLDER_COURIER, true, 0)                \
+        X(PASSWORD, password, "password", HOLDER_RECIPIENT, true, 1000000) \
+        X(PATTERN, pattern, "pattern", HOLDER_ANYBODY, true, 387488)       \
+        X(CARD, card, "card", HOLDER_ANYBODY, true, 0)
 
 /* clang-format off */
 typedef enum CredentialKind {
-#define X(id, name, evidence, claim, courier, space) CREDENTIAL_##id,
+#define X(id, name, evidence, holders, alone, space) CREDENTIAL_##id,
         CREDENTIAL_KINDS(X)
 #undef X
         CREDENTIAL_KINDS_MAX,
@@ -33,8 +40,9 @@ typedef enum CredentialKind {
 #define CREDENTIAL_DATA_MAX (64 * 1024)
 
 typedef struct CredentialInfo {
-        const char *name, *evidence, *claim;
-        bool courier;
+        const char *name, *evidence;
+        unsigned holders; /* HOLDER_… */
+        bool alone;
         uint64_t space;
 } CredentialInfo;
 
@@ -42,7 +50,13 @@ const CredentialInfo *credential_info(CredentialKind k);
 const char *credential_kind_to_string(CredentialKind k);
 CredentialKind credential_kind_from_string(const char *name, size_t n); /* CREDENTIAL_NONE */
 CredentialKind credential_kind_of_evidence(const char *evidence);       /* CREDENTIAL_NONE */
-/* The first kind that a courier, or a recipient, may have. */
-CredentialKind credential_kind_for(bool courier);
+bool credential_may_be_of(CredentialKind k, bool courier);
+/* The key of the claim that it belongs to: "number" of a courier, "phone" of a recipient. */
+const char *credential_claim(bool courier);
+/* "password, pattern or card": the kinds of a set (bits of CredentialKind), cut when it does not fit. */
+void credential_names(unsigned kinds, const char *last, char *ret, size_t room);
+static inline unsigned credential_bit(CredentialKind k) {
+        return 1U << k;
+}
 /* How many equally likely values a guess of n bytes is one of; short: no secret is shorter than this. */
 uint64_t credential_space(CredentialKind k, size_t n, unsigned shortest);

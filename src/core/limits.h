@@ -9,6 +9,8 @@
 #define LIMIT_PHONE    32
 #define LIMIT_PIN      64
 #define LIMIT_PASSWORD 128
+#define LIMIT_PATTERN  9
+#define LIMIT_CARD     128
 #define LIMIT_WAYBILL  128
 
 /* Of the argument with this name. */

@@ -20,7 +20,8 @@
         X(UNKNOWN_SIZE, "UnknownSize", 3, "This cabinet has no such size.")                                  \
         X(WRONG_STATE, "WrongState", 5, "That cannot be done now.")                                          \
         X(WRONG_CODE, "WrongCode", 6, "This code is wrong.")                                             \
-        X(WRONG_CREDENTIAL, "WrongCredential", 6, "Number, PIN or password is wrong.")                                      \
+        X(WRONG_CREDENTIAL, "WrongCredential", 6, "Number or phone, or what was shown for it, is wrong.")                                      \
+        X(ANOTHER_NEEDED, "AnotherNeeded", 6, "That is not enough by itself. Please also show another credential of yours.") \
         X(CLAIM_NEEDED, "ClaimNeeded", 6, "Please also give the slot or the last digits of the phone number.") \
         X(CODE_EXPIRED, "CodeExpired", 6, "This code is no longer valid. Please ask the courier for a new one.") \
         X(LOCKED_OUT, "LockedOut", 6, "Too many failed attempts. Please wait, or ask the courier to lift the lockout.") \
@@ -36,7 +37,7 @@
         X(GRACE_OVER, "GraceOver", 7, "The time to open the door again is over.")                            \
         X(STORAGE_FULL, "StorageFull", 9, "The cabinet's storage is full: no deposits, collecting still works.") \
         X(ALREADY_ENROLLED, "AlreadyEnrolled", 5, "This number is already enrolled.")                        \
-        X(WEAK_SECRET, "WeakSecret", 2, "The PIN or password is too short or too simple.")                   \
+        X(WEAK_SECRET, "WeakSecret", 2, "This is too short or too simple: others would find it.")                   \
         X(TOO_MANY_SESSIONS, "TooManySessions", 7, "Too many sessions are open.")                            \
         X(SESSION_ENDED, "SessionEnded", 5, "This session has ended.")                                       \
         X(BUSY, "Busy", 7, "The last request is still being executed.")                                   \

@@ -4,6 +4,7 @@
 
 #include "base/macros.h"
 #include "core/credential.h"
+#include "core/sufficiency.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -78,7 +79,10 @@ typedef struct Settings {
         unsigned max_sessions;        /* MaxSessions= */
         /* [Identity] */
         unsigned scrypt_log_n;                     /* ScryptLogN= 14 … 18 */
-        unsigned min_length[CREDENTIAL_KINDS_MAX]; /* MinimumPinLength=, MinimumPasswordLength= */
+        unsigned pattern_log_n;                    /* PatternScryptLogN= 14 … 18 */
+        unsigned min_length[CREDENTIAL_KINDS_MAX]; /* MinimumPinLength=, MinimumPasswordLength=,
+                                                      MinimumPatternLength=, MinimumCardLength= */
+        Sufficiency alone;                         /* AloneForDeposit=, … */
         ReminderSettings reminders;
         MqttSettings mqtt;
 } Settings;

@@ -23,6 +23,8 @@
 
 /* The whole ledger is checked this long after the start, when the boards have been found. */
 #define CHECK_LEDGER_AFTER_USEC (5 * USEC_PER_SEC)
+/* Log2 of scrypt's N for cards: their secrets are too long to be tried. */
+#define CARD_LOG_N 10
 
 typedef struct Daemon {
         sd_event *event;
@@ -250,6 +252,10 @@ static int wire(Daemon *d, const Settings *settings, const Cabinet *cabinet) {
                 return log_error_errno(r, "Cannot read the boot id");
         r = identity_new(&d->identity, d->event, settings->worker_directory, settings->scrypt_log_n,
                          vault_key(ledger_vault(d->ledger), VAULT_PEPPER));
+        if (r >= 0)
+                r = identity_set_cost(d->identity, CREDENTIAL_PATTERN, settings->pattern_log_n);
+        if (r >= 0)
+                r = identity_set_cost(d->identity, CREDENTIAL_CARD, CARD_LOG_N);
         if (r < 0)
                 return log_error_errno(r, "Cannot prepare the verifiers");
         options.identity = d->identity;

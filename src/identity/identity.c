@@ -6,12 +6,12 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define X(id, name, evidence, claim, courier, space) extern const Verifier verifier_##name;
+#define X(id, name, evidence, holders, alone, space) extern const Verifier verifier_##name;
 CREDENTIAL_KINDS(X)
 #undef X
 
 static const Verifier *const verifiers[] = {
-#define X(id, name, evidence, claim, courier, space) [CREDENTIAL_##id] = &verifier_##name,
+#define X(id, name, evidence, holders, alone, space) [CREDENTIAL_##id] = &verifier_##name,
         CREDENTIAL_KINDS(X)
 #undef X
 };
@@ -63,6 +63,10 @@ Identity *identity_free(Identity *i) {
         secrets_free(i->secrets);
         free(i);
         return NULL;
+}
+
+int identity_set_cost(Identity *i, CredentialKind k, unsigned log_n) {
+        return secrets_set_cost(i->secrets, k, log_n);
 }
 
 const Verifier *identity_verifier(CredentialKind k) {

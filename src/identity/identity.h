@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Verifiers of evidence, one for each kind of credential (core/credential.h): enrol makes an opaque template
  * of presented evidence, verify compares evidence with a template. Both are byte strings of at most
- * CREDENTIAL_DATA_MAX, whatever is in them. What is slow or may hang happens in a process of its own (PINs
- * and passwords: lockerd-hash). */
+ * CREDENTIAL_DATA_MAX, whatever is in them. What is slow or may hang happens in a process of its own (PINs,
+ * passwords, patterns and cards: lockerd-hash). */
 #pragma once
 
 #include "base/macros.h"
@@ -69,6 +69,8 @@ typedef struct Verifier {
 /* pepper: 32 bytes, mixed into secrets so that the data alone is useless elsewhere. */
 int identity_new(Identity **ret, sd_event *event, const char *worker_directory, unsigned scrypt_log_n,
                  const uint8_t pepper[32]);
+/* Another cost for what is hashed of this kind from now on; -EINVAL: outside HASH_LOG_N_MIN … MAX. */
+int identity_set_cost(Identity *i, CredentialKind k, unsigned scrypt_log_n);
 /* What is still waiting is dropped, its callbacks are not called. Not from inside a callback. */
 Identity *identity_free(Identity *i);
 DEFINE_CLEANUP(Identity *, identity_free);

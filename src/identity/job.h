@@ -7,7 +7,7 @@
 typedef struct Secrets Secrets;
 
 struct Identity {
-        Secrets *secrets; /* what PINs and passwords need: lockerd-hash */
+        Secrets *secrets; /* what is hashed: lockerd-hash */
 };
 
 struct IdentityJob {
@@ -34,6 +34,7 @@ void job_erase_evidence(IdentityJob *j);
 int secrets_new(Secrets **ret, sd_event *event, const char *worker_directory, unsigned scrypt_log_n,
                 const uint8_t pepper[32]);
 Secrets *secrets_free(Secrets *s);
+int secrets_set_cost(Secrets *s, CredentialKind k, unsigned scrypt_log_n);
 int secrets_add(IdentityJob *job);
 void secrets_cancel(IdentityJob *job);
 void secrets_health(const Identity *i, IdentityHealth *ret);

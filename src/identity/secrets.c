@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PINs and passwords. The daemon's side of lockerd-hash: a queue, one question under way, a worker while
- * there is work and a little longer. A worker that hangs, talks nonsense or dies costs the job under way and
- * no other. */
+/* PINs, passwords, patterns and cards: what is hashed. The daemon's side of lockerd-hash: a queue, one
+ * question under way, a worker while there is work and a little longer. A worker that hangs, talks nonsense
+ * or dies costs the job under way and no other. */
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -21,7 +21,7 @@
 struct Secrets {
         sd_event *event;
         char *program;
-        unsigned log_n;
+        unsigned log_n[CREDENTIAL_KINDS_MAX];
         uint8_t pepper[HASH_PEPPER_SIZE];
 
         IdentityJob *jobs; /* the first is the one under way */
@@ -84,7 +84,7 @@ static int ask(Secrets *i, IdentityJob *j) {
                 .version = HASH_WIRE_VERSION,
                 .verb = verb(j),
                 .id = j->id,
-                .log_n = i->log_n,
+                .log_n = i->log_n[j->verifier->kind],
                 .n_secret = (uint32_t)j->n_evidence,
                 .n_data = (uint32_t)j->n_template,
         };
@@ -237,7 +237,8 @@ int secrets_new(Secrets **ret, sd_event *event, const char *worker_directory, un
                 return -ENOMEM;
         i->worker = CHILD_NONE;
         i->event = sd_event_ref(event);
-        i->log_n = scrypt_log_n;
+        for (int k = 0; k < CREDENTIAL_KINDS_MAX; k++)
+                i->log_n[k] = scrypt_log_n;
         memcpy(i->pepper, pepper, sizeof(i->pepper));
         i->program = text_printf("%s/lockerd-hash", worker_directory);
         int r = i->program ? 0 : -ENOMEM;
@@ -250,6 +251,14 @@ int secrets_new(Secrets **ret, sd_event *event, const char *worker_directory, un
                 return r;
         }
         *ret = i;
+        return 0;
+}
+
+int secrets_set_cost(Secrets *i, CredentialKind k, unsigned scrypt_log_n) {
+        if (k < 0 || k >= CREDENTIAL_KINDS_MAX || scrypt_log_n < HASH_LOG_N_MIN ||
+            scrypt_log_n > HASH_LOG_N_MAX)
+                return -EINVAL;
+        i->log_n[k] = scrypt_log_n;
         return 0;
 }
 

@@ -14,22 +14,45 @@ static Presented presented(const Session *s) {
         return (Presented){.session = s->id, .terminal = s->terminal, .actor = s->actor};
 }
 
-/* Whoever shows evidence now may be somebody else than before: what is kept for reopening was that one's. */
-static void is_another(Session *s, uint64_t person, uint64_t code_parcel, const char *number) {
+/* Whoever shows evidence now may be somebody else than before: what is kept for reopening was that one's.
+ * presented: the kind of credential, 0 for other evidence. */
+static void is_another(Session *s, uint64_t person, uint64_t code_parcel, const char *number,
+                       unsigned presented) {
+        bool same = person && s->person == person && !s->code_parcel;
+
         session_give_up_errand(s);
+        s->presented = same ? s->presented | presented : presented;
+        s->vouched = false;
         s->person = person;
         s->code_parcel = code_parcel;
         snprintf(s->courier_number, sizeof(s->courier_number), "%s", number);
         snprintf(s->actor, sizeof(s->actor), "%s", session_kind_to_string(s->kind));
 }
 
+/* What was shown is right, and not enough: which other kinds this person has. */
+static void ask_for_another(Session *s, unsigned others) {
+        char names[128], sentence[256];
+
+        credential_names(others, " or ", names, sizeof(names));
+        if (others)
+                snprintf(sentence, sizeof(sentence), "That is not enough by itself. Please also show: %s.",
+                         names);
+        else
+                snprintf(sentence, sizeof(sentence),
+                         "That is not enough by itself, and nothing else is enrolled for you. Please %s.",
+                         s->kind == SESSION_RECIPIENT ? "use a pickup code, or call the operator"
+                                                      : "call the operator");
+        notify_prompt(&s->locker->records, s, -1, 0, "another", sentence);
+}
+
 static void verified(void *userdata, const Verdict *v) {
         Session *s = userdata;
+        unsigned presented = credential_bit(s->job_kind);
 
         s->job = NULL;
         s->idle_at = s->locker->now().boot_usec + s->locker->settings->session_idle_usec;
         if (!v->result) {
-                is_another(s, v->person, 0, v->number);
+                is_another(s, v->person, 0, v->number, presented);
                 if (v->kind == PERSON_COURIER)
                         snprintf(s->actor, sizeof(s->actor), "courier:%s", v->number);
                 else
@@ -37,6 +60,8 @@ static void verified(void *userdata, const Verdict *v) {
                 session_refresh(s);
         }
         session_answer(s, v->result, v->detail);
+        if (!v->result && session_state(s) == SESSION_INCOMPLETE)
+                ask_for_another(s, v->credentials & ~s->presented);
 }
 
 static void check_code(Session *s, const Evidence *e, LockerReply reply, void *userdata) {
@@ -45,7 +70,7 @@ static void check_code(Session *s, const Evidence *e, LockerReply reply, void *u
 
         people_check_code(s->locker->people, &by, &e->code, &v);
         if (!v.result) {
-                is_another(s, 0, v.parcel, "");
+                is_another(s, 0, v.parcel, "", 0);
                 session_refresh(s);
         }
         reply_refusal(reply, userdata, v.result, v.detail);
@@ -53,28 +78,31 @@ static void check_code(Session *s, const Evidence *e, LockerReply reply, void *u
 
 void locker_authenticate(Locker *l, Session *s, const Evidence *e, LockerReply reply, void *userdata) {
         char detail[LOCKER_DETAIL_MAX] = "";
-        bool couriers = e->kind != CREDENTIAL_NONE && credential_info(e->kind)->courier;
+        bool courier = s->kind == SESSION_COURIER;
         const Presented by = presented(s);
         int r = session_touch(s);
 
         if (!r && session_is_at_work(s))
                 r = LOCKER_E_WRONG_STATE;
-        if (!r && couriers != (s->kind == SESSION_COURIER))
+        if (!r && (e->kind == CREDENTIAL_NONE ? courier : !credential_may_be_of(e->kind, courier)))
                 r = LOCKER_E_NOT_ALLOWED;
         if (!r && e->kind == CREDENTIAL_NONE) {
                 check_code(s, e, reply, userdata);
                 return;
         }
         if (!r)
-                r = people_verify(
-                        l->people, &by,
-                        &(CredentialEvidence){
-                                .kind = e->kind, .claim = e->claim, .data = e->data, .n = e->n_data},
-                        verified, s, &s->job, detail);
+                r = people_verify(l->people, &by,
+                                  &(CredentialEvidence){.kind = e->kind,
+                                                        .courier = courier,
+                                                        .claim = e->claim,
+                                                        .data = e->data,
+                                                        .n = e->n_data},
+                                  verified, s, &s->job, detail);
         if (r) {
                 reply_refusal(reply, userdata, r, detail);
                 return;
         }
+        s->job_kind = e->kind;
         s->reply = reply;
         s->reply_userdata = userdata;
 }
@@ -87,6 +115,7 @@ static int vouch(Locker *l, Session *s, uint64_t person, const char *actor) {
         if (r < 0)
                 return r;
         snprintf(s->actor, sizeof(s->actor), "%s", actor);
+        s->vouched = true;
         session_refresh(s);
         return 0;
 }
@@ -99,7 +128,7 @@ int locker_vouch_courier(Locker *l, Session *s, const char *number, const char *
                 r = ledger_person_by_number(l->ledger, number, &p);
         if (r)
                 return r == -ENOENT ? LOCKER_E_UNKNOWN_PERSON : r;
-        is_another(s, p.id, 0, p.number);
+        is_another(s, p.id, 0, p.number, 0);
         return vouch(l, s, p.id, actor);
 }
 
@@ -113,7 +142,7 @@ int locker_vouch_parcel(Locker *l, Session *s, uint64_t parcel, const char *acto
                 return r == -ENOENT ? LOCKER_E_UNKNOWN_PARCEL : r;
         if (!parcel_is_recipients(&p))
                 return LOCKER_E_WRONG_STATE;
-        is_another(s, 0, parcel, "");
+        is_another(s, 0, parcel, "", 0);
         return vouch(l, s, p.person, actor);
 }
 

@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 /* C2, C4, C5: whose parcel is it, and does that person need a code? */
-static int bind_recipient(Locker *l, ParcelRow *p, bool *ret_password, bool *ret_needs_code) {
+static int bind_recipient(Locker *l, ParcelRow *p, unsigned *ret_bound, bool *ret_needs_code) {
         _cleanup_person_ PersonRow person = {0};
         int r = p->phone && *p->phone ? ledger_person_by_phone(l->ledger, p->phone, &person) : -ENOENT;
 
@@ -19,8 +19,10 @@ static int bind_recipient(Locker *l, ParcelRow *p, bool *ret_password, bool *ret
                 return r;
         bool enrolled = r >= 0 && person.kind == PERSON_RECIPIENT;
         p->person = enrolled ? person.id : 0;
-        *ret_password = enrolled && person_has(&person, CREDENTIAL_PASSWORD);
-        *ret_needs_code = !*ret_password || l->settings->code_for_everybody;
+        *ret_bound = enrolled && sufficiency_possible(&l->settings->alone, ACT_COLLECT, person.credentials)
+                             ? person.credentials
+                             : 0;
+        *ret_needs_code = !*ret_bound || l->settings->code_for_everybody;
         return 0;
 }
 
@@ -29,7 +31,7 @@ static int write_deposit(Errand *e, const Session *s, ParcelRow *p) {
         Locker *l = e->locker;
         Deposit *d = e->deposit;
         bool needs_code;
-        int r = bind_recipient(l, p, &d->bound_password, &needs_code);
+        int r = bind_recipient(l, p, &d->bound, &needs_code);
 
         if (r < 0)
                 return r;

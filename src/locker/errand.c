@@ -137,7 +137,7 @@ void errand_answer(Errand *e, int result, const char *detail) {
         if (!result && e->deposit)
                 answer.receipt = (Receipt){.code = e->deposit->code[0] ? e->deposit->code : NULL,
                                            .expires_usec = e->deposit->expires_usec,
-                                           .bound_password = e->deposit->bound_password};
+                                           .bound = e->deposit->bound};
         if (!result && e->m.kind == ERRAND_TAKE_BACK && e->session) {
                 answer.places = e->session->queue;
                 answer.n_places = e->session->n_queue;

@@ -32,6 +32,7 @@ typedef struct Locker Locker;
 typedef enum SessionKind { SESSION_COURIER, SESSION_RECIPIENT } SessionKind;
 typedef enum SessionState {
         SESSION_NEW,
+        SESSION_INCOMPLETE, /* what was shown is right, but not enough by itself */
         SESSION_AUTHENTICATED,
         SESSION_OPENING, /* a lock is being moved */
         SESSION_OPEN,    /* a door is open */
@@ -48,7 +49,7 @@ const char *session_state_to_string(SessionState s);
 typedef struct Receipt {
         const char *code; /* NULL: the recipient is enrolled and codes are not for everybody */
         int64_t expires_usec;
-        bool bound_password; /* an enrolled recipient's password opens too */
+        unsigned bound; /* kinds of the recipient's credentials that open it, too */
 } Receipt;
 
 typedef struct Placement {

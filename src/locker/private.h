@@ -33,7 +33,10 @@ struct Session {
         uint64_t person;
         char courier_number[LABEL_MAX + 1];
         uint64_t code_parcel;
-        Verification *job; /* under way */
+        unsigned presented;      /* kinds of credentials (bits) that were right for this person */
+        bool vouched;            /* another door has said who it is */
+        Verification *job;       /* under way */
+        CredentialKind job_kind; /* of what is under way */
 
         /* what: the errand at hand (also one that is only kept for reopening), and the last parcel */
         Errand *errand;
@@ -159,7 +162,7 @@ typedef struct Deposit {
         uint8_t *tried;             /* [n_positions] */
         char code[CODE_LENGTH + 1]; /* between commit and reply only; erased */
         int64_t expires_usec;
-        bool bound_password;
+        unsigned bound; /* kinds of credentials that open it */
         /* the search for another place, while one is asked for */
         const char *why, *quarantine;
         bool larger;

@@ -16,9 +16,13 @@ const char *session_kind_to_string(SessionKind k) {
 
 const char *session_state_to_string(SessionState s) {
         static const char *const names[] = {
-                [SESSION_NEW] = "new",         [SESSION_AUTHENTICATED] = "authenticated",
-                [SESSION_OPENING] = "opening", [SESSION_OPEN] = "open",
-                [SESSION_CLOSING] = "closing", [SESSION_ENDED] = "ended",
+                [SESSION_NEW] = "new",
+                [SESSION_INCOMPLETE] = "incomplete",
+                [SESSION_AUTHENTICATED] = "authenticated",
+                [SESSION_OPENING] = "opening",
+                [SESSION_OPEN] = "open",
+                [SESSION_CLOSING] = "closing",
+                [SESSION_ENDED] = "ended",
         };
         return names[s];
 }
@@ -62,12 +66,28 @@ static SessionState state_of_errand(const Errand *e) {
         return SESSION_AUTHENTICATED;
 }
 
+/* Whether what was shown of this person is enough for it. */
+static Refusal suffices(const Session *s, Act act) {
+        if (!s->person || s->code_parcel || s->vouched)
+                return REFUSAL_NONE;
+        return sufficiency_of(&s->locker->settings->alone, act, s->presented);
+}
+
+static SessionState state_of_person(const Session *s) {
+        bool enough = s->kind == SESSION_RECIPIENT
+                              ? !suffices(s, ACT_COLLECT)
+                              : !suffices(s, ACT_DEPOSIT) || !suffices(s, ACT_TAKE_BACK) ||
+                                        !suffices(s, ACT_LIFT_TERMINAL_LOCKOUT);
+
+        return enough ? SESSION_AUTHENTICATED : SESSION_INCOMPLETE;
+}
+
 SessionState session_state(const Session *s) {
         if (s->gone)
                 return SESSION_ENDED;
         if (s->errand)
                 return state_of_errand(s->errand);
-        return s->person || s->code_parcel ? SESSION_AUTHENTICATED : SESSION_NEW;
+        return s->person || s->code_parcel ? state_of_person(s) : SESSION_NEW;
 }
 
 void session_refresh(Session *s) {
@@ -316,7 +336,9 @@ static Proof session_proof(const Session *s) {
 int session_expect(Session *s, Act act) {
         int r = session_touch(s);
 
-        return r ? r : (int)access_of_proof(act, session_proof(s));
+        if (!r)
+                r = (int)access_of_proof(act, session_proof(s));
+        return r ? r : (int)suffices(s, act);
 }
 
 void reply_refusal(LockerReply reply, void *userdata, int result, const char *detail) {
@@ -389,6 +411,12 @@ int session_parcels(Locker *l, const Session *s, uint64_t **ret, size_t *ret_n) 
         Found f = {.session = s};
         int r = 0;
 
+        /* Whoever has not shown enough is not told what waits for whom. */
+        if (suffices(s, s->kind == SESSION_RECIPIENT ? ACT_COLLECT : ACT_TAKE_BACK)) {
+                *ret = NULL;
+                *ret_n = 0;
+                return 0;
+        }
         if (s->code_parcel) {
                 _cleanup_parcel_ ParcelRow p = {0};
                 r = ledger_parcel_get(l->ledger, s->code_parcel, &p);

@@ -51,6 +51,8 @@ static const ArgumentRow enrol[] = {
         {"phone", ARGUMENT_PHONE, false, 7, 15, NULL},
         {"pin", ARGUMENT_DIGITS, false, 1, LIMIT_PIN, NULL},
         {"password", ARGUMENT_TEXT, false, 1, LIMIT_PASSWORD, NULL},
+        {"pattern", ARGUMENT_DIGITS, false, 5, LIMIT_PATTERN, NULL},
+        {"card", ARGUMENT_TEXT, false, 12, LIMIT_CARD, NULL},
         {"consent", ARGUMENT_BOOLEAN, false, 0, 0, NULL},
 };
 static const ArgumentRow about_person[] = {{"person", ARGUMENT_NUMBER, true, 1, INT64_MAX, NULL}, REASON};
@@ -135,17 +137,20 @@ static const char *check_deposit(const json_t *a) {
 }
 
 static const char *check_enrol(const json_t *a) {
+        bool of_both = has(a, "pattern") || has(a, "card");
+
         if (streq(argument_text(a, "kind"), "courier")) {
-                if (!has(a, "number") || !has(a, "pin"))
-                        return "A courier needs \"number\" and \"pin\".";
+                if (!has(a, "number") || !(has(a, "pin") || of_both))
+                        return "A courier needs \"number\" and a credential: \"pin\", \"pattern\" or "
+                               "\"card\".";
                 return has(a, "password") ? "A courier has a \"pin\", not a \"password\"." : NULL;
         }
         if (!has(a, "phone"))
                 return "A recipient needs \"phone\".";
         if (has(a, "number") || has(a, "pin"))
                 return "A recipient has a \"phone\" and a \"password\", not a \"number\" and a \"pin\".";
-        if (has(a, "password") && !argument_boolean(a, "consent", false))
-                return "\"consent\" must be true to store a \"password\".";
+        if ((has(a, "password") || of_both) && !argument_boolean(a, "consent", false))
+                return "\"consent\" must be true to store a credential.";
         return NULL;
 }
 

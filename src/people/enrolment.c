@@ -20,7 +20,13 @@ struct Enrolling {
         IdentityJob *job;
         People *people;
         PersonRow person;
-        CredentialKind credential; /* CREDENTIAL_NONE: without */
+        /* Of each kind: what was presented, until it has been processed, and what came of it. */
+        char *secrets[CREDENTIAL_KINDS_MAX];
+        struct {
+                uint8_t *data;
+                size_t n;
+        } templates[CREDENTIAL_KINDS_MAX];
+        CredentialKind at; /* under way */
         char *actor;
         InboxRow *command; /* of the backend, executed when the evidence has been processed; NULL */
         EnrolDone done;
@@ -33,6 +39,10 @@ static void enrolling_free(Enrolling *e) {
                         *p = e->next;
                         break;
                 }
+        for (int k = 0; k < CREDENTIAL_KINDS_MAX; k++) {
+                text_erase_free(e->secrets[k]);
+                bytes_erase_free(e->templates[k].data, e->templates[k].n);
+        }
         person_row_done(&e->person);
         free(e->actor);
         free(e);
@@ -59,15 +69,16 @@ void enrolments_give_up(People *p) {
         }
 }
 
-static int write_person(Enrolling *e, const uint8_t *data, size_t n) {
+static int write_person(Enrolling *e) {
         People *p = e->people;
         _cleanup_free_ char *name = mask_name(e->person.name ? e->person.name : "");
         char subject[SUBJECT_MAX];
         int r = ledger_person_insert(p->ledger, &e->person);
 
-        if (r >= 0 && e->credential != CREDENTIAL_NONE)
-                r = ledger_credential_set(p->ledger, e->person.id, credential_kind_to_string(e->credential),
-                                          data, n);
+        for (CredentialKind k = 0; r >= 0 && k < CREDENTIAL_KINDS_MAX; k++)
+                if (e->templates[k].data)
+                        r = ledger_credential_set(p->ledger, e->person.id, credential_kind_to_string(k),
+                                                  e->templates[k].data, e->templates[k].n);
         if (r < 0)
                 return r;
         snprintf(subject, sizeof(subject), "person:%llu", (unsigned long long)e->person.id);
@@ -78,14 +89,14 @@ static int write_person(Enrolling *e, const uint8_t *data, size_t n) {
                            NULL);
 }
 
-static void store(Enrolling *e, const uint8_t *data, size_t n) {
+static void store(Enrolling *e) {
         Records *rec = e->people->records;
 
         if (e->command)
                 records_set_command(rec, e->command);
         int r = records_begin(rec);
         if (r >= 0) {
-                r = write_person(e, data, n);
+                r = write_person(e);
                 r = records_end(rec, r);
         }
         records_unset_command(rec, e->command);
@@ -93,52 +104,73 @@ static void store(Enrolling *e, const uint8_t *data, size_t n) {
         enrolling_free(e);
 }
 
+static int process_next(Enrolling *e);
+
+/* One kind after the other; all of them are stored at once, or none. */
 static void processed(void *userdata, IdentityResult result, const uint8_t *data, size_t n) {
         Enrolling *e = userdata;
+        CredentialKind k = e->at;
+        int r = result == IDENTITY_ENROLLED ? 0 : LOCKER_E_INTERNAL;
 
-        if (result != IDENTITY_ENROLLED) {
+        e->job = NULL;
+        if (!r) {
+                e->templates[k].data = malloc(n + 1);
+                r = e->templates[k].data ? 0 : -ENOMEM;
+        }
+        if (!r) {
+                memcpy(e->templates[k].data, data, n);
+                e->templates[k].n = n;
+                r = process_next(e);
+        }
+        if (r > 0 || r == -ENOBUFS || r == -ENOMEM) {
                 e->done(e->userdata, LOCKER_E_INTERNAL,
                         "The secret could not be processed; please try again.", 0);
                 enrolling_free(e);
-                return;
+        } else if (r < 0) {
+                e->done(e->userdata, r, NULL, 0);
+                enrolling_free(e);
         }
-        store(e, data, n);
+}
+
+/* 0: it has been given to its verifier, or everything is stored and e is gone. */
+static int process_next(Enrolling *e) {
+        CredentialKind k = 0;
+
+        while (k < CREDENTIAL_KINDS_MAX && !e->secrets[k])
+                k++;
+        if (k == CREDENTIAL_KINDS_MAX) {
+                store(e);
+                return 0;
+        }
+        _cleanup_erase_ char *secret = steal_ptr(e->secrets[k]);
+        e->at = k;
+        return identity_enrol(e->people->identity,
+                              &(IdentityRequest){.kind = k,
+                                                 .evidence = secret,
+                                                 .n_evidence = strlen(secret),
+                                                 .done = processed,
+                                                 .userdata = e},
+                              &e->job);
 }
 
 /* --- what may be enrolled --- */
 
-/* The one secret that came along, of a kind that this person may have; CREDENTIAL_NONE. */
-static int find_secret(const Enrolment *e, bool courier, CredentialKind *ret,
-                       char detail[PEOPLE_DETAIL_MAX]) {
-        *ret = CREDENTIAL_NONE;
-        for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX; k++) {
-                const CredentialInfo *info = credential_info(k);
-                if (!e->secrets[k])
-                        continue;
-                if (info->courier != courier || *ret != CREDENTIAL_NONE) {
-                        snprintf(detail, PEOPLE_DETAIL_MAX, "%s: %s", info->name,
-                                 info->courier == courier ? "one credential at a time"
-                                 : courier                ? "couriers have none"
-                                                          : "recipients have none");
-                        return LOCKER_E_INVALID_ARGUMENT;
-                }
-                *ret = k;
-        }
-        return 0;
-}
-
-static int check_secret(const People *p, const Enrolment *e, CredentialKind k,
+static int check_secret(const People *p, const char *secret, bool courier, CredentialKind k,
                         char detail[PEOPLE_DETAIL_MAX]) {
         const Verifier *v = identity_verifier(k);
         const char *sentence = NULL;
 
+        if (!credential_may_be_of(k, courier)) {
+                snprintf(detail, PEOPLE_DETAIL_MAX, "%s: %s have none", credential_kind_to_string(k),
+                         courier ? "couriers" : "recipients");
+                return LOCKER_E_INVALID_ARGUMENT;
+        }
         if (!v || !(v->abilities & VERIFIER_ENROLS)) {
                 snprintf(detail, PEOPLE_DETAIL_MAX, "%s: cannot be enrolled at this cabinet",
                          credential_kind_to_string(k));
                 return LOCKER_E_INVALID_ARGUMENT;
         }
-        int r = v->acceptable((const uint8_t *)e->secrets[k], strlen(e->secrets[k]),
-                              p->settings->min_length[k], &sentence);
+        int r = v->acceptable((const uint8_t *)secret, strlen(secret), p->settings->min_length[k], &sentence);
         if (r == -EDOM)
                 return LOCKER_E_WEAK_SECRET;
         if (r < 0)
@@ -146,25 +178,36 @@ static int check_secret(const People *p, const Enrolment *e, CredentialKind k,
         return r < 0 ? LOCKER_E_INVALID_ARGUMENT : 0;
 }
 
+/* All that came along must be acceptable; ret: their kinds. */
+static int check_secrets(const People *p, const Enrolment *e, bool courier, unsigned *ret,
+                         char detail[PEOPLE_DETAIL_MAX]) {
+        *ret = 0;
+        for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX; k++) {
+                if (!e->secrets[k])
+                        continue;
+                int r = check_secret(p, e->secrets[k], courier, k, detail);
+                if (r)
+                        return r;
+                *ret |= credential_bit(k);
+        }
+        return 0;
+}
+
 static int refuse(char detail[PEOPLE_DETAIL_MAX], const char *sentence) {
         snprintf(detail, PEOPLE_DETAIL_MAX, "%s", sentence);
         return LOCKER_E_INVALID_ARGUMENT;
 }
 
-static int check_courier(const Enrolment *e, CredentialKind k, char detail[PEOPLE_DETAIL_MAX]) {
+static int check_courier(const Enrolment *e, unsigned kinds, char detail[PEOPLE_DETAIL_MAX]) {
         if (!e->number || !number_is_fine(e->number))
                 return refuse(detail, "number: 1 to 32 letters, digits or '-'");
         /* Deposits are theirs alone: one who could not show who they are could not even begin. */
-        if (k == CREDENTIAL_NONE) {
-                CredentialKind first = credential_kind_for(true);
-                const char *sentence = NULL;
-                (void)identity_verifier(first)->acceptable((const uint8_t *)"", 0, 0, &sentence);
-                return refuse(detail, sentence ? sentence : "a credential is missing");
-        }
+        if (!kinds)
+                return refuse(detail, "a courier needs a credential, such as a pin (digits)");
         return 0;
 }
 
-static int check_recipient(const Enrolment *e, CredentialKind k, char detail[PEOPLE_DETAIL_MAX]) {
+static int check_recipient(const Enrolment *e, unsigned kinds, char detail[PEOPLE_DETAIL_MAX]) {
         char digits[64] = "";
 
         if (e->phone)
@@ -175,19 +218,17 @@ static int check_recipient(const Enrolment *e, CredentialKind k, char detail[PEO
                 return refuse(detail, "phone: 7 to 15 digits");
         if (e->number && *e->number)
                 return refuse(detail, "recipients have a phone, not a number");
-        if (k != CREDENTIAL_NONE && !e->consent)
+        if (kinds && !e->consent)
                 return refuse(detail, "consent: must be true to store a credential");
         return 0;
 }
 
-static int check(const People *p, const Enrolment *e, bool courier, CredentialKind *ret,
-                 char detail[PEOPLE_DETAIL_MAX]) {
-        int r = find_secret(e, courier, ret, detail);
+static int check(const People *p, const Enrolment *e, bool courier, char detail[PEOPLE_DETAIL_MAX]) {
+        unsigned kinds;
+        int r = check_secrets(p, e, courier, &kinds, detail);
 
         if (!r)
-                r = courier ? check_courier(e, *ret, detail) : check_recipient(e, *ret, detail);
-        if (!r && *ret != CREDENTIAL_NONE)
-                r = check_secret(p, e, *ret, detail);
+                r = courier ? check_courier(e, kinds, detail) : check_recipient(e, kinds, detail);
         return r;
 }
 
@@ -213,33 +254,23 @@ static int fill_person(const People *p, const Enrolment *e, bool courier, Person
 static int begin(People *p, const Enrolment *e, bool courier, Enrolling *n) {
         int r = n->actor ? fill_person(p, e, courier, &n->person) : -ENOMEM;
 
-        if (r >= 0 && n->credential == CREDENTIAL_NONE) {
-                store(n, NULL, 0);
-                return 0;
-        }
+        for (int k = 0; r >= 0 && k < CREDENTIAL_KINDS_MAX; k++)
+                if (e->secrets[k]) {
+                        n->secrets[k] = strdup(e->secrets[k]);
+                        r = n->secrets[k] ? 0 : -ENOMEM;
+                }
         if (r < 0)
                 return r;
-        const char *secret = e->secrets[n->credential];
-        r = identity_enrol(p->identity,
-                           &(IdentityRequest){.kind = n->credential,
-                                              .evidence = secret,
-                                              .n_evidence = strlen(secret),
-                                              .done = processed,
-                                              .userdata = n},
-                           &n->job);
-        if (r >= 0) {
-                n->next = p->enrolling;
-                p->enrolling = n;
-        }
-        return r;
+        n->next = p->enrolling;
+        p->enrolling = n;
+        return process_next(n);
 }
 
 void people_enrol(People *p, const Enrolment *e, const char *actor, EnrolDone done, void *userdata) {
         bool courier = e->kind && streq(e->kind, person_kind_to_string(PERSON_COURIER));
         char detail[PEOPLE_DETAIL_MAX] = "";
-        CredentialKind k = CREDENTIAL_NONE;
         int r = courier || (e->kind && streq(e->kind, person_kind_to_string(PERSON_RECIPIENT)))
-                        ? check(p, e, courier, &k, detail)
+                        ? check(p, e, courier, detail)
                         : refuse(detail, "kind: \"courier\" or \"recipient\"");
 
         if (!r)
@@ -250,7 +281,6 @@ void people_enrol(People *p, const Enrolment *e, const char *actor, EnrolDone do
                 return;
         }
         *n = (Enrolling){.people = p,
-                         .credential = k,
                          .actor = strdup(actor),
                          .command = p->records->command,
                          .done = done,

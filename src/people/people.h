@@ -50,7 +50,8 @@ typedef struct CodeEvidence {
 
 typedef struct CredentialEvidence {
         CredentialKind kind;
-        const char *claim; /* a number or a phone, as the kind says */
+        bool courier; /* whom the claim names: a courier by number, or a recipient by phone */
+        const char *claim;
         const void *data;
         size_t n;
 } CredentialEvidence;
@@ -62,6 +63,7 @@ typedef struct Verdict {
         uint64_t parcel;                /* which a code opens; 0 */
         uint64_t person;                /* whose credential it is; 0 */
         PersonKind kind;
+        unsigned credentials;       /* all that this person has: bits of CredentialKind */
         char number[LABEL_MAX + 1]; /* a courier's */
 } Verdict;
 typedef void (*VerdictDone)(void *userdata, const Verdict *verdict);
@@ -78,7 +80,7 @@ void verification_cancel(Verification *v); /* NULL: nothing */
 typedef struct Enrolment {
         const char *kind; /* "courier", "recipient" */
         const char *number, *name, *phone;
-        const char *secrets[CREDENTIAL_KINDS_MAX]; /* at most one; NULL: none */
+        const char *secrets[CREDENTIAL_KINDS_MAX]; /* NULL: none of this kind */
         bool consent;
 } Enrolment;
 

@@ -229,6 +229,7 @@ static int accept_person(Verification *v, Verdict *ret) {
         if (r >= 0) {
                 ret->person = row.id;
                 ret->kind = row.kind;
+                ret->credentials = row.credentials;
                 snprintf(ret->number, sizeof(ret->number), "%s", row.number);
         }
         return r;
@@ -272,11 +273,13 @@ static int find_candidate(Verification *v, const CredentialEvidence *e) {
         char digits[64] = "";
         int r;
 
-        if (info->courier) {
+        if (e->courier) {
                 r = ledger_person_by_number(p->ledger, e->claim, &row);
                 vault_mac(ledger_vault(p->ledger), VAULT_PHONE, e->claim, strlen(e->claim), mac);
+                /* A number is never taken for a recipient's id. */
                 if (r >= 0)
-                        charge_init(p, &v->charges[0], risk, "%s:%s", info->name, e->claim);
+                        charge_init(p, &v->charges[0], risk, "%s:%s%s", info->name,
+                                    info->holders & HOLDER_RECIPIENT ? "courier-" : "", e->claim);
         } else {
                 phone_digits(e->claim, digits, sizeof(digits));
                 r = ledger_person_by_phone(p->ledger, digits, &row);
@@ -289,7 +292,7 @@ static int find_candidate(Verification *v, const CredentialEvidence *e) {
         /* Whom nobody has enrolled: there is no end of numbers to invent, but of rows for them. */
         if (r < 0)
                 charge_init(p, &v->charges[0], risk, "%s:unknown:%02x%x", info->name, mac[0], mac[1] & 0xf);
-        v->candidate = r >= 0 && row.kind == (info->courier ? PERSON_COURIER : PERSON_RECIPIENT) ? row.id : 0;
+        v->candidate = r >= 0 && row.kind == (e->courier ? PERSON_COURIER : PERSON_RECIPIENT) ? row.id : 0;
         return r == -ENOENT ? 0 : r;
 }
 

@@ -36,6 +36,8 @@ ROWS = [
     ("pin-own", "one courier's PIN, who signs in after each two guesses", 1, DIGITS, 1, 0),
     ("pin-4-digits", "any of twenty couriers' PINs with `MinimumPinLength=4`", 1, 10 ** 4, 0, 0),
     ("password", "any of 200 recipients' passwords, taken for one of a million", 1, DIGITS, 0, 0),
+    ("pattern-one", "one person's drawn pattern, taken for any of the 387488 there are", 1, 387488, 1, 0),
+    ("pattern", "any of 200 persons' patterns, likewise", 1, 387488, 0, 0),
 ]
 
 

@@ -662,7 +662,11 @@ static void test_settings_every_key_is_applied(void **state) {
                 "[Lockout]\nAttempts=5\nDuration=1h\n"
                 "[Session]\nIdleTimeout=90s\nDoorOpenTimeout=5min\nReopenGrace=0\nAnswerTimeout=45s\n"
                 "Unanswered=unverified\nMaxSessions=2\n"
-                "[Identity]\nScryptLogN=16\nMinimumPinLength=7\nMinimumPasswordLength=12\n"
+                "[Identity]\nScryptLogN=16\nMinimumPinLength=7\nMinimumPasswordLength=12\nPatternScryptLogN="
+                "17\n"
+                "MinimumPatternLength=6\nMinimumCardLength=20\nAloneForDeposit=pin\nAloneForCollect=password "
+                " card\n"
+                "AloneForTakeBack=none\nAloneForLift=pin card\n"
                 "[Reminders]\nEnabled=no\nReminderAfter=2h\nRecallAfter=2d\nQuietFrom=22:30\nQuietUntil=00:"
                 "05\n"
                 "DefaultHour=0\n"
@@ -700,6 +704,13 @@ static void test_settings_every_key_is_applied(void **state) {
         assert_int_equal(s->scrypt_log_n, 16);
         assert_int_equal(s->min_length[CREDENTIAL_PIN], 7);
         assert_int_equal(s->min_length[CREDENTIAL_PASSWORD], 12);
+        assert_int_equal(s->pattern_log_n, 17);
+        assert_int_equal(s->min_length[CREDENTIAL_PATTERN], 6);
+        assert_int_equal(s->min_length[CREDENTIAL_CARD], 20);
+        assert_int_equal(s->alone.deposit, 1U << CREDENTIAL_PIN);
+        assert_int_equal(s->alone.collect, 1U << CREDENTIAL_PASSWORD | 1U << CREDENTIAL_CARD);
+        assert_int_equal(s->alone.take_back, 0);
+        assert_int_equal(s->alone.lift, 1U << CREDENTIAL_PIN | 1U << CREDENTIAL_CARD);
         assert_false(s->reminders.enabled);
         assert_int_equal(s->reminders.reminder_after_usec, 7200 * USEC_PER_SEC);
         assert_int_equal(s->reminders.recall_after_usec, 2 * 86400 * USEC_PER_SEC);
@@ -801,6 +812,8 @@ static void test_settings_example_shows_the_defaults(void **state) {
         assert_int_equal(s->unanswered_is_collected, d->unanswered_is_collected);
         assert_int_equal(s->max_sessions, d->max_sessions);
         assert_int_equal(s->scrypt_log_n, d->scrypt_log_n);
+        assert_int_equal(s->pattern_log_n, d->pattern_log_n);
+        assert_memory_equal(&s->alone, &d->alone, sizeof(s->alone));
         assert_int_equal(s->min_length[CREDENTIAL_PIN], d->min_length[CREDENTIAL_PIN]);
         assert_int_equal(s->min_length[CREDENTIAL_PASSWORD], d->min_length[CREDENTIAL_PASSWORD]);
         assert_int_equal(s->reminders.enabled, d->reminders.enabled);
@@ -840,6 +853,11 @@ static void test_settings_each_mistake_raises_its_complaint(void **state) {
                 {NULL, "[Session]\n[Session]\n", "already begins in line 1"},
                 {NULL, "[Session]\nUnanswered=yes\n", "collected or unverified is allowed"},
                 {NULL, "[Identity]\nScryptLogN=13\n", "a whole number from 14 to 18"},
+                {NULL, "[Identity]\nAloneForCollect=iris\n",
+                 "\"none\", or kinds of credentials with blanks between them (of pin, password, pattern and "
+                 "card)"},
+                {NULL, "[Identity]\nAloneForDeposit=pin,card\n", "is not understood"},
+                {NULL, "[Identity]\nMinimumPatternLength=4\n", "a whole number from 5 to 9"},
                 {NULL, "[Bus]\nAdminGroup=a group\n", "a name of letters"},
                 {NULL, "[Mqtt]\nHost=b\nCommunity=C-0013, C-0014\n", "with blanks between them"},
                 {NULL, "[Reminders]\nQuietFrom=9:00\n", "a time of day from 00:00 to 23:59"},

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sets of kinds of credentials, by the names of their table. */
+#include "config/keys.h"
+#include "core/credential.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define BLANKS " \t"
+
+static int parse_kinds(_unused_ const ConfigKey *key, const IniEntry *entry, void *field) {
+        const char *s = entry->value;
+        uint32_t kinds = 0;
+
+        if (streq(s, "none")) {
+                *(uint32_t *)field = 0;
+                return 0;
+        }
+        while (*(s += strspn(s, BLANKS))) {
+                size_t n = strcspn(s, BLANKS);
+                CredentialKind k = credential_kind_from_string(s, n);
+                if (k == CREDENTIAL_NONE)
+                        return -EINVAL;
+                kinds |= credential_bit(k);
+                s += n;
+        }
+        *(uint32_t *)field = kinds;
+        return 0;
+}
+
+static void describe_kinds(_unused_ const ConfigKey *key, char *buffer, size_t size) {
+        char names[160];
+
+        credential_names(credential_bit(CREDENTIAL_KINDS_MAX) - 1, " and ", names, sizeof(names));
+        snprintf(buffer, size, "\"none\", or kinds of credentials with blanks between them (of %s)", names);
+}
+
+const KeyType key_kinds = {sizeof(uint32_t), parse_kinds, describe_kinds};
