@@ -448,11 +448,14 @@ void errand_event(Errand *e, ErrandEvent event) {
                 return;
         if (takes_back && e->m.state == ERRAND_WRITING)
                 take_back_stop(s);
-        if (was_at_work && !errand_is_at_work(&e->m))
+        /* Settled, or with nothing more to do with this person: a door that stands open, say, in front of a
+         * lid that did not. */
+        bool over = was_at_work && (!errand_is_at_work(&e->m) || e->session != s);
+        if (over)
                 begin_idling(s);
         look_for_person(e, s);
         session_refresh(s);
-        if (takes_back && was_at_work && !errand_is_at_work(&e->m))
+        if (takes_back && over)
                 take_back_next(s);
 }
 

@@ -305,6 +305,11 @@ static void check_structure(Walk *w) {
                         fault(w, "an errand is %s, and its request has not been answered",
                               errand_state_to_string(e->m.state));
         }
+        for (const Session *s = l->sessions; s; s = s->next)
+                if (s->reply && !s->job && !(s->errand && errand_is_busy(&s->errand->m)))
+                        fault(w,
+                              "nothing is under way in session %llu, and its request has not been answered",
+                              (unsigned long long)s->id);
         if (l->records.in_transaction)
                 fault(w, "a transaction stays open");
 }
@@ -737,8 +742,9 @@ static void reconcile(Walk *w, int position) {
                                  "looked");
         w->operator_rules = false;
         say(w, "reconcile %d: %s (%d)", position, w->world->occupied[position] ? "parcel" : "empty", r);
+        _cleanup_parcel_ ParcelRow p = {0};
         if (w->world->occupied[position] && r == LOCKER_E_WRONG_STATE &&
-            some_parcel(w, 1U << PARCEL_STORED) == 0)
+            ledger_parcel_at(w->ledger, w->cabinet->slots[k->slot].label, k->number, &p) < 0)
                 w->world->occupied[position] = false; /* nobody's: taken away */
         if (!w->world->occupied[position])
                 (void)locker_set_service(w->locker, k->slot, k->number, true, "operator:anna", "empty");
@@ -996,6 +1002,28 @@ static void check_collect(Walk *w, uint64_t id, int jammed) {
                     parcel_state_to_string(p->state));
 }
 
+/* A courier can have what goes back. */
+static void check_take_back(Walk *w, int jammed) {
+        Session *s = NULL;
+
+        if (locker_start_session(w->locker, SESSION_COURIER, "kiosk", &s) ||
+            locker_vouch_courier(w->locker, s, "4711", "courier:4711"))
+                fault(w, "the courier is not let in");
+        Request *q = request(w, "take back, when all is calm", -1);
+        q->leave = false;
+        locker_take_back(w->locker, s, answered, q);
+        int r = wait_for(w, q);
+        if (s->n_queue == 1) { /* of several, the first one that opens answers */
+                int slot = s->queue[0].slot,
+                    position = w->cabinet->slots[slot].first_position + (int)s->queue[0].position - 1;
+                if (!lid_holds_back(w->locker, slot, position, NULL))
+                        check_answer(w, "take back", slot, position, jammed, r);
+        }
+        locker_end_session(w->locker, s, "ended");
+        settle_all(w);
+        check_calm(w);
+}
+
 /* A door that is pushed home, and whose latch does not catch: nobody is going to shut it, and it is not open
  * either. An operator can have it. */
 static void check_worn_door(Walk *w, uint64_t id) {
@@ -1110,6 +1138,8 @@ static void calm(Walk *w) {
         for (uint64_t id = w->last_parcel, left = 60; id && left; id--, left--)
                 if (watched.parcels[id].known && watched.parcels[id].state == PARCEL_STORED && chance(w, 60))
                         check_collect(w, id, jammed);
+        if (some_parcel(w, 1U << PARCEL_REJECTED | 1U << PARCEL_RECALLED))
+                check_take_back(w, jammed);
         check_operator(w, jammed);
         check_lids(w);
         uint64_t left = jammed < 0 ? some_parcel(w, 1U << PARCEL_STORED) : 0;
