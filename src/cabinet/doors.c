@@ -182,7 +182,8 @@ void doors_happened(Hardware *h, int lock, unsigned happened) {
                 }
         }
         log_happened(h, lock, happened);
-        if (happened & DOOR_FORCED_OPEN)
+        /* One that is found open was opened nobody knows when. */
+        if (happened & DOOR_FORCED_OPEN && !(happened & DOOR_FOUND))
                 movement_suspects(h, lock);
         /* By a command that is over: a latch that let go late, or a door that sprang open again. */
         bool late = happened & DOOR_RELEASED && !h->moving[lock];

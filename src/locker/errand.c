@@ -403,26 +403,6 @@ static ErrandEvent execute(Errand *e, const ErrandStep *step) {
         return next;
 }
 
-bool errand_is_deserted(const Errand *e) {
-        const Hardware *h = &e->locker->hardware;
-
-        return e->m.state == ERRAND_OPEN && !e->reply &&
-               (errand_view(e).door == ERRAND_DOOR_LOST || slot_is_left_open(h, e->slot));
-}
-
-/* From now on it can only end by itself if its person does or says something. */
-static void begin_idling(Session *s) {
-        s->idle_at = s->locker->now().boot_usec + s->locker->settings->session_idle_usec;
-}
-
-static void look_for_person(Errand *e, Session *s) {
-        bool deserted = e->session == s && errand_is_deserted(e);
-
-        if (deserted && !e->deserted)
-                begin_idling(s);
-        e->deserted = deserted;
-}
-
 void errand_event(Errand *e, ErrandEvent event) {
         Locker *l = e->locker;
         ErrandRules rules = rules_of(l);
@@ -448,11 +428,14 @@ void errand_event(Errand *e, ErrandEvent event) {
                 return;
         if (takes_back && e->m.state == ERRAND_WRITING)
                 take_back_stop(s);
-        if (was_at_work && !errand_is_at_work(&e->m))
-                begin_idling(s);
-        look_for_person(e, s);
+        /* Settled, or with nothing more to do with this person: a door that stands open, say, in front of a
+         * lid that did not. */
+        bool over = was_at_work && (!errand_is_at_work(&e->m) || e->session != s);
+        if (over)
+                session_idles_from_now(s);
+        session_look_for_person(s, e);
         session_refresh(s);
-        if (takes_back && was_at_work && !errand_is_at_work(&e->m))
+        if (takes_back && over)
                 take_back_next(s);
 }
 

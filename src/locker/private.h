@@ -190,7 +190,7 @@ struct Errand {
         const char *quarantine; /* why nothing else may be put there; written with what comes next; NULL */
         char *reason;           /* an operator's; NULL */
         bool reported_open;
-        bool deserted; /* as errand_is_deserted() said last */
+        bool deserted; /* its session idles although its door is open: session_look_for_person() */
         Deposit *deposit;
 };
 
@@ -201,9 +201,6 @@ Errand *errand_free(Errand *e);
 /* After the commit: the slot and the session are its, and its locks begin to move. */
 void errand_begin(Errand *e, LockerReply reply, void *userdata);
 void errand_event(Errand *e, ErrandEvent event);
-/* Nothing tells when it will be over: its door has been open for longer than allowed, or nobody can see it.
- * Its person may have gone. */
-bool errand_is_deserted(const Errand *e);
 /* May the person say that now? Refusal; the errand. No side effect. */
 int errand_ask(Session *s, Act act, ErrandEvent event, Errand **ret);
 void errand_start(Errand *e); /* what errand_intend() has written */
@@ -226,6 +223,10 @@ int session_expect(Session *s,
                    Act act);   /* refusal unless idle and what was proved allows it (core/access.h) */
 int session_touch(Session *s); /* refusal when ended or a request is under way */
 bool session_is_at_work(const Session *s);
+void session_idles_from_now(Session *s);
+/* After something has happened in its errand: is anybody there still? A door that nobody shuts, or sees, is
+ * no proof; the time for it begins when that is noticed. */
+void session_look_for_person(Session *s, Errand *e);
 void session_answer(Session *s, int result, const char *detail);
 void reply_refusal(LockerReply reply, void *userdata, int result, const char *detail);
 void session_refresh(Session *s); /* tells its state when it is another one */

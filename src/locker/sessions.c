@@ -142,13 +142,32 @@ int locker_sessions(Locker *l, uint64_t **ret, size_t *ret_n) {
         return 0;
 }
 
+void session_idles_from_now(Session *s) {
+        s->idle_at = s->locker->now().boot_usec + s->locker->settings->session_idle_usec;
+}
+
+/* Nothing tells when it will be over: its door has been open for longer than allowed, or nobody can see it.
+ * Its person may have gone. */
+static bool is_deserted(const Errand *e) {
+        return e->m.state == ERRAND_OPEN && !e->reply &&
+               (errand_view(e).door == ERRAND_DOOR_LOST || slot_is_left_open(&e->locker->hardware, e->slot));
+}
+
+void session_look_for_person(Session *s, Errand *e) {
+        bool deserted = e->session == s && is_deserted(e);
+
+        if (deserted && !e->deserted)
+                session_idles_from_now(s);
+        e->deserted = deserted;
+}
+
 static bool rests(const Session *s) {
         return !s->gone && !session_is_at_work(s) && !s->job && !s->reply;
 }
 
 /* It ends when nobody says anything: a door that is not going to be shut must not keep it for ever. */
 static bool idles(const Session *s) {
-        return rests(s) || (!s->gone && !s->job && !s->reply && s->errand && errand_is_deserted(s->errand));
+        return rests(s) || (!s->gone && !s->job && !s->reply && s->errand && is_deserted(s->errand));
 }
 
 bool session_is_spare(const Session *s) {
@@ -321,7 +340,7 @@ int session_touch(Session *s) {
                 return LOCKER_E_SESSION_ENDED;
         if (s->reply || s->job || (s->errand && s->errand->reply))
                 return LOCKER_E_BUSY;
-        s->idle_at = s->locker->now().boot_usec + s->locker->settings->session_idle_usec;
+        session_idles_from_now(s);
         return 0;
 }
 

@@ -459,6 +459,41 @@ class Lids(Scenario):
         other.collect()
 
 
+    def test_stuck_lid_in_a_take_back_is_answered_and_does_not_keep_the_others(self):
+        """The door opened, the lid behind it does not: formerly nobody was answered, and the session never ended.
+
+        Requirement: F1, F11
+        """
+        session, put = self.stored_in("P1")
+        session.end()
+        self.admin.recall(put.parcel)
+        self.sim.do(f"jam P1/{put.position}")
+        session = self.courier()
+        self.assertRefused("PositionDidNotOpen", session.take_back)
+        self.assertEqual(session.wait_prompt("did-not-open").slot, "P1")
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "recalled")
+        self.push("P1")
+        self.admin.wait_slot("P1", Door="locked", InUse=False)
+        # Another place answers for it.
+        other = self.store(size="S", session=session, end=False)
+        session.end()
+        self.admin.recall(other.parcel)
+        session = self.courier()
+        session.take_back()
+        self.take(other)
+        self.push("P1")
+        self.push(other.slot)
+        session.wait_prompt("returned")
+        session.wait_prompt("done")
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "recalled")
+        self.sim.do(f"unjam P1/{put.position}")
+        self.admin.wait_slot("P1", Door="locked", InUse=False)
+        session.take_back()
+        self.take(put)
+        self.shut(put)
+        session.wait_prompt("returned")
+
+
 @needs_mount
 class FullDisk(SmallDisk, Scenario):
     def setUp(self):

@@ -52,6 +52,14 @@ MUTANTS = [
      "                        notify_slot", "                        notify_slot"),
     ("others of the slot are not told of a pulse that was not sent", "src/cabinet/movements.c",
      "                hardware_changed(h, slot, lock, 0); /* others", "                (void)slot; /* others"),
+    ("a take-back whose lid is stuck is not answered", "src/locker/errand.c",
+     "was_at_work && (!errand_is_at_work(&e->m) || e->session != s)", "was_at_work && !errand_is_at_work(&e->m)"),
+    ("a door that stays open keeps its session", "src/locker/sessions.c",
+     "return rests(s) || (!s->gone", "return rests(s) || (false && !s->gone"),
+    ("a door that is left open and does not latch is nobody's", "src/cabinet/sight.c",
+     "return lid_is_open(h, h->cabinet->slots[slot].lock) && d->reported", "return door_is_open(d) && d->reported"),
+    ("a door that is found forced is taken for a wrong door", "src/cabinet/doors.c",
+     "happened & DOOR_FORCED_OPEN && !(happened & DOOR_FOUND))\n                movement", "happened & DOOR_FORCED_OPEN)\n                movement"),
 ]
 
 

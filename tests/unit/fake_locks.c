@@ -108,6 +108,8 @@ void fake_pull(FakeWorld *w, int lock) {
 
         if (!fake_door_gives(w, lock) || (k->position >= 0 && !slot_open(w, k->slot)))
                 return;
+        if (w->locks[lock].shut)
+                w->locks[lock].opened_at = w->now;
         w->locks[lock].shut = false;
         fake_changed(w);
 }
@@ -130,14 +132,18 @@ static void let_go(FakeWorld *w, int lock) {
         k->lets_go_at = USEC_INFINITY;
         /* A spring behind the door; a lid behind a shut door has nowhere to go. */
         if (w->cabinet->locks[lock].kind == LOCK_LATCH && !k->leaned &&
-            (w->cabinet->locks[lock].position < 0 || slot_open(w, w->cabinet->locks[lock].slot)))
+            (w->cabinet->locks[lock].position < 0 || slot_open(w, w->cabinet->locks[lock].slot))) {
+                if (k->shut)
+                        k->opened_at = w->now;
                 k->shut = false;
+        }
         fake_changed(w);
 }
 
 static void energise(FakeWorld *w, int lock, LockAction action) {
         FakeLock *k = &w->locks[lock];
 
+        k->pulsed_at = w->now;
         if (action == LOCK_ACTION_SECURE) {
                 if (k->shut && !k->worn)
                         k->bolted = true;

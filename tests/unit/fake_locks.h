@@ -13,7 +13,8 @@ typedef struct FakeLock {
         bool late;   /* … at once, but after some seconds */
         bool leaned; /* a pulse unlatches it, and it stays shut */
         bool worn;   /* a latch that does not catch when it is pushed home; a motor that does not lock */
-        uint64_t lets_go_at; /* boot µs; USEC_INFINITY */
+        uint64_t lets_go_at;           /* boot µs; USEC_INFINITY */
+        uint64_t opened_at, pulsed_at; /* boot µs: the last time; 0 */
 } FakeLock;
 
 typedef struct FakeWorld {

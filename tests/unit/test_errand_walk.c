@@ -31,6 +31,7 @@
 #define WALL_AT_BOOT   INT64_C(1800000000000000)
 #define TURNS_MAX      20000 /* of the daemon's loop, while no time passes or one errand ends */
 #define FULL_DISK_STEP 400
+#define BLAME_USEC     (5 * USEC_PER_SEC) /* sensors are read up to four seconds late; and a second pulse */
 
 static const char board_text[] = "[Board]\nTitle=Test\nOutputs=16\nInputs=16\nBaud=19200\nFactoryAddress=1\n"
                                  "[Unlock]\nMethod=flash\nFlashBase=0x0200\nFlashUnit=100ms\nPulse=500ms\n"
@@ -102,6 +103,7 @@ struct Walk {
         Said *said; /* [WATCHED_PARCELS_MAX] */
         char (*codes)[CODE_LENGTH + 1];
         bool operator_rules; /* an operator says what is true */
+        bool *blamed;        /* [n_locks]: as hardware.miswired[] said last */
         uint64_t last_parcel;
         uint64_t full_until;
         char history[HISTORY][200];
@@ -264,6 +266,21 @@ static void commanded(void *userdata, int lock, LockAction action, bool urgent) 
 
 /* --- the daemon --- */
 
+/* All wires are where they belong. A door that somebody pulls open just then may look as if they were not;
+ * one that was open before the pulse must not, whenever that is noticed. */
+static void check_wiring(Walk *w) {
+        for (int i = 0; i < w->cabinet->n_locks; i++) {
+                int other = w->locker->hardware.miswired[i];
+                if (other >= 0 && !w->blamed[i] &&
+                    w->world->locks[other].opened_at + BLAME_USEC < w->world->locks[i].pulsed_at)
+                        fault(w, "lock %d is said to have opened lock %d, which was open %.1f s before", i,
+                              other,
+                              (double)(w->world->locks[i].pulsed_at - w->world->locks[other].opened_at) /
+                                      1e6);
+                w->blamed[i] = other >= 0;
+        }
+}
+
 static void check_structure(Walk *w) {
         const Locker *l = w->locker;
 
@@ -274,6 +291,7 @@ static void check_structure(Walk *w) {
                 if (!found)
                         fault(w, "slot %s is held by an errand that is over", w->cabinet->slots[i].label);
         }
+        check_wiring(w);
         for (const Errand *e = l->errands; e; e = e->next) {
                 if (!e->session && e->m.attended)
                         fault(w, "nobody is there, and an errand asks");
@@ -287,6 +305,11 @@ static void check_structure(Walk *w) {
                         fault(w, "an errand is %s, and its request has not been answered",
                               errand_state_to_string(e->m.state));
         }
+        for (const Session *s = l->sessions; s; s = s->next)
+                if (s->reply && !s->job && !(s->errand && errand_is_busy(&s->errand->m)))
+                        fault(w,
+                              "nothing is under way in session %llu, and its request has not been answered",
+                              (unsigned long long)s->id);
         if (l->records.in_transaction)
                 fault(w, "a transaction stays open");
 }
@@ -719,8 +742,9 @@ static void reconcile(Walk *w, int position) {
                                  "looked");
         w->operator_rules = false;
         say(w, "reconcile %d: %s (%d)", position, w->world->occupied[position] ? "parcel" : "empty", r);
+        _cleanup_parcel_ ParcelRow p = {0};
         if (w->world->occupied[position] && r == LOCKER_E_WRONG_STATE &&
-            some_parcel(w, 1U << PARCEL_STORED) == 0)
+            ledger_parcel_at(w->ledger, w->cabinet->slots[k->slot].label, k->number, &p) < 0)
                 w->world->occupied[position] = false; /* nobody's: taken away */
         if (!w->world->occupied[position])
                 (void)locker_set_service(w->locker, k->slot, k->number, true, "operator:anna", "empty");
@@ -978,6 +1002,28 @@ static void check_collect(Walk *w, uint64_t id, int jammed) {
                     parcel_state_to_string(p->state));
 }
 
+/* A courier can have what goes back. */
+static void check_take_back(Walk *w, int jammed) {
+        Session *s = NULL;
+
+        if (locker_start_session(w->locker, SESSION_COURIER, "kiosk", &s) ||
+            locker_vouch_courier(w->locker, s, "4711", "courier:4711"))
+                fault(w, "the courier is not let in");
+        Request *q = request(w, "take back, when all is calm", -1);
+        q->leave = false;
+        locker_take_back(w->locker, s, answered, q);
+        int r = wait_for(w, q);
+        if (s->n_queue == 1) { /* of several, the first one that opens answers */
+                int slot = s->queue[0].slot,
+                    position = w->cabinet->slots[slot].first_position + (int)s->queue[0].position - 1;
+                if (!lid_holds_back(w->locker, slot, position, NULL))
+                        check_answer(w, "take back", slot, position, jammed, r);
+        }
+        locker_end_session(w->locker, s, "ended");
+        settle_all(w);
+        check_calm(w);
+}
+
 /* A door that is pushed home, and whose latch does not catch: nobody is going to shut it, and it is not open
  * either. An operator can have it. */
 static void check_worn_door(Walk *w, uint64_t id) {
@@ -1027,6 +1073,40 @@ static void check_operator(Walk *w, int jammed) {
         check_calm(w);
 }
 
+/* Something was forced while its board was silent, and that is noticed just when another lock is told to open
+ * and does not: nobody's wires are swapped. */
+static void check_found_forced(Walk *w) {
+        FakeWorld *f = w->world;
+        int door = w->cabinet->slots[0].lock, lid = w->cabinet->n_locks - 1,
+            board = w->cabinet->locks[lid].board;
+
+        if (w->cabinet->locks[door].board == board || !f->locks[lid].bolted || !f->locks[door].bolted)
+                return;
+        say(w, "lock %d is forced while its board is silent", lid);
+        f->silent[board] = true;
+        fake_changed(f);
+        pass(w, 20 * USEC_PER_SEC);
+        f->locks[lid].shut = f->locks[lid].bolted = false;
+        f->locks[lid].opened_at = f->now;
+        f->locks[door].jammed = true;
+        f->locks[door].late = false;
+        pass(w, 2 * BLAME_USEC);
+        Request *q = request(w, "open slot, while another is found forced", -1);
+        locker_open_slot(w->locker, 0, 0, "operator:anna", "looks", answered, q);
+        pass(w, dice(w, 1000) * USEC_PER_MSEC);
+        f->silent[board] = false;
+        fake_changed(f);
+        int r = wait_for(w, q);
+        check_wiring(w);
+        if (r != LOCKER_E_DID_NOT_OPEN)
+                fault(w, "a jammed door: %s", r > 0 ? refusal_name((Refusal)r) : r ? strerror(-r) : "done");
+        f->locks[door].jammed = false;
+        f->locks[lid].shut = f->locks[lid].bolted = true;
+        fake_changed(f);
+        settle_all(w);
+        check_calm(w);
+}
+
 static void calm(Walk *w) {
         int jammed = chance(w, 40) ? (int)dice(w, (uint64_t)w->cabinet->n_locks) : -1;
         int worn = chance(w, 20) ? (int)dice(w, (uint64_t)w->cabinet->n_locks) : -1;
@@ -1058,11 +1138,15 @@ static void calm(Walk *w) {
         for (uint64_t id = w->last_parcel, left = 60; id && left; id--, left--)
                 if (watched.parcels[id].known && watched.parcels[id].state == PARCEL_STORED && chance(w, 60))
                         check_collect(w, id, jammed);
+        if (some_parcel(w, 1U << PARCEL_REJECTED | 1U << PARCEL_RECALLED))
+                check_take_back(w, jammed);
         check_operator(w, jammed);
         check_lids(w);
         uint64_t left = jammed < 0 ? some_parcel(w, 1U << PARCEL_STORED) : 0;
         if (left)
                 check_worn_door(w, left);
+        if (jammed < 0 && chance(w, 30))
+                check_found_forced(w);
         /* The house is put in order. */
         all_is_mended(w, -1, -1);
         settle_all(w);
@@ -1182,6 +1266,8 @@ static void walk(unsigned long seed, unsigned long steps) {
         assert_true(watched.parcels && w->said && w->codes);
         read_cabinet(w);
         w->world = fake_world_new(w->cabinet);
+        w->blamed = calloc((size_t)w->cabinet->n_locks, sizeof(*w->blamed));
+        assert_non_null(w->blamed);
         w->world->random = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
         watched_random = w->world->random ^ 0x5bd1e995;
         w->world->commanded = commanded;
@@ -1207,6 +1293,7 @@ static void walk(unsigned long seed, unsigned long steps) {
         settings_free(w->settings);
         cabinet_free(w->cabinet);
         free(w->said);
+        free(w->blamed);
         free(w->codes);
         free(watched.parcels);
 }
