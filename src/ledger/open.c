@@ -34,7 +34,7 @@ static LedgerProblem problem_of(int r) {
         case -EDQUOT:
                 return LEDGER_PROBLEM_FULL;
         case -EBUSY:
-                return LEDGER_PROBLEM_LOCKED;
+                return LEDGER_PROBLEM_BUSY;
         }
         return LEDGER_PROBLEM_IO;
 }
@@ -120,7 +120,8 @@ static int connect_file(Ledger *l, Trouble *t) {
         (void)sqlite3_db_config(l->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 256, 128);
         (void)sqlite3_db_config(l->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
         (void)sqlite3_db_config(l->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-        sqlite3_busy_timeout(l->db, 1000);
+        l->locked = false;
+        sqlite3_busy_handler(l->db, ledger_wait_for_lock, l);
         /* Before the file is read for the first time: the index of the log is then kept in memory. */
         if (l->cramped && sql_exec(l->db, "PRAGMA locking_mode = EXCLUSIVE") < 0)
                 return trouble_sql(t, l, -EIO, "cannot be held alone");

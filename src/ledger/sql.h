@@ -46,10 +46,13 @@ struct Ledger {
         int mark_fd;       /* the side file; -1: there is none */
         /* Events: recorded in the open transaction (0: none), in the ledger, in the side file. */
         uint64_t recorded, newest, marked;
-        struct Seals *seals; /* seals.c */
+        struct Seals *seals;    /* seals.c */
+        bool locked, impatient; /* by another program; not to be waited for now */
         LedgerFinding finding;
         uint64_t told;
 };
+
+int ledger_wait_for_lock(void *userdata, int n); /* of SQLite, while another program has it locked */
 
 /* schema.c: -EUCLEAN with a detail; *ret_missing (fresh memory): what is missing without harm. */
 int schema_check(Ledger *l, int version, char **ret_missing, char **ret_detail);
