@@ -16,6 +16,8 @@
 #define LOCKERD_MESSAGE_LEDGER_OTHER "8d3b7a5e41f94c0fb6c2d0e97a15f384"
 /* Rows of the ledger were changed, added or removed while lockerd did not run. */
 #define LOCKERD_MESSAGE_LEDGER_TAMPERED "1c94e7d06b2a4f58a3f0c6b58d27e913"
+/* Another program has locked the ledger, so that nothing can be recorded. */
+#define LOCKERD_MESSAGE_LEDGER_LOCKED "6f0d2c9be8a14a7d9d53b1f7c04e8a62"
 /* Less than MinimumFree= is left: no deposits, parcels can still be collected. */
 #define LOCKERD_MESSAGE_STORAGE_LOW "3eb80e036c2442eea3c86f07b21c3862"
 /* A door or lid opened without having been released. */

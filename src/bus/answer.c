@@ -15,6 +15,11 @@ int bus_failure(sd_bus_error *e, sd_bus_message *m, int result, const char *deta
                 refusal = LOCKER_E_STORAGE_FULL;
                 detail = "The disk is full: nothing can be recorded, so nothing is opened. The operator must "
                          "free some space.";
+        } else if (result == -EBUSY) {
+                refusal = LOCKER_E_BUSY;
+                detail = "Another program has locked the ledger: nothing can be recorded, so nothing is "
+                         "opened. "
+                         "Please try again in a moment.";
         } else if (result < 0) {
                 /* The only place where the fault of a call is logged; callers get no details. */
                 log_error_errno(result, "%s.%s failed", sd_bus_message_get_interface(m),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* VerifyAudit: reading years of rows takes too long for the event loop, so `lockerd --verify-audit
- * FILE` reads them in a separate process, on a read-only connection, and answers with one line of JSON.
+/* VerifyAudit, VerifyAuditSince: reading years of rows takes too long for the event loop, so `lockerd
+ * --verify-audit FILE` reads them in a separate process, on a read-only connection, and answers with one line
+ * of JSON.
  */
 #include "bus/internal.h"
 #include "base/child.h"
@@ -120,8 +121,17 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static int job_start(AuditJob *j) {
+/* head NULL: nothing to compare with */
+static int job_start(AuditJob *j, const char *head) {
         Bus *b = j->bus;
+        const char *const argv[] = {"lockerd",
+                                    "--verify-audit",
+                                    ledger_path(b->ledger),
+                                    "--key",
+                                    b->settings->key_path,
+                                    head ? "--head" : NULL,
+                                    head,
+                                    NULL};
         int fds[2], r;
 
         if (pipe2(fds, O_CLOEXEC) < 0)
@@ -129,10 +139,7 @@ static int job_start(AuditJob *j) {
         j->fd = fds[0];
         r = fcntl(j->fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
         if (r >= 0)
-                r = child_spawn(
-                        "/proc/self/exe",
-                        (const char *const[]){"lockerd", "--verify-audit", ledger_path(b->ledger), NULL},
-                        fds[1], STDOUT_FILENO, false, &j->pid);
+                r = child_spawn("/proc/self/exe", argv, fds[1], STDOUT_FILENO, false, &j->pid);
         close(fds[1]);
         if (r >= 0)
                 r = sd_event_add_child(b->event, &j->child, j->pid, WEXITED, on_child, j);
@@ -144,7 +151,7 @@ static int job_start(AuditJob *j) {
         return r;
 }
 
-int audit_verify(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+static int verify(Bus *b, sd_bus_message *m, const char *head, sd_bus_error *e) {
         int r;
 
         if (b->audit)
@@ -153,8 +160,25 @@ int audit_verify(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         if (!b->audit)
                 return -ENOMEM;
         *b->audit = (AuditJob){.bus = b, .message = sd_bus_message_ref(m), .fd = -1};
-        r = job_start(b->audit);
+        r = job_start(b->audit, head);
         if (r < 0)
                 audit_job_free(b);
         return r < 0 ? r : 1;
+}
+
+int audit_verify(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+        return verify(b, m, NULL, e);
+}
+
+int audit_verify_since(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+        const char *head;
+        int r = sd_bus_message_read(m, "s", &head);
+
+        if (r < 0)
+                return r;
+        if (!ledger_is_audit_head(head))
+                return args_invalid(e,
+                                    "\"head\" must be a head as VerifyAudit and AuditHead say it: a sequence "
+                                    "number, ':' and 64 hex digits.");
+        return verify(b, m, head, e);
 }

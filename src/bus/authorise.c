@@ -19,6 +19,7 @@ static const Permission permissions[] = {
         {BUS_CABINET, "LiftLockout", ACT_RULE_LOCKOUTS, false, cabinet_lift_lockout},
         {BUS_CABINET, "GetEvents", ACT_READ_EVENTS, false, cabinet_get_events},
         {BUS_CABINET, "VerifyAudit", ACT_READ_EVENTS, false, audit_verify},
+        {BUS_CABINET, "VerifyAuditSince", ACT_READ_EVENTS, false, audit_verify_since},
         {BUS_CABINET, "Backup", ACT_BACKUP, false, backup_start},
         {BUS_CABINET, "FindHistory", ACT_READ_EVENTS, false, cabinet_find_history},
 

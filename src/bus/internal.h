@@ -240,6 +240,7 @@ HANDLER(cabinet_list_people);
 HANDLER(cabinet_list_lockouts);
 HANDLER(cabinet_lift_lockout);
 HANDLER(audit_verify);
+HANDLER(audit_verify_since);
 HANDLER(backup_start);
 HANDLER(slot_open);
 HANDLER(slot_disable);

@@ -70,7 +70,7 @@ static int forget(void *userdata, uint64_t id, const char *slot, unsigned positi
         Hardware *h = userdata;
         int lock = hardware_find_lock(h, slot, position);
 
-        if (lock >= 0)
+        if (lock >= 0 && why)
                 door_remember(&h->doors[lock], DOOR_SEEN_NEVER);
         return 0;
 }

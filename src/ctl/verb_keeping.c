@@ -15,12 +15,17 @@ static int run_audit(Ctl *c, const Args *a) {
 
         if (!streq(a->words[0], "verify"))
                 return ctl_usage(c, a, "\"%s\" is not known; there is: audit verify.", a->words[0]);
-        int status = ctl_message(c, LOCKERD_PATH, LOCKERD_INTERFACE_CABINET, "VerifyAudit", &m);
+        const char *kept = a->n_words > 1 ? a->words[1] : NULL;
+        int status = ctl_message(c, LOCKERD_PATH, LOCKERD_INTERFACE_CABINET,
+                                 kept ? "VerifyAuditSince" : "VerifyAudit", &m);
+        int r = !status && kept ? sd_bus_message_append(m, "s", kept) : 0;
+        if (r < 0)
+                return ctl_fail_bus(c, NULL, r, NULL);
         if (!status)
                 status = ctl_send(c, m, CALL_TIMEOUT_LONG_USEC, NULL, &reply);
         if (status)
                 return status;
-        int r = sd_bus_message_read(reply, "btss", &ok, &rows, &head, &detail);
+        r = sd_bus_message_read(reply, "btss", &ok, &rows, &head, &detail);
         if (r < 0)
                 return ctl_bad_reply(c, r);
         if (c->json) {
@@ -38,19 +43,23 @@ static int run_audit(Ctl *c, const Args *a) {
                 printf("%sThe audit trail is broken%s: %s\n", style_on(c, STYLE_RED), style_off(c, STYLE_RED),
                        shown ? shown : "");
         printf("%s %s\n", ok ? "Head:" : "Last row that is right:", head_shown ? head_shown : "");
-        if (ok && !c->no_legend)
-                puts("Compare the head with the one you keep elsewhere: only then a rewritten trail is found "
-                     "too.");
+        if (ok && kept)
+                puts("It leads through the head that was given.");
+        else if (ok && !c->no_legend)
+                puts("Keep the head elsewhere, and compare with \"lockerctl audit verify HEAD\" later: only "
+                     "then an older ledger in its place is found, too.");
         return ok ? 0 : LOCKERCTL_AUDIT_BROKEN;
 }
 
 const Verb verb_audit = {
         .name = "audit",
-        .usage = "verify",
+        .usage = "verify [HEAD]",
         .summary = "Recompute the hash chain of the audit trail",
-        .details = "Exits with 11 when the trail is broken.",
+        .details =
+                "HEAD is one that was shown or logged earlier: the trail must lead through it. Exits with 11 "
+                "when the trail is broken, cut off or written anew.",
         .min_words = 1,
-        .max_words = 1,
+        .max_words = 2,
         .run = run_audit,
 };
 

@@ -25,6 +25,9 @@
 #define CHECK_LEDGER_AFTER_USEC (5 * USEC_PER_SEC)
 /* Log2 of scrypt's N for cards: their secrets are too long to be tried. */
 #define CARD_LOG_N 10
+#define LOCKED_RETRY_USEC       (1 * USEC_PER_SEC)
+#define LOCKED_EXTEND_USEC      (30 * USEC_PER_SEC)
+#define EXIT_STOPPED            (-1)
 
 typedef struct Daemon {
         sd_event *event;
@@ -154,6 +157,26 @@ static void log_key_failure(const Settings *s, int r) {
                             s->ledger_path);
 }
 
+/* Another program has it locked: that is waited for, one try a second, and shown. An exit would only be
+ * started over. False: lockerd is to stop. */
+static bool wait_for_ledger(Daemon *d, const char *path, bool first) {
+        uint64_t now = clock_now().boot_usec, until = now + LOCKED_RETRY_USEC;
+
+        if (first)
+                log_message(LOG_ERR, LOCKERD_MESSAGE_LEDGER_LOCKED, NULL,
+                            "Another program has locked %s; waiting for it. End it: fuser -v %s", path, path);
+        manager_tell(d->manager,
+                     "STATUS=Waiting: another program has locked the ledger\nEXTEND_TIMEOUT_USEC=%d",
+                     (int)LOCKED_EXTEND_USEC);
+        for (; now < until; now = clock_now().boot_usec) {
+                int r = sd_event_run(d->event, until - now);
+                if (r < 0 || sd_event_get_state(d->event) == SD_EVENT_EXITING ||
+                    sd_event_get_state(d->event) == SD_EVENT_FINISHED)
+                        return false;
+        }
+        return true;
+}
+
 static int open_ledger(Daemon *d, const Settings *s, const Cabinet *c) {
         LedgerProblem problem = LEDGER_PROBLEM_NONE;
         _cleanup_free_ char *detail = NULL;
@@ -167,6 +190,14 @@ static int open_ledger(Daemon *d, const Settings *s, const Cabinet *c) {
                 return EXIT_BAD_LEDGER;
         }
         r = ledger_open_for(&d->ledger, s->ledger_path, vault, c->number, &problem, &detail);
+        for (bool waited = false; r < 0 && problem == LEDGER_PROBLEM_BUSY; waited = true) {
+                free(steal_ptr(detail));
+                if (!wait_for_ledger(d, s->ledger_path, !waited)) {
+                        vault_free(vault);
+                        return EXIT_STOPPED;
+                }
+                r = ledger_open_for(&d->ledger, s->ledger_path, vault, c->number, &problem, &detail);
+        }
         /* Start with a full disk: parcels can still be collected. */
         if (r < 0 && problem == LEDGER_PROBLEM_FULL && storage_give_up_reserve(s->ledger_path)) {
                 free(steal_ptr(detail));
@@ -190,6 +221,7 @@ static int open_ledger(Daemon *d, const Settings *s, const Cabinet *c) {
         case LEDGER_PROBLEM_NONE:
         case LEDGER_PROBLEM_FULL:
         case LEDGER_PROBLEM_LOCKED:
+        case LEDGER_PROBLEM_BUSY:
         case LEDGER_PROBLEM_IO:
                 break;
         }
@@ -318,6 +350,8 @@ static void stop(Daemon *d) {
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
         Daemon *d = userdata;
 
+        if (!d->locker)
+                return 0; /* it still waits for the ledger, and loads all of it then */
         manager_tell(d->manager, "RELOADING=1\nSTATUS=Loading the signing keys again");
         if (d->sync)
                 sync_reload(d->sync);
@@ -376,7 +410,9 @@ int daemon_run(const Settings *settings, const Cabinet *cabinet) {
         }
         manager_tell(d.manager, "STATUS=Opening the ledger");
         status = open_ledger(&d, settings, cabinet);
-        if (status)
+        if (status == EXIT_STOPPED)
+                status = EXIT_SUCCESS;
+        if (!d.ledger)
                 goto out;
         status = EXIT_FAILURE;
         if (wire(&d, settings, cabinet) < 0 || add_sources(&d) < 0)

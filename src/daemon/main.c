@@ -8,6 +8,7 @@
 #include "daemon/daemon.h"
 #include "daemon/tools.h"
 #include "daemon/wiring.h"
+#include "ledger/audit.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -15,6 +16,7 @@
 
 typedef struct Options {
         const char *config, *cabinet, *workers;
+        const char *verify, *key, *head; /* of a ledger; NULL: its audit chain is not to be verified */
         bool check;
         RestoreOptions restore; /* file NULL: nothing is to be restored */
 } Options;
@@ -29,6 +31,8 @@ static void help(void) {
              "  --check-config        read the configuration, say what is wrong with it, and leave\n"
              "  --check-ledger FILE   check a whole ledger file (read-only) and leave\n"
              "  --verify-audit FILE   recompute a ledger's audit chain (read-only) and leave\n"
+             "                        (with --head HEAD, one from earlier that it must lead through, and\n"
+             "                        --key FILE in place of KeyFile=)\n"
              "  --restore FILE        put this backup in the place of the ledger; see lockerctl restore\n"
              "                        (with --reason TEXT, --nothing-since, --renumber)\n"
              "  --debug               log more\n"
@@ -92,6 +96,23 @@ static int with_configuration(const Options *o) {
         return daemon_run(settings, cabinet);
 }
 
+static int verify_audit(const Options *o) {
+        _cleanup_(settings_freep) Settings *settings = NULL;
+        ConfigReport report = {0};
+
+        if (o->head && !ledger_is_audit_head(o->head)) {
+                fputs("lockerd: --head must be a sequence number, ':' and 64 hex digits.\n", stderr);
+                return 2;
+        }
+        if (o->key)
+                return tool_verify_audit(o->verify, o->key, o->head);
+        int r = config_read_settings(o->config, &settings, &report);
+        if (r < 0)
+                complain(&report, true);
+        config_report_clear(&report);
+        return r < 0 ? EXIT_BAD_CONFIG : tool_verify_audit(o->verify, settings->key_path, o->head);
+}
+
 int main(int argc, char *argv[]) {
         enum {
                 OPT_CONFIG = 1,
@@ -100,6 +121,8 @@ int main(int argc, char *argv[]) {
                 OPT_CHECK,
                 OPT_CHECK_LEDGER,
                 OPT_VERIFY,
+                OPT_HEAD,
+                OPT_KEY,
                 OPT_RESTORE,
                 OPT_REASON,
                 OPT_NOTHING_SINCE,
@@ -115,6 +138,8 @@ int main(int argc, char *argv[]) {
                 {"check-config", no_argument, NULL, OPT_CHECK},
                 {"check-ledger", required_argument, NULL, OPT_CHECK_LEDGER},
                 {"verify-audit", required_argument, NULL, OPT_VERIFY},
+                {"head", required_argument, NULL, OPT_HEAD},
+                {"key", required_argument, NULL, OPT_KEY},
                 {"restore", required_argument, NULL, OPT_RESTORE},
                 {"reason", required_argument, NULL, OPT_REASON},
                 {"nothing-since", no_argument, NULL, OPT_NOTHING_SINCE},
@@ -146,7 +171,14 @@ int main(int argc, char *argv[]) {
                 case OPT_CHECK_LEDGER:
                         return tool_check_ledger(optarg);
                 case OPT_VERIFY:
-                        return tool_verify_audit(optarg);
+                        o.verify = optarg;
+                        break;
+                case OPT_HEAD:
+                        o.head = optarg;
+                        break;
+                case OPT_KEY:
+                        o.key = optarg;
+                        break;
                 case OPT_RESTORE:
                         o.restore.file = optarg;
                         break;
@@ -176,5 +208,5 @@ int main(int argc, char *argv[]) {
                 fprintf(stderr, "lockerd: unexpected argument '%s'. Try 'lockerd --help'.\n", argv[optind]);
                 return 2;
         }
-        return with_configuration(&o);
+        return o.verify ? verify_audit(&o) : with_configuration(&o);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/tools.h"
+#include "base/text.h"
 #include "daemon/daemon.h"
 #include "ledger/audit.h"
 #include "ledger/ledger.h"
@@ -28,12 +29,21 @@ int tool_check_ledger(const char *path) {
         return print(json_pack("{s:b, s:s}", "ok", r >= 0, "detail", detail ? detail : ""), r);
 }
 
-int tool_verify_audit(const char *path) {
+int tool_verify_audit(const char *path, const char *key, const char *kept) {
+        _cleanup_(vault_freep) Vault *vault = NULL;
         _cleanup_free_ char *detail = NULL;
         char head[AUDIT_HEAD_MAX] = "";
         uint64_t rows = 0;
-        int r = ledger_audit_verify_file(path, &rows, head, &detail);
+        int r = vault_load(&vault, key, false);
 
+        if (r < 0)
+                detail = text_printf("the cabinet's key (%s) cannot be loaded: %s", key,
+                                     r == -ENOKEY   ? "there is none"
+                                     : r == -EINVAL ? "it is not 32 bytes or 64 hex digits"
+                                     : r == -EPERM  ? "others can read it"
+                                                    : strerror(-r));
+        else
+                r = ledger_audit_verify_file(path, vault, kept, &rows, head, &detail);
         if (r < 0 && !detail)
                 detail = strdup(strerror(-r));
         return print(json_pack("{s:b, s:I, s:s, s:s}", "ok", r >= 0, "rows", (json_int_t)rows, "head", head,

@@ -6,7 +6,8 @@
 #include "core/settings.h"
 
 int tool_check_ledger(const char *path);
-int tool_verify_audit(const char *path);
+/* key: file of the cabinet's key, unless there is a systemd credential; head: from earlier, or NULL. */
+int tool_verify_audit(const char *path, const char *key, const char *head);
 
 /* Puts a backup in the place of the ledger; restore.c. */
 typedef struct RestoreOptions {

@@ -12,17 +12,26 @@ static const char *const words[] = {
 };
 
 int ledger_door_set(Ledger *l, const char *slot, unsigned position, DoorSeen seen) {
-        _cleanup_query_ Query q = {0};
+        bool own;
 
         if (strlen(slot) >= LABEL_MAX)
                 return -EINVAL;
-        int r = query_begin(&q, l, SQL_DOOR_SET);
+        int r = scope_begin(l, &own);
         if (r < 0)
                 return r;
-        query_text(&q, 1, slot);
-        query_u64(&q, 2, position);
-        query_text(&q, 3, words[seen]);
-        return query_run(&q);
+        /* What somebody else has written is replaced by what is seen. */
+        for (int i = 0; r >= 0 && i < 2; i++) {
+                _cleanup_query_ Query q = {0};
+                r = query_begin(&q, l, i ? SQL_DOOR_SET : SQL_DOOR_DROP_WRONG);
+                if (r < 0)
+                        break;
+                query_text(&q, 1, slot);
+                query_u64(&q, 2, position);
+                if (i)
+                        query_text(&q, 3, words[seen]);
+                r = query_run(&q);
+        }
+        return scope_end(l, own, r);
 }
 
 static int seen_from_string(const char *s, DoorSeen *ret) {

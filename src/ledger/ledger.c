@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <sys/statvfs.h>
 
+#define LOCK_NAP_USEC      10000
+#define LOCK_TRIES         25
 #define WORTH_A_CHECKPOINT 200  /* pages */
 #define FORCED_CHECKPOINT  1024 /* pages: 4 MB */
 
@@ -29,6 +31,8 @@ const char *ledger_problem_sentence(LedgerProblem p) {
                 return "The disk is full. Make room on the file system of the ledger.";
         case LEDGER_PROBLEM_LOCKED:
                 return "Another lockerd has the ledger open. Stop it first.";
+        case LEDGER_PROBLEM_BUSY:
+                return "Another program has locked the ledger. End it: fuser -v names it.";
         case LEDGER_PROBLEM_IO:
                 return "The ledger cannot be read or written. Check path, permissions and the disk.";
         }
@@ -80,6 +84,21 @@ bool ledger_is_read_only(const Ledger *l) {
         return statvfs(l->path, &v) == 0 && v.f_flag & ST_RDONLY;
 }
 
+/* The doors must not wait for another program: for a short write they do, once, and not again before
+ * something could be written. */
+int ledger_wait_for_lock(void *userdata, int n) {
+        Ledger *l = userdata;
+
+        if (l->locked || l->impatient)
+                return 0;
+        if (n >= LOCK_TRIES) {
+                l->locked = true;
+                return 0;
+        }
+        usleep(LOCK_NAP_USEC);
+        return 1;
+}
+
 int ledger_begin(Ledger *l) {
         if (l->in_transaction)
                 return -EINVAL;
@@ -92,6 +111,7 @@ int ledger_begin(Ledger *l) {
         if (r < 0)
                 return r;
         l->in_transaction = true;
+        l->locked = false;
         l->failure = 0;
         l->recorded = 0;
         return 0;
@@ -155,9 +175,9 @@ int ledger_checkpoint(Ledger *l) {
         if (rc == SQLITE_OK && l->scrub != SCRUB_NONE) {
                 /* Erased data is still in old pages of the WAL. Never wait for a reader here: if there
                  * is one, the next checkpoint tries again. */
-                sqlite3_busy_timeout(l->db, 0);
+                l->impatient = true;
                 rc = checkpoint(l, SQLITE_CHECKPOINT_TRUNCATE);
-                sqlite3_busy_timeout(l->db, 1000);
+                l->impatient = false;
                 if (rc == SQLITE_OK)
                         l->scrub = SCRUB_NONE;
                 else if (rc == SQLITE_BUSY) {

@@ -4,10 +4,11 @@
  * folder knows SQL; rows go in and out as structs.
  *
  * Errors: negative errno. -ENOSPC: the disk is full and nothing was changed. -EUCLEAN: the file is damaged.
- * -EIO: the disk failed. -EEXIST: the place, code or number is taken. -EINVAL: a value that the rules
- * forbid. -ENOENT: no such row, or it refers to one that is not there. The last three leave an open
- * transaction as it was; after any other error it is lost: every call answers with the same error until
- * ledger_rollback(), or ledger_commit(), which then rolls back.
+ * -EIO: the disk failed. -EBUSY: another program has locked the file, and nothing was changed. -EEXIST: the
+ * place, code or number is taken. -EINVAL: a value that the rules forbid. -ENOENT: no such row, or it refers
+ * to one that is not there. The last three leave an open transaction as it was; after any other error it is
+ * lost: every call answers with the same error until ledger_rollback(), or ledger_commit(), which then rolls
+ * back.
  *
  * Functions that change several rows may be called without a transaction; they take one of their own.
  * Callbacks: not 0 ends the walk and is returned. They may ask, and change the row they are given, but no
@@ -29,7 +30,8 @@ typedef enum LedgerProblem {
         LEDGER_PROBLEM_WRONG_KEY, /* sealed with another key */
         LEDGER_PROBLEM_OTHER_CABINET,
         LEDGER_PROBLEM_FULL,
-        LEDGER_PROBLEM_LOCKED, /* another process has it open */
+        LEDGER_PROBLEM_LOCKED, /* another lockerd has it open */
+        LEDGER_PROBLEM_BUSY,   /* another program has locked it: wait, and try again */
         LEDGER_PROBLEM_IO,
 } LedgerProblem;
 

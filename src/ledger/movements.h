@@ -18,6 +18,7 @@ int ledger_movement_intend(Ledger *l, MovementRow *m, const Now *now); /* sets i
 /* outcome: "released" "failed" "not-sent" "refused" "unknown" "withdrawn" "secured" */
 /* -EALREADY: settled before (the first outcome stands); -ENOENT. */
 int ledger_movement_settle(Ledger *l, uint64_t id, const char *outcome, const Now *now);
+/* Those without outcome. why NULL: somebody else has written it, it explains nothing. */
 int ledger_movement_each_open(Ledger *l,
                               int (*each)(void *userdata, uint64_t id, const char *slot, unsigned position,
                                           uint64_t parcel, const char *why),

@@ -16,7 +16,9 @@
 
 #define EPOCHS_SINCE 9 /* the migration that makes the table */
 
-static const char key_check_text[] = "lockerd ledger";
+/* What the keyed proof is of. The second one says that the chain is keyed: a newer ledger that is made to
+ * look like an older one, to have its rows sealed and its chain keyed once more, has the wrong proof. */
+static const char *const key_check_texts[] = {"lockerd ledger", "lockerd ledger 11"};
 
 /* The first error, for the operator. */
 typedef struct Trouble {
@@ -32,7 +34,7 @@ static LedgerProblem problem_of(int r) {
         case -EDQUOT:
                 return LEDGER_PROBLEM_FULL;
         case -EBUSY:
-                return LEDGER_PROBLEM_LOCKED;
+                return LEDGER_PROBLEM_BUSY;
         }
         return LEDGER_PROBLEM_IO;
 }
@@ -118,7 +120,8 @@ static int connect_file(Ledger *l, Trouble *t) {
         (void)sqlite3_db_config(l->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 256, 128);
         (void)sqlite3_db_config(l->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
         (void)sqlite3_db_config(l->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-        sqlite3_busy_timeout(l->db, 1000);
+        l->locked = false;
+        sqlite3_busy_handler(l->db, ledger_wait_for_lock, l);
         /* Before the file is read for the first time: the index of the log is then kept in memory. */
         if (l->cramped && sql_exec(l->db, "PRAGMA locking_mode = EXCLUSIVE") < 0)
                 return trouble_sql(t, l, -EIO, "cannot be held alone");
@@ -222,23 +225,35 @@ int meta_set(Ledger *l, const char *key, const void *value, size_t n) {
         return query_run(&q);
 }
 
-static void key_check(const Ledger *l, uint8_t ret[VAULT_MAC_SIZE]) {
-        vault_mac(l->vault, VAULT_CHECK, key_check_text, sizeof(key_check_text) - 1, ret);
+static void key_check(const Vault *v, bool keyed, uint8_t ret[VAULT_MAC_SIZE]) {
+        vault_mac(v, VAULT_CHECK, key_check_texts[keyed], strlen(key_check_texts[keyed]), ret);
+}
+
+static int write_key_check(Ledger *l, bool keyed) {
+        uint8_t check[VAULT_MAC_SIZE];
+
+        key_check(l->vault, keyed, check);
+        return meta_set(l, META_KEY_CHECK, check, sizeof(check));
 }
 
 /* With the first migration: the check value of the key, and a random start of the audit chain. */
 static int write_identity(Ledger *l) {
-        uint8_t check[VAULT_MAC_SIZE], genesis[HASH_SIZE];
-
-        key_check(l, check);
+        uint8_t genesis[HASH_SIZE];
         int r = vault_random(genesis, sizeof(genesis));
+
         if (r >= 0)
-                r = meta_set(l, META_KEY_CHECK, check, sizeof(check));
+                r = write_key_check(l, false);
         return r < 0 ? r : meta_set(l, META_GENESIS, genesis, sizeof(genesis));
 }
 
-/* seal: in the same transaction, so that a power cut leaves no ledger whose rows look as if somebody else had
- * written them. */
+static int key_the_chain(Ledger *l) {
+        int r = audit_key(l);
+
+        return r < 0 ? r : write_key_check(l, true);
+}
+
+/* seal: all rows, not only those of tables that are sealed for the first time. In the same transaction, so
+ * that a power cut leaves no ledger whose rows look as if somebody else had written them. */
 static int migrate_one(Ledger *l, const Migration *m, bool seal) {
         _cleanup_free_ char *stamp = text_printf("PRAGMA user_version = %d; PRAGMA application_id = %d",
                                                  m->version, APPLICATION_ID);
@@ -253,8 +268,10 @@ static int migrate_one(Ledger *l, const Migration *m, bool seal) {
                 r = write_identity(l);
         if (r >= 0 && m->version == EPOCHS_SINCE)
                 r = lineage_found(l);
-        if (r >= 0 && seal)
-                r = seals_make(l);
+        if (r >= 0 && m->version == KEYED_SINCE)
+                r = key_the_chain(l);
+        if (r >= 0 && m->version >= SEALS_SINCE)
+                r = seals_make(l, m->version, !seal);
         if (r >= 0)
                 r = sql_exec(l->db, stamp);
         if (r < 0) {
@@ -270,33 +287,50 @@ static int migrate(Ledger *l, Trouble *t, int version) {
 
         for (int i = version; i < ledger_n_migrations; i++) {
                 const Migration *m = &ledger_migrations[i];
-                int r = migrate_one(l, m, sound && m->version >= SEALS_SINCE);
+                int r = migrate_one(l, m, sound);
                 if (r < 0)
                         return trouble_sql(t, l, r, ledger_migrations[i].name);
         }
         return 0;
 }
 
-static int check_key(Ledger *l, Trouble *t) {
+int key_check_file(sqlite3 *db, const Vault *v, int64_t version, char **ret_detail) {
         uint8_t stored[VAULT_MAC_SIZE], mine[VAULT_MAC_SIZE];
-        _cleanup_query_ Query q = {0};
+        sqlite3_stmt *stmt = NULL;
+        int rc = sqlite3_prepare_v2(db, sql_text(SQL_META_GET), -1, &stmt, NULL);
 
-        int r = query_begin(&q, l, SQL_META_GET);
-        if (r >= 0) {
-                query_text(&q, 1, META_KEY_CHECK);
-                r = query_row(&q);
+        if (rc == SQLITE_OK)
+                rc = sqlite3_bind_text(stmt, 1, META_KEY_CHECK, -1, SQLITE_STATIC);
+        if (rc == SQLITE_OK)
+                rc = sqlite3_step(stmt);
+        bool is_there = rc == SQLITE_ROW && sqlite3_column_bytes(stmt, 0) == sizeof(stored);
+        if (is_there)
+                memcpy(stored, sqlite3_column_blob(stmt, 0), sizeof(stored));
+        sqlite3_finalize(stmt);
+        if (!is_there) {
+                *ret_detail = strdup("the proof of the key cannot be read");
+                return rc == SQLITE_ROW || rc == SQLITE_DONE ? -EUCLEAN : sql_errno(db, rc);
         }
-        if (r >= 0)
-                r = column_bytes(&q, 0, stored, sizeof(stored));
-        if (r == -ENOENT)
-                r = -EUCLEAN;
-        if (r < 0)
-                return trouble(t, problem_of(r), r, "%s: the proof of the key cannot be read", l->path);
-        key_check(l, mine);
-        if (CRYPTO_memcmp(stored, mine, sizeof(mine)) != 0)
-                return trouble(t, LEDGER_PROBLEM_WRONG_KEY, -EKEYREJECTED, "%s was sealed with another key",
-                               l->path);
-        return 0;
+        for (int keyed = 0; keyed < 2; keyed++) {
+                key_check(v, keyed, mine);
+                if (CRYPTO_memcmp(stored, mine, sizeof(mine)) != 0)
+                        continue;
+                if ((version >= KEYED_SINCE) == keyed)
+                        return 0;
+                *ret_detail = strdup("its version is not the one that was written");
+                return -EUCLEAN;
+        }
+        *ret_detail = strdup("it was sealed with another key");
+        return -EKEYREJECTED;
+}
+
+static int check_key(Ledger *l, Trouble *t, int version) {
+        _cleanup_free_ char *detail = NULL;
+        int r = key_check_file(l->db, l->vault, version, &detail);
+
+        return r < 0 ? trouble(t, r == -EKEYREJECTED ? LEDGER_PROBLEM_WRONG_KEY : problem_of(r), r, "%s: %s",
+                               l->path, detail ? detail : strerror(-r))
+                     : 0;
 }
 
 static int check_cabinet(Ledger *l, Trouble *t) {
@@ -394,14 +428,14 @@ static int open_steps(Ledger *l, Trouble *t) {
         }
         /* A file that belongs to another key is not migrated either. */
         if (r >= 0 && version > 0)
-                r = check_key(l, t);
+                r = check_key(l, t, version);
         if (r >= 0 && version > 0)
                 r = check_cabinet(l, t);
         if (r >= 0)
                 r = seals_prepare(l);
         if (r >= 0 && version > 0)
                 r = check_schema(l, t, version);
-        if (r >= 0 && version >= SEALS_SINCE && (r = seals_check(l)) < 0)
+        if (r >= 0 && version >= SEALS_SINCE && (r = seals_check(l, version)) < 0)
                 return trouble_sql(t, l, r, "its seals cannot be checked");
         if (r >= 0)
                 r = migrate(l, t, version);

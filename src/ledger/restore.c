@@ -263,14 +263,13 @@ static int make_it_ours(Work *w, Vault *vault, const Now *now) {
                 return k;
         }
         k = begin_epoch(r, l, now);
+        if (k >= 0)
+                k = ledger_audit_verify_file(w->temporary, ledger_vault(l), NULL, NULL, NULL, &r->detail);
         /* The last one that closes it also folds its log into it. */
         ledger_free(l);
         remove_beside(w->temporary, ".lock");
         remove_beside(w->temporary, ".mark");
-        if (k < 0)
-                return fail(r, k, "%s: %s", w->temporary, strerror(-k));
-        k = ledger_audit_verify_file(w->temporary, NULL, NULL, &r->detail);
-        return k;
+        return k < 0 ? fail(r, k, "%s: %s", w->temporary, strerror(-k)) : 0;
 }
 
 /* --- the exchange --- */

@@ -11,15 +11,33 @@
 #define STATE_SIZE 72 /* u64 rows, sum, keyed hash of both */
 #define NAMED_MAX  8  /* rows that are named */
 
-/* `decides`: where a row is missing or an old one was put back, nobody opens by any row of this table. */
+/* Not in here: what is history (the audit chain has it); session, which decides nothing and grows with the
+ * history; reminder and habit, which only decide when somebody is reminded.
+ *
+ * `decides`: where a row is missing or an old one was put back, nobody opens by any row of this table.
+ * `since`: the migration that makes room for its seals. `live`: which rows are sealed; the others are
+ * history. */
 static const struct {
         const char *name;
         bool decides;
+        int since;
+        const char *live;
 } tables[] = {
-        {"meta", false},      {"slot", false},           {"position", false},   {"person", true},
-        {"credential", true}, {"parcel", true},          {"pickup_code", true}, {"renewed_code", true},
-        {"lockout", false},   {"lockout_parcel", false}, {"inbox", false},      {"setting", false},
-        {"epoch", false},
+        {"meta", false, 10, NULL},
+        {"slot", false, 10, NULL},
+        {"position", false, 10, NULL},
+        {"person", true, 10, NULL},
+        {"credential", true, 10, NULL},
+        {"parcel", true, 10, NULL},
+        {"pickup_code", true, 10, NULL},
+        {"renewed_code", true, 10, NULL},
+        {"lockout", false, 10, NULL},
+        {"lockout_parcel", false, 10, NULL},
+        {"inbox", false, 10, NULL},
+        {"setting", false, 10, NULL},
+        {"epoch", false, 10, NULL},
+        {"door", false, 11, NULL},
+        {"movement", false, 11, "outcome IS NULL"},
 };
 #define N_TABLES ARRAY_SIZE(tables)
 
@@ -313,6 +331,10 @@ int seals_found(Ledger *l, const char *what) {
         return 0;
 }
 
+static const char *live(int i) {
+        return tables[i].live ? tables[i].live : "true";
+}
+
 static int stored_state(Ledger *l, int i, uint8_t ret[STATE_SIZE], bool *ret_signed) {
         sqlite3_stmt *stmt = NULL;
         int rc = sqlite3_prepare_v2(l->db, "SELECT state FROM sealed WHERE name = ?1", -1, &stmt, NULL);
@@ -332,8 +354,9 @@ static int stored_state(Ledger *l, int i, uint8_t ret[STATE_SIZE], bool *ret_sig
 
 static int check_table(Ledger *l, int i) {
         Table *t = &l->seals->tables[i];
-        _cleanup_free_ char *sql = text_printf("SELECT seal, seal IS lockerd_seal('%s', %s), %s FROM main.%s",
-                                               tables[i].name, t->columns, t->keys, tables[i].name);
+        _cleanup_free_ char *sql =
+                text_printf("SELECT seal, seal IS lockerd_seal('%s', %s), %s FROM main.%s WHERE %s",
+                            tables[i].name, t->columns, t->keys, tables[i].name, live(i));
         uint8_t stored[STATE_SIZE] = {0}, all[STATE_SIZE] = {0}, good[STATE_SIZE] = {0};
         sqlite3_stmt *stmt = NULL;
         bool is_signed, some = false;
@@ -371,11 +394,12 @@ static int check_table(Ledger *l, int i) {
         return 0;
 }
 
-int seals_check(Ledger *l) {
+int seals_check(Ledger *l, int version) {
         int r = read_all_columns(l);
 
         for (int i = 0; r >= 0 && i < (int)N_TABLES; i++)
-                r = check_table(l, i);
+                if (tables[i].since <= version)
+                        r = check_table(l, i);
         return r;
 }
 
@@ -383,9 +407,9 @@ int seals_check(Ledger *l) {
 
 static int make_table(Ledger *l, int i) {
         const Table *t = &l->seals->tables[i];
-        _cleanup_free_ char *seal = text_printf("UPDATE main.%s SET seal = lockerd_seal('%s', %s)",
-                                                tables[i].name, tables[i].name, t->columns),
-                            *read = text_printf("SELECT seal FROM main.%s", tables[i].name);
+        _cleanup_free_ char *seal = text_printf("UPDATE main.%s SET seal = lockerd_seal('%s', %s) WHERE %s",
+                                                tables[i].name, tables[i].name, t->columns, live(i)),
+                            *read = text_printf("SELECT seal FROM main.%s WHERE %s", tables[i].name, live(i));
         uint8_t state[STATE_SIZE] = {0};
         sqlite3_stmt *stmt = NULL;
         int r = seal && read ? sql_exec(l->db, seal) : -ENOMEM;
@@ -413,11 +437,12 @@ static int make_table(Ledger *l, int i) {
         return rc == SQLITE_DONE ? 0 : sql_errno(l->db, rc);
 }
 
-int seals_make(Ledger *l) {
+int seals_make(Ledger *l, int version, bool only_new) {
         int r = read_all_columns(l);
 
         for (int i = 0; r >= 0 && i < (int)N_TABLES; i++)
-                r = make_table(l, i);
+                if (tables[i].since <= version && !(only_new && tables[i].since < version))
+                        r = make_table(l, i);
         return r;
 }
 
@@ -441,22 +466,22 @@ int seals_new_person(Ledger *l, uint64_t id) {
 }
 
 static int watch_table(Ledger *l, int i) {
-        const char *n = tables[i].name;
+        const char *n = tables[i].name, *when = tables[i].live ? tables[i].live : "true";
         const Table *t = &l->seals->tables[i];
         _cleanup_free_ char *sql = text_printf(
                 "CREATE TEMP TRIGGER seal_%s_new AFTER INSERT ON main.%s BEGIN "
-                "UPDATE %s SET seal = lockerd_seal('%s', %s) WHERE %s; END;"
-                /* What was wrong stays wrong. */
+                "UPDATE %s SET seal = lockerd_seal('%s', %s) WHERE %s AND %s; END;"
+                /* What was wrong stays wrong. What becomes history has no seal any more. */
                 "CREATE TEMP TRIGGER seal_%s_put AFTER UPDATE OF %s ON main.%s "
                 "WHEN OLD.seal IS lockerd_seal('%s', %s) BEGIN "
-                "UPDATE %s SET seal = lockerd_seal('%s', %s) WHERE %s; END;"
+                "UPDATE %s SET seal = iif(%s, lockerd_seal('%s', %s), NULL) WHERE %s; END;"
                 "CREATE TEMP TRIGGER seal_%s_sum AFTER UPDATE OF seal ON main.%s BEGIN "
                 "UPDATE sealed SET state = lockerd_sum('%s', state, OLD.seal, NEW.seal) WHERE name = '%s'; "
                 "END;"
                 "CREATE TEMP TRIGGER seal_%s_gone AFTER DELETE ON main.%s BEGIN "
                 "UPDATE sealed SET state = lockerd_sum('%s', state, OLD.seal, NULL) WHERE name = '%s'; END;",
-                n, n, n, n, t->news, t->where, n, t->columns, n, n, t->olds, n, n, t->news, t->where, n, n, n,
-                n, n, n, n, n);
+                n, n, n, n, t->news, t->where, when, n, t->columns, n, n, t->olds, n, when, n, t->news,
+                t->where, n, n, n, n, n, n, n, n);
 
         int r = sql ? sql_exec(l->db, sql) : -ENOMEM;
         return r >= 0 && streq(n, "person") ? sql_exec(l->db, "DROP TRIGGER temp.seal_person_new") : r;

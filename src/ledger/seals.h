@@ -16,8 +16,10 @@ bool ledger_inbox_is_doubtful(const Ledger *l);
 
 int seals_prepare(Ledger *l); /* the functions of SQL; before any statement that uses them */
 int seals_found(Ledger *l, const char *what);
-int seals_check(Ledger *l); /* reads all rows; findings are kept */
-int seals_make(Ledger *l);  /* in a transaction: of all rows, after a migration */
+int seals_check(Ledger *l, int version); /* reads all rows; findings are kept */
+/* In the transaction of the migration to `version`: of all rows. only_new: of those tables alone that are
+ * sealed from this version on. */
+int seals_make(Ledger *l, int version, bool only_new);
 int seals_watch(Ledger *l); /* from here on every write is sealed */
 /* A row that was just inserted; its table has no trigger for it: SQLite would look through the whole history
  * for rows that refer to it. In the transaction of the insertion. */

@@ -46,10 +46,13 @@ struct Ledger {
         int mark_fd;       /* the side file; -1: there is none */
         /* Events: recorded in the open transaction (0: none), in the ledger, in the side file. */
         uint64_t recorded, newest, marked;
-        struct Seals *seals; /* seals.c */
+        struct Seals *seals;    /* seals.c */
+        bool locked, impatient; /* by another program; not to be waited for now */
         LedgerFinding finding;
         uint64_t told;
 };
+
+int ledger_wait_for_lock(void *userdata, int n); /* of SQLite, while another program has it locked */
 
 /* schema.c: -EUCLEAN with a detail; *ret_missing (fresh memory): what is missing without harm. */
 int schema_check(Ledger *l, int version, char **ret_missing, char **ret_detail);
@@ -137,7 +140,13 @@ typedef struct AuditRow {
         bool synced;
         const char *type, *subject, *data, *actor, *reason;
 } AuditRow;
-int audit_hash(const AuditRow *row, const uint8_t previous[HASH_SIZE], uint8_t ret[HASH_SIZE]);
+/* Of a row from before the chain was keyed, and since. */
+int audit_digest(const AuditRow *row, const uint8_t previous[HASH_SIZE], uint8_t ret[HASH_SIZE]);
+int audit_hash(const Vault *v, const AuditRow *row, const uint8_t previous[HASH_SIZE],
+               uint8_t ret[HASH_SIZE]);
+/* In the migration to KEYED_SINCE: from here on the chain is keyed. */
+int audit_key(Ledger *l);
+int audit_mark_end(Ledger *l, uint64_t sequence, const uint8_t hash[HASH_SIZE]);
 int audit_append(Ledger *l, const AuditRow *row);
 /* Checks the newest rows; -EUCLEAN with a detail. */
 int audit_check_head(Ledger *l, char **ret_detail);
@@ -146,10 +155,15 @@ void audit_head_format(uint64_t sequence, const uint8_t hash[HASH_SIZE], char re
 /* check.c: runs a pragma that returns "ok" or errors, e.g. "PRAGMA quick_check(parcel)". */
 int check_pragma(sqlite3 *db, const char *pragma, char **ret_detail);
 int check_open(const char *path, sqlite3 **ret, char **ret_detail);
-#define APPLICATION_ID 0x4c6b7244 /* "LkrD" */
-#define META_KEY_CHECK "key-check"
-#define META_GENESIS   "audit-genesis"
-#define META_CABINET   "cabinet"
+#define APPLICATION_ID   0x4c6b7244 /* "LkrD" */
+#define META_KEY_CHECK   "key-check"
+#define META_GENESIS     "audit-genesis"
+#define META_CABINET     "cabinet"
+#define META_AUDIT_KEYED "audit-keyed"
+#define KEYED_SINCE      11 /* the migration that makes the audit chain keyed */
+
+/* Whose key, and is the version the one that was written? -EKEYREJECTED, -EUCLEAN with a detail. */
+int key_check_file(sqlite3 *db, const Vault *v, int64_t version, char **ret_detail);
 
 int meta_set(Ledger *l, const char *key, const void *value, size_t n);
 int meta_get_text(Ledger *l, const char *key, char **ret); /* -ENOENT */

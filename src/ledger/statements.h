@@ -62,9 +62,12 @@
                         "SELECT slot, number, iif(lockerd_row_ok('position', slot, number), service, "       \
                         "'quarantined'), reason, last_used FROM position ORDER BY 1, 2")                     \
         /* doors.c */                                                                                        \
+        X(DOOR_DROP_WRONG, "DELETE FROM door WHERE slot = ?1 AND position = ?2 AND NOT "                     \
+                           "lockerd_row_ok('door', slot, position)")                                         \
         X(DOOR_SET, "INSERT INTO door (slot, position, seen) VALUES (?1, ?2, ?3) "                           \
                     "ON CONFLICT (slot, position) DO UPDATE SET seen = excluded.seen")                       \
-        X(DOOR_EACH, "SELECT slot, position, seen FROM door")                                                \
+        X(DOOR_EACH,                                                                                         \
+          "SELECT slot, position, iif(lockerd_row_ok('door', slot, position), seen, 'shut') FROM door")      \
         /* parcels.c */                                                                                      \
         X(PARCEL_INSERT,                                                                                     \
           "INSERT INTO parcel (state, slot, position, size, waybill, recipient, phone, phone_tail, person, " \
@@ -181,7 +184,8 @@
           "UPDATE movement SET outcome = ?2, settled = ?3 WHERE id = ?1 AND outcome IS NULL")                \
         X(MOVEMENT_EXISTS, "SELECT 1 FROM movement WHERE id = ?1")                                           \
         X(MOVEMENT_EACH_OPEN,                                                                                \
-          "SELECT id, slot, position, parcel, why FROM movement INDEXED BY movement_open "                   \
+          "SELECT id, slot, position, parcel, iif(lockerd_row_ok('movement', id), why, NULL) "               \
+          "FROM movement INDEXED BY movement_open "                                                          \
           "WHERE outcome IS NULL ORDER BY id")                                                               \
         /* sessions.c */                                                                                     \
         X(SESSION_BEGIN, "INSERT INTO session (kind, terminal, begun) VALUES (?1, ?2, ?3)")                  \
@@ -257,6 +261,10 @@
                        "ON CONFLICT (name) DO UPDATE SET value = excluded.value")                            \
         /* audit.c */                                                                                        \
         X(AUDIT_INSERT, "INSERT INTO audit (sequence, actor, reason, hash) VALUES (?1, ?2, ?3, ?4)")         \
+        X(AUDIT_END, "INSERT INTO sealed (name, state) VALUES ('audit', ?1) "                                \
+                     "ON CONFLICT (name) DO UPDATE SET state = excluded.state")                              \
+        X(AUDIT_END_GET, "SELECT state FROM sealed WHERE name = 'audit'")                                    \
+        X(VERSION, "SELECT user_version FROM pragma_user_version")                                           \
         X(AUDIT_HEAD, "SELECT sequence, hash FROM audit WHERE sequence = (SELECT max(sequence) FROM audit)") \
         X(AUDIT_BOUNDS, "SELECT coalesce((SELECT max(sequence) FROM event), 0), "                            \
                         "coalesce((SELECT max(sequence) FROM audit), 0), "                                   \

@@ -21,6 +21,7 @@ typedef enum VaultPurpose {
         VAULT_PEPPER,
         VAULT_CHECK,
         VAULT_ROW,
+        VAULT_AUDIT,
         VAULT_PURPOSE_MAX
 } VaultPurpose;
 

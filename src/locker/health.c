@@ -82,12 +82,14 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         if (!all)
                 return -ENOMEM;
         say(&all[n++], "ledger", NULL,
-            l->records.ledger_failing ? "failed"
-            : l->records.lineage      ? "degraded"
-                                      : "ok",
-            l->records.ledger_failing ? "The last write failed; see the journal."
-            : l->records.lineage      ? l->records.lineage
-                                      : "");
+            l->records.ledger_failing || l->records.ledger_locked ? "failed"
+            : l->records.lineage                                  ? "degraded"
+                                                                  : "ok",
+            l->records.ledger_locked    ? "Another program has locked the ledger: nothing can be recorded, "
+                                          "nothing opens. The journal says how to find it."
+            : l->records.ledger_failing ? "The last write failed; see the journal."
+            : l->records.lineage        ? l->records.lineage
+                                        : "");
         say(&all[n++], "storage", NULL, l->records.storage_low ? "degraded" : "ok",
             l->records.storage_low ? "The disk is nearly full: no deposits until space is freed." : "");
         bool clock_ok = clock_sentence(l, &now, clock, sizeof(clock));

@@ -152,8 +152,10 @@ int locker_recover_begin(Locker *l) {
                 return r;
         l->adopt_due = true;
         r = locker_adopt(l);
+        if (r == -EBUSY)
+                records_locked(&l->records);
         if (r != -ENOSPC)
-                return r;
+                return r == -EBUSY ? 0 : r;
         l->records.ledger_failing = true;
         log_message(
                 LOG_ERR, LOCKERD_MESSAGE_STORAGE_LOW, NULL,

@@ -189,7 +189,7 @@ int calendar_begin(Records *rec, const uint8_t boot_id[16]) {
         /* The ledger knows of every start: a kept value of another boot is never taken for one of this. */
         c->kept = INT64_MAX;
         r = follow(rec, &now);
-        if (r != -ENOSPC)
+        if (r != -ENOSPC && r != -EBUSY)
                 return r;
         c->at = now.boot_usec + RETRY_USEC; /* nothing is written before there is room, and nothing opens */
         return 0;

@@ -59,6 +59,7 @@ typedef struct Records {
         InboxRow *command;   /* of the backend, being executed; NULL */
         bool storage_low;    /* no deposits */
         bool ledger_failing; /* the last write failed */
+        bool ledger_locked;  /* because another program has the file locked */
         const char *lineage; /* a sentence: the ledger is not what the cabinet has had last; NULL: nothing is
                                 known of that */
         Calendar calendar;   /* the believed clock */
@@ -96,6 +97,11 @@ int records_summarise_outbox(Records *rec, uint64_t after, uint64_t to);
 /* The ledger is not what this cabinet has had last, which has told events up to `told`: a new epoch begins in
  * a transaction of its own, with its event, and health says so until the next start (lineage.c). */
 int records_begin_epoch(Records *rec, EpochWhy why, uint64_t told);
+
+/* After a write that another program's lock has refused: whoever mirrors the cabinet, and the journal, is
+ * told once. (storage.c) */
+void records_locked(Records *rec);
+void records_unlocked(Records *rec);
 
 /* --- listeners (listeners.c) --- */
 /* listener must stay; members may be NULL. -ENOSPC: there are enough already. */

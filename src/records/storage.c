@@ -13,6 +13,7 @@
 #define RESERVE_SIZE           (4 << 20)
 #define RESERVE_GIVEN_UP_BELOW (1 << 20)
 #define CHECK_EVERY_USEC       (10 * USEC_PER_SEC)
+#define LOOK_AT_LOCK_USEC      (1 * USEC_PER_SEC)
 
 static int free_bytes(const Records *rec, uint64_t *ret) {
         struct statvfs v;
@@ -59,11 +60,44 @@ static void keep_reserve(Records *rec) {
                 (void)unlink(path);
 }
 
+void records_locked(Records *rec) {
+        if (rec->ledger_locked)
+                return;
+        rec->ledger_locked = true;
+        rec->storage_at = 0;
+        log_message(LOG_ERR, LOCKERD_MESSAGE_LEDGER_LOCKED, NULL,
+                    "Another program has locked %s: nothing can be recorded, so nothing opens. End it: fuser "
+                    "-v %s",
+                    ledger_path(rec->ledger), ledger_path(rec->ledger));
+        notify_health(rec);
+}
+
+void records_unlocked(Records *rec) {
+        if (!rec->ledger_locked)
+                return;
+        rec->ledger_locked = false;
+        log_notice("The ledger is not locked by another program any more");
+        notify_health(rec);
+}
+
+/* Nobody may want to write for hours. */
+static void look_whether_locked(Records *rec, const Now *now) {
+        if (!rec->ledger_locked || rec->in_transaction)
+                return;
+        if (ledger_begin(rec->ledger) >= 0) {
+                ledger_rollback(rec->ledger);
+                records_unlocked(rec);
+        } else {
+                rec->storage_at = now->boot_usec + LOOK_AT_LOCK_USEC;
+        }
+}
+
 void storage_check(Records *rec, const Now *now) {
         uint64_t available = 0;
         bool low;
 
         rec->storage_at = now->boot_usec + CHECK_EVERY_USEC;
+        look_whether_locked(rec, now);
         if (ledger_is_read_only(rec->ledger) && !rec->ledger_failing) {
                 rec->ledger_failing = true; /* until something can be recorded again */
                 log_error("The ledger's file system has become read-only, which the kernel does when a disk "

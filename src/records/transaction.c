@@ -30,10 +30,15 @@ int records_begin(Records *rec) {
                 return -EBUSY;
         storage_make_room(rec);
         int r = ledger_begin(rec->ledger);
+        if (r == -EBUSY) {
+                records_locked(rec);
+                return r;
+        }
         if (r < 0) {
                 rec->ledger_failing = true;
                 return log_error_errno(r, "Cannot begin a ledger transaction");
         }
+        records_unlocked(rec);
         rec->in_transaction = true;
         if (rec->command && !rec->command->begun) {
                 r = ledger_inbox_begin(rec->ledger, rec->command);

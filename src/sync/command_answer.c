@@ -80,7 +80,10 @@ void answer_send(Sync *s, const char *response_topic, const char *correlation, c
 }
 
 Refusal answer_refusal(int result) {
-        return result == -ENOSPC ? LOCKER_E_STORAGE_FULL : result < 0 ? LOCKER_E_INTERNAL : (Refusal)result;
+        return result == -ENOSPC  ? LOCKER_E_STORAGE_FULL
+               : result == -EBUSY ? LOCKER_E_BUSY /* another program has locked the ledger */
+               : result < 0       ? LOCKER_E_INTERNAL
+                                  : (Refusal)result;
 }
 
 /* True: whoever repeats the command is answered from the ledger from now on. */

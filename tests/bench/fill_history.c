@@ -27,7 +27,7 @@ typedef enum Insert {
 static const char *const insert_sql[INSERT_MAX] = {
         [INSERT_SESSION] = "INSERT INTO session VALUES (?1, ?2, 'kiosk', ?3, ?4, ?5, ?6, 'ended')",
         [INSERT_MOVEMENT] = "INSERT INTO movement VALUES (?1, ?2, ?3, ?4, ?5, 'unlock', ?6, ?7, NULL, ?8, ?8 "
-                            "+ 700000, 'released')",
+                            "+ 700000, 'released', NULL)",
         [INSERT_EVENT] = "INSERT INTO event VALUES (?1, ?2, 1, ?3, ?4, ?5)",
         [INSERT_AUDIT] = "INSERT INTO audit VALUES (?1, ?2, NULL, ?3)",
         [INSERT_PARCEL] = "INSERT INTO parcel_history VALUES (?1, ?2, ?3, 1, 'M', ?4, ?5, ?6, ?7, ?8, ?9, "
@@ -100,7 +100,7 @@ static int add_event(Filler *f, const char *type, const char *actor, const char 
                 .data = data,
                 .actor = actor,
         };
-        int r = audit_hash(&row, f->hash, f->hash);
+        int r = audit_hash(f->ledger->vault, &row, f->hash, f->hash);
         if (r < 0)
                 return r;
         sqlite3_bind_int64(s, 1, f->sequence);
@@ -252,6 +252,8 @@ static int add_all(Filler *f, uint64_t n, void (*progress)(uint64_t done, uint64
                 r = sql_exec(f->db, "BEGIN");
                 for (unsigned k = 0; k < PARCELS_PER_TRANSACTION && i < n && r >= 0; k++, i++)
                         r = add_life(f);
+                if (r >= 0)
+                        r = audit_mark_end(f->ledger, (uint64_t)f->sequence, f->hash);
                 if (r >= 0)
                         r = sql_exec(f->db, "COMMIT");
                 if (r >= 0 && progress)

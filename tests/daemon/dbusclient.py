@@ -260,6 +260,9 @@ class Client:
         """(ok, rows, head, detail)"""
         return self.call(ROOT, CABINET, "VerifyAudit")
 
+    def verify_audit_since(self, head):
+        return self.call(ROOT, CABINET, "VerifyAuditSince", "s", head)
+
     def backup(self, path):
         return self.call(ROOT, CABINET, "Backup", "s", str(path))
 

@@ -237,6 +237,12 @@ class Fake:
         broken = self.cabinet["Name"] == "tampered"
         return (not broken, 412, "411:77ab" if broken else "412:9f3a5c", "Row 412 does not fit." if broken else "")
 
+    def Cabinet_VerifyAuditSince(self, _path, head):
+        if ":" not in head:
+            raise Refusal("InvalidArgument", "\"head\" must be a head.")
+        ok = head == "400:aa"
+        return (ok, 412, "412:9f3a5c", "" if ok else "row 400 is not the one of the head that was given")
+
     def Cabinet_Backup(self, _path, target):
         if not target.startswith("/"):
             raise Refusal("InvalidArgument", "The path is not absolute.")

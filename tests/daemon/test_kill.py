@@ -335,7 +335,7 @@ class KillCabinet(Cabinet):
             db.close()
 
     def tool(self, option):
-        done = subprocess.run([os.path.join(self.build, "src", "daemon", "lockerd"), option, self.ledger], capture_output=True, text=True,
+        done = subprocess.run([os.path.join(self.build, "src", "daemon", "lockerd"), "--config", self.config, option, self.ledger], capture_output=True, text=True,
                               env=super().environment())
         return json.loads(done.stdout or '{"ok":false,"detail":"no answer"}') | {"status": done.returncode}
 

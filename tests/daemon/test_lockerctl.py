@@ -223,6 +223,15 @@ class TestReading(Test):
         self.assertIn("412:9f3a5c", self.ok("audit", "verify"))
         self.assertEqual(self.json("audit", "verify")["ok"], True)
 
+    def test_audit_against_a_head_from_earlier(self):
+        self.assertIn("leads through the head that was given", self.ok("audit", "verify", "400:aa"))
+        done = self.cabinet.run("audit", "verify", "400:bb")
+        self.assertEqual(done.returncode, 11)
+        self.assertIn("row 400 is not the one", done.stdout)
+        done = self.cabinet.run("audit", "verify", "nonsense")
+        self.assertNotIn(done.returncode, (0, 11))
+        self.assertIn("must be a head", done.stderr)
+
     def test_lockout_list_and_lift(self):
         self.assertRegex(self.ok("lockout"), r"terminal +3 +for 25 min 00 s")
         self.ok("lockout", "lift", "terminal", "--reason", "asked")

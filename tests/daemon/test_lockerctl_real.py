@@ -314,6 +314,30 @@ class Keeping(LockerctlCase):
         self.assertIn("The audit trail is broken: ", done.stdout)
         self.assertIs(json.loads(self.ctl("--json", "audit", "verify").stdout)["ok"], False)
 
+    def test_audit_against_heads_from_earlier(self):
+        """A head of before, a forged one, one of the future; and the end cut off with everything that counts it.
+
+        Requirement: F10
+        """
+        before = self.json("audit", "verify")["head"]
+        for i in range(20):
+            self.ok("disable", "07", "--reason", f"exercise {i}")
+            self.ok("enable", "07", "--reason", "done")
+        now = self.json("audit", "verify")["head"]
+        for head in (before, now):
+            self.assertIn("leads through the head", self.ok("audit", "verify", head))
+        number, digest = before.split(":")
+        forged = f"{number}:{digest[:-2]}{'00' if digest[-2:] != '00' else '01'}"
+        later = f"{int(now.split(':')[0]) + 1}:{digest}"
+        for head, words in ((forged, f"row {number} is not the one of the head"), (later, "trail ends at row")):
+            done = self.ctl("audit", "verify", head)
+            self.assertEqual(done.returncode, 11, done.stdout + done.stderr)
+            self.assertIn(words, done.stdout)
+        for wrong in ("", "1", "1:ab", f"x:{digest}", f"{number}:{digest}0", f"-1:{digest}"):
+            done = self.ctl("audit", "verify", "--", wrong)
+            self.assertNotIn(done.returncode, (0, 11), wrong)
+            self.assertIn("must be a head", done.stderr)
+
     def test_backup_is_whole_and_private(self):
         path = os.path.join(self.cabinet.directory, "copy.db")
         answer = self.json("backup", path)

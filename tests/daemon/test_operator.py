@@ -25,7 +25,7 @@ class Ledgers(Scenario):
 
     def tool(self, *arguments):
         """lockerd as a tool → (exit status, its answer)."""
-        done = subprocess.run([os.path.join(self.cabinet.build, "src", "daemon", "lockerd"), *arguments], capture_output=True, text=True,
+        done = subprocess.run([os.path.join(self.cabinet.build, "src", "daemon", "lockerd"), "--config", self.cabinet.config, *arguments], capture_output=True, text=True,
                               timeout=60, check=False)
         return done.returncode, json.loads(done.stdout)
 
@@ -224,7 +224,7 @@ class Records(Ledgers):
             status, answer = self.tool("--verify-audit", forged)
             self.assertEqual((status, answer["ok"]), (65, False), change)
             self.assertTrue(answer["detail"], change)
-        # Somebody cuts off the end and leaves a chain that is right in itself: its head is not the one in the journal.
+        # Somebody cuts off the end, and the counter with it: the end was sealed.
         forged = shutil.copy(copy, os.path.join(self.cabinet.directory, "forged.db"))
         with contextlib.closing(sqlite3.connect(forged)) as db:
             for (trigger,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
@@ -232,9 +232,22 @@ class Records(Ledgers):
             last = rows
             for table in ("outbox", "audit", "event"):
                 db.execute(f"DELETE FROM {table} WHERE sequence = ?", (last,))
+            db.execute("UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = 'event'")
             db.commit()
-        _, answer = self.tool("--verify-audit", forged)
-        self.assertNotEqual(answer["head"], head)
+        status, answer = self.tool("--verify-audit", forged)
+        self.assertEqual(status, 65)
+        self.assertRegex(answer["detail"], f"ends at row {rows - 1}, .*row {rows}")
+        # Without the key, or with another one, nobody can say anything.
+        key = os.path.join(self.cabinet.directory, "other.key")
+        status, answer = self.tool("--verify-audit", copy, "--key", key)
+        self.assertEqual((status, answer["ok"]), (1, False))
+        self.assertRegex(answer["detail"], "key .* there is none")
+        with open(key, "wb") as f:
+            f.write(bytes(32))
+        os.chmod(key, 0o400)
+        status, answer = self.tool("--verify-audit", copy, "--key", key)
+        self.assertEqual((status, answer["ok"]), (1, False))
+        self.assertRegex(answer["detail"], "another key")
         self.cabinet.stop_daemon()
         self.assertIn(f"Audit chain head at stop: {head}", self.cabinet.log())
         self.cabinet.start_daemon()

@@ -115,6 +115,66 @@ int raw_sql(const char *path, const char *sql, bool force) {
         return rc;
 }
 
+void audit_rewrite(const char *path, const Vault *v) {
+        sqlite3_stmt *s = NULL, *rows = NULL, *put = NULL;
+        uint8_t hash[HASH_SIZE];
+        sqlite3 *db = NULL;
+
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_prepare_v2(db, sql_text(SQL_META_GET), -1, &s, NULL), SQLITE_OK);
+        sqlite3_bind_text(s, 1, META_GENESIS, -1, SQLITE_STATIC);
+        assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+        memcpy(hash, sqlite3_column_blob(s, 0), HASH_SIZE);
+        sqlite3_finalize(s);
+        assert_int_equal(sqlite3_prepare_v2(db, sql_text(SQL_AUDIT_ROWS), -1, &rows, NULL), SQLITE_OK);
+        assert_int_equal(
+                sqlite3_prepare_v2(db, "UPDATE audit SET hash = ?2 WHERE sequence = ?1", -1, &put, NULL),
+                SQLITE_OK);
+        sqlite3_bind_int64(rows, 1, 0);
+        while (sqlite3_step(rows) == SQLITE_ROW) {
+                const AuditRow row = {
+                        .sequence = (uint64_t)sqlite3_column_int64(rows, 0),
+                        .wall = sqlite3_column_int64(rows, 1),
+                        .synced = sqlite3_column_int(rows, 2),
+                        .type = (const char *)sqlite3_column_text(rows, 3),
+                        .subject = (const char *)sqlite3_column_text(rows, 4),
+                        .data = (const char *)sqlite3_column_text(rows, 5),
+                        .actor = (const char *)sqlite3_column_text(rows, 6),
+                        .reason = (const char *)sqlite3_column_text(rows, 7),
+                };
+                assert_int_equal(v ? audit_hash(v, &row, hash, hash) : audit_digest(&row, hash, hash), 0);
+                sqlite3_bind_int64(put, 1, (sqlite3_int64)row.sequence);
+                sqlite3_bind_blob(put, 2, hash, HASH_SIZE, SQLITE_STATIC);
+                assert_int_equal(sqlite3_step(put), SQLITE_DONE);
+                sqlite3_reset(put);
+        }
+        sqlite3_finalize(rows);
+        sqlite3_finalize(put);
+        sqlite3_close(db);
+}
+
+#define NO_UPDATE                                                                                        \
+        "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'the audit is " \
+        "never "                                                                                         \
+        "changed'); END"
+
+void place_undo(Place *p, const char *sql) {
+        _cleanup_(vault_freep) Vault *v = test_vault(1);
+        uint8_t proof[VAULT_MAC_SIZE];
+        char hex[2 * sizeof(proof) + 1];
+
+        place_close(p);
+        vault_mac(v, VAULT_CHECK, "lockerd ledger", 14, proof);
+        text_to_hex(proof, sizeof(proof), hex);
+        _cleanup_free_ char *proofs =
+                text_printf("UPDATE meta SET value = x'%s' WHERE key = 'key-check'", hex);
+        assert_int_equal(raw_sql(p->path, "DROP TRIGGER audit_no_update", false), SQLITE_OK);
+        audit_rewrite(p->path, NULL);
+        assert_int_equal(raw_sql(p->path, NO_UPDATE, false), SQLITE_OK);
+        assert_int_equal(raw_sql(p->path, proofs, false), SQLITE_OK);
+        assert_int_equal(raw_sql(p->path, sql, false), SQLITE_OK);
+}
+
 static int64_t number_of(sqlite3 *db, const char *sql) {
         sqlite3_stmt *s = NULL;
 
@@ -271,7 +331,8 @@ void assert_consistent(const char *path) {
 
         if (ledger_check_file(path, &detail) < 0)
                 fail_msg("file: %s", detail);
-        if (ledger_audit_verify_file(path, &rows, head, &detail) < 0)
+        _cleanup_(vault_freep) Vault *v = test_vault(1);
+        if (ledger_audit_verify_file(path, v, NULL, &rows, head, &detail) < 0)
                 fail_msg("audit: %s", detail);
         /* Whoever is stored has exactly what was committed with it. */
         assert_int_equal(raw_number(path, "SELECT count(*) FROM parcel WHERE state <> 'stored'"), 0);

@@ -32,13 +32,21 @@ void place_close(Place *p);
 /* Opens and must be refused for this reason, with a detail. */
 void assert_refused(Place *p, uint8_t key, LedgerProblem problem);
 
-/* SQL that takes back what migration 005 did, and 004. */
+/* All hashes of the chain anew: keyed, or NULL: as before it was keyed. Its trigger must be gone. */
+void audit_rewrite(const char *path, const Vault *v);
+/* Closes it, and makes it what an older version left: a chain without a key, its proof, and this SQL. */
+void place_undo(Place *p, const char *sql);
+/* SQL that takes back what migration 011 did, and so on. */
+#define UNDO_KEYED                                                                                        \
+        "DELETE FROM meta WHERE key = 'audit-keyed'; DELETE FROM sealed WHERE name IN ('audit', 'door', " \
+        "'movement'); "                                                                                   \
+        "ALTER TABLE door DROP COLUMN seal; ALTER TABLE movement DROP COLUMN seal; "
 #define UNDO_SEAL(table) "ALTER TABLE " #table " DROP COLUMN seal; "
-#define UNDO_SEALS                                                                                       \
-        "DROP TABLE sealed; " UNDO_SEAL(meta) UNDO_SEAL(slot) UNDO_SEAL(position) UNDO_SEAL(person)      \
-                UNDO_SEAL(credential) UNDO_SEAL(parcel) UNDO_SEAL(pickup_code) UNDO_SEAL(renewed_code)   \
-                        UNDO_SEAL(lockout) UNDO_SEAL(lockout_parcel) UNDO_SEAL(inbox) UNDO_SEAL(setting) \
-                                UNDO_SEAL(epoch)
+#define UNDO_SEALS                                                                               \
+        UNDO_KEYED "DROP TABLE sealed; " UNDO_SEAL(meta) UNDO_SEAL(slot) UNDO_SEAL(position)     \
+                UNDO_SEAL(person) UNDO_SEAL(credential) UNDO_SEAL(parcel) UNDO_SEAL(pickup_code) \
+                        UNDO_SEAL(renewed_code) UNDO_SEAL(lockout) UNDO_SEAL(lockout_parcel)     \
+                                UNDO_SEAL(inbox) UNDO_SEAL(setting) UNDO_SEAL(epoch)
 #define UNDO_LINEAGE UNDO_SEALS "DROP TABLE epoch; ALTER TABLE parcel DROP COLUMN doubted; "
 #define UNDO_CLOCK   "ALTER TABLE parcel DROP COLUMN loose; ALTER TABLE inbox DROP COLUMN signed; "
 #define UNDO_PEOPLE                                                                              \

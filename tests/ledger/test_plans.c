@@ -80,8 +80,9 @@ static void test_history_of_thousands_reads_hardly_more_pages(void **state) {
         assert_in_range(full[1], 0, 2 * empty[1] + 20);
         place_close(p);
         _cleanup_free_ char *detail = NULL;
+        _cleanup_(vault_freep) Vault *v = test_vault(1);
         uint64_t rows = 0;
-        if (ledger_audit_verify_file(p->path, &rows, NULL, &detail) < 0 ||
+        if (ledger_audit_verify_file(p->path, v, NULL, &rows, NULL, &detail) < 0 ||
             ledger_check_file(p->path, &detail) < 0)
                 fail_msg("%s", detail);
         assert_int_equal(rows, 30000 * 4 + 8);

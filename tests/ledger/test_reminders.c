@@ -155,9 +155,7 @@ static void test_migration_of_an_unsynchronised_ledger_has_its_times_shifted(voi
                 begin(p->ledger);
                 assert_int_equal(ledger_record(p->ledger, &record, &now, NULL), 0);
                 commit(p->ledger);
-                place_close(p);
-                assert_int_equal(raw_sql(p->path, UNDO_LINEAGE UNDO_CLOCK "PRAGMA user_version = 7", false),
-                                 SQLITE_OK);
+                place_undo(p, UNDO_LINEAGE UNDO_CLOCK "PRAGMA user_version = 7");
                 place_open(p);
                 assert_int_equal(number(p->ledger, "SELECT max(loose) FROM parcel"), synced ? 0 : 3);
         }
@@ -229,17 +227,13 @@ static void test_migration_from_version_2_reminds_of_what_is_inside(void **state
 
         int64_t id = deposit(p->ledger, "12", 1, "ABCDEF"), other = deposit(p->ledger, "13", 1, "ABCDEG");
         set_state(p->ledger, (uint64_t)other, PARCEL_RECALLED);
-        place_close(p);
         /* As the second version left it. */
-        assert_int_equal(raw_sql(p->path,
-                                 UNDO_ERRANDS
-                                 "DROP TRIGGER reminder_begin; DROP TRIGGER habit_of_the_revoked; DROP TABLE "
-                                 "reminder; "
-                                 "DROP TABLE habit; DROP TABLE setting; DROP INDEX movement_session; DROP "
-                                 "INDEX parcel_history_named; PRAGMA "
-                                 "user_version = 2",
-                                 false),
-                         SQLITE_OK);
+        place_undo(p,
+                   UNDO_ERRANDS "DROP TRIGGER reminder_begin; DROP TRIGGER habit_of_the_revoked; DROP TABLE "
+                                "reminder; "
+                                "DROP TABLE habit; DROP TABLE setting; DROP INDEX movement_session; DROP "
+                                "INDEX parcel_history_named; PRAGMA "
+                                "user_version = 2");
         place_open(p);
         assert_int_equal(number(p->ledger, "PRAGMA user_version"), ledger_n_migrations);
         assert_int_equal(ledger_reminder_adopt(p->ledger, at(99).wall_usec), 0);

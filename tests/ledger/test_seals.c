@@ -3,8 +3,10 @@
  * that are added, removed, moved, copied and put back. */
 #include "support.h"
 #include "ledger/codes.h"
+#include "ledger/doors.h"
 #include "ledger/inbox.h"
 #include "ledger/lockouts.h"
+#include "ledger/movements.h"
 #include "ledger/parcels.h"
 #include "ledger/people.h"
 #include "ledger/settings.h"
@@ -14,7 +16,7 @@
 
 static const char *const covered[] = {"meta",   "slot",        "position",     "person",  "credential",
                                       "parcel", "pickup_code", "renewed_code", "lockout", "lockout_parcel",
-                                      "inbox",  "setting",     "epoch"};
+                                      "inbox",  "setting",     "epoch",        "door",    "movement"};
 
 /* At least two rows in each of them, and a change of each. */
 static void fill(Ledger *l) {
@@ -47,6 +49,16 @@ static void fill(Ledger *l) {
                 assert_int_equal(ledger_inbox_store(l, &row), 0);
                 assert_int_equal(ledger_inbox_answer(l, &row, "{}"), 0);
                 assert_int_equal(ledger_setting_set(l, number_, 5), 0);
+                MovementRow movement = {.parcel = (uint64_t)parcel,
+                                        .position = i,
+                                        .action = "unlock",
+                                        .why = "operator",
+                                        .actor = "operator:anna"};
+                snprintf(movement.slot, sizeof(movement.slot), "%s", label);
+                const Now then = at(1);
+                assert_int_equal(ledger_movement_intend(l, &movement, &then), 0);
+                assert_int_equal(ledger_door_set(l, label, 0, DOOR_SEEN_OPEN), 0);
+                assert_int_equal(ledger_door_set(l, label, 1, DOOR_SEEN_SHUT), 0);
         }
         const Now now = at(1);
         begin(l);
@@ -238,6 +250,87 @@ static void test_nobody_opens_by_a_changed_row(void **state) {
         assert_null(strstr(ledger_tampering(p->ledger), "slot 02"));
 }
 
+static int find_why(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel,
+                    const char *why) {
+        char *all = userdata;
+
+        snprintf(all + strlen(all), 64 - strlen(all), "%s=%s ", slot, why ? why : "-");
+        return 0;
+}
+
+/* A movement that somebody has invented explains no open door. */
+/* Requirement: F10, F12 */
+static void test_movement_that_was_invented_explains_nothing(void **state) {
+        Place *p = *state;
+        char all[64] = "";
+        MovementRow m = {.slot = "01", .action = "unlock", .why = "operator", .actor = "operator:anna"};
+        const Now now = at(1);
+
+        assert_int_equal(ledger_movement_intend(p->ledger, &m, &now), 0);
+        assert_int_equal(ledger_movement_settle(p->ledger, m.id, "released", &now), 0);
+        assert_int_equal(ledger_movement_intend(p->ledger, &m, &now), 0);
+        place_close(p);
+        assert_int_equal(raw_sql(p->path,
+                                 "INSERT INTO movement (slot, position, action, why, actor, intended) VALUES "
+                                 "('02', 0, 'unlock', 'operator', 'x', 1); "
+                                 "UPDATE movement SET reason = 'history' WHERE id = 1",
+                                 false),
+                         SQLITE_OK);
+        place_open(p);
+        assert_string_equal(ledger_tampering(p->ledger), "movement 3");
+        assert_int_equal(ledger_movement_each_open(p->ledger, find_why, all), 0);
+        assert_string_equal(all, "01=operator 02=- ");
+        assert_int_equal(ledger_movement_settle(p->ledger, 2, "unknown", &now), 0);
+        assert_int_equal(ledger_movement_settle(p->ledger, 3, "unknown", &now), 0);
+        place_close(p);
+        place_open(p);
+        assert_string_equal(ledger_tampering(p->ledger), "");
+        /* One that is removed is missed. */
+        assert_int_equal(ledger_movement_intend(p->ledger, &m, &now), 0);
+        place_close(p);
+        assert_int_equal(raw_sql(p->path, "DELETE FROM movement WHERE outcome IS NULL", false), SQLITE_OK);
+        place_open(p);
+        assert_non_null(strstr(ledger_tampering(p->ledger), "movement as a whole"));
+}
+
+static int find_open(void *userdata, const char *slot, unsigned position, DoorSeen seen) {
+        if (seen == DOOR_SEEN_OPEN && position == 0)
+                strcat(userdata, slot);
+        return 0;
+}
+
+static void assert_open(Ledger *l, const char *expected) {
+        char all[32] = "";
+
+        assert_int_equal(ledger_door_each(l, find_open, all), 0);
+        assert_string_equal(all, expected);
+}
+
+/* A door that somebody has noted as open, to force it meanwhile, counts as shut: finding it open is news. */
+/* Requirement: F10, F12 */
+static void test_door_that_was_noted_as_open_by_somebody_else_counts_as_shut(void **state) {
+        Place *p = *state;
+
+        for (unsigned i = 1; i <= 3; i++) {
+                char label[8];
+                snprintf(label, sizeof(label), "0%u", i);
+                assert_int_equal(
+                        ledger_door_set(p->ledger, label, 0, i == 3 ? DOOR_SEEN_OPEN : DOOR_SEEN_SHUT), 0);
+        }
+        place_close(p);
+        assert_int_equal(raw_sql(p->path, "UPDATE door SET seen = 'open'", false), SQLITE_OK);
+        place_open(p);
+        assert_non_null(strstr(ledger_tampering(p->ledger), "door 01/0, door 02/0"));
+        assert_open(p->ledger, "03");
+        /* What is seen replaces it. */
+        assert_int_equal(ledger_door_set(p->ledger, "01", 0, DOOR_SEEN_OPEN), 0);
+        assert_int_equal(ledger_door_set(p->ledger, "02", 0, DOOR_SEEN_SHUT), 0);
+        place_close(p);
+        place_open(p);
+        assert_string_equal(ledger_tampering(p->ledger), "");
+        assert_open(p->ledger, "0103");
+}
+
 /* Requirement: F10, F17 */
 static void test_schema_that_is_not_the_one_that_was_made(void **state) {
         static const struct {
@@ -280,6 +373,8 @@ int main(void) {
                 TEST(test_rows_that_are_removed_added_moved_copied_and_put_back),
                 TEST(test_old_row_that_is_put_back_is_found),
                 TEST(test_nobody_opens_by_a_changed_row),
+                TEST(test_door_that_was_noted_as_open_by_somebody_else_counts_as_shut),
+                TEST(test_movement_that_was_invented_explains_nothing),
                 TEST(test_schema_that_is_not_the_one_that_was_made),
         };
 

@@ -46,7 +46,8 @@ static void test_transaction_rolled_back_leaves_nothing(void **state) {
         assert_int_equal(e.sequence, 1);
         assert_string_equal(e.type, "parcel.stored");
         commit(p->ledger);
-        assert_int_equal(ledger_audit_verify_file(p->path, NULL, NULL, NULL), 0);
+        _cleanup_(vault_freep) Vault *v = test_vault(1);
+        assert_int_equal(ledger_audit_verify_file(p->path, v, NULL, NULL, NULL, NULL), 0);
 }
 
 static void test_transaction_record_outside_or_begun_twice_refused(void **state) {

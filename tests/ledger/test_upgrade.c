@@ -98,7 +98,8 @@ static int setup_old(void **state) {
 
 static void test_upgrade_reaches_the_newest_version_and_keeps_the_chain(void **state) {
         Place *p = *state, fresh = {.ledger = NULL};
-        char head[AUDIT_HEAD_MAX];
+        char head[AUDIT_HEAD_MAX], key[128];
+        _cleanup_(vault_freep) Vault *vault = NULL;
         _cleanup_free_ char *detail = NULL;
         uint64_t rows = 0;
 
@@ -109,7 +110,9 @@ static void test_upgrade_reaches_the_newest_version_and_keeps_the_chain(void **s
         place_close(p);
         if (ledger_check_file(p->path, &detail) < 0)
                 fail_msg("%s", detail);
-        assert_int_equal(ledger_audit_verify_file(p->path, &rows, head, &detail), 0);
+        key_path(p, key);
+        assert_int_equal(vault_load(&vault, key, false), 0);
+        assert_int_equal(ledger_audit_verify_file(p->path, vault, NULL, &rows, head, &detail), 0);
         assert_true(rows >= 3);
         open_old(p); /* once more: nothing is left to migrate */
 
