@@ -6,6 +6,7 @@
 #include "config/array.h"
 #include "config/cabinet_draft.h"
 #include "config/keys.h"
+#include "core/pace.h"
 #include "core/supply.h"
 
 #include <errno.h>
@@ -81,6 +82,8 @@ static const ConfigKey board_keys[] = {
         CONFIG_KEY("InputBias", key_choice, BoardDraft, board.input_bias, .choices = biases),
         CONFIG_KEY("OutputDrive", key_choice, BoardDraft, board.output_drive, .choices = drives),
         CONFIG_KEY("Debounce", key_msec, BoardDraft, board.debounce_ms, .max = 1000),
+        CONFIG_KEY("IdlePoll", key_msec, BoardDraft, board.idle_poll_ms, .min = PACE_IDLE_MIN,
+                   .max = PACE_IDLE_MAX),
         CONFIG_KEY("ReadBack", key_bool, BoardDraft, board.read_back),
 };
 
@@ -279,7 +282,11 @@ static int resolve_section(Builder *b, const IniSection *s, const IniEntry *e, c
 
 static void read_board(Builder *b, const IniSection *s) {
         Cabinet *c = b->cabinet;
-        BoardDraft draft = {.board = {.line = -1, .supply = -1, .profile = -1, .read_back = true}};
+        BoardDraft draft = {.board = {.line = -1,
+                                      .supply = -1,
+                                      .profile = -1,
+                                      .idle_poll_ms = PACE_IDLE_DEFAULT,
+                                      .read_back = true}};
         GpioRefs outputs = {}, inputs = {};
         Board *board = ARRAY_PUSH(c->boards, c->n_boards);
 

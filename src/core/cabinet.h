@@ -155,8 +155,9 @@ typedef struct Board {
         unsigned n_outputs, n_inputs;
         GpioBias input_bias;
         GpioDrive output_drive;
-        unsigned debounce_ms; /* of its inputs, but for alarm inputs and inside releases */
-        bool read_back;       /* outputs can be */
+        unsigned debounce_ms;  /* of its inputs, but for alarm inputs and inside releases */
+        unsigned idle_poll_ms; /* IdlePoll=, see core/pace.h */
+        bool read_back;        /* outputs can be */
 } Board;
 
 typedef enum LineKind {

@@ -87,10 +87,11 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 /* After every event: it may have opened a slot, or changed the next deadline. */
 static int on_post(sd_event_source *source, void *userdata) {
         Daemon *d = userdata;
-        uint64_t next = locker_next_deadline(d->locker);
         int r;
 
         locker_light(d->locker);
+        locker_attend(d->locker);
+        uint64_t next = locker_next_deadline(d->locker);
         if (next == USEC_INFINITY)
                 return sd_event_source_set_enabled(d->timer, SD_EVENT_OFF);
         r = sd_event_source_set_time(d->timer, next);

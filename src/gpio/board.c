@@ -9,7 +9,6 @@
 #define BACKOFF_FIRST  (100 * USEC_PER_MSEC)
 #define BACKOFF_MAX    (4 * USEC_PER_SEC)
 #define CHECK_INTERVAL USEC_PER_SEC
-#define POLL_INTERVAL  (10 * USEC_PER_MSEC)
 #define ERRORS_MAX     3 /* of a bank in a row; a port expander on a bus may stumble */
 
 bool board_is_online(const GpioBoard *b) {
@@ -124,9 +123,34 @@ void board_probe(GpioWorker *w, GpioBoard *b, uint64_t now) {
         }
         b->backoff = 0;
         b->due = now + CHECK_INTERVAL;
-        b->poll_due = now + POLL_INTERVAL;
+        b->poll_due = now + PACE_FAST_USEC;
         judge(w, b);
         board_tell_inputs(w, b, now);
+}
+
+void boards_stir(GpioWorker *w, uint64_t now) {
+        pace_stir(&w->pace, now);
+        for (unsigned i = 0; i < w->n_boards; i++)
+                if (w->boards[i].resting) {
+                        w->boards[i].poll_due = MIN(w->boards[i].poll_due, now);
+                        w->boards[i].resting = false;
+                }
+}
+
+void boards_attend(GpioWorker *w, bool attended, uint64_t now) {
+        pace_attend(&w->pace, attended, now);
+        if (attended)
+                boards_stir(w, now);
+}
+
+static void plan_poll(const GpioWorker *w, GpioBoard *b, bool any, uint64_t now) {
+        bool doubt = !input_is_at_rest(b) || has_pulse(b);
+
+        for (unsigned i = 0; i < b->n_banks; i++)
+                doubt = doubt || b->banks[i]->errors > 0;
+
+        b->resting = any && !pace_is_fast(&w->pace, doubt, now);
+        b->poll_due = any ? pace_next(&w->pace, b->setup.idle_poll_ms, doubt, now, now) : USEC_INFINITY;
 }
 
 /* Inputs that tell no edges. */
@@ -144,7 +168,7 @@ static void poll_inputs(GpioWorker *w, GpioBoard *b, uint64_t now) {
                 if (r >= 0)
                         bank->errors = 0;
         }
-        b->poll_due = any ? now + POLL_INTERVAL : USEC_INFINITY;
+        plan_poll(w, b, any, now);
 }
 
 void board_step(GpioWorker *w, GpioBoard *b, uint64_t now) {

@@ -176,12 +176,17 @@ uint64_t input_next_due(const GpioBoard *b) {
         return next;
 }
 
+bool input_is_at_rest(const GpioBoard *b) {
+        return input_next_due(b) == USEC_INFINITY;
+}
+
 void board_tell_inputs(GpioWorker *w, GpioBoard *b, uint64_t at) {
         WireInputs m = {.at = MAX(at, b->told_at), .board = b->setup.board};
 
         if (!board_is_online(b))
                 return;
         b->told_at = m.at;
+        boards_stir(w, worker_now());
         for (unsigned i = 0; i < b->setup.inputs; i++) {
                 const Channel *c = &b->inputs[i];
                 if (c->bank && value_of(c, c->input.level))

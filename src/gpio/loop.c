@@ -52,8 +52,10 @@ static bool take_message(void *userdata, const WireMessage *m) {
 
         switch (m->header.type) {
         case WIRE_COMMAND:
-                if (w->started)
+                if (w->started) {
+                        boards_stir(w, worker_now());
                         output_command(w, &m->command);
+                }
                 return w->started;
         case WIRE_OUTPUT:
                 if (w->started)
@@ -61,9 +63,14 @@ static bool take_message(void *userdata, const WireMessage *m) {
                 return w->started;
         case WIRE_LOOK:
                 b = worker_board(w, (uint32_t)m->id.id);
-                if (b)
+                if (b) {
                         b->look = true;
+                        boards_stir(w, worker_now());
+                }
                 return b != NULL;
+        case WIRE_ATTEND:
+                boards_attend(w, m->id.id, worker_now());
+                return true;
         case WIRE_HOLD:     /* nothing here takes long enough to be held back */
         case WIRE_WITHDRAW: /* a command is carried out when it comes */
                 return true;

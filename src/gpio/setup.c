@@ -30,7 +30,8 @@ bool setup_profile(GpioWorker *w, const WireProfile *m) {
 bool setup_board(GpioWorker *w, const WireBoard *m) {
         if (m->profile >= w->n_profiles || w->n_boards >= BOARDS_MAX || m->outputs > WIRE_CHANNELS ||
             m->inputs > WIRE_CHANNELS || m->input_bias > GPIO_BIAS_PULL_DOWN ||
-            m->output_drive > GPIO_DRIVE_OPEN_SOURCE || !is_text(m->name, sizeof(m->name)) ||
+            m->output_drive > GPIO_DRIVE_OPEN_SOURCE || m->idle_poll_ms < PACE_IDLE_MIN ||
+            m->idle_poll_ms > PACE_IDLE_MAX || !is_text(m->name, sizeof(m->name)) ||
             worker_board(w, m->board))
                 return false;
         GpioBoard *more = reallocarray(w->boards, w->n_boards + 1, sizeof(*more));

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/pace.h"
 #include "gpio/kernel.h"
 #include "lockwire/types.h"
 #include "lockwire/worker_end.h"
@@ -58,6 +59,7 @@ typedef struct GpioBoard {
         bool edges_missed;  /* said that some lines tell none */
         char sentence[WIRE_SENTENCE];
         uint64_t due, poll_due; /* next probe or check; next reading of inputs that tell no edges */
+        bool resting;           /* poll_due is so late only because nobody is there */
         uint64_t backoff;
         uint64_t told_at; /* inputs: an edge is told when it has come to rest, a look at once */
 } GpioBoard;
@@ -65,6 +67,7 @@ typedef struct GpioBoard {
 typedef struct GpioWorker {
         WorkerEnd end;
         bool started;
+        Pace pace;
         WireLine line;
         WireProfile *profiles;
         GpioBoard *boards;
@@ -109,6 +112,9 @@ bool board_bank_failed(GpioWorker *w, GpioBoard *b, Bank *bank, int error);
 void board_tell(GpioWorker *w, GpioBoard *b, BoardHealth health, const char *format, ...) _printf_(4, 5);
 void board_tell_inputs(GpioWorker *w, GpioBoard *b, uint64_t at);
 bool board_is_online(const GpioBoard *b);
+/* Something happens: boards that rest are read at once. */
+void boards_stir(GpioWorker *w, uint64_t now);
+void boards_attend(GpioWorker *w, bool attended, uint64_t now);
 
 /* output.c: pulses and lamps. */
 void output_command(GpioWorker *w, const WireCommand *m);
@@ -136,3 +142,4 @@ void input_read(GpioWorker *w, GpioBoard *b, Bank *bank, unsigned nth);
 int input_look(GpioWorker *w, GpioBoard *b, Bank *bank, uint64_t now);
 void input_step(GpioWorker *w, GpioBoard *b, uint64_t now); /* what has come to rest */
 uint64_t input_next_due(const GpioBoard *b);
+bool input_is_at_rest(const GpioBoard *b);

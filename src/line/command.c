@@ -261,7 +261,8 @@ static bool asked_again(Worker *w, Unit *u, const WireCommand *c, const Exchange
 static void run(Worker *w, Unit *u, unsigned i) {
         WireCommand c = w->commands[i];
         bool own = u->profile->unlock == UNLOCK_PULSE, believable = believable_from(u, &c) <= worker_now();
-        ExchangeLimits limits = {c.expires, own ? pulse_ms(u, &c) * USEC_PER_MSEC : USEC_INFINITY};
+        ExchangeLimits limits = {.send_before = c.expires,
+                                 .wait_at_most = own ? pulse_ms(u, &c) * USEC_PER_MSEC : USEC_INFINITY};
         Request q = command_request(u, &c);
         WireId sending = {.id = c.id};
         Exchange x;

@@ -15,6 +15,7 @@ typedef struct Turn {
         Exchange *x;
         uint64_t earliest; /* a byte before that cannot belong to the answer */
         uint64_t deadline;
+        bool rested;               /* what has been read lay there for a gap */
         uint8_t bytes[ANSWER_MAX]; /* what has come, the rest of a drained line included as far as there is
                                       room */
         size_t n;
@@ -133,11 +134,28 @@ static int prepare(Turn *t) {
         return r > 0 ? 0 : -EAGAIN;
 }
 
+/* Sleeps until the rest of the answer, which begins (or goes on) at `from`, is there and a gap has passed, if
+ * the board does not pause. Whoever has something for the worker ends it. */
+static void be_patient(Turn *t, uint64_t from) {
+        Port *p = t->port;
+        const Adapter *adapter = &p->adapter;
+        size_t want = p->driver->answer_length(p->framing, &t->asked.request) + adapter->front +
+                      adapter->back + (adapter->echo ? t->asked.n : 0);
+        uint64_t until = from + (want > t->n ? want - t->n : 0) * p->char_usec + p->gap;
+
+        t->rested = false;
+        if (until >= t->deadline)
+                return;
+        (void)t->wait(t->userdata, -1, until);
+        t->rested = now() >= until;
+}
+
 static void finish(Turn *t, Verdict v, const Answer *a) {
         Exchange *x = t->x;
+        uint64_t silent_at = t->port->quiet_from + (t->rested ? 0 : t->port->gap);
 
         x->at = t->port->quiet_from;
-        int r = t->wait(t->userdata, t->port->fd, t->port->quiet_from + t->port->gap);
+        int r = t->wait(t->userdata, t->port->fd, silent_at);
         if (r > 0)
                 return drain(t, false);
         if (r < 0) {
@@ -175,6 +193,8 @@ static void receive(Turn *t) {
                         t->x->outcome = EXCHANGE_BROKEN;
                         return;
                 }
+                if (t->n == 0 && !t->rested)
+                        t->x->first_at = now();
                 t->n += (size_t)r;
                 p->quiet_from = now();
                 if (p->quiet_from > t->deadline)
@@ -196,6 +216,7 @@ static void receive(Turn *t) {
                 case ANSWER_INCOMPLETE:
                         if (t->n == sizeof(t->bytes))
                                 return drain(t, false);
+                        t->rested = false;
                         break;
                 }
         }
@@ -231,6 +252,8 @@ void exchange_run(Port *p, const Request *q, ExchangeLimits limits, ExchangeWait
         if (limits.wait_at_most < USEC_INFINITY)
                 t.deadline = MIN(t.deadline, ret->sent_at + limits.wait_at_most);
         p->quiet_from = now() + on_wire;
+        if (limits.latency > 0)
+                be_patient(&t, ret->sent_at + limits.latency);
         receive(&t);
         if (ret->outcome == EXCHANGE_BROKEN)
                 ret->at = now();

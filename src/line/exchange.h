@@ -25,8 +25,9 @@ typedef struct Exchange {
         uint8_t exception;
         uint8_t data[ANSWER_MAX];
         size_t n_data;
-        uint64_t sent_at; /* boot µs at which the question was handed to the device */
-        uint64_t at;      /* boot µs of the answer, or at which the exchange was given up */
+        uint64_t sent_at;  /* boot µs at which the question was handed to the device */
+        uint64_t first_at; /* boot µs at which the first byte was there; 0: it was not waited for */
+        uint64_t at;       /* boot µs of the answer, or at which the exchange was given up */
 } Exchange;
 
 /* Waits until `fd` is readable (1) or `until` has come (0); meanwhile looks after whatever else the caller
@@ -37,11 +38,15 @@ typedef struct ExchangeLimits {
         uint64_t send_before;  /* boot µs from which the question must not go out any more */
         uint64_t wait_at_most; /* µs after sending at which no answer is waited for, even before the response
                                   timeout */
+        /* µs from sending to the first byte of the response as it was before; 0: not known, or somebody waits
+         * for the response. Else rather few wake-ups than its first moment: it is read when all of it should
+         * be there, and the silence behind it is a part of that wait. */
+        uint64_t latency;
 } ExchangeLimits;
 
-#define EXCHANGE_UNLIMITED                   \
-        (ExchangeLimits) {                   \
-                USEC_INFINITY, USEC_INFINITY \
+#define EXCHANGE_UNLIMITED                                                  \
+        (ExchangeLimits) {                                                  \
+                .send_before = USEC_INFINITY, .wait_at_most = USEC_INFINITY \
         }
 
 void exchange_run(Port *p, const Request *q, ExchangeLimits limits, ExchangeWait wait, void *userdata,

@@ -318,6 +318,7 @@ void factory_step(Worker *w) {
                                 "An unconfigured board answers at the factory address %d; give it its own",
                                 p->factory_address);
                 }
+                w->factory_due = worker_now();
                 return; /* one exchange a turn */
         }
         w->factory_next = 0;

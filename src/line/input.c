@@ -87,6 +87,13 @@ bool inputs_are_known(const Inputs *in) {
         return true;
 }
 
+bool inputs_are_settled(const Inputs *in) {
+        for (unsigned i = 0; i < WIRE_CHANNELS; i++)
+                if (wire_bit(in->used, i) && (in->channels[i].restless > 0 || differs(in, i)))
+                        return false;
+        return true;
+}
+
 uint64_t inputs_rest_at(const Inputs *in) {
         uint64_t next = USEC_INFINITY;
 

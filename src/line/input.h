@@ -40,5 +40,7 @@ unsigned inputs_take(Inputs *in, const uint8_t bits[WIRE_CHANNELS / 8], const ui
 void inputs_break(Inputs *in);
 void inputs_forget(Inputs *in);
 bool inputs_are_known(const Inputs *in); /* all that are used */
+/* Every channel is what it was read as last: nothing waits for agreement or its debounce time. */
+bool inputs_are_settled(const Inputs *in);
 /* When a channel that differs from what is believed has been debounced; USEC_INFINITY: none differs. */
 uint64_t inputs_rest_at(const Inputs *in);

@@ -71,7 +71,8 @@ static bool take_profile(Worker *w, const WireProfile *p) {
 }
 
 static bool take_board(Worker *w, const WireBoard *b) {
-        if (b->profile >= w->n_profiles || b->address > UINT8_MAX || w->n_units >= BOARDS_MAX)
+        if (b->profile >= w->n_profiles || b->address > UINT8_MAX || w->n_units >= BOARDS_MAX ||
+            b->idle_poll_ms < PACE_IDLE_MIN || b->idle_poll_ms > PACE_IDLE_MAX)
                 return false;
         Unit *more = reallocarray(w->units, w->n_units + 1, sizeof(*more));
         if (!more)
@@ -83,7 +84,9 @@ static bool take_board(Worker *w, const WireBoard *b) {
                     .profile = &w->profiles[b->profile],
                     .driver = w->driver,
                     .doubts.driver = w->driver,
-                    .looked_for = USEC_INFINITY};
+                    .looked_for = USEC_INFINITY,
+                    .idle_ms = b->idle_poll_ms,
+                    .round_over = true};
         inputs_init(&u->inputs, b, u->profile->inputs);
         memcpy(u->name, b->name, sizeof(u->name) - 1);
         return true;
@@ -129,17 +132,23 @@ static bool take_message(void *userdata, const WireMessage *m) {
                 return w->started;
         case WIRE_COMMAND:
                 w->hold_until = 0;
-                if (w->started)
+                if (w->started) {
                         command_queue(w, &m->command);
+                        poll_stir(w);
+                }
                 return w->started;
         case WIRE_WITHDRAW:
                 command_withdraw(w, m->id.id);
                 return true;
         case WIRE_HOLD:
                 w->hold_until = worker_now() + HOLD_AT_MOST;
+                poll_stir(w);
                 return true;
         case WIRE_LOOK:
                 poll_look(w, m->id.id);
+                return true;
+        case WIRE_ATTEND:
+                poll_attend(w, m->id.id);
                 return true;
         default: /* a number from outside, not an enum of ours */
                 return false;

@@ -2,7 +2,6 @@
 /* Boards that work: inputs read in the round, changes confirmed, coils looked at now and then. */
 #include "line/worker.h"
 
-#define POLL_SHORTEST  (10 * USEC_PER_MSEC) /* a fast line need not keep a processor busy */
 #define POLL_NO_INPUTS USEC_PER_SEC
 #define COILS_INTERVAL (30 * USEC_PER_SEC)
 #define COILS_AGAIN    (100 * USEC_PER_MSEC)
@@ -45,7 +44,10 @@ static unsigned following_part(const Unit *u) {
 }
 
 static void next_part(Unit *u) {
-        u->part = following_part(u);
+        unsigned part = following_part(u);
+
+        u->round_over = u->round_over || part <= u->part;
+        u->part = part;
         u->unsettled = false;
         u->looked = 0;
 }
@@ -59,10 +61,17 @@ static void look(Unit *u, uint64_t now) {
         u->looked = 0;
 }
 
+void poll_attend(Worker *w, bool attended) {
+        pace_attend(&w->pace, attended, worker_now());
+        if (attended)
+                poll_stir(w);
+}
+
 void poll_look(Worker *w, uint64_t board) {
         for (unsigned i = 0; i < w->n_units; i++)
                 if (w->units[i].board == board)
                         look(&w->units[i], worker_now());
+        poll_stir(w);
 }
 
 /* This part has been looked at; true when all have. */
@@ -77,9 +86,25 @@ static bool part_looked_at(Unit *u) {
         return !left;
 }
 
+void poll_wake(Worker *w) {
+        uint64_t now = worker_now();
+
+        for (unsigned i = 0; i < w->n_units; i++)
+                if (w->units[i].phase == PHASE_ONLINE && w->units[i].resting) {
+                        w->units[i].due = MIN(w->units[i].due, now);
+                        w->units[i].resting = false;
+                }
+}
+
+void poll_stir(Worker *w) {
+        pace_stir(&w->pace, worker_now());
+        poll_wake(w);
+}
+
 static void tell_inputs(Worker *w, Unit *u, const Exchange *x) {
         WireInputs m = {.at = x->at, .board = u->board};
 
+        poll_stir(w); /* what moves is seldom alone */
         memcpy(m.bits, u->inputs.believed, sizeof(m.bits));
         worker_send(w, WIRE_INPUTS, &m);
 }
@@ -198,25 +223,79 @@ static bool choose_read(Worker *w, Unit *u, uint64_t now, Request *ret, bool *re
         return true;
 }
 
-static void take_answer(Worker *w, Unit *u, const Request *q, const Exchange *x, bool coils) {
+static bool is_inputs_request(const Unit *u, const Request *q) {
         Request inputs;
 
+        return unit_status_request(u, &inputs) && request_equal(q, &inputs);
+}
+
+static void take_answer(Worker *w, Unit *u, const Request *q, const Exchange *x, bool coils) {
         if (coils) {
                 take_coils(w, u, x);
                 u->spaced = true;
-        } else if (unit_status_request(u, &inputs) && request_equal(q, &inputs)) {
+        } else if (is_inputs_request(u, q)) {
                 u->spaced = false;
                 take_inputs(w, u, q, x);
         } else
                 u->spaced = true;
 }
 
+/* Nothing of this board may wait until somebody comes. */
+static bool is_in_doubt(const Unit *u, uint64_t now) {
+        return !u->round_over || u->misses > 0 || u->unsettled || is_looking(u) || u->off_pending ||
+               u->coil_seen_on || now < u->pulse_until || !inputs_are_known(&u->inputs) ||
+               !inputs_are_settled(&u->inputs);
+}
+
+/* On a line that may have lost its step, the read of another shape that comes before the next of the inputs.
+ */
+static bool owes_spacer(const Worker *w, const Unit *u, uint64_t now) {
+        Request spacer;
+
+        return w->suspicious > 0 && !u->spaced && unit_spacer_request(u, &spacer) &&
+               doubts_until(&u->doubts, &spacer) <= now;
+}
+
+/* At rest a board is read to the end once it is its turn, and reads of another shape come after that of the
+ * inputs: when they are due again they are asked for at once. */
+static bool goes_on(const Worker *w, const Unit *u, uint64_t now) {
+        if (pace_is_fast(&w->pace, false, now))
+                return false;
+        return !u->round_over || now >= u->round_at + u->idle_ms * USEC_PER_MSEC || owes_spacer(w, u, now);
+}
+
+/* A good response to a request made at `asked`. */
+static void plan_next(Worker *w, Unit *u, bool has_inputs, uint64_t asked) {
+        uint64_t now = worker_now();
+        bool doubt = is_in_doubt(u, now);
+
+        u->due = asked + POLL_NO_INPUTS;
+        if (!has_inputs)
+                return;
+        /* A read of the other shape in between does not lose the place. */
+        u->again = u->unsettled || is_looking(u) || goes_on(w, u, now);
+        u->due = 0;
+        if (u->again)
+                return;
+        /* What has been at rest for its debounce time does not wait for all the other boards. */
+        u->again = !inputs_are_settled(&u->inputs);
+        u->resting = !pace_is_fast(&w->pace, doubt, now);
+        u->due = MIN(pace_next(&w->pace, u->idle_ms, doubt, u->resting ? u->round_at : asked, now),
+                     inputs_rest_at(&u->inputs));
+}
+
 void poll_step(Worker *w, Unit *u) {
         uint64_t now = worker_now();
         bool coils, has_inputs;
+        ExchangeLimits limits = EXCHANGE_UNLIMITED;
         Exchange x;
         Request q;
 
+        /* What may be stale was said before; and any change is confirmed by a response that was waited for.
+         */
+        if (u->resting && w->suspicious == 0)
+                limits.latency = u->latency;
+        u->resting = false;
         if (u->off_pending) {
                 command_off(w, u);
                 if (unit_is_gone(u))
@@ -231,14 +310,18 @@ void poll_step(Worker *w, Unit *u) {
         if (unit_must_wait(u, &q, now))
                 return;
         u->again = false;
-        u->due = now + (has_inputs ? POLL_SHORTEST : POLL_NO_INPUTS);
-        unit_ask(w, u, &q, &x);
+        u->due = now + (has_inputs ? PACE_FAST_USEC : POLL_NO_INPUTS);
+        if (u->round_over && is_inputs_request(u, &q)) {
+                u->round_at = now;
+                u->round_over = false;
+        }
+        unit_ask_within(w, u, &q, limits, &x);
         switch (x.outcome) {
         case EXCHANGE_GOOD:
+                if (x.first_at > 0)
+                        u->latency = x.first_at - x.sent_at;
                 take_answer(w, u, &q, &x, coils);
-                /* A read of the other shape in between does not lose the place. */
-                u->again = u->unsettled || is_looking(u);
-                u->due = u->again ? 0 : MIN(u->due, inputs_rest_at(&u->inputs));
+                plan_next(w, u, has_inputs, now);
                 break;
         case EXCHANGE_EXCEPTION:
                 if (!unit_refusal_passes(u, &x))

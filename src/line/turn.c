@@ -22,6 +22,18 @@ static Unit *next_unit(Worker *w, uint64_t now) {
         return NULL;
 }
 
+/* A request that perhaps nobody responds to keeps the line for the whole response timeout. Boards that rest
+ * are read before it, once, so that none has to be read meanwhile. asked_from: when that request became due.
+ */
+static Unit *unit_to_read_before(Worker *w, uint64_t asked_from) {
+        for (unsigned i = 0; i < w->n_units; i++) {
+                Unit *u = &w->units[i];
+                if (u->phase == PHASE_ONLINE && u->resting && u->round_at < asked_from)
+                        return u;
+        }
+        return NULL;
+}
+
 static bool factory_is_due(const Worker *w, uint64_t now) {
         for (unsigned i = 0; i < w->n_units; i++)
                 if (identify_is_under_way(&w->units[i]))
@@ -59,13 +71,18 @@ void worker_turn(Worker *w) {
                 return;
         }
         if (port_is_open(&w->port)) {
-                Unit *u = next_unit(w, now);
+                Unit *u = next_unit(w, now), *first = NULL;
+                bool factory = !u && factory_is_due(w, now);
 
+                if (factory || (u && u->phase != PHASE_ONLINE))
+                        first = unit_to_read_before(w, u ? u->due : w->factory_due);
+                if (first)
+                        return poll_step(w, first);
                 if (u && u->phase == PHASE_ONLINE)
                         return poll_step(w, u);
                 if (u)
                         return identify_step(w, u);
-                if (factory_is_due(w, now))
+                if (factory)
                         return factory_step(w);
         }
         (void)worker_wait(w, -1, next_due(w, now));

@@ -178,6 +178,7 @@ void unit_ask_within(Worker *w, Unit *u, const Request *q, ExchangeLimits limits
         u->misses++;
         u->silences += x->outcome != EXCHANGE_DAMAGED;
         w->suspicious = 8 * w->n_units;
+        poll_wake(w); /* for the read of another shape, before the inputs have to be read */
         if (x->sent && !x->answered)
                 doubts_add(&u->doubts, q, x->at, x->at + worker_late_window(w));
 }
@@ -231,7 +232,8 @@ void unit_restart(Unit *u) {
         u->step = u->tries = 0;
         u->probes_damaged = u->probes_silent = 0;
         unit_forget_inputs(u);
-        u->coil_seen_on = false;
+        u->coil_seen_on = u->resting = false;
+        u->round_over = true;
         u->due = 0;
 }
 

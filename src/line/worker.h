@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "core/cabinet.h"
+#include "core/pace.h"
 #include "line/doubt.h"
 #include "line/exchange.h"
 #include "line/input.h"
@@ -33,7 +34,11 @@ typedef struct Unit {
         Phase phase;
         BoardHealth health; /* as last reported */
         uint64_t due;       /* boot µs of the next turn */
-        bool again;         /* ahead of the round */
+        bool resting;       /* it is due so late only because nobody is there */
+        unsigned idle_ms;
+        uint64_t latency; /* µs from a request to the first byte of its response, the last time; 0: not known
+                           */
+        bool again;       /* ahead of the round */
         unsigned step, tries;
         unsigned misses, silences; /* since the last good answer; a silence is a miss, too */
         uint64_t good_at;          /* boot µs of that */
@@ -52,7 +57,9 @@ typedef struct Unit {
         unsigned probes_damaged, probes_silent;
 
         /* Inputs. Boards that tell them in parts are read part by part. */
-        unsigned part; /* being read */
+        unsigned part;     /* being read */
+        bool round_over;   /* all parts have been read; the next round has not begun */
+        uint64_t round_at; /* boot µs at which this one began */
         Inputs inputs;
         bool unsettled;      /* too few responses agree about this part */
         bool spaced;         /* the last read had the other shape */
@@ -71,6 +78,7 @@ typedef struct Unit {
 typedef struct Worker {
         WorkerEnd end;
         uint64_t hold_until; /* a command is on its way: nothing that can wait is begun */
+        Pace pace;
         bool started;
         WireLine line;
         WireProfile *profiles;
@@ -147,6 +155,9 @@ void factory_step(Worker *w); /* looks for boards that nobody has configured */
 
 /* poll.c */
 void poll_look(Worker *w, uint64_t board);
+void poll_attend(Worker *w, bool attended);
+void poll_wake(Worker *w); /* boards that rest are due */
+void poll_stir(Worker *w); /* something happens on this line: boards that rest are read at once */
 void poll_step(Worker *w, Unit *u);
 
 /* command.c */

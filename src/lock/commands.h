@@ -52,6 +52,7 @@ struct Locks {
         size_t n_commands;
         uint64_t next_token;
         sd_event_source *timer;
+        bool attended;
         bool *lamps; /* [n_slots]: lit, or to be when their board is there */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lock/facts.h"
 #include "core/chatter.h"
+#include "core/pace.h"
 
 #include <errno.h>
 
@@ -92,6 +93,7 @@ static bool is_safety(FactKind kind) {
 }
 
 void facts_describe(const Facts *f, int board, WireBoard *m) {
+        m->idle_poll_ms = f->cabinet->boards[board].idle_poll_ms;
         for (int i = 0; i < f->n_uses; i++) {
                 const Use *u = &f->uses[i];
                 unsigned byte = u->input.channel / 8;
@@ -101,6 +103,8 @@ void facts_describe(const Facts *f, int board, WireBoard *m) {
                         continue;
                 m->inputs_used[byte] |= bit;
                 m->debounce_ms[u->input.channel] = (uint16_t)u->input.debounce_ms;
+                if (is_safety(u->kind))
+                        m->idle_poll_ms = MIN(m->idle_poll_ms, PACE_SAFETY_MS);
                 if (is_safety(u->kind) && u->input.active)
                         m->unrest_on[byte] |= bit;
                 else if (is_safety(u->kind))

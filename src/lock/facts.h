@@ -35,7 +35,8 @@ typedef struct FactsHandlers {
 int facts_new(Facts **ret, const Cabinet *cabinet, const FactsHandlers *handlers, void *userdata);
 Facts *facts_free(Facts *f);
 DEFINE_CLEANUP(Facts *, facts_free);
-/* Fills in which channels of a board mean something, and how they are debounced. */
+/* Fills in which channels of a board mean something, how they are debounced, and how often they are read at
+ * rest. */
 void facts_describe(const Facts *f, int board, WireBoard *m);
 /* A board's answer; tells what has changed, contact and latch of a lock next to each other. */
 void facts_inputs(Facts *f, int board, const uint8_t bits[WIRE_CHANNELS / 8], uint64_t at);

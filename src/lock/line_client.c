@@ -22,6 +22,7 @@ struct LineClient {
         const LineClientHandlers *handlers;
         void *userdata;
         Supervisor *worker;
+        bool attended;
         const char *fields[3]; /* of its log messages */
 };
 
@@ -155,6 +156,12 @@ static int send_gpio(LineClient *c, int board, bool output, const GpioRef *refs,
         return 0;
 }
 
+static int send_attended(LineClient *c) {
+        WireId m = {.id = c->attended};
+
+        return line_client_send(c, WIRE_ATTEND, &m);
+}
+
 /* Only the profiles that this line's boards use, numbered from 0. */
 static int send_setup(void *userdata) {
         LineClient *c = userdata;
@@ -185,7 +192,9 @@ static int send_setup(void *userdata) {
                         if (r >= 0)
                                 r = send_gpio(c, b, false, k->boards[b].inputs, k->boards[b].n_inputs);
                 }
-        return r < 0 ? r : line_client_send(c, WIRE_START, &start);
+        if (r >= 0)
+                r = line_client_send(c, WIRE_START, &start);
+        return r < 0 ? r : send_attended(c);
 }
 
 static bool read_messages(void *userdata) {
@@ -275,6 +284,12 @@ int line_client_send(LineClient *c, WireType type, void *message) {
         int fd = supervisor_socket(c->worker);
 
         return fd < 0 ? -ENOTCONN : wire_send(fd, type, message);
+}
+
+void line_client_attend(LineClient *c, bool attended) {
+        c->attended = attended;
+        if (line_client_is_running(c))
+                (void)send_attended(c); /* a worker that cannot be told is replaced, and its successor is */
 }
 
 void line_client_stop(LineClient *c) {

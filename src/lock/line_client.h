@@ -20,6 +20,8 @@ int line_client_new(LineClient **ret, sd_event *event, const Cabinet *cabinet, c
 void line_client_start(LineClient *c); /* from the event loop, soon */
 bool line_client_is_running(const LineClient *c);
 int line_client_send(LineClient *c, WireType type, void *message);
+/* Whether somebody is at the cabinet; told to each new worker, too. */
+void line_client_attend(LineClient *c, bool attended);
 /* Asks the worker to switch off and leave. */
 void line_client_stop(LineClient *c);
 /* After stop: waits until the worker has left or boot time `until`. */

@@ -171,6 +171,14 @@ int locks_start(Locks *l) {
         return 0;
 }
 
+void locks_attend(Locks *l, bool attended) {
+        if (attended == l->attended)
+                return;
+        l->attended = attended;
+        for (int i = 0; i < l->cabinet->n_lines; i++)
+                line_client_attend(l->lines[i], attended);
+}
+
 BoardHealth locks_board_health(const Locks *l, int board) {
         return l->boards[board].blind ? BOARD_BLIND : l->boards[board].health;
 }

@@ -71,6 +71,8 @@ void locks_expect(Locks *l, int lock);
 int locks_command(Locks *l, uint64_t command, int lock, LockAction action, uint64_t expires, bool urgent);
 /* Withdraws a command that has not been sent; its result (NOT_SENT) follows as always. */
 void locks_withdraw(Locks *l, uint64_t command);
+/* Whether somebody is at the cabinet: whoever is there does not wait for inputs that are read slowly. */
+void locks_attend(Locks *l, bool attended);
 /* The lamp of a slot, if it has one; all are off at first, and when the daemon is gone. */
 void locks_lamp(Locks *l, int slot, bool on);
 BoardHealth locks_board_health(const Locks *l, int board);

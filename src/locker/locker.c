@@ -56,6 +56,7 @@ static void happened(void *userdata, int slot, int lock, unsigned what) {
         if (what & HARDWARE_WRONG_DOOR)
                 miswired(l, lock);
         if (what & HARDWARE_CHANGED) {
+                l->moved_at = l->now().boot_usec;
                 exposed_look(l, slot);
                 errands_look(l, slot);
         }
@@ -188,6 +189,7 @@ uint64_t locker_next_deadline(const Locker *l) {
         next = MIN(next, MIN(people_next_deadline(l->people), l->records.storage_at));
         next = MIN(next, calendar_next_deadline(&l->records));
         next = MIN(next, MIN(l->checkpoint_at, l->exposed_at));
+        next = MIN(next, attendance_next(&l->attendance));
         return l->recovered ? next : MIN(next, l->recover_at);
 }
 

@@ -12,6 +12,7 @@
 #include "core/errand.h"
 #include "core/fit.h"
 #include "core/mask.h"
+#include "core/pace.h"
 #include "locker/locker.h"
 #include <jansson.h>
 
@@ -83,6 +84,8 @@ struct Locker {
                               */
         bool recovered;      /* what a former run left open has been settled or marked */
         uint64_t recover_at, checkpoint_at;
+        uint64_t moved_at; /* boot µs: a sensor of a slot said something else than before; 0: never */
+        Attendance attendance;
         const char *backend_state; /* NULL: no backend */
         char backend_sentence[160];
         const char *keys_state; /* NULL: no backend */

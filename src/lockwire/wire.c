@@ -27,6 +27,7 @@ static size_t message_size(unsigned type) {
                 [WIRE_OUTPUT] = sizeof(WireOutput),
                 [WIRE_LOOK] = sizeof(WireId),
                 [WIRE_DEVICE] = sizeof(WireId),
+                [WIRE_ATTEND] = sizeof(WireId),
         };
 
         return type < WIRE_TYPE_MAX ? sizes[type] : 0;

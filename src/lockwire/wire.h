@@ -4,8 +4,8 @@
  * half-done upgrade).
  *
  *   daemon → worker   LINE, DEVICE (of a serial line), PROFILE…, (BOARD, GPIO…)…, START; then HOLD, COMMAND,
- * WITHDRAW, OUTPUT, LOOK, PING. End of file: all off, leave. worker → daemon   HELLO; then LINE_STATE,
- * BOARD_STATE, INPUTS, SENDING, RESULT, OVER, PONG.
+ * WITHDRAW, OUTPUT, LOOK, ATTEND, PING. End of file: all off, leave. worker → daemon   HELLO; then
+ * LINE_STATE, BOARD_STATE, INPUTS, SENDING, RESULT, OVER, PONG.
  *
  * INPUTS comes when an input has changed, and once after each LOOK: the next values that are read from then
  * on, changed or not. How old the last word of a sensor is matters when a door seems not to have opened.
@@ -48,6 +48,7 @@ typedef enum WireType {
         WIRE_GPIO,
         WIRE_OUTPUT,
         WIRE_DEVICE,
+        WIRE_ATTEND,
         WIRE_TYPE_MAX,
 } WireType;
 
@@ -82,7 +83,9 @@ typedef struct WireProfile {
 typedef struct WireBoard {
         WireHeader header;
         uint32_t board; /* the cabinet's index: how both sides call it from now on */
-        uint32_t profile, address, reserved;
+        uint32_t profile, address;
+        uint32_t idle_poll_ms; /* from one reading of its inputs to the next while nobody is there;
+                                  core/pace.h */
         uint8_t inputs_used[WIRE_CHANNELS /
                             8]; /* bit n % 8 of byte n / 8; changes of others are not reported */
         char name[WIRE_NAME];
@@ -129,7 +132,8 @@ typedef struct WireCommand {
 } WireCommand;
 
 /* START, HOLD, HELLO, DEVICE (id unused; a descriptor comes with it: the socket to lockerd-open), WITHDRAW,
- * SENDING (a command), LOOK (a board), PING and PONG (any number, returned). */
+ * SENDING (a command), LOOK (a board), ATTEND (1: somebody is at the cabinet, 0: nobody), PING and PONG (any
+ * number, returned). */
 typedef struct WireId {
         WireHeader header;
         uint64_t id;

@@ -4,6 +4,7 @@
 #include "line/modbus.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BAUD       9600
@@ -45,9 +46,11 @@ static void go_on(uint64_t until) {
 int worker_wait(void *userdata, int fd, uint64_t until) {
         fake.now += CPU;
         if (fd >= 0 && n_heard > 0 && heard[0].at <= until) {
+                fake.waits += heard[0].at > fake.now;
                 go_on(heard[0].at);
                 return 1;
         }
+        fake.waits += until > fake.now;
         if (until > fake.now)
                 go_on(until);
         return 0;
@@ -83,14 +86,15 @@ void port_close(Port *p) {
 }
 
 int port_read(Port *p, uint8_t *bytes, size_t room) {
-        size_t n = 0;
+        size_t total = 0;
 
-        if (n_heard == 0 || heard[0].at > fake.now)
-                return 0;
-        n = MIN(room, heard[0].n);
-        memcpy(bytes, heard[0].bytes, n);
-        memmove(heard, heard + 1, --n_heard * sizeof(heard[0]));
-        return (int)n;
+        while (n_heard > 0 && heard[0].at <= fake.now && total < room) {
+                size_t n = MIN(room - total, heard[0].n);
+                memcpy(bytes + total, heard[0].bytes, n);
+                memmove(heard, heard + 1, --n_heard * sizeof(heard[0]));
+                total += n;
+        }
+        return (int)total;
 }
 
 int port_flush(Port *p, uint8_t *bytes, size_t room) {
@@ -162,9 +166,16 @@ int port_send(Port *p, const uint8_t *bytes, size_t n) {
                 return 0;
         /* Inputs are read when the request has come. */
         go_on(fake.now + on_wire(n));
-        heard[n_heard].n = spoil(heard[n_heard].bytes, respond(b, bytes, heard[n_heard].bytes));
-        heard[n_heard].at = fake.now + TURNAROUND + on_wire(heard[n_heard].n);
-        n_heard += heard[n_heard].n > 0;
+        uint8_t response[64];
+        n = spoil(response, respond(b, bytes, response));
+        for (size_t i = 0, step; i < n; i += step) {
+                step = fake.bytewise ? 1 : n;
+                if (n_heard == ARRAY_SIZE(heard))
+                        abort();
+                heard[n_heard].n = step;
+                memcpy(heard[n_heard].bytes, response + i, step);
+                heard[n_heard++].at = fake.now + TURNAROUND + on_wire(i + step);
+        }
         return 0;
 }
 
@@ -192,6 +203,7 @@ void fake_reset(unsigned n_boards) {
                                 .factory_address = -1};
         fake_worker = (Worker){
                 .started = true,
+                .pace.attended = true,
                 .driver = &modbus_driver,
                 .profiles = &profile,
                 .n_profiles = 1,
@@ -215,6 +227,8 @@ void fake_reset(unsigned n_boards) {
                                   .driver = &modbus_driver,
                                   .doubts.driver = &modbus_driver,
                                   .looked_for = USEC_INFINITY,
+                                  .idle_ms = PACE_IDLE_MIN,
+                                  .round_over = true,
                                   .name = "B"};
                 inputs_init(&units[i].inputs, &b, 8);
                 fake.boards[i].inputs = 0xFF;

@@ -28,6 +28,8 @@ typedef struct FakeLine {
         FakeBoard boards[FAKE_BOARDS];
         unsigned n_boards;
         uint64_t requests;
+        bool bytewise;  /* a response comes byte by byte, not all at once */
+        uint64_t waits; /* that have taken time */
         /* As the daemon hears it. */
         void (*heard)(WireType type, const void *message);
         /* What happens by itself: called when the worker waits past `next`, which it moves. */
@@ -38,7 +40,7 @@ typedef struct FakeLine {
 extern FakeLine fake;
 extern Worker fake_worker;
 
-/* Boards with eight outputs and inputs at 9600 baud, addresses from 1. */
+/* Boards with eight outputs and inputs at 9600 baud, addresses from 1. Somebody is at the cabinet. */
 void fake_reset(unsigned n_boards);
 uint64_t fake_dice(uint64_t n);
 void fake_run(uint64_t until);

@@ -28,6 +28,7 @@ struct Locks {
         void *userdata;
         Command commands[COMMANDS_MAX];
         int n_commands;
+        bool attended;
         BoardHealth health[8];
         uint64_t board_at[8]; /* when the line notices that it has come or gone */
         uint64_t read_at[8], tell_at[8];
@@ -232,6 +233,10 @@ void locks_withdraw(Locks *l, uint64_t number) {
         for (int i = 0; i < l->n_commands; i++)
                 if (l->commands[i].number == number && l->commands[i].stage == WAITS)
                         l->commands[i].withdrawn = true;
+}
+
+void locks_attend(Locks *l, bool attended) {
+        l->attended = attended;
 }
 
 void locks_lamp(Locks *l, int slot, bool on) {

@@ -365,6 +365,8 @@ static void test_cabinet_each_mistake_raises_its_complaint(void **state) {
                 {"/dev/ttyS0", "/dev/ttyS0\nParity=mark", "none, even or odd is allowed"},
                 {"/dev/ttyS0", "/dev/ttyS0\nBaud=9601", "1200, 2400"},
                 {"/dev/ttyS0", "/dev/ttyS0\nResponseTimeout=3s", "a time from 20ms to 2s"},
+                {"Address=1\n", "Address=1\nIdlePoll=9ms\n", "a time from 10ms to 2s"},
+                {"Address=1\n", "Address=1\nIdlePoll=3s\n", "a time from 10ms to 2s"},
                 {"[Line one]", "[Line two]\nDevice=/dev/ttyS0\n[Line one]", "has the same device"},
                 {"Address=2", "Address=1", "[Board A] has the same address on line one"},
                 {"Address=2", "Address=248", "a whole number from 1 to 247"},

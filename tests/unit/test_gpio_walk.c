@@ -43,7 +43,11 @@ static bool is_low(unsigned i) {
 static void say_setup(void) {
         WireLine line = {.kind = LINE_GPIO, .name = "panel"};
         WireProfile profile = {.outputs = 256, .inputs = 256, .max_pulse_ms = MAX_MS};
-        WireBoard board = {.name = "G", .outputs = LOCKS + LAMPS, .inputs = DOORS, .read_back = 1};
+        WireBoard board = {.name = "G",
+                           .outputs = LOCKS + LAMPS,
+                           .inputs = DOORS,
+                           .read_back = 1,
+                           .idle_poll_ms = PACE_IDLE_MIN};
         WireGpio outputs = {.output = 1, .n = LOCKS + LAMPS}, inputs = {.n = DOORS};
         WireId id = {0};
 

@@ -22,6 +22,7 @@ typedef struct Plan {
         uint32_t bias, drive, debounce_ms;
         unsigned safety, safety_ms; /* an alarm input, and its debounce time */
         bool unread;                /* ReadBack=no */
+        unsigned idle_ms;           /* 0: as fast as ever */
 } Plan;
 
 static WireGpioLine parse_line(const char *text) {
@@ -66,6 +67,7 @@ static void say_board(const Plan *p, uint32_t index, const char *name) {
                 .input_bias = p->bias,
                 .output_drive = p->drive,
                 .read_back = !p->unread,
+                .idle_poll_ms = p->idle_ms ? p->idle_ms : PACE_IDLE_MIN,
         };
 
         for (unsigned i = 0; i < WIRE_CHANNELS; i++)
@@ -141,6 +143,11 @@ static void do_ping(void *unused, uint64_t number, uint64_t c) {
 static void do_look(void *unused, uint64_t board, uint64_t c) {
         WireId m = {.id = board};
         fake_say(WIRE_LOOK, &m);
+}
+
+static void do_attend(void *unused, uint64_t attended, uint64_t c) {
+        WireId m = {.id = attended};
+        fake_say(WIRE_ATTEND, &m);
 }
 
 static void do_free(void *line, uint64_t b, uint64_t c) {
@@ -646,6 +653,50 @@ static void test_input_without_interrupts_is_read_in_the_round(void **state) {
         assert_in_range(heard(WIRE_INPUTS, 1)->at, at + 10 * MS, at + 25 * MS);
 }
 
+/* Of a chip without interrupts, after hours of silence: a door, and an alarm with its debounce time.
+ * Requirement: P7, F1, F12 */
+static void test_input_without_interrupts_at_rest_is_reported_in_time(void **state) {
+        for (unsigned after = 0; after < 260; after += 13)
+                for (unsigned line = 2; line <= 3; line++) {
+                        Chips c = make_chips();
+                        Plan p = plain;
+                        /* Once after hours. */
+                        uint64_t silence = (after == 0 ? 7200 : 10) * USEC_PER_SEC, at = START + silence,
+                                 moved_at = at + after * MS;
+
+                        c.expander->no_edges = true;
+                        p.idle_ms = PACE_IDLE_DEFAULT;
+                        p.safety = 4;
+                        p.safety_ms = 100;
+                        say_plan(&p);
+                        fake_at(moved_at, fake_level, c.expander, line, 1);
+                        run_until(at + 3000 * MS);
+                        assert_int_equal(n_heard(WIRE_INPUTS), 2);
+                        assert_true(input_at(1, line == 3 ? 4 : 2));
+                        uint64_t took = heard(WIRE_INPUTS, 1)->at - moved_at;
+                        assert_true(took + (line == 3 ? 0 : 150 * MS) <= PACE_REPORT_USEC);
+                        /* Four times a second, a look at everything and the daemon: not a hundred times. */
+                        assert_true(fake.n_polls <= 6 * silence / USEC_PER_SEC + 1000);
+                }
+}
+
+static void test_input_without_interrupts_is_read_fast_when_somebody_is_there(void **state) {
+        Chips c = make_chips();
+        const uint64_t at = START + 100 * USEC_PER_SEC;
+        Plan p = plain;
+
+        c.expander->no_edges = true;
+        p.idle_ms = PACE_IDLE_MAX;
+        say_plan(&p);
+        fake_at(at, do_attend, NULL, 1, 0);
+        fake_at(at + 33 * MS, fake_level, c.expander, 3, 1);
+        fake_at(at + 5000 * MS, fake_level, c.expander, 3, 0);
+        run_until(at + 9000 * MS);
+        assert_int_equal(n_heard(WIRE_INPUTS), 3);
+        assert_in_range(heard(WIRE_INPUTS, 1)->at, at + 43 * MS, at + 58 * MS);
+        assert_in_range(heard(WIRE_INPUTS, 2)->at, at + 5010 * MS, at + 5025 * MS);
+}
+
 static void test_look_tells_values_that_have_not_changed(void **state) {
         make_chips();
         say_plan(&plain);
@@ -954,7 +1005,7 @@ static void test_nonsense_from_the_daemon_ends_the_worker(void **state) {
         assert_int_equal(fake.n_requests, 0);
 
         make_chips();
-        WireBoard b = {.board = 0, .outputs = 257, .name = "G"};
+        WireBoard b = {.board = 0, .outputs = 257, .name = "G", .idle_poll_ms = PACE_IDLE_MIN};
         say_head();
         fake_say(WIRE_BOARD, &b);
         fake_run(0);
@@ -999,6 +1050,8 @@ int main(void) {
                 BOTH(test_input_more_edges_than_the_kernel_keeps),
                 BOTH(test_input_read_late_is_judged_by_the_time_of_its_edges),
                 BOTH(test_input_without_interrupts_is_read_in_the_round),
+                BOTH(test_input_without_interrupts_at_rest_is_reported_in_time),
+                BOTH(test_input_without_interrupts_is_read_fast_when_somebody_is_there),
                 BOTH(test_look_tells_values_that_have_not_changed),
                 BOTH(test_line_held_by_another_is_named_and_taken_when_free),
                 BOTH(test_line_unknown_is_named),
