@@ -231,20 +231,21 @@ static int open_ledger(Daemon *d, const Settings *s, const Cabinet *c) {
 
 /* What has happened since nobody knows: whose parcel lies where is for an operator to find. Before errands
  * that were interrupted are taken up again. */
-static void doubt_parcels(Daemon *d) {
+static int doubt_parcels(Daemon *d) {
         uint64_t told, n = 0;
         LedgerFinding f = ledger_finding(d->ledger, &told);
 
         if (f != LEDGER_BEHIND && f != LEDGER_END_MISSING)
-                return;
+                return 0;
         int r = ledger_parcel_doubt_all(d->ledger, &n);
-        if (r < 0)
-                log_error_errno(r, "Cannot mark the parcels of an incomplete ledger");
-        else if (n)
+        if (r < 0) /* the next start finds it again */
+                return log_error_errno(r, "Cannot mark the parcels of an incomplete ledger");
+        if (n)
                 log_warning("%llu parcels are unverified, because the ledger is incomplete; nobody opens "
                             "them until an "
                             "operator has looked (lockerctl reconcile)",
                             (unsigned long long)n);
+        return 0;
 }
 
 static void tell_tampering(Daemon *d) {
@@ -292,7 +293,9 @@ static int wire(Daemon *d, const Settings *settings, const Cabinet *cabinet) {
         if (r < 0)
                 return log_error_errno(r, "Cannot prepare the verifiers");
         options.identity = d->identity;
-        doubt_parcels(d);
+        r = doubt_parcels(d);
+        if (r < 0)
+                return r;
         r = locker_new(&d->locker, &options);
         if (r < 0)
                 return log_error_errno(r, "Cannot load the cabinet's state");

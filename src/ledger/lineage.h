@@ -25,7 +25,8 @@ typedef enum LedgerFinding {
         LEDGER_BEHIND,      /* the side file knows of later events */
         LEDGER_FOREIGN,     /* the side file is another ledger's */
 } LedgerFinding;
-/* told: the newest event that the side file knows; 0: nobody knows. */
+/* Found again at each opening, until an epoch has begun. told: the newest event that the side file knows; 0:
+ * nobody knows. */
 LedgerFinding ledger_finding(const Ledger *l, uint64_t *ret_told);
 
 /* The present one. Lives until the next one begins. */

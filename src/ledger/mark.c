@@ -14,7 +14,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define META_OPEN "open"
+#define META_OPEN \
+        "open" /* "0": closed; "1": open; beyond: '1' + a LedgerFinding after which no epoch has begun */
 #define SIDE_FORM "lockerd %16s %020" PRIu64 "\n" /* always as long, so that it is written over in place */
 #define SIDE_SIZE (8 + EPOCH_LENGTH + 1 + 20 + 1)
 
@@ -75,13 +76,18 @@ int mark_open(Ledger *l) {
         int r = meta_get_text(l, META_OPEN, &open_text);
         if (r < 0 && r != -ENOENT)
                 return r;
-        bool was_open = r >= 0 && streq(open_text, "1");
+        char was = r >= 0 ? open_text[0] : '0', is[2] = "1";
         r = newest(l, &last);
         if (r < 0)
                 return r;
-        judge(l, was_open, last);
-        if (!was_open) {
-                r = meta_set(l, META_OPEN, "1", 1);
+        judge(l, was == '1', last);
+        if (l->finding == LEDGER_IN_ORDER && was > '1' && was <= '1' + (char)LEDGER_FOREIGN)
+                l->finding = (LedgerFinding)(was - '1');
+        /* Found again by every start until an epoch has begun. */
+        l->unsettled = l->finding != LEDGER_IN_ORDER;
+        is[0] = (char)('1' + l->finding);
+        if (was != is[0]) {
+                r = meta_set(l, META_OPEN, is, 1);
                 /* The log is what may be missing: the mark must be in the file. */
                 if (r >= 0)
                         (void)sqlite3_wal_checkpoint_v2(l->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
@@ -97,6 +103,11 @@ int mark_open(Ledger *l) {
 void mark_committed(Ledger *l) {
         char text[SIDE_SIZE + 1];
 
+        if (l->unsettled && !l->epochs_stale)
+                return;
+        if (l->unsettled)
+                (void)meta_set(l, META_OPEN, "1", 1);
+        l->unsettled = false;
         if (l->mark_fd < 0 || (l->marked == l->newest && !l->epochs_stale))
                 return;
         snprintf(text, sizeof(text), SIDE_FORM, ledger_epoch(l), l->newest);
@@ -108,7 +119,7 @@ void mark_close(Ledger *l) {
         if (l->mark_fd < 0)
                 return;
         /* Not when opening has failed: whose ledger it is has not been settled, and nothing can be sealed. */
-        if (l->db && l->vault && !l->in_transaction && l->n_epochs > 0)
+        if (l->db && l->vault && !l->in_transaction && l->n_epochs > 0 && !l->unsettled)
                 (void)meta_set(l, META_OPEN, "0", 1);
         close(l->mark_fd);
 }

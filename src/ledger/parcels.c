@@ -260,6 +260,17 @@ int ledger_parcel_doubt_all(Ledger *l, uint64_t *ret_n) {
         return r;
 }
 
+int ledger_parcel_doubt(Ledger *l, uint64_t id) {
+        _cleanup_query_ Query q = {0};
+        int r = query_begin(&q, l, SQL_PARCEL_DOUBT);
+
+        if (r < 0)
+                return r;
+        query_u64(&q, 1, id);
+        r = query_run(&q);
+        return r < 0 ? r : sqlite3_changes(l->db) > 0 ? 0 : -ENOENT;
+}
+
 static int each_row(Query *q, ParcelEach each, void *userdata) {
         int r;
 

@@ -55,6 +55,7 @@ int ledger_parcel_at(Ledger *l, const char *slot, unsigned position, ParcelRow *
 int ledger_parcel_update(Ledger *l, const ParcelRow *p);
 /* All parcels that may be inside become unverified and doubted. */
 int ledger_parcel_doubt_all(Ledger *l, uint64_t *ret_n);
+int ledger_parcel_doubt(Ledger *l, uint64_t id); /* one of them; -ENOENT: it is none */
 /* Live parcels, oldest first. The rows' strings are filled. */
 typedef int (*ParcelEach)(void *userdata, const ParcelRow *p);
 int ledger_parcel_each(Ledger *l, ParcelEach each, void *userdata);

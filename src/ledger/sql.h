@@ -49,6 +49,7 @@ struct Ledger {
         struct Seals *seals;    /* seals.c */
         bool locked, impatient; /* by another program; not to be waited for now */
         LedgerFinding finding;
+        bool unsettled; /* no epoch has begun since */
         uint64_t told;
 };
 

@@ -98,7 +98,7 @@
         X(PARCEL_DOUBT,                                                                                      \
           "UPDATE parcel SET was = iif(state IN ('rejected', 'recalled'), state, "                           \
           "iif(state IN ('collecting', 'unverified'), was, NULL)), state = 'unverified', taking_back = 0, "  \
-          "doubted = 1 WHERE slot IS NOT NULL AND state <> 'reserved'")                                      \
+          "doubted = 1 WHERE slot IS NOT NULL AND state <> 'reserved' AND (?1 IS NULL OR id = ?1)")          \
         X(PARCEL_DELETE, "DELETE FROM parcel WHERE id = ?1")                                                 \
         X(PARCEL_EACH, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel ORDER BY id")           \
         X(PARCEL_EACH_LOOSE, "SELECT id FROM parcel WHERE loose <> 0 ORDER BY id")                           \

@@ -28,7 +28,7 @@ static const char *const purpose_info[VAULT_PURPOSE_MAX] = {
         [VAULT_SEAL] = "lockerd/1/seal",   [VAULT_CODE] = "lockerd/1/code",
         [VAULT_PHONE] = "lockerd/1/phone", [VAULT_PEPPER] = "lockerd/1/pepper",
         [VAULT_CHECK] = "lockerd/1/check", [VAULT_ROW] = "lockerd/1/row",
-        [VAULT_AUDIT] = "lockerd/1/audit",
+        [VAULT_AUDIT] = "lockerd/1/audit", [VAULT_TOLD] = "lockerd/1/told",
 };
 
 static int hkdf(const uint8_t key[KEY_SIZE], const uint8_t *salt, size_t n_salt, const char *info,

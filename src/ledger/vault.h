@@ -22,6 +22,7 @@ typedef enum VaultPurpose {
         VAULT_CHECK,
         VAULT_ROW,
         VAULT_AUDIT,
+        VAULT_TOLD, /* what the cabinet says of itself at the broker */
         VAULT_PURPOSE_MAX
 } VaultPurpose;
 

@@ -178,3 +178,58 @@ void exposed_tick(Locker *l, const Now *now) {
                         l->exposed_at = MIN(l->exposed_at, x->over_at);
         }
 }
+
+/* --- doubted --- */
+
+typedef struct Doubted {
+        Locker *locker;
+        uint64_t *ids;
+        size_t n;
+} Doubted;
+
+static int find_doubted(void *userdata, const ParcelRow *p) {
+        Doubted *all = userdata;
+
+        if (!parcel_may_be_inside(p->state) || p->state == PARCEL_RESERVED || p->doubted)
+                return 0;
+        for (const Errand *e = all->locker->errands; e; e = e->next)
+                if (e->parcel == p->id)
+                        return 0;
+        uint64_t *grown = reallocarray(all->ids, all->n + 1, sizeof(*grown));
+        if (!grown)
+                return -ENOMEM;
+        all->ids = grown;
+        all->ids[all->n++] = p->id;
+        return 0;
+}
+
+static int doubt(Locker *l, uint64_t id, const char *reason, bool after) {
+        _cleanup_parcel_ ParcelRow p = {0};
+        int r = after ? 0 : ledger_parcel_doubt(l->ledger, id);
+
+        if (r >= 0)
+                r = ledger_parcel_get(l->ledger, id, &p);
+        if (r >= 0 && !after)
+                r = locker_record_parcel(l, NULL, reason, &p, NULL);
+        if (r >= 0 && after)
+                parcel_written(l, &p, reason);
+        return r;
+}
+
+int locker_doubt_parcels(Locker *l, const char *reason) {
+        Doubted all = {.locker = l};
+        int r = ledger_parcel_each(l->ledger, find_doubted, &all);
+
+        if (r >= 0 && all.n > 0) {
+                r = locker_begin(l);
+                if (r >= 0) {
+                        for (size_t i = 0; r >= 0 && i < all.n; i++)
+                                r = doubt(l, all.ids[i], reason, false);
+                        r = locker_end(l, r);
+                }
+                for (size_t i = 0; r >= 0 && i < all.n; i++)
+                        (void)doubt(l, all.ids[i], reason, true);
+        }
+        free(all.ids);
+        return r;
+}

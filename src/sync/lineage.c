@@ -8,6 +8,7 @@
 #include "sync/private.h"
 
 #include <jansson.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 
 #define WAIT_USEC  (10 * USEC_PER_SEC) /* for a broker that does not send it back */
@@ -30,6 +31,25 @@ static void publish(Sync *s, json_t *object, bool retain) {
         (void)mqtt_client_publish(s->client, TOKEN_LINEAGE, topic, text, strlen(text), retain,
                                   COMPOSE_JSON_TYPE, NULL);
         free(text);
+}
+
+/* Only whoever has the cabinet's key can say how far it had come: what a broker has invented begins a new
+ * epoch, but doubts nobody's parcel. */
+static void seal(const Sync *s, const char *epoch, uint64_t last, char ret[2 * VAULT_MAC_SIZE + 1]) {
+        uint8_t mac[VAULT_MAC_SIZE];
+        char text[TOPIC_MAX + EPOCH_LENGTH + 32];
+        int n = snprintf(text, sizeof(text), "%s %s %llu", s->cabinet, epoch, (unsigned long long)last);
+
+        vault_mac(ledger_vault(s->ledger), VAULT_TOLD, text, (size_t)MIN(n, (int)sizeof(text) - 1), mac);
+        text_to_hex(mac, sizeof(mac), ret);
+}
+
+static bool is_sealed(const Sync *s, const Lineage *k, const json_t *said) {
+        char mine[2 * VAULT_MAC_SIZE + 1];
+        const char *theirs = json_string_value(said);
+
+        seal(s, k->told_epoch, k->told_last, mine);
+        return theirs && strlen(theirs) == sizeof(mine) - 1 && CRYPTO_memcmp(mine, theirs, sizeof(mine)) == 0;
 }
 
 void lineage_link(Sync *s, bool connected) {
@@ -62,7 +82,13 @@ static void compare(Sync *s) {
                 why = EPOCH_FOREIGN;
                 k->foreign_at = now + FOREIGN_EVERY;
         }
-        int r = locker_begin_epoch(s->locker, why, k->told_last);
+        /* First: a power cut between the two finds the same ledger behind again. */
+        int r = why == EPOCH_BEHIND && k->told_sealed
+                        ? locker_doubt_parcels(s->locker,
+                                               "the ledger is older than what the cabinet has told")
+                        : 0;
+        if (r >= 0)
+                r = locker_begin_epoch(s->locker, why, k->told_last);
         if (r < 0)
                 log_error_errno(r, "Cannot begin a new epoch of the ledger");
         else
@@ -91,6 +117,7 @@ bool lineage_heard(Sync *s, const MqttMessage *m) {
         if (epoch && strlen(epoch) == EPOCH_LENGTH && last >= 0) {
                 snprintf(k->told_epoch, sizeof(k->told_epoch), "%s", epoch);
                 k->told_last = (uint64_t)last;
+                k->told_sealed = is_sealed(s, k, json_object_get(o, "seal"));
                 if (k->settled) /* another machine that speaks for this cabinet, or this one's own words */
                         settle(s);
         } else if (probe && *k->probe && streq(probe, k->probe) && !k->settled) {
@@ -128,13 +155,16 @@ void lineage_work(Sync *s, uint64_t now) {
 }
 
 void lineage_mark(Sync *s) {
+        char mac[2 * VAULT_MAC_SIZE + 1];
         uint64_t last = 0;
 
-        if (s->connected && s->lineage.settled && sync_last_event(s, &last) >= 0)
-                publish(s,
-                        json_pack("{s:s, s:s, s:I}", "cabinet", s->cabinet, "epoch", ledger_epoch(s->ledger),
-                                  "lastevent", (json_int_t)last),
-                        true);
+        if (!s->connected || !s->lineage.settled || sync_last_event(s, &last) < 0)
+                return;
+        seal(s, ledger_epoch(s->ledger), last, mac);
+        publish(s,
+                json_pack("{s:s, s:s, s:I, s:s}", "cabinet", s->cabinet, "epoch", ledger_epoch(s->ledger),
+                          "lastevent", (json_int_t)last, "seal", mac),
+                true);
 }
 
 uint64_t lineage_next_deadline(const Sync *s) {

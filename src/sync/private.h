@@ -60,6 +60,7 @@ typedef struct Lineage {
         bool settled; /* compared, since the connection came up */
         char probe[EPOCH_LENGTH + 1], told_epoch[EPOCH_LENGTH + 1];
         uint64_t told_last, marked;               /* event numbers */
+        bool told_sealed;                         /* this cabinet has said it, not somebody at the broker */
         uint64_t give_up_at, mark_at, foreign_at; /* boot µs */
 } Lineage;
 

@@ -9,11 +9,16 @@ import shutil
 import sqlite3
 import subprocess
 
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
 from backendlib import BackendTest
 from daemonlib import main, wait
 from people import Scenario
 
 PIN = "258036"
+JSON = Properties(PacketTypes.PUBLISH)
+JSON.ContentType = "application/json"
 
 
 def query(path, sql):
@@ -399,6 +404,60 @@ class Backend(Restoring, BackendTest, Scenario):
         self.wait_online()
         self.assertEqual(self.health()[0], "ok")
         self.assertEqual(len(self.began()), 1)
+
+    def test_ledger_that_is_behind_gives_out_nothing_until_somebody_has_looked(self):
+        """On the old card the first parcel is still there; another one lies in its place.
+
+        Requirement: F14, F10
+        """
+        self.courier().end()
+        first = self.store()
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        copy = self.card("before")
+        self.back()
+        self.wait_online()
+        self.collect(first.receipt["code"])
+        for _ in range(12):  # each place is used once more
+            second = self.store()
+            if second.slot == first.slot:
+                break
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        self.put_card(copy)
+        self.back()
+        self.wait_online()
+        wait(self.began, "the event")
+        self.assertEqual(self.began()[-1]["why"], "behind")
+        parcel = self.admin.parcel(first.parcel)
+        self.assertEqual(parcel["State"], "unverified")
+        with self.only():
+            self.assertRefused("WrongState", self.recipient, first.receipt["code"])
+        self.wait_drained()
+        self.assertIn("org.lockerd.parcel.unverified", {e["type"] for e in self.backend.events()})
+        # An operator has looked, and it goes on.
+        self.admin.reconcile(first.slot, first.position, "parcel")
+        self.collect(first.receipt["code"])
+
+    def test_what_a_broker_invents_doubts_nobodys_parcel(self):
+        """Only the cabinet can say how far it has come.
+
+        Requirement: F14, F5
+        """
+        self.courier().end()
+        put = self.store()
+        self.wait_drained()
+        topic = f"lockerd/v1/{self.number}/ledger"
+        said = wait(lambda: [json.loads(m.payload) for m in self.backend.topics("ledger") if b"seal" in m.payload], "what is retained")[-1]
+        self.assertEqual(len(said["seal"]), 64)
+        for forged in ({**said, "lastevent": 10 ** 9}, {k: v for k, v in said.items() if k != "seal"} | {"lastevent": 10 ** 9}):
+            epoch, n = self.epoch(), len(self.began())
+            self.backend.client.publish(topic, json.dumps({**forged, "epoch": epoch}), qos=1, retain=True,
+                                        properties=JSON).wait_for_publish()
+            wait(lambda n=n: len(self.began()) > n, "a new epoch")
+            self.assertEqual(self.began()[-1]["why"], "behind")
+            self.assertEqual(self.admin.parcel(put.parcel)["State"], "stored")
+        self.collect(put.receipt["code"])
 
     def assert_no_id_twice(self):
         events = {(e["id"], e["type"], e["time"], json.dumps(e["data"], sort_keys=True)) for e in self.backend.events()}

@@ -112,12 +112,77 @@ static void test_numbers_are_not_used_twice_after_a_new_epoch(void **state) {
         parcel_row_done(&old);
 }
 
+static void assert_finding(Place *p, LedgerFinding expected) {
+        uint64_t told;
+
+        place_open(p);
+        assert_int_equal(ledger_finding(p->ledger, &told), expected);
+}
+
+static void settle(Place *p) {
+        const Now now = at(1);
+
+        begin(p->ledger);
+        assert_int_equal(ledger_epoch_begin(p->ledger, EPOCH_BEHIND, 1, &now), 0);
+        commit(p->ledger);
+        place_close(p);
+        assert_finding(p, LEDGER_IN_ORDER);
+}
+
+/* A start that is cut off before it has done anything about it must not be the last one that knows. */
+/* Requirement: F14 */
+static void test_ledger_that_is_behind_is_found_until_an_epoch_has_begun(void **state) {
+        Place *p = *state;
+        _cleanup_free_ char *old = text_printf("%s/old", p->directory);
+
+        assert_true(deposit(p->ledger, "1", 1, "AAAAAA") > 0);
+        place_close(p);
+        copy_file(p->path, old);
+        place_open(p);
+        assert_true(deposit(p->ledger, "2", 1, "BBBBBB") > 0);
+        place_close(p);
+        copy_file(old, p->path);
+        for (int i = 0; i < 3; i++) {
+                assert_finding(p, LEDGER_BEHIND);
+                if (i == 1)
+                        assert_true(deposit(p->ledger, "3", 1, "CCCCCC") > 0);
+                place_close(p);
+                (void)unlink(old);
+        }
+        assert_finding(p, LEDGER_BEHIND);
+        settle(p);
+}
+
+/* Requirement: F14 */
+static void test_end_that_is_missing_is_found_until_an_epoch_has_begun(void **state) {
+        Place *p = *state, q = *p;
+        _cleanup_free_ char *mark = text_printf("%s/copy.mark", p->directory);
+
+        q.ledger = NULL;
+        snprintf(q.path, sizeof(q.path), "%s/copy", p->directory);
+        assert_true(deposit(p->ledger, "1", 1, "AAAAAA") > 0);
+        assert_int_equal(ledger_checkpoint(p->ledger), 0);
+        copy_file(p->path, q.path); /* as it lies there while it is open, without its log */
+        for (int i = 0; i < 3; i++) {
+                (void)unlink(mark);
+                assert_finding(&q, LEDGER_END_MISSING);
+                if (i == 1)
+                        assert_true(deposit(q.ledger, "3", 1, "CCCCCC") > 0);
+                place_close(&q);
+        }
+        assert_finding(&q, LEDGER_END_MISSING);
+        settle(&q);
+        place_close(&q);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_ledger, teardown)
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_each_new_ledger_has_its_own_epoch_and_keeps_it),
                 TEST(test_events_belong_to_the_youngest_epoch_that_takes_them_in),
+                TEST(test_ledger_that_is_behind_is_found_until_an_epoch_has_begun),
+                TEST(test_end_that_is_missing_is_found_until_an_epoch_has_begun),
                 TEST(test_numbers_are_not_used_twice_after_a_new_epoch),
         };
 
