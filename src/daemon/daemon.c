@@ -255,11 +255,11 @@ static void tell_tampering(Daemon *d) {
                 return;
         log_message(LOG_CRIT, LOCKERD_MESSAGE_LEDGER_TAMPERED, NULL,
                     "The ledger was changed while lockerd did not run: %s. Nobody opens by these rows; see "
-                    "lockerd(8), RESTORING A BACKUP",
+                    "lockerd(8), CHANGED ROWS",
                     found);
         locker_set_ledger_health(d->locker,
                                  "Rows were changed while lockerd did not run; nobody opens by them. The "
-                                 "journal names them; restore a backup.");
+                                 "journal names them; see lockerd(8), CHANGED ROWS.");
 }
 
 /* Told before anything else is done. */

@@ -49,7 +49,10 @@ int ledger_code_set(Ledger *l, uint64_t parcel, const char *code) {
         if (r < 0)
                 return r;
         code_mac(l, code, mac);
-        r = run_with(l, SQL_CODE_SET, parcel, mac);
+        /* A row that somebody else has changed stays wrong when it is updated. */
+        r = run_with(l, SQL_CODE_ERASE, parcel, NULL);
+        if (r >= 0)
+                r = run_with(l, SQL_CODE_SET, parcel, mac);
         if (r >= 0)
                 r = run_with(l, SQL_CODE_ERASE_RENEWED, parcel, NULL);
         return scope_end(l, own, r);

@@ -61,7 +61,7 @@ int ledger_person_insert(Ledger *l, PersonRow *p) {
         r = query_run(&q);
         uint64_t id = r < 0 ? 0 : (uint64_t)sqlite3_last_insert_rowid(l->db);
         if (r >= 0)
-                r = seals_new_person(l, id);
+                r = seals_person(l, id);
         query_end(&q);
         if (own && r >= 0)
                 r = ledger_commit(l);
@@ -171,7 +171,7 @@ static int mark_revoked(Ledger *l, uint64_t id, int64_t wall) {
         r = query_run(&q);
         if (r < 0)
                 return r;
-        return sqlite3_changes(l->db) > 0 ? 0 : -ENOENT;
+        return sqlite3_changes(l->db) > 0 ? seals_person(l, id) : -ENOENT;
 }
 
 /* --- what was sent to the same phone while nobody was enrolled with it --- */

@@ -151,12 +151,20 @@ int ledger_setting_get(Ledger *l, const char *name, int64_t *ret) {
 }
 
 int ledger_setting_set(Ledger *l, const char *name, int64_t value) {
-        _cleanup_query_ Query q = {0};
+        bool own;
+        int r = scope_begin(l, &own);
 
-        int r = query_begin(&q, l, SQL_SETTING_SET);
         if (r < 0)
                 return r;
-        query_text(&q, 1, name);
-        query_i64(&q, 2, value);
-        return query_run(&q);
+        for (int i = 0; r >= 0 && i < 2; i++) {
+                _cleanup_query_ Query q = {0};
+                r = query_begin(&q, l, i ? SQL_SETTING_SET : SQL_SETTING_DROP_WRONG);
+                if (r < 0)
+                        break;
+                query_text(&q, 1, name);
+                if (i)
+                        query_i64(&q, 2, value);
+                r = query_run(&q);
+        }
+        return scope_end(l, own, r);
 }

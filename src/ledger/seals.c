@@ -389,7 +389,8 @@ static int check_table(Ledger *l, int i) {
         t->bad = !is_signed || (memcmp(all, stored, 40) != 0 && memcmp(good, stored, 40) != 0);
         if (t->bad)
                 found(l, tables[i].name, " as a whole: rows are missing, or old ones were put back");
-        if ((t->bad || some) && streq(tables[i].name, "inbox"))
+        /* A setting says what is remembered of commands that were forgotten. */
+        if ((t->bad || some) && (streq(tables[i].name, "inbox") || streq(tables[i].name, "setting")))
                 l->seals->inbox = true;
         return 0;
 }
@@ -446,11 +447,12 @@ int seals_make(Ledger *l, int version, bool only_new) {
         return r;
 }
 
-int seals_new_person(Ledger *l, uint64_t id) {
+int seals_person(Ledger *l, uint64_t id) {
         int i = table_of("person");
-        _cleanup_free_ char *sql = text_printf(
-                "UPDATE person SET seal = lockerd_seal('person', %s) WHERE id = ?1 AND seal IS NULL",
-                l->seals->tables[i].columns);
+        _cleanup_free_ char *sql =
+                text_printf("UPDATE person SET seal = lockerd_seal('person', %s) WHERE id = ?1 AND NOT "
+                            "lockerd_row_ok('person', id)",
+                            l->seals->tables[i].columns);
         sqlite3_stmt *stmt = NULL;
         int rc = sql ? sqlite3_prepare_v2(l->db, sql, -1, &stmt, NULL) : SQLITE_NOMEM;
 

@@ -22,8 +22,9 @@ int seals_check(Ledger *l, int version); /* reads all rows; findings are kept */
 int seals_make(Ledger *l, int version, bool only_new);
 int seals_watch(Ledger *l); /* from here on every write is sealed */
 /* A row that was just inserted; its table has no trigger for it: SQLite would look through the whole history
- * for rows that refer to it. In the transaction of the insertion. */
-int seals_new_person(Ledger *l, uint64_t id);
+ * for rows that refer to it. In the transaction of the insertion. Or one that was just revoked, which opens
+ * nothing any more, whoever has written it. */
+int seals_person(Ledger *l, uint64_t id);
 void seals_disconnect(Ledger *l); /* the connection goes, what was found stays */
 void seals_done(Ledger *l);
 #define SEALS_SINCE 10 /* the migration that makes room for them */

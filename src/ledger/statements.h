@@ -112,8 +112,7 @@
         X(PLACE_EACH_IN_SLOT,                                                                                \
           "SELECT id, state, slot, position, expires FROM parcel WHERE slot = ?1 ORDER BY id")               \
         /* codes.c */                                                                                        \
-        X(CODE_SET, "INSERT INTO pickup_code (parcel, mac) VALUES (?1, ?2) "                                 \
-                    "ON CONFLICT (parcel) DO UPDATE SET mac = excluded.mac")                                 \
+        X(CODE_SET, "INSERT INTO pickup_code (parcel, mac) VALUES (?1, ?2)")                                 \
         X(CODE_RENEW, "INSERT INTO renewed_code (parcel, mac) VALUES (?1, ?2)")                              \
         X(CODE_FIND,                                                                                         \
           "SELECT parcel FROM pickup_code WHERE mac = ?1 AND lockerd_row_ok('pickup_code', parcel) UNION "   \
@@ -256,7 +255,8 @@
           "ON CONFLICT (person) DO UPDATE SET hours = excluded.hours, changed = excluded.changed "           \
           "ON CONFLICT (phone) DO UPDATE SET hours = excluded.hours, changed = excluded.changed")            \
         X(HABIT_FORGET, "DELETE FROM habit WHERE changed < ?1")                                              \
-        X(SETTING_GET, "SELECT value FROM setting WHERE name = ?1")                                          \
+        X(SETTING_GET, "SELECT value FROM setting WHERE name = ?1 AND lockerd_row_ok('setting', name)")      \
+        X(SETTING_DROP_WRONG, "DELETE FROM setting WHERE name = ?1 AND NOT lockerd_row_ok('setting', name)") \
         X(SETTING_SET, "INSERT INTO setting (name, value) VALUES (?1, ?2) "                                  \
                        "ON CONFLICT (name) DO UPDATE SET value = excluded.value")                            \
         /* audit.c */                                                                                        \

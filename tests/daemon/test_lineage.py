@@ -277,6 +277,53 @@ class Ends(Restoring, Scenario):
                 self.assertRefused("WrongCode", self.recipient, put.receipt["code"])
         self.collect(third.receipt["code"])
 
+    def test_operator_puts_changed_rows_right_one_by_one(self):
+        """What is decided anew is right again; what somebody else has written is never made right as it is.
+
+        Requirement: F10, F17, F8
+        """
+        self.courier().end()
+        first, second, third = (self.store() for _ in range(3))
+        self.admin.disable("10")
+        self.cabinet.stop_daemon()
+        a, b = (int(p.parcel.rsplit("/", 1)[1]) for p in (first, second))
+        with contextlib.closing(sqlite3.connect(self.cabinet.ledger)) as db:
+            db.execute("UPDATE parcel SET size = 'M' WHERE id = ?", (a,))
+            db.execute("UPDATE pickup_code SET mac = zeroblob(32) WHERE parcel = ?", (b,))
+            db.execute("UPDATE person SET number = '9999' WHERE number = '4711'")
+            db.execute("UPDATE slot SET service = 'in' WHERE label = '10'")
+            db.execute("UPDATE setting SET value = value + 1")
+            db.commit()
+        self.back()
+        self.assertEqual(self.health()[0], "degraded")
+        log = self.cabinet.log()
+        for name in (f"parcel {a}", f"pickup_code {b}", "person 1", "slot 10"):
+            self.assertIn(name, log)
+        with self.only():
+            self.assertRefused("WrongState", self.recipient, first.receipt["code"])
+            self.assertRefused("WrongCode", self.recipient, second.receipt["code"])
+            session = self.client.start_session("courier")
+            self.assertRefused("WrongCredential", session.authenticate_pin, "9999", PIN)
+            session.end()
+        # Reconciling does not make somebody else's row right: whose parcel it is nobody knows.
+        self.admin.reconcile(first.slot, first.position, "parcel")
+        self.assertRefused("WrongState", self.recipient, first.receipt["code"])
+        self.admin.reconcile(first.slot, first.position, "empty", reason="taken out by hand")
+        # A new code, a new enrolment, a new decision about the slot.
+        code = self.admin.new_code(second.parcel)
+        self.collect(code if isinstance(code, str) else code[0])
+        for person in [p[0] for p in self.admin.people()]:
+            self.admin.revoke(person)
+        self.courier().end()
+        self.admin.enable("10")
+        self.collect(third.receipt["code"])
+        self.cabinet.stop_daemon()
+        before = len(self.cabinet.log())
+        self.back()
+        self.assertNotIn("was changed while", self.cabinet.log()[before:])
+        self.assertEqual(self.health()[0], "ok")
+        self.courier().end()
+
     def test_kill_restart_and_a_reader_that_folds_the_log_in_are_no_reason(self):
         """Requirement: F14"""
         self.courier().end()
