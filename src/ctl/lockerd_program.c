@@ -23,3 +23,14 @@ const char *lockerd_program(char buffer[PATH_MAX]) {
         }
         return "lockerd";
 }
+
+size_t lockerd_files(const Args *a, const char **argv, size_t n) {
+        static const char *const options[][2] = {{"config", "--config"}, {"cabinet", "--cabinet"}};
+
+        for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+                if (args_has(a, options[i][0])) {
+                        argv[n++] = options[i][1];
+                        argv[n++] = args_get(a, options[i][0]);
+                }
+        return n;
+}

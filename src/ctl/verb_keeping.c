@@ -155,22 +155,17 @@ static int run_caught(const Ctl *c, char *const argv[]) {
 }
 
 static int run_check_config(Ctl *c, const Args *a) {
-        const char *config = a->n_words ? a->words[0] : args_get(a, "config"),
-                   *cabinet = args_get(a, "cabinet");
         char buffer[PATH_MAX];
-        const char *argv[8] = {lockerd_program(buffer), "--check-config"};
-        unsigned n = 2;
+        const char *argv[4 + LOCKERD_FILES_MAX + 1] = {lockerd_program(buffer), "--check-config"};
+        size_t n = 2;
 
         if (a->n_words && args_has(a, "config"))
                 return ctl_usage(c, a, "The file is given twice.");
-        if (config) {
+        if (a->n_words) {
                 argv[n++] = "--config";
-                argv[n++] = config;
+                argv[n++] = a->words[0];
         }
-        if (cabinet) {
-                argv[n++] = "--cabinet";
-                argv[n++] = cabinet;
-        }
+        (void)lockerd_files(a, argv, n);
         if (c->json)
                 return run_caught(c, (char *const *)argv);
         execvp(argv[0], (char *const *)argv);

@@ -75,11 +75,7 @@ static int run_restore(Ctl *c, const Args *a) {
                 return status;
         argv[n++] = "--reason";
         argv[n++] = reason;
-        for (const char *const *name = (const char *const[]){"config", "cabinet", NULL}; *name; name++)
-                if (args_has(a, *name)) {
-                        argv[n++] = streq(*name, "config") ? "--config" : "--cabinet";
-                        argv[n++] = args_get(a, *name);
-                }
+        n = lockerd_files(a, argv, n);
         if (args_has(a, "nothing-since"))
                 argv[n++] = "--nothing-since";
         if (args_has(a, "renumber"))

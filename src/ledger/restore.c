@@ -88,17 +88,24 @@ static int look_at_place(Work *w) {
         return 0;
 }
 
+/* Private, and the property of the daemon's user, who owns the directory. */
+static int create_owned(const Work *w, const char *path, int flags, int *ret_fd) {
+        _cleanup_close_ int fd =
+                open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | flags, 0600);
+
+        if (fd < 0 || (geteuid() == 0 && fchown(fd, w->uid, w->gid) < 0))
+                return fail(w->r, -errno, "%s: %s", path, strerror(errno));
+        *ret_fd = steal_fd(&fd);
+        return 0;
+}
+
 static int take_lock(Work *w) {
         Restore *r = w->r;
         _cleanup_free_ char *path = beside(r->ledger, ".lock");
+        int k = path ? create_owned(w, path, 0, &w->lock_fd) : -ENOMEM;
 
-        if (!path)
-                return -ENOMEM;
-        w->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
-        if (w->lock_fd < 0)
-                return fail(r, -errno, "%s: %s", path, strerror(errno));
-        if (geteuid() == 0 && fchown(w->lock_fd, w->uid, w->gid) < 0)
-                return fail(r, -errno, "%s: %s", path, strerror(errno));
+        if (k < 0)
+                return k;
         if (flock(w->lock_fd, LOCK_EX | LOCK_NB) == 0)
                 return 0;
         if (errno != EWOULDBLOCK)
@@ -183,11 +190,10 @@ static int copy_backup(Work *w) {
         w->temporary = text_printf("%s.%08x.restoring", r->ledger, suffix);
         if (!w->temporary)
                 return -ENOMEM;
-        _cleanup_close_ int fd = open(w->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0)
-                return fail(r, -errno, "%s: %s", w->temporary, strerror(errno));
-        if (geteuid() == 0 && fchown(fd, w->uid, w->gid) < 0)
-                return fail(r, -errno, "%s: %s", w->temporary, strerror(errno));
+        _cleanup_close_ int fd = -1;
+        k = create_owned(w, w->temporary, O_EXCL, &fd);
+        if (k < 0)
+                return k;
         k = check_open(r->backup, &db, &detail);
         if (k >= 0)
                 k = copy_pages(db, w->temporary);
