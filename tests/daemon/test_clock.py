@@ -4,13 +4,14 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import sqlite3
 import subprocess
 import time
 import uuid
 
 from backendlib import BackendTest, timestamp
-from daemonlib import main, wait
+from daemonlib import TREE, main, wait
 from people import Scenario
 
 CLOCKSHIM = pathlib.Path(__file__).with_name("clockshim.c")
@@ -393,6 +394,12 @@ class Zone(Scenario):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("TimeZone=Europe/Atlantis is not installed; UTC", done.stderr)
         self.collect(self.store().receipt["code"])
+
+    def test_package_brings_the_zones(self):
+        """Requirement: F16"""
+        stanza = next(s for s in (TREE / "debian" / "control").read_text().split("\n\n") if s.startswith("Package: lockerd\n"))
+        depends = re.search(r"^Depends:\n((?: .*\n)+)", stanza, re.M).group(1)
+        self.assertIn("tzdata", [line.strip(" ,") for line in depends.splitlines()])
 
 
 class Recalls(ClockTest):
