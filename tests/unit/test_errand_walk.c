@@ -487,6 +487,8 @@ static void come(Walk *w, int who) {
                 return;
         }
         p->session = session_id(s);
+        if (chance(w, 20)) /* as the backend's */
+                session_end_with_errand(s);
         if (p->courier) {
                 r = locker_vouch_courier(w->locker, s, "4711", "courier:4711");
         } else {
