@@ -106,6 +106,21 @@ class Rates(BackendTest):
         time.sleep(2)
         self.assertEqual("done", self.backend.ask("disable", payload)["status"], "who goes on asking is answered")
 
+    def test_errands_wait_their_turn_and_others_do_not_wait_for_them(self):
+        """Sessions that begin at the backend: on D-Bus each connection has its bounds, here there is one for all."""
+        n = ANSWERS + 25
+        commands = dict(self.signed("collect", {"parcel": 999, "reason": "because"}) for _ in range(n))
+        begin = time.monotonic()
+        for payload in commands.values():
+            self.backend.publish("collect", payload)
+        self.assertEqual("done", self.backend.command("disable", {"slot": "03", "reason": "because"})["status"])
+        took = time.monotonic() - begin
+        if took < 3:  # else the machine was too slow to be held up
+            self.assertLess(len(self.replies()), n)
+        wait(lambda: set(commands) <= set(self.replies()), "an answer to each", 60)
+        self.assertEqual({"UnknownParcel"}, {a["error"] for i in commands for a in self.replies()[i]})
+        self.assertGreater(time.monotonic() - begin, 25 / A_SECOND - 0.5)
+
     def test_questions_wait_their_turn(self):
         n = 90
         for i in range(n):
