@@ -8,128 +8,20 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/statvfs.h>
 
-#define AT_A_TIME        256   /* commands that are carried out, or wait for the boards to be found */
-#define REMEMBERED_MAX   20000 /* in the ledger, until they have expired: some 10 MB */
-#define EXPIRES_MAX_DAYS 31
 #define STRAY_EVERY_USEC (60 * USEC_PER_SEC)
-/* A day longer than anybody may repeat it: clocks differ. */
-#define FORGET_AFTER_USEC ((int64_t)(86400 * USEC_PER_SEC))
-#define EXPIRES_MAX_USEC  ((int64_t)(EXPIRES_MAX_DAYS * 86400 * USEC_PER_SEC))
 
 /* For messages that never become a command: nothing is stored, everything is answered. */
 static void refuse(Sync *s, const MqttMessage *m, const char *id, const char *name, Refusal refusal,
                    const char *detail) {
         _cleanup_erase_ char *answer = NULL;
 
+        if (!pace_answers(s))
+                return;
         log_notice("A command (%s) of the backend is refused: %s", name,
                    detail && *detail ? detail : refusal_sentence(refusal));
         if (compose_answer(ledger_epoch(s->ledger), id, name, refusal, detail, NULL, &answer) >= 0)
                 answer_send(s, m->response_topic, m->correlation, answer);
-}
-
-/* --- who may, and what fits --- */
-
-static unsigned callers_of(const Sync *s, bool is_signed) {
-        const MqttSettings *m = &s->settings->mqtt;
-
-        return is_signed || m->unsigned_open ? CALLER_SIGNED
-               : m->unsigned_commands        ? CALLER_BACKEND | CALLER_UNSIGNED
-                                             : CALLER_BACKEND;
-}
-
-/* A command that names another ledger is not for this one. And where something may have happened of which
- * this ledger knows nothing (it was restored from a backup, it is a copy), one that names none may have been
- * carried out before: only who knows the present epoch has written it since. Questions change nothing. */
-static int judge_epoch(const Sync *s, const RemoteCommand *c, const CommandRow *row,
-                       char ret_detail[MESSAGE_DETAIL_MAX]) {
-        const char *epoch = ledger_epoch(s->ledger);
-
-        if (*c->epoch ? streq(c->epoch, epoch) : row->act == ACT_ASK || !ledger_epoch_is_guarded(s->ledger))
-                return 0;
-        snprintf(ret_detail, MESSAGE_DETAIL_MAX,
-                 *c->epoch
-                         ? "The command names another ledger; the epoch of this one is %s."
-                         : "Since this cabinet's ledger was replaced, commands must name its epoch, %s. This "
-                           "one may have been carried out before: look at the events.",
-                 epoch);
-        return LOCKER_E_WRONG_EPOCH;
-}
-
-/* Is it for now? What opens a door needs a calendar that is vouched for or the nonce of the state, and so
- * does whatever may have been carried out and forgotten before the calendar went back. */
-static int judge_time(const Sync *s, const CommandRow *row, const RemoteCommand *c, const Moment *now) {
-        bool doubtful =
-                row->act != ACT_ASK && ((row->opens && !now->vouched) || c->expires_usec <= s->forgotten);
-
-        if (c->expires_usec <= now->not_before)
-                return LOCKER_E_EXPIRED;
-        return doubtful && !freshness_proves(&s->freshness, clock_now().boot_usec, c->nonce)
-                       ? LOCKER_E_NOT_FRESH
-                       : 0;
-}
-
-/* What can be said without looking at the cabinet: nothing of such a command is kept. What it takes to make
- * the ledger grow is a key. */
-static int judge(const Sync *s, const RemoteCommand *c, char ret_detail[MESSAGE_DETAIL_MAX]) {
-        const CommandRow *row = command_row(c->name);
-        Moment now = locker_moment(s->locker);
-
-        if (!row)
-                return LOCKER_E_UNKNOWN_COMMAND;
-        if (access_of_caller(row->act, callers_of(s, c->is_signed)))
-                return access_callers(row->act) & CALLER_SIGNED ? LOCKER_E_NOT_SIGNED
-                                                                : LOCKER_E_ACCESS_DENIED;
-        int r = arguments_check(c->name, c->arguments, ret_detail);
-        if (!r)
-                r = judge_epoch(s, c, row, ret_detail);
-        if (!r && c->expires_usec < now.not_before - FORGET_AFTER_USEC)
-                return LOCKER_E_EXPIRED; /* what is known of its id is forgotten, and stays so */
-        /* It may come again under its id. One that has expired is answered by run(), which keeps the id. */
-        if (!r && judge_time(s, row, c, &now) == LOCKER_E_NOT_FRESH)
-                r = LOCKER_E_NOT_FRESH;
-        if (!r && now.vouched && c->expires_usec - now.wall > EXPIRES_MAX_USEC) {
-                snprintf(ret_detail, MESSAGE_DETAIL_MAX, "\"expires\" is more than %d days away.",
-                         EXPIRES_MAX_DAYS);
-                r = LOCKER_E_INVALID_ARGUMENT;
-        }
-        return r;
-}
-
-/* The reserve is there so that people get their parcels, and the last of the disk before it as well. */
-static bool storage_is_low(const Sync *s) {
-        struct statvfs v;
-
-        return statvfs(ledger_path(s->ledger), &v) >= 0 &&
-               (uint64_t)v.f_bavail * v.f_frsize < s->settings->minimum_free;
-}
-
-/* What a person at an open door needs, also while storage is low. */
-static bool serves_people(const CommandRow *row) {
-        return row->act == ACT_COLLECT || row->act == ACT_REOPEN || row->act == ACT_TAKE_BACK ||
-               row->act == ACT_END_SESSION || row->act == ACT_OPEN_SLOT ||
-               (row->act == ACT_DEPOSIT && !streq(row->name, "deposit")); /* the others go on with one */
-}
-
-/* Is there room for one more? 0, or why not. */
-static int judge_room(const Sync *s, const CommandRow *row, char ret_detail[MESSAGE_DETAIL_MAX]) {
-        size_t n = 0;
-
-        for (const Running *r = s->running; r; r = r->next)
-                n += !r->answer;
-        if (n >= AT_A_TIME) {
-                snprintf(ret_detail, MESSAGE_DETAIL_MAX, "%d commands are being carried out.", AT_A_TIME);
-                return LOCKER_E_BUSY;
-        }
-        if (row->act == ACT_ASK)
-                return 0;
-        if (s->remembered >= REMEMBERED_MAX) {
-                snprintf(ret_detail, MESSAGE_DETAIL_MAX,
-                         "%d commands are remembered until they have expired.", REMEMBERED_MAX);
-                return LOCKER_E_BUSY;
-        }
-        return !serves_people(row) && storage_is_low(s) ? LOCKER_E_STORAGE_FULL : 0;
 }
 
 /* --- execution --- */
@@ -298,7 +190,7 @@ static void go_on(Running *r) {
                                NULL);
                 return;
         }
-        int refusal = judge(r->sync, &r->command, detail);
+        int refusal = judge_command(r->sync, &r->command, detail);
         if (refusal == LOCKER_E_NOT_FRESH)
                 refuse_stale(r);
         else if (refusal)
@@ -309,7 +201,8 @@ static void go_on(Running *r) {
 
 static void repeat_running(Sync *s, Running *r, const MqttMessage *m) {
         if (r->answer) {
-                answer_send(s, m->response_topic, m->correlation, r->answer);
+                if (pace_answers(s))
+                        answer_send(s, m->response_topic, m->correlation, r->answer);
                 answers_save(s);
                 return;
         }
@@ -319,13 +212,14 @@ static void repeat_running(Sync *s, Running *r, const MqttMessage *m) {
         free(r->row.correlation);
         r->row.response_topic = topic;
         r->row.correlation = correlation;
-        if (r->waiting && s->resumed) /* the ledger could not be read when it was its turn */
+        if (r->waiting && !r->deferred && s->resumed) /* the ledger could not be read when it was its turn */
                 go_on(r);
 }
 
 static void repeat_stored(Sync *s, const InboxRow *row, const MqttMessage *m) {
         if (row->answer) {
-                answer_send(s, m->response_topic, m->correlation, row->answer);
+                if (pace_answers(s))
+                        answer_send(s, m->response_topic, m->correlation, row->answer);
                 return;
         }
         Running *r = running_of_row(s, row, m->response_topic, m->correlation);
@@ -371,7 +265,29 @@ static const char *command_name(const Sync *s, const char *topic) {
         return n > 0 && !strncmp(topic, prefix, (size_t)n) ? topic + n : NULL;
 }
 
-static void take(Sync *s, RemoteCommand *c, const MqttMessage *m) {
+/* The boards are still being looked for: it is carried out together with the other stored ones. */
+static void store_until_resumed(Running *r) {
+        Sync *s = r->sync;
+        int e = r->kept ? ledger_inbox_store(s->ledger, &r->row) : 0;
+
+        if (e < 0) {
+                log_error_errno(e, "Cannot store a command of the backend");
+                command_answer(r, e, NULL, NULL);
+                return;
+        }
+        r->stored = r->kept;
+        r->waiting = true;
+}
+
+/* Its turn has come. */
+static void begin(Running *r) {
+        if (r->sync->resumed)
+                execute(r);
+        else
+                store_until_resumed(r);
+}
+
+static void take(Sync *s, RemoteCommand *c, const MqttMessage *m, CommandClass class, bool now) {
         Running *r = running_new(s, c, m->response_topic, m->correlation);
 
         if (!r) {
@@ -379,28 +295,30 @@ static void take(Sync *s, RemoteCommand *c, const MqttMessage *m) {
                 return;
         }
         s->remembered += r->kept;
-        if (s->resumed) {
-                execute(r);
+        if (now) {
+                begin(r);
                 return;
         }
-        /* The boards are still being looked for: it is carried out together with the other stored ones. */
-        int e = r->kept ? ledger_inbox_store(s->ledger, &r->row) : 0;
-        if (e >= 0) {
-                r->stored = r->kept;
-                r->waiting = true;
-                return;
-        }
-        log_error_errno(e, "Cannot store a command of the backend");
-        refuse(s, m, r->row.id, r->row.name, answer_refusal(e), NULL);
-        running_free(r);
+        r->class = class;
+        r->deferred = r->waiting = true;
+        sync_wake(s);
 }
 
 static void take_if_it_may(Sync *s, RemoteCommand *c, const MqttMessage *m) {
         char detail[MESSAGE_DETAIL_MAX] = "";
-        int refusal = judge(s, c, detail);
+        const CommandRow *row = command_row(c->name);
+        CommandClass class = COMMAND_QUESTION;
+        bool now = false;
+        int refusal = judge_command(s, c, detail);
 
         if (!refusal)
-                refusal = judge_room(s, command_row(c->name), detail);
+                refusal = judge_room(s, row, detail);
+        if (!refusal) {
+                class = pace_class(row);
+                now = pace_admits(s, class);
+                if (!now)
+                        refusal = pace_judge_waiting(s, class, detail);
+        }
         if (refusal == LOCKER_E_NOT_FRESH) { /* with a nonce that is good now */
                 s->state_dirty = true;
                 sync_wake(s);
@@ -408,7 +326,20 @@ static void take_if_it_may(Sync *s, RemoteCommand *c, const MqttMessage *m) {
         if (refusal)
                 refuse(s, m, c->id, c->name, answer_refusal(refusal), detail);
         else
-                take(s, c, m);
+                take(s, c, m, class, now);
+}
+
+/* What had to wait is judged once more: it may have expired meanwhile. */
+void inbox_work(Sync *s) {
+        Running *r;
+
+        while ((r = pace_next_in_turn(s))) {
+                r->deferred = r->waiting = false;
+                if (s->resumed)
+                        go_on(r);
+                else
+                        begin(r);
+        }
 }
 
 static void read_message(Sync *s, const char *name, const MqttMessage *m) {
@@ -496,7 +427,7 @@ static void go_on_with_questions(Sync *s) {
         Running *r;
 
         do {
-                for (r = s->running; r && (!r->waiting || r->kept); r = r->next)
+                for (r = s->running; r && (!r->waiting || r->kept || r->deferred); r = r->next)
                         ;
                 if (r)
                         go_on(r);
@@ -515,7 +446,7 @@ void inbox_recover(Sync *s) {
                         if (running)
                                 running->waiting = true;
                 }
-                if (r >= 0 && running && running->waiting)
+                if (r >= 0 && running && running->waiting && !running->deferred)
                         go_on(running);
                 inbox_row_done(row);
         }

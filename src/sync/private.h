@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the backend's side share. Data flows one way each: out (drain.c, retained_state.c) and in
- * (inbox.c → command_run.c, command_errand.c → command_answer.c). */
+ * (inbox.c, asking command_judge.c and command_pace.c → command_run.c, command_errand.c → command_answer.c).
+ */
 #pragma once
 
 #include "base/log.h"
 #include "base/text.h"
 #include "core/access.h"
+#include "core/bucket.h"
+#include "ledger/events.h"
 #include "ledger/inbox.h"
 #include "ledger/ledger.h"
 #include "ledger/lineage.h"
+#include "message/arguments.h"
 #include "message/compose.h"
 #include "message/jwe.h"
 #include "message/neighbours.h"
@@ -18,6 +22,9 @@
 #include "sync/freshness.h"
 #include "sync/mqtt_client.h"
 #include "sync/sync.h"
+
+/* A day longer than anybody may repeat it: clocks differ. */
+#define FORGET_AFTER_USEC ((int64_t)(86400 * USEC_PER_SEC))
 
 #define TOPIC_MAX   256
 #define TROUBLE_MAX 160 /* a sentence of the cabinet's health */
@@ -64,6 +71,20 @@ typedef struct Lineage {
         uint64_t give_up_at, mark_at, foreign_at; /* boot µs */
 } Lineage;
 
+typedef enum CommandClass { /* each has a pace */
+                            COMMAND_DOOR,
+                            COMMAND_OTHER,
+                            COMMAND_QUESTION,
+                            COMMAND_REPLAY,
+                            COMMAND_CLASSES,
+} CommandClass;
+
+typedef struct CommandPaces {
+        Bucket commands[COMMAND_CLASSES], answers;
+        uint64_t slow_log_at, unanswered_log_at; /* boot µs: not before is it said again */
+        unsigned unanswered;
+} CommandPaces;
+
 struct Sync {
         sd_event *event;
         sd_event_source *timer, *defer;
@@ -93,6 +114,7 @@ struct Sync {
         uint64_t state_at;       /* boot µs: not before */
         uint64_t forget_at;
         Freshness freshness;
+        CommandPaces paces;
         int64_t forgotten; /* wall µs: signed commands that do not expire later may have been forgotten */
 };
 
@@ -113,6 +135,10 @@ uint64_t drain_next_deadline(const Sync *s);
 void drain_bound(Sync *s);
 void drain_replay(Sync *s, uint64_t from, uint64_t to);
 bool drain_replays(const Sync *s); /* until the last one is acknowledged */
+
+/* out: what an event is on the wire (event_message.c). -EUCLEAN: it cannot be read and is left out; -EAGAIN:
+ * not before there is a key to seal its secret. */
+int event_message(const Sync *s, const EventRow *e, const char *secret, char **ret);
 
 /* out: the retained state (retained_state.c) */
 void state_publish(Sync *s);
@@ -137,8 +163,23 @@ int keys_load(Sync *s);
 void inbox_message(Sync *s, const MqttMessage *m);
 void inbox_recover(Sync *s);
 char *inbox_digest(const RemoteCommand *c); /* what is kept of an answered command; NULL: no memory */
+void inbox_work(Sync *s);                   /* commands that had to wait their turn */
 void inbox_forget(Sync *s);
 int inbox_init(Sync *s);
+
+/* whether a command may be carried out (command_judge.c): 0, or why not */
+int judge_command(const Sync *s, const RemoteCommand *c, char ret_detail[MESSAGE_DETAIL_MAX]);
+int judge_time(const Sync *s, const CommandRow *row, const RemoteCommand *c, const Moment *now);
+int judge_room(const Sync *s, const CommandRow *row, char ret_detail[MESSAGE_DETAIL_MAX]);
+
+/* how fast (command_pace.c) */
+CommandClass pace_class(const CommandRow *row);
+bool pace_admits(Sync *s, CommandClass class); /* now; it counts */
+/* 0: it may wait its turn. */
+int pace_judge_waiting(Sync *s, CommandClass class, char ret_detail[MESSAGE_DETAIL_MAX]);
+Running *pace_next_in_turn(Sync *s); /* of those that wait; NULL: none yet */
+uint64_t pace_next_deadline(const Sync *s);
+bool pace_answers(Sync *s); /* false: what changes nothing is left without an answer */
 
 /* out: answers (command_answer.c) */
 bool answer_topic_is_fine(const Sync *s, const char *response_topic); /* "": the cabinet's own is taken */
@@ -159,9 +200,11 @@ struct Running {
         RemoteCommand command;
         InboxRow row; /* as it is stored, or will be; whom to answer */
         char actor[80];
-        bool kept;    /* the ledger remembers its id: it changes something */
-        bool stored;  /* as received; row.begun: as begun */
-        bool waiting; /* for the boards to be known */
+        bool kept;     /* the ledger remembers its id: it changes something */
+        bool stored;   /* as received; row.begun: as begun */
+        bool waiting;  /* for the boards to be known, */
+        bool deferred; /* or for its turn in `class` */
+        CommandClass class;
         char *answer; /* which the ledger has not taken yet */
         bool complained;
 };

@@ -33,7 +33,7 @@ static void arm(Sync *s) {
 
         if (lineage_is_settled(s) && s->state_dirty)
                 next = MIN(next, s->state_at);
-        next = MIN(next, lineage_next_deadline(s));
+        next = MIN(next, MIN(lineage_next_deadline(s), pace_next_deadline(s)));
         if (!s->resumed && lineage_is_settled(s))
                 next = MIN(next, clock_now().boot_usec + SETTLED_EVERY_USEC);
         (void)sd_event_source_set_time(s->timer, next);
@@ -54,6 +54,7 @@ static void work(Sync *s) {
                 s->state_at = now + STATE_EVERY_USEC;
                 state_publish(s);
         }
+        inbox_work(s);
         if (now >= s->save_at)
                 answers_save(s);
         if (now >= s->forget_at) {
