@@ -5,9 +5,6 @@
 #include <errno.h>
 #include <sys/statvfs.h>
 
-#define WORTH_A_CHECKPOINT 200  /* pages */
-#define FORCED_CHECKPOINT  1024 /* pages: 4 MB */
-
 const char *ledger_problem_sentence(LedgerProblem p) {
         switch (p) {
         case LEDGER_PROBLEM_NONE:
@@ -143,7 +140,7 @@ static int checkpoint(Ledger *l, int mode) {
                 l->wal_done = in_file;
         }
         /* A reader in another process may hold an old snapshot: try again after many more pages. */
-        l->wal_force = l->wal_done < l->wal_pages ? l->wal_pages + FORCED_CHECKPOINT : FORCED_CHECKPOINT;
+        l->wal_force = (l->wal_done < l->wal_pages ? l->wal_pages : 0) + ledger_pages(l, FORCED_CHECKPOINT);
         return rc;
 }
 
@@ -169,7 +166,7 @@ int ledger_checkpoint(Ledger *l) {
 }
 
 bool ledger_wants_checkpoint(const Ledger *l) {
-        return l->scrub == SCRUB_SOON || l->wal_pages - l->wal_done >= WORTH_A_CHECKPOINT;
+        return l->scrub == SCRUB_SOON || l->wal_pages - l->wal_done >= ledger_pages(l, WORTH_A_CHECKPOINT);
 }
 
 int ledger_committed(void *userdata, sqlite3 *db, const char *database, int pages) {
@@ -178,7 +175,7 @@ int ledger_committed(void *userdata, sqlite3 *db, const char *database, int page
         if (pages < l->wal_pages) {
                 /* The WAL began again at its start. */
                 l->wal_done = 0;
-                l->wal_force = FORCED_CHECKPOINT;
+                l->wal_force = ledger_pages(l, FORCED_CHECKPOINT);
         }
         l->wal_pages = pages;
         /* The commit is durable already: a failed checkpoint is not an error of the commit. */

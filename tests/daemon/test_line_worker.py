@@ -21,15 +21,16 @@ import time
 import tty
 import unittest
 
-VERSION = 5
+VERSION = 6
 (LINE, PROFILE, BOARD, START, COMMAND, WITHDRAW, PING, HELLO, LINE_STATE, BOARD_STATE, INPUTS, SENDING, RESULT, OVER,
- PONG, HOLD, LOOK, _, _, DEVICE) = range(1, 21)
+ PONG, HOLD, LOOK, _, _, DEVICE, ATTEND) = range(1, 22)
 PULSED, UNCERTAIN, NOT_SENT, REFUSED = range(4)
 STARTING, ONLINE, OFFLINE, CONFLICT, WRONG, STUCK = range(6)
 MODBUS, GPIO, KERONG, WINNSEN = range(4)
 FLASH, TRIGGER, PULSE = range(3)
 OFF_NONE, OFF_COIL, OFF_EACH = range(3)
 SERIAL, TCP, _, RAW_TCP = range(4)
+IDLE_MS = 10  # as fast as with somebody at the cabinet; how a line rests: unit/test_line_idle.c
 
 WORKER = OPENER = None
 
@@ -190,7 +191,7 @@ class Worker:
         for p in profiles or [profile()]:
             self.sock.send(p)
         for index, address, number in boards:
-            self.sock.send(message(BOARD, "4I32s64s512s32s32s6I", index, number, address, 0, used, b"B%d" % index, b"", b"", b"", *[0] * 6))
+            self.sock.send(message(BOARD, "4I32s64s512s32s32s6I", index, number, address, IDLE_MS, used, b"B%d" % index, b"", b"", b"", *[0] * 6))
         self.sock.send(message(START, "Q", 0))
 
     def give_device(self, device):
