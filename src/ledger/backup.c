@@ -91,7 +91,8 @@ int ledger_backup_step(LedgerBackup *b, int pages, bool *ret_done) {
                 return 0;
         }
         /* During a transaction of this connection nothing is copied. */
-        int rc = b->ledger->in_transaction ? SQLITE_LOCKED : sqlite3_backup_step(b->backup, pages);
+        int n = pages < 0 ? -1 : ledger_pages(b->ledger, pages * 4096);
+        int rc = b->ledger->in_transaction ? SQLITE_LOCKED : sqlite3_backup_step(b->backup, n);
         switch (rc & 0xff) {
         case SQLITE_DONE:
                 b->complete = true;

@@ -5,10 +5,8 @@
 #include <errno.h>
 #include <sys/statvfs.h>
 
-#define LOCK_NAP_USEC      10000
-#define LOCK_TRIES         25
-#define WORTH_A_CHECKPOINT 200  /* pages */
-#define FORCED_CHECKPOINT  1024 /* pages: 4 MB */
+#define LOCK_NAP_USEC 10000
+#define LOCK_TRIES    25
 
 const char *ledger_problem_sentence(LedgerProblem p) {
         switch (p) {
@@ -163,7 +161,7 @@ static int checkpoint(Ledger *l, int mode) {
                 l->wal_done = in_file;
         }
         /* A reader in another process may hold an old snapshot: try again after many more pages. */
-        l->wal_force = l->wal_done < l->wal_pages ? l->wal_pages + FORCED_CHECKPOINT : FORCED_CHECKPOINT;
+        l->wal_force = (l->wal_done < l->wal_pages ? l->wal_pages : 0) + ledger_pages(l, FORCED_CHECKPOINT);
         return rc;
 }
 
@@ -189,7 +187,7 @@ int ledger_checkpoint(Ledger *l) {
 }
 
 bool ledger_wants_checkpoint(const Ledger *l) {
-        return l->scrub == SCRUB_SOON || l->wal_pages - l->wal_done >= WORTH_A_CHECKPOINT;
+        return l->scrub == SCRUB_SOON || l->wal_pages - l->wal_done >= ledger_pages(l, WORTH_A_CHECKPOINT);
 }
 
 int ledger_committed(void *userdata, sqlite3 *db, const char *database, int pages) {
@@ -198,7 +196,7 @@ int ledger_committed(void *userdata, sqlite3 *db, const char *database, int page
         if (pages < l->wal_pages) {
                 /* The WAL began again at its start. */
                 l->wal_done = 0;
-                l->wal_force = FORCED_CHECKPOINT;
+                l->wal_force = ledger_pages(l, FORCED_CHECKPOINT);
         }
         l->wal_pages = pages;
         /* The commit is durable already: a failed checkpoint is not an error of the commit. */

@@ -169,8 +169,15 @@ static int identify(Ledger *l, Trouble *t, int *ret_version) {
         return 0;
 }
 
+/* A transaction writes a few bytes each to many tables and indices, and the log takes whole pages: with small
+ * ones a quarter of what 4 KB need. A ledger that there is keeps its size. SQLite assumes that a write leaves
+ * the bytes beside it alone also when the power goes, for every commit that is appended to a block of the
+ * log: pages smaller than a block ask no more than that. */
+#define PAGE_SIZE "1024"
+
 static int set_up(Ledger *l, Trouble *t) {
-        static const char pragmas[] = "PRAGMA journal_mode = WAL;"
+        static const char pragmas[] = "PRAGMA page_size = " PAGE_SIZE ";" /* of a new one */
+                                      "PRAGMA journal_mode = WAL;"
                                       "PRAGMA synchronous = FULL;"
                                       "PRAGMA foreign_keys = ON;"
                                       "PRAGMA secure_delete = ON;"
@@ -191,7 +198,12 @@ static int set_up(Ledger *l, Trouble *t) {
         if (!is_wal)
                 return trouble(t, LEDGER_PROBLEM_IO, -EOPNOTSUPP,
                                "%s: the file system cannot keep a write-ahead log", l->path);
-        l->wal_force = 1024;
+        int64_t page_size = 0;
+        r = pragma_number(l->db, "PRAGMA page_size", &page_size);
+        if (r < 0)
+                return trouble_sql(t, l, r, "cannot be set up");
+        l->page_size = (int)page_size;
+        l->wal_force = ledger_pages(l, FORCED_CHECKPOINT);
         (void)sqlite3_wal_hook(l->db, ledger_committed, l);
         return 0;
 }

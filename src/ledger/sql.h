@@ -35,6 +35,7 @@ struct Ledger {
         sqlite3_stmt *statements[SQL_MAX];
         bool in_transaction;
         int failure;   /* of the transaction: only a rollback is possible after it */
+        int page_size; /* bytes */
         int wal_pages; /* in the WAL now, */
         int wal_done;  /* of which are in the file already, */
         int wal_force; /* and at which a commit moves them even if the daemon is not idle */
@@ -54,6 +55,12 @@ struct Ledger {
 };
 
 int ledger_wait_for_lock(void *userdata, int n); /* of SQLite, while another program has it locked */
+
+#define WORTH_A_CHECKPOINT (800 * 1024)      /* bytes */
+#define FORCED_CHECKPOINT  (4 * 1024 * 1024) /* bytes */
+static inline int ledger_pages(const Ledger *l, int bytes) {
+        return bytes / l->page_size;
+}
 
 /* schema.c: -EUCLEAN with a detail; *ret_missing (fresh memory): what is missing without harm. */
 int schema_check(Ledger *l, int version, char **ret_missing, char **ret_detail);

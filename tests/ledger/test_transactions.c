@@ -270,6 +270,25 @@ static void test_wal_many_commits_without_idle_moments_stays_bounded(void **stat
         assert_consistent(p->path);
 }
 
+/* What a commit appends to the log. A parcel's life has sixteen commits.
+ * Requirement: P7 */
+static void test_wal_small_changes_write_little(void **state) {
+        Place *p = *state;
+
+        assert_true(deposit(p->ledger, "1", 1, "AAAAAA") > 0); /* pages that are new */
+        assert_int_equal(collect(p->ledger, (uint64_t)number(p->ledger, "SELECT id FROM parcel")), 0);
+        assert_int_equal(ledger_checkpoint(p->ledger), 0);
+        begin(p->ledger);
+        assert_int_equal(ledger_record(p->ledger, &a_record, &(Now){.wall_usec = 1}, NULL), 0);
+        assert_int_equal(ledger_commit(p->ledger), 0); /* the log begins again */
+        int before = p->ledger->wal_pages;
+        assert_true(deposit(p->ledger, "1", 1, "BBBBBB") > 0);
+        assert_int_equal(collect(p->ledger, (uint64_t)number(p->ledger, "SELECT id FROM parcel")), 0);
+        int pages = p->ledger->wal_pages - before;
+        print_message("a deposit and a collection: %d pages of %d bytes\n", pages, p->ledger->page_size);
+        assert_in_range(pages * (p->ledger->page_size + 24), 1, 64 * 1024);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_ledger, teardown)
 
 int main(void) {
@@ -283,6 +302,7 @@ int main(void) {
                 TEST(test_outbox_acknowledged_secret_is_gone_from_the_file),
                 TEST(test_outbox_secret_of_another_event_refused),
                 TEST(test_wal_many_commits_without_idle_moments_stays_bounded),
+                TEST(test_wal_small_changes_write_little),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,6 +105,7 @@ static void test_upgrade_reaches_the_newest_version_and_keeps_the_chain(void **s
 
         open_old(p);
         assert_int_equal(number(p->ledger, "PRAGMA user_version"), ledger_schema_version());
+        assert_int_equal(number(p->ledger, "PRAGMA page_size"), 4096); /* as it was made */
         begin(p->ledger);
         commit(p->ledger);
         place_close(p);
@@ -122,6 +123,7 @@ static void test_upgrade_reaches_the_newest_version_and_keeps_the_chain(void **s
         snprintf(fresh.path, sizeof(fresh.path), "%s/fresh", fresh.directory);
         place_open(&fresh);
         assert_int_equal(number(p->ledger, schema), number(fresh.ledger, schema));
+        assert_int_equal(number(fresh.ledger, "PRAGMA page_size"), 1024);
         place_close(&fresh);
 }
 
