@@ -45,6 +45,7 @@
         X("UnknownPosition", LOCKERCTL_UNKNOWN)         \
         X("UnknownParcel", LOCKERCTL_UNKNOWN)           \
         X("UnknownPerson", LOCKERCTL_UNKNOWN)           \
+        X("UnknownCredential", LOCKERCTL_UNKNOWN)       \
         X("UnknownSize", LOCKERCTL_UNKNOWN)             \
         X("WrongState", LOCKERCTL_WRONG_STATE)          \
         X("WrongCode", LOCKERCTL_WRONG_SECRET)          \

@@ -5,36 +5,134 @@
 
 #include <errno.h>
 
+#define CONSENT_KEYS(type)                                                     \
+        {"consent", 'b', false, offsetof(type, consent.given)},                \
+                {"consent_text", 's', false, offsetof(type, consent.text)}, {  \
+                "consent_version", 's', false, offsetof(type, consent.version) \
+        }
+#define N_CONSENT_KEYS 3
+
 static int append_person_id(Bus *b, const LockerAnswer *a, sd_bus_message *reply) {
         return sd_bus_message_append(reply, "t", a->person);
 }
 
 int cabinet_enrol(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
-        ArgKey keys[5 + CREDENTIAL_KINDS_MAX] = {
+        enum { FIXED = 4 + N_CONSENT_KEYS };
+        ArgKey keys[FIXED + CREDENTIAL_KINDS_MAX] = {
                 {"kind", 's', true, offsetof(Enrolment, kind)},
                 {"number", 's', false, offsetof(Enrolment, number)},
                 {"name", 's', false, offsetof(Enrolment, name)},
                 {"phone", 's', false, offsetof(Enrolment, phone)},
-                {"consent", 'b', false, offsetof(Enrolment, consent)},
+                CONSENT_KEYS(Enrolment),
         };
-        Enrolment enrolment = {0};
+        Enrolment enrolment = {.consent.place = peer_terminal(peer)};
         const char *actor = peer_actor(peer);
-        size_t n = 5;
         Call *call;
         int r;
 
-        if (!actor)
+        if (!actor || !enrolment.consent.place)
                 return -ENOMEM;
         for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX; k++)
-                keys[n++] = (ArgKey){credential_kind_to_string(k), 's', false,
-                                     offsetof(Enrolment, secrets) + k * sizeof(char *)};
-        r = args_read_dictionary(m, keys, n, &enrolment, e);
+                keys[FIXED + k] = (ArgKey){credential_kind_to_string(k), 's', false,
+                                           offsetof(Enrolment, secrets) + k * sizeof(char *)};
+        r = args_read_dictionary(m, keys, FIXED + CREDENTIAL_KINDS_MAX, &enrolment, e);
         if (r >= 0)
                 r = call_new(b, m, append_person_id, false, &call);
         if (r < 0)
                 return r;
         locker_enrol(b->locker, &enrolment, actor, call_answer, call);
         return 1;
+}
+
+static int read_kind(const char *word, CredentialKind *ret, sd_bus_error *e) {
+        char known[160];
+
+        *ret = credential_kind_from_string(word, strlen(word));
+        if (*ret != CREDENTIAL_NONE)
+                return 0;
+        credential_names(credential_bit(CREDENTIAL_KINDS_MAX) - 1, " or ", known, sizeof(known));
+        return args_invalid(e, "\"kind\" must be %s.", known);
+}
+
+static int append_card(Bus *b, const LockerAnswer *a, sd_bus_message *reply) {
+        int r = sd_bus_message_open_container(reply, 'a', "{sv}");
+
+        if (r >= 0 && a->card)
+                r = sd_bus_message_append(reply, "{sv}", "card", "s", a->card);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+int cabinet_enrol_credential(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+        CredentialEnrolment enrolment = {.consent.place = peer_terminal(peer)};
+        const char *actor = peer_actor(peer), *word;
+        Call *call;
+        int r;
+
+        if (!actor || !enrolment.consent.place)
+                return -ENOMEM;
+        r = sd_bus_message_read(m, "ts", &enrolment.person, &word);
+        if (r >= 0)
+                r = read_kind(word, &enrolment.kind, e);
+        if (r < 0)
+                return r;
+        const ArgKey keys[] = {{word, 's', false, offsetof(CredentialEnrolment, secret)},
+                               CONSENT_KEYS(CredentialEnrolment)};
+        r = args_read_dictionary(m, keys, ARRAY_SIZE(keys), &enrolment, e);
+        if (r >= 0)
+                r = call_new(b, m, append_card, true, &call);
+        if (r < 0)
+                return r;
+        locker_enrol_credential(b->locker, &enrolment, actor, call_answer, call);
+        return 1;
+}
+
+int cabinet_revoke_credential(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+        const char *word, *reason, *actor = peer_actor(peer);
+        CredentialKind kind;
+        uint64_t person;
+        int r;
+
+        r = sd_bus_message_read(m, "tss", &person, &word, &reason);
+        if (r >= 0)
+                r = read_kind(word, &kind, e);
+        if (r >= 0)
+                r = args_check_reason(reason, e);
+        if (r < 0)
+                return r;
+        if (!actor)
+                return -ENOMEM;
+        return bus_reply_result(m, locker_revoke_credential(b->locker, person, kind, actor, reason), e);
+}
+
+static const char *or_empty(const char *s) {
+        return s ? s : "";
+}
+
+static int append_credential(void *userdata, const CredentialRow *c) {
+        int r = sd_bus_message_append(userdata, "(sxxxssss)", c->kind, c->enrolled, c->used, c->given,
+                                      or_empty(c->consent.text), or_empty(c->consent.version),
+                                      or_empty(c->consent.place), or_empty(c->consent.witness));
+
+        return r < 0 ? r : 0;
+}
+
+int cabinet_list_credentials(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+        _cleanup_message_ sd_bus_message *reply = NULL;
+        uint64_t person;
+        int r;
+
+        r = sd_bus_message_read(m, "t", &person);
+        if (r >= 0)
+                r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(sxxxssss)");
+        if (r >= 0)
+                r = locker_each_credential(b->locker, person, append_credential, reply);
+        if (r > 0)
+                return bus_failure(e, m, r, NULL);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_message_send(reply);
 }
 
 int cabinet_revoke(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {

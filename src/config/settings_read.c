@@ -62,6 +62,9 @@ static const ConfigKey identity_keys[] = {
                    .max = 9),
         CONFIG_KEY("MinimumCardLength", key_unsigned, Settings, min_length[CREDENTIAL_CARD], .min = 12,
                    .max = 64),
+        CONFIG_KEY("ConsentText", key_name, Settings, consent_text, .max = 64),
+        CONFIG_KEY("ConsentVersion", key_name, Settings, consent_version, .max = 64),
+        CONFIG_KEY("EndUnused", key_usec, Settings, end_unused_usec, .max = DAYS(3660)),
         CONFIG_KEY("AloneForDeposit", key_kinds, Settings, alone.deposit),
         CONFIG_KEY("AloneForCollect", key_kinds, Settings, alone.collect),
         CONFIG_KEY("AloneForTakeBack", key_kinds, Settings, alone.take_back),
@@ -122,6 +125,9 @@ Settings *settings_new_default(void) {
                 .pattern_log_n = 15,
                 .min_length[CREDENTIAL_PATTERN] = 5,
                 .min_length[CREDENTIAL_CARD] = 16,
+                .consent_text = strdup("unnamed"),
+                .consent_version = strdup("unnamed"),
+                .end_unused_usec = DAYS(730),
                 .alone = sufficiency_default(),
                 .reminders = {.enabled = true,
                               .reminder_after_usec = HOURS(24),
@@ -131,7 +137,8 @@ Settings *settings_new_default(void) {
                               .default_hour = 17},
         };
         if (!s->cabinet_path || !s->ledger_path || !s->board_directory || !s->worker_directory ||
-            !s->key_path || !s->kiosk_group || !s->admin_group || settings_default_mqtt(&s->mqtt) < 0)
+            !s->key_path || !s->kiosk_group || !s->admin_group || !s->consent_text || !s->consent_version ||
+            settings_default_mqtt(&s->mqtt) < 0)
                 return NULL;
         return steal_ptr(s);
 }

@@ -17,6 +17,7 @@
         X(UNKNOWN_POSITION, "UnknownPosition", 3, "The slot has no such position.")                          \
         X(UNKNOWN_PARCEL, "UnknownParcel", 3, "There is no such parcel in this cabinet.")                    \
         X(UNKNOWN_PERSON, "UnknownPerson", 3, "There is no such person.")                                    \
+        X(UNKNOWN_CREDENTIAL, "UnknownCredential", 3, "This person has no such credential.")                 \
         X(UNKNOWN_SIZE, "UnknownSize", 3, "This cabinet has no such size.")                                  \
         X(WRONG_STATE, "WrongState", 5, "That cannot be done now.")                                          \
         X(WRONG_CODE, "WrongCode", 6, "This code is wrong.")                                             \

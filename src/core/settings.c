@@ -11,6 +11,8 @@ Settings *settings_free(Settings *s) {
         free(s->key_path);
         free(s->kiosk_group);
         free(s->admin_group);
+        free(s->consent_text);
+        free(s->consent_version);
         free(s->mqtt.host);
         free(s->mqtt.ca_file);
         free(s->mqtt.cert_file);

@@ -82,7 +82,10 @@ typedef struct Settings {
         unsigned pattern_log_n;                    /* PatternScryptLogN= 14 … 18 */
         unsigned min_length[CREDENTIAL_KINDS_MAX]; /* MinimumPinLength=, MinimumPasswordLength=,
                                                       MinimumPatternLength=, MinimumCardLength= */
-        Sufficiency alone;                         /* AloneForDeposit=, … */
+        char *consent_text, *consent_version; /* ConsentText=, ConsentVersion=: of a consent that names no
+                                                 text */
+        uint64_t end_unused_usec;             /* EndUnused=: credentials that nobody uses; 0: never */
+        Sufficiency alone;                    /* AloneForDeposit=, … */
         ReminderSettings reminders;
         MqttSettings mqtt;
 } Settings;

@@ -38,10 +38,10 @@ _lockerctl() {
         [collect]="--code --slot --phone-tail --phone --parcel --accept --reject --no-wait --timeout $secrets"
         [take-back]="--courier --timeout $secrets"
         [open]='--reason' [disable]='--reason' [enable]='--reason' [reconcile]='--reason'
-        [recall]='--reason' [new-code]='--reason' [release]='--reason' [revoke]='--reason'
+        [recall]='--reason' [new-code]='--reason' [release]='--reason' [revoke]='--credential --reason'
         [lockout]="--reason --courier $secrets"
         [events]='--follow --after --newest --all'
-        [enrol]="--number --name --phone --consent $secrets"
+        [enrol]="--number --name --phone --pin --password --pattern --card --new-card --consent --consent-text --consent-version $secrets"
         [check-config]='--config --cabinet' [restore]='--reason --nothing-since --renumber --config --cabinet'
     )
 
@@ -53,7 +53,7 @@ _lockerctl() {
             --bus=*) __lockerctl_bus=${words[i]#*=} ;;
             --courier | --size | --recipient | --phone | --waybill | --parcel | --temperature | --code | --slot | \
                 --timeout | --phone-tail | --reason | -r | --after | --newest | -n | --number | --name | --secret-file | --config | \
-                --cabinet) ((i++)) ;;
+                --cabinet | --credential | --consent-text | --consent-version) ((i++)) ;;
             -*) ;;
             *) if [[ $verb ]]; then ((n++)); else verb=${words[i]}; fi ;;
         esac
@@ -62,6 +62,7 @@ _lockerctl() {
     local choices=''
     case $prev in
         --size) choices=$(__lockerctl_sizes) ;;
+        --credential) choices='pin password pattern card' ;;
         --temperature) choices='ambient chilled frozen' ;;
         --slot) choices=$(__lockerctl_first_column slots) ;;
         --parcel) choices=$(__lockerctl_first_column parcels) ;;
@@ -71,7 +72,7 @@ _lockerctl() {
             return
             ;;
         --courier | --recipient | --phone | --waybill | --code | --phone-tail | --reason | -r | --after | --newest | -n | \
-            --number | --name | --timeout | --bus) return ;;
+            --number | --name | --timeout | --bus | --consent-text | --consent-version) return ;;
         *)
             if [[ $cur == -* ]]; then
                 choices="${options[$verb]-} $everywhere"
@@ -85,7 +86,7 @@ _lockerctl() {
                     reconcile:1) choices='parcel empty' ;;
                     parcel:0 | recall:0 | new-code:0 | release:0) choices=$(__lockerctl_first_column parcels) ;;
                     revoke:0) choices=$(__lockerctl_first_column people) ;;
-                    enrol:0) choices='courier recipient' ;;
+                    enrol:0) choices="courier recipient $(__lockerctl_first_column people)" ;;
                     lockout:0) choices='list lift' ;;
                     lockout:1) choices=$(__lockerctl_first_column lockout) ;;
                     audit:0) choices='verify' ;;

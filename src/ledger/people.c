@@ -300,6 +300,18 @@ static int forget_same_phone(Ledger *l, uint64_t id) {
         return forget_phone(l, &s, p.phone);
 }
 
+static int withdraw_consents(Ledger *l, uint64_t id, int64_t wall) {
+        _cleanup_query_ Query q = {0};
+        int r = query_begin(&q, l, SQL_CONSENT_WITHDRAW);
+
+        if (r < 0)
+                return r;
+        query_u64(&q, 1, id);
+        query_text(&q, 2, NULL);
+        query_i64(&q, 3, wall);
+        return query_run(&q);
+}
+
 int ledger_person_revoke(Ledger *l, uint64_t id, int64_t wall) {
         bool own;
 
@@ -313,6 +325,8 @@ int ledger_person_revoke(Ledger *l, uint64_t id, int64_t wall) {
                 return r; /* nothing was changed: the caller's transaction is still valid */
         if (r >= 0)
                 r = run_for(l, SQL_PERSON_FORGET_CREDENTIALS, id);
+        if (r >= 0)
+                r = withdraw_consents(l, id, wall);
         if (r >= 0)
                 r = run_for(l, SQL_PERSON_FORGET_HISTORY, id);
         r = scope_end(l, own, r);
@@ -349,12 +363,50 @@ static int person_salt(Ledger *l, uint64_t id, uint8_t ret[SALT_SIZE]) {
         return r < 0 ? r : column_bytes(&q, 0, ret, SALT_SIZE);
 }
 
-int ledger_credential_set(Ledger *l, uint64_t person, const char *kind, const uint8_t *data, size_t n) {
+static int put_consent(Ledger *l, uint64_t person, const char *kind, const Consent *c, int64_t wall) {
         _cleanup_query_ Query q = {0};
+        int r = query_begin(&q, l, SQL_CONSENT_PUT);
+
+        if (r < 0)
+                return r;
+        query_u64(&q, 1, person);
+        query_text(&q, 2, kind);
+        query_i64(&q, 3, wall);
+        query_text(&q, 4, c->text);
+        query_text(&q, 5, c->version);
+        query_text(&q, 6, c->place);
+        query_text(&q, 7, c->witness);
+        return query_run(&q);
+}
+
+static int put_credential(Ledger *l, uint64_t person, const char *kind, const uint8_t *sealed, size_t n,
+                          bool consented, int64_t wall) {
+        _cleanup_query_ Query q = {0};
+        int r = query_begin(&q, l, SQL_CREDENTIAL_SET);
+
+        if (r < 0)
+                return r;
+        query_u64(&q, 1, person);
+        query_text(&q, 2, kind);
+        query_blob(&q, 3, sealed, n);
+        query_i64(&q, 4, wall);
+        /* Not query_time(), to which 0 is none. */
+        if (consented)
+                query_i64(&q, 5, wall);
+        else
+                query_text(&q, 5, NULL);
+        return query_run(&q);
+}
+
+int ledger_credential_set(Ledger *l, uint64_t person, const char *kind, const uint8_t *data, size_t n,
+                          const Consent *consent, int64_t wall) {
         uint8_t salt[SALT_SIZE];
+        bool own;
 
         if (n > CREDENTIAL_DATA_MAX || !kind[0])
                 return -EINVAL;
+        if (!consent && !streq(kind, credential_kind_to_string(CREDENTIAL_PIN)))
+                return -EPERM;
         _cleanup_free_ char *label = text_printf(LABEL_CREDENTIAL "%s", kind);
         _cleanup_free_ uint8_t *sealed = malloc(n + VAULT_SEAL_EXTRA);
         if (!label || !sealed)
@@ -363,13 +415,92 @@ int ledger_credential_set(Ledger *l, uint64_t person, const char *kind, const ui
         if (r >= 0)
                 r = vault_seal(l->vault, label, salt, data, n, sealed);
         if (r >= 0)
-                r = query_begin(&q, l, SQL_CREDENTIAL_SET);
+                r = scope_begin(l, &own);
+        if (r < 0)
+                return r;
+        if (consent)
+                r = put_consent(l, person, kind, consent, wall);
+        if (r >= 0)
+                r = put_credential(l, person, kind, sealed, n + VAULT_SEAL_EXTRA, consent, wall);
+        return scope_end(l, own, r);
+}
+
+static int run_for_kind(Ledger *l, Statement s, uint64_t person, const char *kind, int64_t wall) {
+        _cleanup_query_ Query q = {0};
+        int r = query_begin(&q, l, s);
+
         if (r < 0)
                 return r;
         query_u64(&q, 1, person);
         query_text(&q, 2, kind);
-        query_blob(&q, 3, sealed, n + VAULT_SEAL_EXTRA);
+        if (s != SQL_CREDENTIAL_ERASE)
+                query_i64(&q, 3, wall);
         return query_run(&q);
+}
+
+int ledger_credential_used(Ledger *l, uint64_t person, const char *kind, int64_t wall) {
+        return run_for_kind(l, SQL_CREDENTIAL_USED, person, kind, wall);
+}
+
+int ledger_credential_erase(Ledger *l, uint64_t person, const char *kind, int64_t wall) {
+        bool own;
+        int r = scope_begin(l, &own);
+
+        if (r < 0)
+                return r;
+        r = run_for_kind(l, SQL_CREDENTIAL_ERASE, person, kind, wall);
+        if (r >= 0 && sqlite3_changes(l->db) == 0)
+                r = -ENOENT;
+        if (r == -ENOENT && !own)
+                return r; /* nothing was changed: the caller's transaction is still valid */
+        if (r >= 0)
+                r = run_for_kind(l, SQL_CONSENT_WITHDRAW, person, kind, wall);
+        r = scope_end(l, own, r);
+        if (r >= 0)
+                l->scrub = SCRUB_SOON;
+        return r;
+}
+
+int ledger_credential_each(Ledger *l, uint64_t person, CredentialEach each, void *userdata) {
+        _cleanup_query_ Query q = {0};
+        int r = query_begin(&q, l, SQL_CREDENTIAL_EACH);
+
+        if (r < 0)
+                return r;
+        query_u64(&q, 1, person);
+        while ((r = query_step(&q)) > 0) {
+                const CredentialRow row = {.person = column_u64(&q, 0),
+                                           .kind = column_text(&q, 1),
+                                           .enrolled = column_i64(&q, 2),
+                                           .used = column_i64(&q, 3),
+                                           .given = column_i64(&q, 4),
+                                           .consent = {.text = column_text(&q, 5),
+                                                       .version = column_text(&q, 6),
+                                                       .place = column_text(&q, 7),
+                                                       .witness = column_text(&q, 8)}};
+                r = each(userdata, &row);
+                if (r != 0)
+                        return r;
+        }
+        return r;
+}
+
+int ledger_credential_each_unused(Ledger *l, int64_t before, unsigned limit, CredentialEach each,
+                                  void *userdata) {
+        _cleanup_query_ Query q = {0};
+        int r = query_begin(&q, l, SQL_CREDENTIAL_UNUSED);
+
+        if (r < 0)
+                return r;
+        query_i64(&q, 1, before);
+        query_i64(&q, 2, limit);
+        while ((r = query_step(&q)) > 0) {
+                const CredentialRow row = {.person = column_u64(&q, 0), .kind = column_text(&q, 1)};
+                r = each(userdata, &row);
+                if (r != 0)
+                        return r;
+        }
+        return r;
 }
 
 int ledger_credential_get(Ledger *l, uint64_t person, const char *kind, uint8_t **ret_data, size_t *ret_n) {

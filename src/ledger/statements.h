@@ -156,8 +156,25 @@
           "id FROM parcel_history INDEXED BY parcel_history_named WHERE ended < ?1 AND (recipient IS NOT "   \
           "NULL OR phone IS NOT NULL) ORDER BY ended LIMIT ?2)")                                             \
         X(PARCEL_FORGET, "UPDATE parcel SET forget = 1 WHERE id = ?1 AND person IS NULL")                    \
-        X(CREDENTIAL_SET, "INSERT INTO credential (person, kind, data) VALUES (?1, ?2, ?3) "                 \
-                          "ON CONFLICT (person, kind) DO UPDATE SET data = excluded.data")                   \
+        X(CREDENTIAL_SET,                                                                                    \
+          "INSERT INTO credential (person, kind, data, enrolled, consent) VALUES (?1, ?2, ?3, ?4, ?5) "      \
+          "ON CONFLICT (person, kind) DO UPDATE SET data = excluded.data, enrolled = excluded.enrolled, "    \
+          "used = NULL, consent = excluded.consent")                                                         \
+        X(CREDENTIAL_USED, "UPDATE credential SET used = ?3 WHERE person = ?1 AND kind = ?2 AND "            \
+                           "coalesce(used, 0) < ?3 - 3600000000")                                            \
+        X(CREDENTIAL_ERASE, "DELETE FROM credential WHERE person = ?1 AND kind = ?2")                        \
+        X(CREDENTIAL_EACH,                                                                                   \
+          "SELECT c.person, c.kind, c.enrolled, c.used, o.given, o.text, o.version, o.place, o.witness "     \
+          "FROM credential c LEFT JOIN consent o ON o.person = c.person AND o.kind = c.kind AND o.given = "  \
+          "c.consent WHERE c.person = ?1 ORDER BY c.kind")                                                   \
+        X(CREDENTIAL_UNUSED, "SELECT person, kind FROM credential WHERE max(coalesce(used, 0), enrolled) < " \
+                             "?1 ORDER BY person, kind LIMIT ?2")                                            \
+        X(CONSENT_PUT,                                                                                       \
+          "INSERT INTO consent (person, kind, given, text, version, place, witness) VALUES (?1, ?2, ?3, "    \
+          "?4, ?5, ?6, ?7) ON CONFLICT (person, kind, given) DO UPDATE SET text = excluded.text, version = " \
+          "excluded.version, place = excluded.place, witness = excluded.witness, withdrawn = NULL")          \
+        X(CONSENT_WITHDRAW, "UPDATE consent SET withdrawn = ?3 WHERE person = ?1 AND (?2 IS NULL OR kind = " \
+                            "?2) AND withdrawn IS NULL")                                                     \
         X(CREDENTIAL_GET,                                                                                    \
           "SELECT c.data, p.salt FROM credential c JOIN person p ON p.id = c.person "                        \
           "WHERE c.person = ?1 AND c.kind = ?2 AND p.revoked IS NULL AND lockerd_row_ok('person', p.id) "    \

@@ -153,9 +153,9 @@ typedef struct Enrolled {
         void *userdata;
 } Enrolled;
 
-static void enrolled(void *userdata, int result, const char *detail, uint64_t person) {
+static void enrolled(void *userdata, int result, const char *detail, uint64_t person, const char *card) {
         Enrolled *e = userdata;
-        LockerAnswer answer = {.result = result, .place.slot = -1, .person = person};
+        LockerAnswer answer = {.result = result, .place.slot = -1, .person = person, .card = card};
 
         if (detail)
                 snprintf(answer.detail, sizeof(answer.detail), "%s", detail);
@@ -163,15 +163,43 @@ static void enrolled(void *userdata, int result, const char *detail, uint64_t pe
         free(e);
 }
 
-void locker_enrol(Locker *l, const Enrolment *e, const char *actor, LockerReply reply, void *userdata) {
+static Enrolled *enrolled_new(LockerReply reply, void *userdata) {
         Enrolled *waiting = malloc(sizeof(*waiting));
 
-        if (!waiting) {
+        if (waiting)
+                *waiting = (Enrolled){reply, userdata};
+        else
                 reply_refusal(reply, userdata, -ENOMEM, NULL);
-                return;
-        }
-        *waiting = (Enrolled){reply, userdata};
-        people_enrol(l->people, e, actor, enrolled, waiting);
+        return waiting;
+}
+
+void locker_enrol(Locker *l, const Enrolment *e, const char *actor, LockerReply reply, void *userdata) {
+        Enrolled *waiting = enrolled_new(reply, userdata);
+
+        if (waiting)
+                people_enrol(l->people, e, actor, enrolled, waiting);
+}
+
+void locker_enrol_credential(Locker *l, const CredentialEnrolment *e, const char *actor, LockerReply reply,
+                             void *userdata) {
+        Enrolled *waiting = enrolled_new(reply, userdata);
+
+        if (waiting)
+                people_enrol_credential(l->people, e, actor, enrolled, waiting);
+}
+
+int locker_each_credential(Locker *l, uint64_t person, CredentialEach each, void *userdata) {
+        _cleanup_person_ PersonRow row = {0};
+        int r = ledger_person_get(l->ledger, person, &row);
+
+        if (r < 0)
+                return r == -ENOENT ? LOCKER_E_UNKNOWN_PERSON : r;
+        return ledger_credential_each(l->ledger, person, each, userdata);
+}
+
+int locker_revoke_credential(Locker *l, uint64_t person, CredentialKind kind, const char *actor,
+                             const char *reason) {
+        return people_revoke_credential(l->people, person, kind, actor, reason);
 }
 
 void locker_person_revoked(void *locker, uint64_t person) {

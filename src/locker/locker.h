@@ -66,7 +66,8 @@ typedef struct LockerAnswer {
         Receipt receipt;         /* deposit */
         const Placement *places; /* take back */
         size_t n_places;
-        uint64_t person; /* enrol */
+        uint64_t person;  /* enrol */
+        const char *card; /* enrol a credential: what the cabinet has made up; erased afterwards; NULL */
 } LockerAnswer;
 
 typedef void (*LockerReply)(void *userdata, const LockerAnswer *answer);
@@ -180,6 +181,12 @@ int locker_release(Locker *l, uint64_t parcel, const char *actor, const char *re
 int locker_new_code(Locker *l, uint64_t parcel, const char *actor, const char *reason, char *ret_code);
 
 void locker_enrol(Locker *l, const Enrolment *e, const char *actor, LockerReply reply, void *userdata);
+void locker_enrol_credential(Locker *l, const CredentialEnrolment *e, const char *actor, LockerReply reply,
+                             void *userdata);
+/* All of this person's, without templates. UNKNOWN_PERSON. */
+int locker_each_credential(Locker *l, uint64_t person, CredentialEach each, void *userdata);
+int locker_revoke_credential(Locker *l, uint64_t person, CredentialKind kind, const char *actor,
+                             const char *reason);
 int locker_revoke(Locker *l, uint64_t person, const char *actor, const char *reason);
 int locker_lift_lockout(Locker *l, const char *subject, const char *actor, const char *reason); /* "*": all */
 /* Announces a parcel (E1's local side: the backend will use it) → its id. reserve: keep a position for it

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "message/arguments.h"
+#include "core/credential.h"
 #include "core/limits.h"
 #include "core/refusal.h"
 
@@ -16,6 +17,11 @@
 /* --- the table --- */
 
 static const char *const temperatures[] = {"ambient", "chilled", "frozen", NULL};
+static const char *const credential_kinds[] = {
+#define X(id, name, evidence, holders, alone, space) #name,
+        CREDENTIAL_KINDS(X)
+#undef X
+                NULL};
 static const char *const kinds[] = {"courier", "recipient", NULL};
 
 /* Read as a table: one row an argument. */
@@ -30,6 +36,9 @@ static const char *const kinds[] = {"courier", "recipient", NULL};
 #define WAYBILL     {"waybill", ARGUMENT_TEXT, false, 0, LIMIT_WAYBILL, NULL}
 #define ACCESSIBLE  {"accessible", ARGUMENT_BOOLEAN, false, 0, 0, NULL}
 #define TEMPERATURE {"temperature", ARGUMENT_WORD, false, 0, 0, temperatures}
+#define CONSENT     {"consent", ARGUMENT_BOOLEAN, false, 0, 0, NULL}, \
+                    {"consent_text", ARGUMENT_TEXT, false, 1, 64, NULL}, \
+                    {"consent_version", ARGUMENT_TEXT, false, 1, 64, NULL}
 #define LARGER      {"larger", ARGUMENT_BOOLEAN, false, 0, 0, NULL}
 
 static const ArgumentRow announce[] = {
@@ -53,8 +62,22 @@ static const ArgumentRow enrol[] = {
         {"password", ARGUMENT_TEXT, false, 1, LIMIT_PASSWORD, NULL},
         {"pattern", ARGUMENT_DIGITS, false, 5, LIMIT_PATTERN, NULL},
         {"card", ARGUMENT_TEXT, false, 12, LIMIT_CARD, NULL},
-        {"consent", ARGUMENT_BOOLEAN, false, 0, 0, NULL},
+        CONSENT,
 };
+static const ArgumentRow enrol_credential[] = {
+        {"person", ARGUMENT_NUMBER, true, 1, INT64_MAX, NULL},
+        {"pin", ARGUMENT_DIGITS, false, 1, LIMIT_PIN, NULL},
+        {"password", ARGUMENT_TEXT, false, 1, LIMIT_PASSWORD, NULL},
+        {"pattern", ARGUMENT_DIGITS, false, 5, LIMIT_PATTERN, NULL},
+        {"card", ARGUMENT_TEXT, false, 12, LIMIT_CARD, NULL},
+        CONSENT,
+};
+static const ArgumentRow about_credential[] = {
+        {"person", ARGUMENT_NUMBER, true, 1, INT64_MAX, NULL},
+        {"kind", ARGUMENT_WORD, true, 0, 0, credential_kinds},
+        REASON,
+};
+static const ArgumentRow of_person[] = {{"person", ARGUMENT_NUMBER, true, 1, INT64_MAX, NULL}};
 static const ArgumentRow about_person[] = {{"person", ARGUMENT_NUMBER, true, 1, INT64_MAX, NULL}, REASON};
 static const ArgumentRow about_lockout[] = {{"subject", ARGUMENT_TEXT, true, 1, 80, NULL}, REASON};
 static const ArgumentRow replay[] = {
@@ -73,6 +96,7 @@ static const ArgumentRow recommend[] = {
 
 static const char *check_deposit(const json_t *a);
 static const char *check_enrol(const json_t *a);
+static const char *check_enrol_credential(const json_t *a);
 static const char *check_replay(const json_t *a);
 static const char *check_thresholds(const json_t *a);
 static const char *check_recommend(const json_t *a);
@@ -100,6 +124,9 @@ static const CommandRow commands[] = {
         {"enable",         ACT_SERVICE_SLOT,   false, ROWS(about_place),  NULL},
         {"enrol",          ACT_RULE_PEOPLE,    true,  ROWS(enrol),        check_enrol},
         {"revoke",         ACT_RULE_PEOPLE,    false, ROWS(about_person), NULL},
+        {"enrol-credential",  ACT_RULE_PEOPLE, true,  ROWS(enrol_credential), check_enrol_credential},
+        {"revoke-credential", ACT_RULE_PEOPLE, false, ROWS(about_credential), NULL},
+        {"list-credentials",  ACT_RULE_PEOPLE, false, ROWS(of_person),    NULL},
         {"lift-lockout",   ACT_RULE_LOCKOUTS,  true,  ROWS(about_lockout), NULL},
         {"snapshot",       ACT_ASK,            false, NULL, 0,            NULL},
         {"replay",         ACT_ASK,            false, ROWS(replay),       check_replay},
@@ -136,22 +163,36 @@ static const char *check_deposit(const json_t *a) {
                        : "\"size\" is missing: it is needed unless \"parcel\" is given.";
 }
 
-static const char *check_enrol(const json_t *a) {
-        bool of_both = has(a, "pattern") || has(a, "card");
+static const char *check_consent(const json_t *a) {
+        bool needed = has(a, "password") || has(a, "pattern") || has(a, "card");
 
+        if (needed && !argument_boolean(a, "consent", false))
+                return "\"consent\" must be true to store a credential.";
+        return has(a, "consent_text") != has(a, "consent_version")
+                       ? "\"consent_text\" and \"consent_version\" belong together."
+                       : NULL;
+}
+
+static const char *check_enrol(const json_t *a) {
         if (streq(argument_text(a, "kind"), "courier")) {
-                if (!has(a, "number") || !(has(a, "pin") || of_both))
+                if (!has(a, "number") || !(has(a, "pin") || has(a, "pattern") || has(a, "card")))
                         return "A courier needs \"number\" and a credential: \"pin\", \"pattern\" or "
                                "\"card\".";
-                return has(a, "password") ? "A courier has a \"pin\", not a \"password\"." : NULL;
+                if (has(a, "password"))
+                        return "A courier has a \"pin\", not a \"password\".";
+                return check_consent(a);
         }
         if (!has(a, "phone"))
                 return "A recipient needs \"phone\".";
         if (has(a, "number") || has(a, "pin"))
                 return "A recipient has a \"phone\" and a \"password\", not a \"number\" and a \"pin\".";
-        if ((has(a, "password") || of_both) && !argument_boolean(a, "consent", false))
-                return "\"consent\" must be true to store a credential.";
-        return NULL;
+        return check_consent(a);
+}
+
+static const char *check_enrol_credential(const json_t *a) {
+        if (has(a, "pin") + has(a, "password") + has(a, "pattern") + has(a, "card") != 1)
+                return "One credential is needed: \"pin\", \"password\", \"pattern\" or \"card\".";
+        return check_consent(a);
 }
 
 static const char *check_replay(const json_t *a) {

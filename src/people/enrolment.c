@@ -2,10 +2,7 @@
 /* Enrolment and revocation (C1, C6): who somebody is and what verifies them are stored apart; consent is
  * recorded; revoking erases. */
 #include "people/private.h"
-#include "base/ids.h"
-#include "ledger/codes.h"
 #include "ledger/inbox.h"
-#include "ledger/parcels.h"
 #include "ledger/people.h"
 
 #include <ctype.h>
@@ -14,12 +11,16 @@
 
 #define PHONE_DIGITS_MIN 7
 #define PHONE_DIGITS_MAX 15
+#define CARD_DIGITS      32 /* 106 bits */
 
 struct Enrolling {
         Enrolling *next;
         IdentityJob *job;
         People *people;
-        PersonRow person;
+        PersonRow person; /* id 0: not yet in the ledger */
+        bool consented;
+        char *text, *version, *place; /* of the consent */
+        char *card;                   /* that the cabinet has made up; NULL */
         /* Of each kind: what was presented, until it has been processed, and what came of it. */
         char *secrets[CREDENTIAL_KINDS_MAX];
         struct {
@@ -44,6 +45,10 @@ static void enrolling_free(Enrolling *e) {
                 bytes_erase_free(e->templates[k].data, e->templates[k].n);
         }
         person_row_done(&e->person);
+        text_erase_free(e->card);
+        free(e->text);
+        free(e->version);
+        free(e->place);
         free(e->actor);
         free(e);
 }
@@ -64,21 +69,36 @@ void enrolments_give_up(People *p) {
                 Enrolling *e = p->enrolling;
                 identity_cancel(e->job);
                 e->done(e->userdata, LOCKER_E_INTERNAL, "The cabinet is being shut down; nothing was stored.",
-                        0);
+                        0, NULL);
                 enrolling_free(e);
         }
 }
 
-static int write_person(Enrolling *e) {
+static int write_credential(Enrolling *e, CredentialKind k) {
+        const Consent consent = {e->text, e->version, e->place, e->actor};
+        const char *kind = credential_kind_to_string(k);
+        People *p = e->people;
+        char subject[SUBJECT_MAX];
+        int r = ledger_credential_set(p->ledger, e->person.id, kind, e->templates[k].data, e->templates[k].n,
+                                      e->consented ? &consent : NULL, people_wall(p));
+
+        if (r < 0)
+                return r;
+        snprintf(subject, sizeof(subject), "person:%llu", (unsigned long long)e->person.id);
+        json_t *data = json_pack("{s:s}", "kind", kind);
+        if (data && e->consented)
+                json_object_set_new(data, "consent",
+                                    json_pack("{s:s, s:s}", "text", e->text, "version", e->version));
+        return data ? records_add(p->records, e->actor, NULL, "credential.enrolled", subject, data, NULL)
+                    : -ENOMEM;
+}
+
+static int write_new_person(Enrolling *e) {
         People *p = e->people;
         _cleanup_free_ char *name = mask_name(e->person.name ? e->person.name : "");
         char subject[SUBJECT_MAX];
         int r = ledger_person_insert(p->ledger, &e->person);
 
-        for (CredentialKind k = 0; r >= 0 && k < CREDENTIAL_KINDS_MAX; k++)
-                if (e->templates[k].data)
-                        r = ledger_credential_set(p->ledger, e->person.id, credential_kind_to_string(k),
-                                                  e->templates[k].data, e->templates[k].n);
         if (r < 0)
                 return r;
         snprintf(subject, sizeof(subject), "person:%llu", (unsigned long long)e->person.id);
@@ -89,6 +109,15 @@ static int write_person(Enrolling *e) {
                            NULL);
 }
 
+static int write_all(Enrolling *e) {
+        int r = e->person.id ? 0 : write_new_person(e);
+
+        for (CredentialKind k = 0; r >= 0 && k < CREDENTIAL_KINDS_MAX; k++)
+                if (e->templates[k].data)
+                        r = write_credential(e, k);
+        return r;
+}
+
 static void store(Enrolling *e) {
         Records *rec = e->people->records;
 
@@ -96,11 +125,15 @@ static void store(Enrolling *e) {
                 records_set_command(rec, e->command);
         int r = records_begin(rec);
         if (r >= 0) {
-                r = write_person(e);
+                r = write_all(e);
                 r = records_end(rec, r);
         }
         records_unset_command(rec, e->command);
-        e->done(e->userdata, r == -EEXIST ? LOCKER_E_ALREADY_ENROLLED : r, NULL, e->person.id);
+        if (r == -EEXIST)
+                r = LOCKER_E_ALREADY_ENROLLED;
+        if (r == -ENOENT)
+                r = LOCKER_E_UNKNOWN_PERSON; /* revoked meanwhile */
+        e->done(e->userdata, r, NULL, e->person.id, r ? NULL : e->card);
         enrolling_free(e);
 }
 
@@ -124,10 +157,10 @@ static void processed(void *userdata, IdentityResult result, const uint8_t *data
         }
         if (r > 0 || r == -ENOBUFS || r == -ENOMEM) {
                 e->done(e->userdata, LOCKER_E_INTERNAL,
-                        "The secret could not be processed; please try again.", 0);
+                        "The secret could not be processed; please try again.", 0, NULL);
                 enrolling_free(e);
         } else if (r < 0) {
-                e->done(e->userdata, r, NULL, 0);
+                e->done(e->userdata, r, NULL, 0, NULL);
                 enrolling_free(e);
         }
 }
@@ -178,6 +211,19 @@ static int check_secret(const People *p, const char *secret, bool courier, Crede
         return r < 0 ? LOCKER_E_INVALID_ARGUMENT : 0;
 }
 
+static int check_consent(CredentialKind k, const ConsentGiven *c, char detail[PEOPLE_DETAIL_MAX]) {
+        if (k != CREDENTIAL_PIN && !c->given) {
+                snprintf(detail, PEOPLE_DETAIL_MAX, "consent: must be true to store a %s",
+                         credential_kind_to_string(k));
+                return LOCKER_E_INVALID_ARGUMENT;
+        }
+        if (!c->text != !c->version || (c->text && (!*c->text || !*c->version))) {
+                snprintf(detail, PEOPLE_DETAIL_MAX, "consent_text and consent_version belong together");
+                return LOCKER_E_INVALID_ARGUMENT;
+        }
+        return 0;
+}
+
 /* All that came along must be acceptable; ret: their kinds. */
 static int check_secrets(const People *p, const Enrolment *e, bool courier, unsigned *ret,
                          char detail[PEOPLE_DETAIL_MAX]) {
@@ -186,6 +232,8 @@ static int check_secrets(const People *p, const Enrolment *e, bool courier, unsi
                 if (!e->secrets[k])
                         continue;
                 int r = check_secret(p, e->secrets[k], courier, k, detail);
+                if (!r)
+                        r = check_consent(k, &e->consent, detail);
                 if (r)
                         return r;
                 *ret |= credential_bit(k);
@@ -207,7 +255,7 @@ static int check_courier(const Enrolment *e, unsigned kinds, char detail[PEOPLE_
         return 0;
 }
 
-static int check_recipient(const Enrolment *e, unsigned kinds, char detail[PEOPLE_DETAIL_MAX]) {
+static int check_recipient(const Enrolment *e, char detail[PEOPLE_DETAIL_MAX]) {
         char digits[64] = "";
 
         if (e->phone)
@@ -218,8 +266,6 @@ static int check_recipient(const Enrolment *e, unsigned kinds, char detail[PEOPL
                 return refuse(detail, "phone: 7 to 15 digits");
         if (e->number && *e->number)
                 return refuse(detail, "recipients have a phone, not a number");
-        if (kinds && !e->consent)
-                return refuse(detail, "consent: must be true to store a credential");
         return 0;
 }
 
@@ -228,7 +274,7 @@ static int check(const People *p, const Enrolment *e, bool courier, char detail[
         int r = check_secrets(p, e, courier, &kinds, detail);
 
         if (!r)
-                r = courier ? check_courier(e, kinds, detail) : check_recipient(e, kinds, detail);
+                r = courier ? check_courier(e, kinds, detail) : check_recipient(e, detail);
         return r;
 }
 
@@ -243,7 +289,7 @@ static int already_enrolled(People *p, const Enrolment *e, bool courier) {
 static int fill_person(const People *p, const Enrolment *e, bool courier, PersonRow *row) {
         row->kind = courier ? PERSON_COURIER : PERSON_RECIPIENT;
         row->enrolled = people_wall(p);
-        row->consented = e->consent ? row->enrolled : 0;
+        row->consented = e->consent.given ? row->enrolled : 0;
         if (courier)
                 snprintf(row->number, sizeof(row->number), "%s", e->number);
         row->name = strdup(e->name ? e->name : "");
@@ -251,19 +297,54 @@ static int fill_person(const People *p, const Enrolment *e, bool courier, Person
         return row->name && (row->phone || !e->phone) ? 0 : -ENOMEM;
 }
 
-static int begin(People *p, const Enrolment *e, bool courier, Enrolling *n) {
-        int r = n->actor ? fill_person(p, e, courier, &n->person) : -ENOMEM;
+static int remember_consent(Enrolling *n, const ConsentGiven *c) {
+        const Settings *s = n->people->settings;
 
+        n->consented = c->given;
+        if (!c->given)
+                return 0;
+        n->text = strdup(c->text ? c->text : s->consent_text);
+        n->version = strdup(c->version ? c->version : s->consent_version);
+        n->place = strdup(c->place ? c->place : "unknown");
+        return n->text && n->version && n->place ? 0 : -ENOMEM;
+}
+
+static Enrolling *enrolling_new(People *p, const char *actor, EnrolDone done, void *userdata) {
+        Enrolling *n = calloc(1, sizeof(*n));
+
+        if (!n)
+                return NULL;
+        *n = (Enrolling){.people = p,
+                         .actor = strdup(actor),
+                         .command = p->records->command,
+                         .done = done,
+                         .userdata = userdata,
+                         .next = p->enrolling};
+        p->enrolling = n;
+        return n;
+}
+
+/* r: whether it could be made ready. */
+static void start(Enrolling *n, int r) {
+        if (r >= 0)
+                r = process_next(n);
+        if (r < 0) {
+                n->done(n->userdata, r, NULL, 0, NULL);
+                enrolling_free(n);
+        }
+}
+
+static int prepare(Enrolling *n, const Enrolment *e, bool courier) {
+        int r = n->actor ? fill_person(n->people, e, courier, &n->person) : -ENOMEM;
+
+        if (r >= 0)
+                r = remember_consent(n, &e->consent);
         for (int k = 0; r >= 0 && k < CREDENTIAL_KINDS_MAX; k++)
                 if (e->secrets[k]) {
                         n->secrets[k] = strdup(e->secrets[k]);
                         r = n->secrets[k] ? 0 : -ENOMEM;
                 }
-        if (r < 0)
-                return r;
-        n->next = p->enrolling;
-        p->enrolling = n;
-        return process_next(n);
+        return r;
 }
 
 void people_enrol(People *p, const Enrolment *e, const char *actor, EnrolDone done, void *userdata) {
@@ -275,61 +356,83 @@ void people_enrol(People *p, const Enrolment *e, const char *actor, EnrolDone do
 
         if (!r)
                 r = already_enrolled(p, e, courier);
-        Enrolling *n = r ? NULL : calloc(1, sizeof(*n));
-        if (!n) {
-                done(userdata, r ? r : -ENOMEM, *detail ? detail : NULL, 0);
-                return;
+        Enrolling *n = r ? NULL : enrolling_new(p, actor, done, userdata);
+        if (n)
+                start(n, prepare(n, e, courier));
+        else
+                done(userdata, r ? r : -ENOMEM, *detail ? detail : NULL, 0, NULL);
+}
+
+/* --- one more of somebody who is enrolled --- */
+
+/* Digits alone: whatever layout the kiosk's keyboard has, a scanner types them as they are. */
+static int make_card(char **ret) {
+        char digits[CARD_DIGITS + 1] = "";
+        size_t n = 0;
+
+        while (n < CARD_DIGITS) {
+                uint8_t random;
+                int r = vault_random(&random, sizeof(random));
+                if (r < 0)
+                        return r;
+                if (random < 250)
+                        digits[n++] = (char)('0' + random % 10);
         }
-        *n = (Enrolling){.people = p,
-                         .actor = strdup(actor),
-                         .command = p->records->command,
-                         .done = done,
-                         .userdata = userdata};
-        r = begin(p, e, courier, n);
-        if (r < 0) {
-                enrolling_free(n);
-                done(userdata, r, NULL, 0);
+        *ret = strdup(digits);
+        explicit_bzero(digits, sizeof(digits));
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int check_one(const People *p, const CredentialEnrolment *e, char detail[PEOPLE_DETAIL_MAX]) {
+        _cleanup_person_ PersonRow row = {0};
+        int r = ledger_person_get(p->ledger, e->person, &row);
+
+        if (r < 0)
+                return r == -ENOENT ? LOCKER_E_UNKNOWN_PERSON : r;
+        if (!e->secret && e->kind != CREDENTIAL_CARD) {
+                snprintf(detail, PEOPLE_DETAIL_MAX, "%s is missing", credential_kind_to_string(e->kind));
+                return LOCKER_E_INVALID_ARGUMENT;
         }
+        if (e->secret)
+                r = check_secret(p, e->secret, row.kind == PERSON_COURIER, e->kind, detail);
+        return r ? r : check_consent(e->kind, &e->consent, detail);
+}
+
+static int prepare_one(Enrolling *n, const CredentialEnrolment *e) {
+        int r = n->actor ? remember_consent(n, &e->consent) : -ENOMEM;
+
+        n->person.id = e->person;
+        if (r >= 0 && !e->secret)
+                r = make_card(&n->card);
+        if (r < 0)
+                return r;
+        n->secrets[e->kind] = strdup(e->secret ? e->secret : n->card);
+        return n->secrets[e->kind] ? 0 : -ENOMEM;
+}
+
+void people_enrol_credential(People *p, const CredentialEnrolment *e, const char *actor, EnrolDone done,
+                             void *userdata) {
+        char detail[PEOPLE_DETAIL_MAX] = "";
+        int r = check_one(p, e, detail);
+        Enrolling *n = r ? NULL : enrolling_new(p, actor, done, userdata);
+
+        if (n)
+                start(n, prepare_one(n, e));
+        else
+                done(userdata, r ? r : -ENOMEM, *detail ? detail : NULL, 0, NULL);
 }
 
 /* --- revocation --- */
 
-static int collect_waiting(void *userdata, const ParcelRow *p) {
-        bool waits = parcel_is_recipients(p) || p->state == PARCEL_DEPOSITING;
-
-        return waits ? ids_add(userdata, p->id) : 0;
-}
-
-/* C4: who is not enrolled any more gets a pickup code for what waits here. */
-static int codes_instead(People *p, const Ids *w, const char *actor) {
-        char code[CODE_LENGTH + 1] = "";
-        int r = 0;
-
-        for (size_t i = 0; r >= 0 && i < w->n; i++) {
-                _cleanup_parcel_ ParcelRow row = {0};
-                r = ledger_code_exists(p->ledger, w->ids[i]);
-                if (r)
-                        continue;
-                r = ledger_parcel_get(p->ledger, w->ids[i], &row);
-                if (r >= 0)
-                        r = people_issue_code(p, &row, actor, "its recipient is not enrolled any more", code);
-        }
-        explicit_bzero(code, sizeof(code));
-        return r;
-}
-
 static int write_revocation(People *p, uint64_t person, const char *actor, const char *reason) {
-        _cleanup_ids_ Ids waiting = {0};
         char subject[SUBJECT_MAX];
-        int r = ledger_parcel_each_of_person(p->ledger, person, collect_waiting, &waiting);
+        int r = ledger_person_revoke(p->ledger, person, people_wall(p));
 
-        if (r >= 0)
-                r = ledger_person_revoke(p->ledger, person, people_wall(p));
         snprintf(subject, sizeof(subject), "person:%llu", (unsigned long long)person);
         if (r >= 0)
                 r = records_add(p->records, actor, reason, "person.revoked", subject, json_object(), NULL);
         if (r >= 0)
-                r = codes_instead(p, &waiting, actor);
+                r = codes_instead(p, person, actor);
         return MIN(r, 0);
 }
 

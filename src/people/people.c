@@ -44,8 +44,9 @@ void people_tick(People *p, const Now *now) {
         lockouts_tick(p, now);
         reminders_tick(p, now);
         history_tick(p, now);
+        credentials_tick(p, now);
 }
 
 uint64_t people_next_deadline(const People *p) {
-        return MIN(p->history_at, MIN(p->lockouts_at, reminders_next_deadline(p)));
+        return MIN(MIN(p->history_at, p->unused_at), MIN(p->lockouts_at, reminders_next_deadline(p)));
 }

@@ -77,17 +77,39 @@ void verification_cancel(Verification *v); /* NULL: nothing */
 
 /* --- Enrolment (enrolment.c) */
 
+/* What somebody has agreed to, as a request says it. */
+typedef struct ConsentGiven {
+        bool given;
+        const char *text, *version; /* which text; NULL: ConsentText=, ConsentVersion= */
+        const char *place;          /* the terminal, or "backend" */
+} ConsentGiven;
+
 typedef struct Enrolment {
         const char *kind; /* "courier", "recipient" */
         const char *number, *name, *phone;
         const char *secrets[CREDENTIAL_KINDS_MAX]; /* NULL: none of this kind */
-        bool consent;
+        ConsentGiven consent;
 } Enrolment;
 
-typedef void (*EnrolDone)(void *userdata, int result, const char *detail, uint64_t person);
+typedef struct CredentialEnrolment {
+        uint64_t person;
+        CredentialKind kind;
+        const char *secret; /* NULL: a card, which the cabinet makes up */
+        ConsentGiven consent;
+} CredentialEnrolment;
 
-/* Answers once, perhaps from inside. detail: NULL for the refusal's own. */
+/* card: what the cabinet has made up, valid during the call; NULL: nothing. */
+typedef void (*EnrolDone)(void *userdata, int result, const char *detail, uint64_t person, const char *card);
+
+/* Both answer once, perhaps from inside. detail: NULL for the refusal's own. The witness is the actor. */
 void people_enrol(People *p, const Enrolment *e, const char *actor, EnrolDone done, void *userdata);
+/* Replaces one of the same kind. UNKNOWN_PERSON. */
+void people_enrol_credential(People *p, const CredentialEnrolment *e, const char *actor, EnrolDone done,
+                             void *userdata);
+/* The template is erased; whoever is signed in as this person is so no longer; what waits for somebody who
+ * cannot open it any more gets a code. UNKNOWN_PERSON, UNKNOWN_CREDENTIAL. */
+int people_revoke_credential(People *p, uint64_t person, CredentialKind kind, const char *actor,
+                             const char *reason);
 int people_revoke(People *p, uint64_t person, const char *actor, const char *reason);
 
 /* --- Lockouts (lockouts.c) */

@@ -27,10 +27,17 @@ struct People {
                 unsigned followed; /* corrections of the calendar that were seen */
         } reminders;
         uint64_t history_at; /* boot µs: look for names that have been kept long enough */
+        uint64_t unused_at;  /* boot µs: look for credentials that nobody uses */
 };
 
 /* --- history.c: names and phone numbers of ended parcels --- */
 void history_tick(People *p, const Now *now);
+
+/* --- credentials.c --- */
+void credentials_tick(People *p, const Now *now); /* those that nobody uses end */
+/* In a transaction, after credentials of this person have changed or gone: what waits for somebody who could
+ * not open it gets a code. */
+int codes_instead(People *p, uint64_t person, const char *actor);
 
 static inline Now people_now(const People *p) {
         return p->records->now();

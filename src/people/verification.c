@@ -225,6 +225,9 @@ static int accept_person(Verification *v, Verdict *ret) {
         r = lockouts_right(p, v->charges, ARRAY_SIZE(v->charges));
         if (r >= 0)
                 r = ledger_session_person(p->ledger, v->session, row.id, credential_info(v->kind)->evidence);
+        if (r >= 0)
+                r = ledger_credential_used(p->ledger, row.id, credential_kind_to_string(v->kind),
+                                           people_wall(p));
         r = records_end(p->records, r);
         if (r >= 0) {
                 ret->person = row.id;

@@ -4,6 +4,7 @@
 #include "sync/private.h"
 #include "core/code.h"
 #include "message/arguments.h"
+#include "message/rfc3339.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -114,13 +115,20 @@ static void enrolled(void *userdata, const LockerAnswer *a) {
                        a->result ? NULL : json_pack("{s:I}", "person", (json_int_t)a->person));
 }
 
+static ConsentGiven consent_of(const json_t *a) {
+        return (ConsentGiven){.given = argument_boolean(a, "consent", false),
+                              .text = argument_text(a, "consent_text"),
+                              .version = argument_text(a, "consent_version"),
+                              .place = "backend"};
+}
+
 static void run_enrol(Running *r, const json_t *a) {
         Locker *l = r->sync->locker;
         Enrolment e = {.kind = argument_text(a, "kind"),
                        .number = argument_text(a, "number"),
                        .name = argument_text(a, "name"),
                        .phone = argument_text(a, "phone"),
-                       .consent = argument_boolean(a, "consent", false)};
+                       .consent = consent_of(a)};
 
         for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX; k++)
                 e.secrets[k] = argument_text(a, credential_kind_to_string(k));
@@ -131,6 +139,57 @@ static void run_enrol(Running *r, const json_t *a) {
 static void run_revoke(Running *r, const json_t *a) {
         answer(r, end(r, locker_revoke(begin(r), argument_number(a, "person", 0), r->actor,
                                        argument_text(a, "reason"))));
+}
+
+static void run_enrol_credential(Running *r, const json_t *a) {
+        Locker *l = r->sync->locker;
+        CredentialEnrolment e = {.person = argument_number(a, "person", 0), .consent = consent_of(a)};
+
+        for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX; k++)
+                if (argument_text(a, credential_kind_to_string(k))) {
+                        e.kind = k;
+                        e.secret = argument_text(a, credential_kind_to_string(k));
+                }
+        locker_enrol_credential(begin(r), &e, r->actor, opened, r);
+        locker_set_command(l, NULL);
+}
+
+static void run_revoke_credential(Running *r, const json_t *a) {
+        const char *kind = argument_text(a, "kind");
+
+        answer(r, end(r, locker_revoke_credential(begin(r), argument_number(a, "person", 0),
+                                                  credential_kind_from_string(kind, strlen(kind)), r->actor,
+                                                  argument_text(a, "reason"))));
+}
+
+static json_t *moment(int64_t wall_usec) {
+        char text[RFC3339_MAX];
+
+        rfc3339_format(wall_usec, text);
+        return json_string(text);
+}
+
+static int list_credential(void *userdata, const CredentialRow *c) {
+        const bool consented = c->consent.text != NULL;
+        json_t *row = json_pack("{s:s, s:o, s:o*}", "kind", c->kind, "enrolled", moment(c->enrolled), "used",
+                                c->used ? moment(c->used) : NULL);
+
+        if (row && consented)
+                json_object_set_new(row, "consent",
+                                    json_pack("{s:o, s:s, s:s, s:s, s:s}", "given", moment(c->given), "text",
+                                              c->consent.text, "version", c->consent.version, "place",
+                                              c->consent.place, "witness", c->consent.witness));
+        return row ? json_array_append_new(userdata, row) : -ENOMEM;
+}
+
+static void run_list_credentials(Running *r, const json_t *a) {
+        json_t *list = json_array();
+        int e = list ? locker_each_credential(r->sync->locker, argument_number(a, "person", 0),
+                                              list_credential, list)
+                     : -ENOMEM;
+
+        command_answer(r, e, NULL, e ? NULL : json_pack("{s:O}", "credentials", list));
+        json_decref(list);
 }
 
 static void run_lift_lockout(Running *r, const json_t *a) {
@@ -207,19 +266,35 @@ static void run_recommend(Running *r, const json_t *a) {
 }
 
 static const CommandKind kinds[] = {
-        {"announce", run_announce},       {"release", run_release},
-        {"recall", run_recall},           {"revoke-code", run_revoke_code},
-        {"new-code", run_new_code},       {"open", run_open},
-        {"deposit", command_deposit},     {"collect", command_collect},
-        {"take-back", command_take_back}, {"accept", command_session},
-        {"reject", command_session},      {"cancel", command_session},
-        {"reopen", command_session},      {"too-small", command_session},
-        {"not-empty", command_session},   {"does-not-open", command_session},
-        {"end", command_session},         {"disable", run_service},
-        {"enable", run_service},          {"enrol", run_enrol},
-        {"revoke", run_revoke},           {"set-thresholds", run_set_thresholds},
-        {"recommend", run_recommend},     {"snapshot", run_snapshot},
-        {"replay", run_replay},           {"lift-lockout", run_lift_lockout},
+        {"announce", run_announce},
+        {"release", run_release},
+        {"recall", run_recall},
+        {"revoke-code", run_revoke_code},
+        {"new-code", run_new_code},
+        {"open", run_open},
+        {"deposit", command_deposit},
+        {"collect", command_collect},
+        {"take-back", command_take_back},
+        {"accept", command_session},
+        {"reject", command_session},
+        {"cancel", command_session},
+        {"reopen", command_session},
+        {"too-small", command_session},
+        {"not-empty", command_session},
+        {"does-not-open", command_session},
+        {"end", command_session},
+        {"disable", run_service},
+        {"enable", run_service},
+        {"enrol", run_enrol},
+        {"revoke", run_revoke},
+        {"set-thresholds", run_set_thresholds},
+        {"recommend", run_recommend},
+        {"snapshot", run_snapshot},
+        {"replay", run_replay},
+        {"lift-lockout", run_lift_lockout},
+        {"enrol-credential", run_enrol_credential},
+        {"revoke-credential", run_revoke_credential},
+        {"list-credentials", run_list_credentials},
 };
 
 /* Whether it is known was asked before: both tables have the same names. */

@@ -242,6 +242,16 @@ class Client:
     def revoke(self, person, reason="has left"):
         return self.call(ROOT, CABINET, "Revoke", "ts", person, reason)
 
+    def enrol_credential(self, person, kind, **credential):
+        return self.call(ROOT, CABINET, "EnrolCredential", "tsa{sv}", person, kind, dictionary(**credential))
+
+    def revoke_credential(self, person, kind, reason="lost"):
+        return self.call(ROOT, CABINET, "RevokeCredential", "tss", person, kind, reason)
+
+    def credentials(self, person):
+        """kind → (enrolled, used, given, text, version, place, witness)"""
+        return {row[0]: tuple(row[1:]) for row in self.call(ROOT, CABINET, "ListCredentials", "t", person)}
+
     def people(self):
         return self.call(ROOT, CABINET, "ListPeople")
 

@@ -222,6 +222,11 @@ class Fake:
         return ([(i, p["kind"], p.get("number", ""), p.get("name", "")[:1] + "*", "", ["pin" if "pin" in p else "password"])
                  for i, p in self.people.items()],)
 
+    def Cabinet_ListCredentials(self, _path, person):
+        if person not in self.people:
+            raise Refusal("UnknownPerson", "There is no such person.")
+        return ([("pin" if "pin" in self.people[person] else "password", 1, 0, 0, "", "", "", "")],)
+
     def Cabinet_ListLockouts(self, _path):
         return ([(s, *v) for s, v in self.lockouts.items()],)
 

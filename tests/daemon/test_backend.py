@@ -312,6 +312,12 @@ class Examples(BackendTest):
         self.left = {p.name[len("command-"):-len(".json")] for p in EXAMPLES.glob("command-*.json")}
         self.give("enrol.courier")
         person = self.give("enrol")["person"]
+        self.give("enrol-credential", person=person)
+        listed = self.give("list-credentials", person=person)["credentials"]
+        pattern = next(c for c in listed if c["kind"] == "pattern")
+        self.assertEqual((pattern["consent"]["text"], pattern["consent"]["place"]), ("pattern-notice", "backend"))
+        self.give("revoke-credential", person=person)
+        self.assertNotIn("pattern", [c["kind"] for c in self.backend.command("list-credentials", {"person": person}, signed=True)["result"]["credentials"]])
         announced = self.give("announce")["parcel"]
         put = self.give("deposit.announced", parcel=announced)
         self.shut(put["slot"], "put")

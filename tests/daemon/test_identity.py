@@ -2,8 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """People and what they show: drawn patterns and cards beside PINs and passwords, several kinds of a person, and which of them
 suffice for what."""
-from daemonlib import main
+import glob
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+
+from daemonlib import main, wait
 from people import Scenario
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "ledger"))
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from ledger_0_1_0 import Keys, hkdf
 
 PHONE, PASSWORD, PATTERN, CARD = "+49 171 1234567", "correct horse battery", "40158", "8230119945602718"
 
@@ -49,7 +62,7 @@ class Kinds(Scenario):
 
     def test_courier_signs_in_by_pattern_and_by_card(self):
         """Requirement: C3"""
-        self.admin.enrol(kind="courier", number="4712", name="Bo", pattern=PATTERN, card=CARD)
+        self.admin.enrol(kind="courier", number="4712", name="Bo", pattern=PATTERN, card=CARD, consent=True)
         for kind, secret in (("pattern", PATTERN), ("card", CARD)):
             session = self.client.start_session("courier")
             self.assertRefused("WrongCredential", session.authenticate, kind, number="4713", **{kind: secret})
@@ -59,7 +72,7 @@ class Kinds(Scenario):
             session.end()
         # A recipient's claim is no courier's, and a courier's number no recipient's id.
         person = self.admin.enrol(kind="recipient", phone=PHONE, name="Erika", pattern=PATTERN, consent=True)
-        self.admin.enrol(kind="courier", number=str(person), name="Cy", pattern="13408")
+        self.admin.enrol(kind="courier", number=str(person), name="Cy", pattern="13408", consent=True)
         session = self.client.start_session("courier")
         for _ in range(3):
             self.assertRefused("WrongCredential", session.authenticate, "pattern", number=str(person), pattern="50461")
@@ -106,6 +119,223 @@ class Kinds(Scenario):
         self.assertIn("phone", self.assertRefused("InvalidArgument", session.authenticate, "pattern", number="9", pattern=PATTERN).message)
         message = self.assertRefused("InvalidArgument", session.authenticate, "iris", phone=PHONE, iris="x").message
         self.assertIn('"pattern"', message)
+
+
+class Enrolment(Scenario):
+    settings = {"Session": {"ReopenGrace": "0"}, "Identity": {"ConsentText": "house-rules", "ConsentVersion": "3"}}
+
+    def person(self, **more):
+        return self.admin.enrol(kind="recipient", phone=PHONE, name="Erika Mustermann", **more)
+
+    def test_credentials_come_and_go_one_by_one(self):
+        """Requirement: C1, C2, C3, C4, C6"""
+        person = self.person()
+        first = self.store(phone=PHONE)
+        self.assertIn("code", first.receipt)
+        mark = self.last_event()
+        self.assertEqual(self.admin.enrol_credential(person, "pattern", pattern=PATTERN, consent=True, consent_text="pattern-notice", consent_version="2026-11"), {})
+        self.admin.enrol_credential(person, "password", password=PASSWORD, consent=True)
+        found = self.admin.credentials(person)
+        self.assertEqual(sorted(found), ["password", "pattern"])
+        enrolled, used, given, text, version, place, witness = found["pattern"]
+        self.assertEqual((used, text, version), (0, "pattern-notice", "2026-11"))
+        self.assertEqual(given, enrolled)
+        self.assertTrue(place and witness.startswith("operator:"))
+        self.assertEqual(found["password"][3:5], ("house-rules", "3"))
+        # Events tell it, without what was presented.
+        events = [e for e in self.admin.events(mark) if e.type == "credential.enrolled"]
+        self.assertEqual([(e.subject, e.data) for e in events],
+                         [(f"person:{person}", {"kind": "pattern", "consent": {"text": "pattern-notice", "version": "2026-11"}}),
+                          (f"person:{person}", {"kind": "password", "consent": {"text": "house-rules", "version": "3"}})])
+        put = self.store(phone=PHONE)
+        self.assertEqual(sorted(put.receipt["credentials"]), ["password", "pattern"])
+        self.assertNotIn("code", put.receipt)
+        session = self.client.start_session("recipient")
+        session.authenticate("pattern", phone=PHONE, pattern=PATTERN)
+        self.assertGreater(self.admin.credentials(person)["pattern"][1], 0, "used")
+        # One goes: the session that began by it is over, the other still opens, and no code is made.
+        mark = self.last_event()
+        self.admin.revoke_credential(person, "pattern", "seen by a neighbour")
+        self.assertFalse(session.exists)
+        self.assertEqual(list(self.admin.credentials(person)), ["password"])
+        self.assertEqual([e.data for e in self.admin.events(mark) if e.type == "credential.revoked"], [{"kind": "pattern"}])
+        self.assertNotIn("code.issued", self.event_types(mark))
+        session = self.client.start_session("recipient")
+        self.assertRefused("WrongCredential", session.authenticate, "pattern", phone=PHONE, pattern=PATTERN)
+        # The last one goes: who waits gets a code.
+        self.admin.revoke_credential(person, "password", "asked for it")
+        [issued] = [e for e in self.admin.events(mark) if e.type == "code.issued"]
+        self.assertEqual(issued.subject, f"parcel:{put.parcel.rsplit('/', 1)[1]}")
+        self.assertRefused("UnknownCredential", self.admin.revoke_credential, person, "password")
+        self.assertEqual(self.admin.credentials(person), {})
+
+    def test_another_one_of_a_kind_replaces_the_former(self):
+        """Requirement: C1, C3"""
+        person = self.person(pattern=PATTERN, consent=True)
+        self.admin.enrol_credential(person, "pattern", pattern="13408", consent=True)
+        session = self.client.start_session("recipient")
+        self.assertRefused("WrongCredential", session.authenticate, "pattern", phone=PHONE, pattern=PATTERN)
+        session.authenticate("pattern", phone=PHONE, pattern="13408")
+
+    def test_a_card_is_made_by_the_cabinet_and_told_once(self):
+        """Requirement: C1, F9"""
+        person = self.person()
+        cards = [self.admin.enrol_credential(person, "card", consent=True)["card"] for _ in range(2)]
+        for card in cards:
+            self.assertRegex(card, r"^[0-9]{32}$")
+        self.assertNotEqual(*cards)
+        session = self.client.start_session("recipient")
+        self.assertRefused("WrongCredential", session.authenticate, "card", phone=PHONE, card=cards[0])
+        session.authenticate("card", phone=PHONE, card=cards[1])
+        self.assertFalse([e for e in self.admin.events() if any(card in str(e.data) for card in cards)])
+
+    def test_bad_enrolments_are_refused_with_their_reason(self):
+        """Requirement: C1, C6"""
+        person = self.person()
+        courier = self.admin.enrol_courier("4711", "258036")
+
+        def why(error, who, kind, **credential):
+            return self.assertRefused(error, lambda: self.admin.enrol_credential(who, kind, **credential)).message
+
+        why("UnknownPerson", 99, "pattern", pattern=PATTERN, consent=True)
+        self.assertIn("consent", why("InvalidArgument", person, "pattern", pattern=PATTERN))
+        self.assertIn("consent", why("InvalidArgument", courier, "card", card=CARD))
+        self.assertIn("belong together", why("InvalidArgument", person, "pattern", pattern=PATTERN, consent=True, consent_text="x"))
+        self.assertIn("pin, password, pattern or card", why("InvalidArgument", person, "iris", iris="x", consent=True))
+        self.assertIn("pattern is missing", why("InvalidArgument", person, "pattern", consent=True))
+        self.assertIn("couriers have none", why("InvalidArgument", courier, "password", password=PASSWORD, consent=True))
+        self.assertIn("twice", why("InvalidArgument", person, "pattern", pattern="012345671", consent=True))
+        why("WeakSecret", person, "pattern", pattern="01258", consent=True)
+        self.assertRefused("UnknownPerson", self.admin.credentials, 99)
+        self.assertRefused("UnknownPerson", self.admin.revoke_credential, 99, "pattern")
+        self.assertRefused("InvalidArgument", self.admin.revoke_credential, person, "pattern", " ")
+        self.assertEqual((self.admin.credentials(person), list(self.admin.credentials(courier))), ({}, ["pin"]))
+        self.admin.enrol_credential(courier, "pin", pin="739164")
+        self.courier(pin="739164").end()
+
+
+class Copy:
+    """All files of the cabinet at one moment, the key among them, and somebody who opens what can be opened: by the file format
+    alone, without any code of ours."""
+
+    def __init__(self, cabinet):
+        self.directory = tempfile.mkdtemp(prefix="lockerd-copy-")
+        self.raw = b""
+        for path in sorted(glob.glob(os.path.join(cabinet.directory, "ledger.db*"))):
+            shutil.copy(path, self.directory)
+            with open(path, "rb") as f:
+                self.raw += f.read()
+        with open(os.path.join(cabinet.directory, "lockerd.key"), "rb") as f:
+            self.keys = Keys(f.read())
+        with sqlite3.connect(os.path.join(self.directory, "ledger.db")) as db:
+            self.tables = {name: db.execute(f"SELECT * FROM {name}").fetchall() for (name,) in
+                           db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")}
+        db.close()
+        shutil.rmtree(self.directory)
+
+    def values(self):
+        return [v for rows in self.tables.values() for row in rows for v in row if isinstance(v, bytes)]
+
+    def open(self, salts=()):
+        """Whatever any sealed value says, under the cabinet's key and under each person's half that is known."""
+        salts = {None, *salts, *(v for v in self.values() if len(v) == 16)}
+        labels = ["person.name", "person.phone", "credential.password", "credential.pattern", "credential.card", "parcel.recipient", "parcel.phone",
+                  "inbox.command", "outbox.secret"]
+        said = []
+        for value in self.values():
+            if len(value) < 29 or value[0] != 1:
+                continue
+            for salt in salts:
+                key = hkdf(self.keys.seal_key, b"lockerd/1/person", salt) if salt else self.keys.seal_key
+                for label in labels:
+                    try:
+                        said.append((label, AESGCM(key).decrypt(value[1:13], value[13:], b"\x01" + label.encode())))
+                    except InvalidTag:
+                        pass
+        return said
+
+
+class Erasure(Scenario):
+    settings = {"Session": {"ReopenGrace": "0"}}
+    SECRETS = (PASSWORD, PATTERN, CARD, "Erika Mustermann", "491711234567", "171 1234567")
+
+    def enrol_erika(self):
+        return self.admin.enrol(kind="recipient", phone=PHONE, name="Erika Mustermann", password=PASSWORD, pattern=PATTERN, card=CARD, consent=True)
+
+    def erased(self, *gone):
+        """The files once the log has been emptied of what was there before."""
+        def look():
+            copy = Copy(self.cabinet)
+            return None if any(g in copy.raw for g in gone) else copy
+        return wait(look, "the erased bytes gone from the files", 60)
+
+    def test_nothing_that_was_shown_is_readable_in_ledger_log_or_journal(self):
+        """Requirement: F9, C6"""
+        self.enrol_erika()
+        session = self.client.start_session("recipient")
+        for kind, secret in (("pattern", PATTERN), ("card", CARD), ("password", PASSWORD)):
+            session.authenticate(kind, phone=PHONE, **{kind: secret})
+        self.assertRefused("WrongCredential", session.authenticate, "card", phone=PHONE, card="9999000011112222")
+        copy = Copy(self.cabinet)
+        self.cabinet.stop()
+        log = (self.cabinet.log_text or self.cabinet.log()).encode()
+        for secret in (*self.SECRETS, "9999000011112222"):
+            for where in (copy.raw, log):
+                # Five digits are in any file by chance: of the pattern only what stands alone counts.
+                found = where.count(b'"' + secret.encode() + b'"') if secret == PATTERN else where.count(secret.encode())
+                self.assertEqual(found, 0, secret)
+
+    def test_revoked_person_cannot_be_read_with_all_files_and_the_key(self):
+        """Requirement: C6, F9"""
+        person = self.enrol_erika()
+        before = Copy(self.cabinet)
+        said = dict(before.open())
+        # Whoever has files and key reads all of it before: so what follows is no failure of the reader.
+        self.assertEqual((said["person.name"], said["person.phone"]), (b"Erika Mustermann", PHONE.encode()))
+        self.assertEqual({len(said[f"credential.{k}"]) for k in ("password", "pattern", "card")}, {52})
+        [row] = [r for r in before.tables["person"] if r[0] == person]
+        salt = next(v for v in row if isinstance(v, bytes) and len(v) == 16)
+        templates = [r[2] for r in before.tables["credential"]]
+        self.admin.revoke(person, "asked to be forgotten")
+        after = self.erased(salt, *templates)
+        self.assertEqual([s for s in after.open() if s[0].startswith(("person.", "credential."))], [])
+        self.assertEqual([s for s in after.open() if b"Erika" in s[1] or b"1234567" in s[1]], [])
+        # Nor from a backup that is made later.
+        path = os.path.join(self.cabinet.directory, "later.db")
+        self.admin.backup(path)
+        with open(path, "rb") as f:
+            backup = f.read()
+        for gone in (salt, *templates):
+            self.assertNotIn(gone, backup)
+        # The proof of the consent stays, withdrawn.
+        self.assertEqual({r[1] for r in after.tables["consent"]}, {"password", "pattern", "card"})
+        self.assertTrue(all(r[-1] for r in after.tables["consent"]))
+
+    def test_revoked_credential_is_gone_and_the_others_stay(self):
+        """Requirement: C6, F9"""
+        person = self.enrol_erika()
+        before = Copy(self.cabinet)
+        [template] = [r[2] for r in before.tables["credential"] if r[1] == "pattern"]
+        self.admin.revoke_credential(person, "pattern", "seen")
+        said = [label for label, _ in self.erased(template).open()]
+        self.assertNotIn("credential.pattern", said)
+        self.assertIn("credential.card", said)
+
+
+class Unused(Scenario):
+    settings = {"Session": {"ReopenGrace": "0"}, "Daemon": {"TrustClock": "yes"}, "Identity": {"EndUnused": "3s"}}
+
+    def test_what_nobody_uses_ends_and_who_waits_gets_a_code(self):
+        """Requirement: C4, C6"""
+        person = self.admin.enrol(kind="recipient", phone=PHONE, name="Erika", pattern=PATTERN, consent=True)
+        put = self.store(phone=PHONE)
+        self.assertNotIn("code", put.receipt)
+        time.sleep(3.5)
+        self.cabinet.restart()  # it looks once an hour, and at the start
+        self.wait_event("credential.ended", kind="pattern")
+        self.assertEqual(self.admin.credentials(person), {})
+        [issued] = [e for e in self.admin.events() if e.type == "code.issued"]
+        self.assertEqual(issued.subject, f"parcel:{put.parcel.rsplit('/', 1)[1]}")
 
 
 class TwoKinds(Scenario):
@@ -158,7 +388,7 @@ class TwoKinds(Scenario):
 
     def test_each_act_has_its_own_rule(self):
         """Requirement: C3, D4"""
-        self.admin.enrol(kind="courier", number="4711", name="Bo", pin="258036", card=CARD)
+        self.admin.enrol(kind="courier", number="4711", name="Bo", pin="258036", card=CARD, consent=True)
         put = self.store(session=self.courier(), end=False)
         self.admin.recall(int(put.parcel.rsplit("/", 1)[1]))
         courier = self.courier()

@@ -258,6 +258,29 @@ class Operator(LockerctlCase):
         self.refused(6, "deposit", "--courier", "4711", "--size", "S", "--stdin", typed="258036\n", error="WrongCredential")
         self.refused(3, "revoke", "4000", *REASON, error="UnknownPerson")
 
+    def test_credentials_are_enrolled_shown_and_revoked_one_by_one(self):
+        """Requirement: C1, C6"""
+        who = ["enrol", "recipient", "--name", "Erika Mustermann", "--phone", "491711234567", "--stdin"]
+        self.refused(2, *who, "--pattern", "--consent", typed="02587\n", error="InvalidArgument")
+        self.ok(*who, "--password", "--pattern", "--consent", "--consent-text", "notice", "--consent-version", "7", typed="correct horse\n40158\n")
+        [person] = self.json("people")
+        self.assertEqual(sorted(person["credentials"]), ["password", "pattern"])
+        self.assertEqual({(d["consent_text"], d["consent_version"]) for d in person["details"]}, {("notice", "7")})
+        self.assertRegex(self.ok("people"), r"password \(0 min\), pattern \(0 min\)")
+        more = ["enrol", str(person["id"]), "--stdin"]
+        self.refused(2, *more, "--consent", typed="")
+        self.refused(2, *more, "--card", typed="8230119945602718\n")  # no consent
+        self.refused(2, *more, "--card", "--consent", typed="82301\n", error="InvalidArgument")
+        self.ok(*more, "--card", "--consent", typed="8230119945602718\n")
+        card = self.json(*more, "--new-card", "--consent")["card"]
+        self.assertRegex(card, "^[0-9]{32}$")
+        self.refused(3, "enrol", "4000", "--new-card", "--consent", error="UnknownPerson")
+        self.ok("revoke", str(person["id"]), "--credential", "pattern", "--reason", "seen")
+        self.refused(3, "revoke", str(person["id"]), "--credential", "pattern", "--reason", "seen", error="UnknownCredential")
+        self.refused(2, "revoke", str(person["id"]), "--credential", "iris", "--reason", "seen", error="InvalidArgument")
+        [person] = self.json("people")
+        self.assertEqual(sorted(person["credentials"]), ["card", "password"])
+
     def test_lockout_is_listed_and_lifted_by_operator_and_courier(self):
         """Requirement: D4"""
         receipt = self.deposit()

@@ -42,8 +42,13 @@ void place_undo(Place *p, const char *sql);
         "'movement'); "                                                                                   \
         "ALTER TABLE door DROP COLUMN seal; ALTER TABLE movement DROP COLUMN seal; "
 #define UNDO_SEAL(table) "ALTER TABLE " #table " DROP COLUMN seal; "
+#define UNDO_IDENTITY                                                                                    \
+        "DROP TABLE credential; DROP TABLE consent; CREATE TABLE credential (person INTEGER NOT NULL "   \
+        "REFERENCES person (id), kind TEXT NOT NULL CHECK (kind <> ''), data BLOB NOT NULL, seal BLOB, " \
+        "PRIMARY "                                                                                       \
+        "KEY (person, kind)) STRICT, WITHOUT ROWID; "
 #define UNDO_SEALS                                                                               \
-        UNDO_KEYED "DROP TABLE sealed; " UNDO_SEAL(meta) UNDO_SEAL(slot) UNDO_SEAL(position)     \
+        UNDO_IDENTITY UNDO_KEYED "DROP TABLE sealed; " UNDO_SEAL(meta) UNDO_SEAL(slot) UNDO_SEAL(position)     \
                 UNDO_SEAL(person) UNDO_SEAL(credential) UNDO_SEAL(parcel) UNDO_SEAL(pickup_code) \
                         UNDO_SEAL(renewed_code) UNDO_SEAL(lockout) UNDO_SEAL(lockout_parcel)     \
                                 UNDO_SEAL(inbox) UNDO_SEAL(setting) UNDO_SEAL(epoch)

@@ -72,7 +72,7 @@ static int a_days_work(Ledger *l) {
         if (r >= 0)
                 r = ledger_person_insert(l, &person);
         if (r >= 0)
-                r = ledger_credential_set(l, person.id, "pin", (const uint8_t *)"x", 1);
+                r = ledger_credential_set(l, person.id, "pin", (const uint8_t *)"x", 1, NULL, 7);
         if (r >= 0)
                 r = ledger_session_begin(l, "courier", "kiosk", &now, &session);
         if (r >= 0)

@@ -3,6 +3,8 @@
 #include "ledger/parcels.h"
 #include "ledger/people.h"
 
+static const Consent agreed = {"storage", "2026-11", "kiosk", "operator:anna"};
+
 static PersonRow anna(void) {
         return (PersonRow){
                 .kind = PERSON_RECIPIENT,
@@ -90,9 +92,9 @@ static void test_credential_set_comes_back_sealed_for_this_person_and_kind(void 
         assert_int_equal(ledger_person_insert(l, &a), 0);
         assert_int_equal(ledger_person_insert(l, &c), 0);
         assert_int_equal(ledger_credential_get(l, a.id, "password", &back, &n), -ENOENT);
-        assert_int_equal(ledger_credential_set(l, a.id, "password", data, sizeof(data)), 0);
-        assert_int_equal(ledger_credential_set(l, c.id, "pin", data, 1), 0);
-        assert_int_equal(ledger_credential_set(l, c.id, "pin", data, 64), 0);
+        assert_int_equal(ledger_credential_set(l, a.id, "password", data, sizeof(data), &agreed, 7), 0);
+        assert_int_equal(ledger_credential_set(l, c.id, "pin", data, 1, NULL, 7), 0);
+        assert_int_equal(ledger_credential_set(l, c.id, "pin", data, 64, NULL, 7), 0);
         assert_int_equal(ledger_credential_get(l, a.id, "password", &back, &n), 0);
         assert_int_equal(n, sizeof(data));
         assert_memory_equal(back, data, n);
@@ -104,15 +106,16 @@ static void test_credential_set_comes_back_sealed_for_this_person_and_kind(void 
         assert_non_null(big);
         for (size_t i = 0; i <= CREDENTIAL_DATA_MAX; i++)
                 big[i] = (uint8_t)(i * 7);
-        assert_int_equal(ledger_credential_set(l, a.id, "password", big, CREDENTIAL_DATA_MAX + 1), -EINVAL);
-        assert_int_equal(ledger_credential_set(l, a.id, "password", big, CREDENTIAL_DATA_MAX), 0);
+        assert_int_equal(ledger_credential_set(l, a.id, "password", big, CREDENTIAL_DATA_MAX + 1, &agreed, 7),
+                         -EINVAL);
+        assert_int_equal(ledger_credential_set(l, a.id, "password", big, CREDENTIAL_DATA_MAX, &agreed, 7), 0);
         assert_int_equal(ledger_credential_get(l, a.id, "password", &back, &n), 0);
         assert_int_equal(n, CREDENTIAL_DATA_MAX);
         assert_memory_equal(back, big, n);
         bytes_erase_free(back, n);
         free(big);
-        assert_int_equal(ledger_credential_set(l, 99, "pin", data, 1), -ENOENT);
-        assert_int_equal(ledger_credential_set(l, a.id, "", data, 1), -EINVAL);
+        assert_int_equal(ledger_credential_set(l, 99, "pin", data, 1, NULL, 7), -ENOENT);
+        assert_int_equal(ledger_credential_set(l, a.id, "", data, 1, &agreed, 7), -EINVAL);
         assert_int_equal(ledger_person_get(l, c.id, &out), 0);
         assert_true(person_has(&out, CREDENTIAL_PIN));
         assert_false(person_has(&out, CREDENTIAL_PASSWORD));
@@ -123,6 +126,137 @@ static void test_credential_set_comes_back_sealed_for_this_person_and_kind(void 
                          "UPDATE credential SET data = (SELECT data FROM credential WHERE kind = 'pin')"),
                 0);
         assert_int_equal(ledger_credential_get(l, a.id, "password", &back, &n), -EUCLEAN);
+}
+
+/* Requirement: C6 */
+static void test_credential_without_a_consent_is_not_stored(void **state) {
+        Ledger *l = ((Place *)*state)->ledger;
+        PersonRow a = anna();
+        uint8_t *back = NULL;
+        size_t n = 0;
+
+        assert_int_equal(ledger_person_insert(l, &a), 0);
+        assert_int_equal(ledger_credential_set(l, a.id, "pattern", (const uint8_t *)"t", 1, NULL, 7), -EPERM);
+        assert_int_equal(ledger_credential_get(l, a.id, "pattern", &back, &n), -ENOENT);
+        assert_int_equal(number(l, "SELECT count(*) FROM consent"), 0);
+        /* The tables themselves refuse it: without one, and with one that nobody has given. */
+        assert_true(
+                sql_exec(l->db,
+                         "INSERT INTO credential (person, kind, data, enrolled) VALUES (1, 'pattern', x'00', "
+                         "7)") < 0);
+        assert_true(sql_exec(l->db,
+                             "INSERT INTO credential (person, kind, data, enrolled, consent) VALUES (1, "
+                             "'pattern', x'00', 7, 7)") < 0);
+        assert_int_equal(number(l, "SELECT count(*) FROM credential"), 0);
+        assert_int_equal(ledger_credential_set(l, a.id, "pattern", (const uint8_t *)"t", 1, &agreed, 7), 0);
+        /* Nor does a consent go while something rests on it. */
+        assert_true(sql_exec(l->db, "DELETE FROM consent") < 0);
+}
+
+typedef struct Listed {
+        unsigned n;
+        int64_t enrolled, used, given;
+        char kinds[64], consent[160];
+} Listed;
+
+static int list(void *userdata, const CredentialRow *c) {
+        Listed *seen = userdata;
+        size_t n = strlen(seen->kinds);
+
+        seen->n++;
+        snprintf(seen->kinds + n, sizeof(seen->kinds) - n, "%s ", c->kind);
+        seen->enrolled = c->enrolled;
+        seen->used = c->used;
+        seen->given = c->given;
+        snprintf(seen->consent, sizeof(seen->consent), "%s %s %s %s", c->consent.text ? c->consent.text : "-",
+                 c->consent.version ? c->consent.version : "-", c->consent.place ? c->consent.place : "-",
+                 c->consent.witness ? c->consent.witness : "-");
+        return 0;
+}
+
+/* Requirement: C1, C6 */
+static void test_credential_has_its_times_and_its_consent(void **state) {
+        const int64_t hour = INT64_C(3600000000);
+        const Consent newer = {"storage", "2027-01", "desk", "operator:bo"};
+        Ledger *l = ((Place *)*state)->ledger;
+        PersonRow a = anna(), c = courier("4711");
+        Listed seen = {0};
+
+        assert_int_equal(ledger_person_insert(l, &a), 0);
+        assert_int_equal(ledger_person_insert(l, &c), 0);
+        assert_int_equal(ledger_credential_set(l, a.id, "pattern", (const uint8_t *)"t", 1, &agreed, 7), 0);
+        assert_int_equal(ledger_credential_set(l, c.id, "pin", (const uint8_t *)"t", 1, NULL, 8), 0);
+        assert_int_equal(ledger_credential_each(l, a.id, list, &seen), 0);
+        assert_string_equal(seen.kinds, "pattern ");
+        assert_true(seen.enrolled == 7 && seen.used == 0 && seen.given == 7);
+        assert_string_equal(seen.consent, "storage 2026-11 kiosk operator:anna");
+        /* Used: once an hour at most. */
+        assert_int_equal(ledger_credential_used(l, a.id, "pattern", 2 * hour), 0);
+        assert_int_equal(ledger_credential_used(l, a.id, "pattern", 2 * hour + 5), 0);
+        assert_int_equal(number(l, "SELECT used FROM credential WHERE kind = 'pattern'"), 2 * hour);
+        assert_int_equal(ledger_credential_used(l, a.id, "pattern", 4 * hour), 0);
+        assert_int_equal(number(l, "SELECT used FROM credential WHERE kind = 'pattern'"), 4 * hour);
+        /* Another one of the same kind: a consent of its own, the former stays as a proof. */
+        assert_int_equal(ledger_credential_set(l, a.id, "pattern", (const uint8_t *)"u", 1, &newer, 5 * hour),
+                         0);
+        seen = (Listed){0};
+        assert_int_equal(ledger_credential_each(l, a.id, list, &seen), 0);
+        assert_true(seen.n == 1 && seen.enrolled == 5 * hour && seen.used == 0);
+        assert_string_equal(seen.consent, "storage 2027-01 desk operator:bo");
+        assert_int_equal(number(l, "SELECT count(*) FROM consent"), 2);
+        seen = (Listed){0};
+        assert_int_equal(ledger_credential_each(l, c.id, list, &seen), 0);
+        assert_string_equal(seen.consent, "- - - -");
+        assert_true(seen.given == 0 && seen.enrolled == 8);
+        /* Which nobody has used for long. */
+        seen = (Listed){0};
+        assert_int_equal(ledger_credential_each_unused(l, 8, 10, list, &seen), 0);
+        assert_int_equal(seen.n, 0);
+        assert_int_equal(ledger_credential_each_unused(l, 5 * hour, 10, list, &seen), 0);
+        assert_string_equal(seen.kinds, "pin ");
+        seen = (Listed){0};
+        assert_int_equal(ledger_credential_each_unused(l, 5 * hour + 1, 1, list, &seen), 0);
+        assert_int_equal(seen.n, 1);
+}
+
+/* Requirement: C6, F9 */
+static void test_credential_erased_leaves_nothing_but_the_withdrawn_consent(void **state) {
+        Place *place = *state;
+        Ledger *l = place->ledger;
+        PersonRow a = anna();
+        uint8_t sealed[64], *back = NULL;
+        size_t n_sealed, n = 0;
+
+        assert_int_equal(ledger_person_insert(l, &a), 0);
+        assert_int_equal(ledger_credential_set(l, a.id, "password", (const uint8_t *)"first", 5, &agreed, 7),
+                         0);
+        assert_int_equal(ledger_credential_set(l, a.id, "pattern", (const uint8_t *)"second", 6, &agreed, 8),
+                         0);
+        sqlite3_stmt *s = NULL;
+        assert_int_equal(
+                sqlite3_prepare_v2(l->db, "SELECT data FROM credential WHERE kind = 'pattern'", -1, &s, NULL),
+                SQLITE_OK);
+        assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+        n_sealed = (size_t)sqlite3_column_bytes(s, 0);
+        assert_true(n_sealed <= sizeof(sealed));
+        memcpy(sealed, sqlite3_column_blob(s, 0), n_sealed);
+        sqlite3_finalize(s);
+        assert_true(file_contains(place->path, sealed, n_sealed));
+        assert_int_equal(ledger_credential_erase(l, a.id, "pattern", 99), 0);
+        assert_true(ledger_wants_checkpoint(l));
+        assert_int_equal(ledger_checkpoint(l), 0);
+        assert_false(file_contains(place->path, sealed, n_sealed));
+        assert_int_equal(ledger_credential_get(l, a.id, "pattern", &back, &n), -ENOENT);
+        assert_int_equal(ledger_credential_erase(l, a.id, "pattern", 99), -ENOENT);
+        assert_int_equal(number(l, "SELECT withdrawn FROM consent WHERE kind = 'pattern'"), 99);
+        assert_int_equal(number(l, "SELECT withdrawn IS NULL FROM consent WHERE kind = 'password'"), 1);
+        /* The other one is as it was. */
+        assert_int_equal(ledger_credential_get(l, a.id, "password", &back, &n), 0);
+        assert_memory_equal(back, "first", 5);
+        bytes_erase_free(back, n);
+        assert_int_equal(ledger_person_revoke(l, a.id, 100), 0);
+        assert_int_equal(number(l, "SELECT count(*) FROM credential"), 0);
+        assert_int_equal(number(l, "SELECT withdrawn FROM consent WHERE kind = 'password'"), 100);
 }
 
 /* Erasing erases: what is left in the file, and in its WAL, opens nothing. */
@@ -136,7 +270,8 @@ static void test_person_revoked_nothing_personal_left_in_the_file(void **state) 
         _cleanup_person_ PersonRow none = {0};
 
         assert_int_equal(ledger_person_insert(l, &a), 0);
-        assert_int_equal(ledger_credential_set(l, a.id, "password", (const uint8_t *)"hash", 4), 0);
+        assert_int_equal(ledger_credential_set(l, a.id, "password", (const uint8_t *)"hash", 4, &agreed, 7),
+                         0);
         sqlite3_stmt *s = NULL;
         assert_int_equal(sqlite3_prepare_v2(l->db, "SELECT salt, name, data FROM person JOIN credential", -1,
                                             &s, NULL),
@@ -165,7 +300,7 @@ static void test_person_revoked_nothing_personal_left_in_the_file(void **state) 
         assert_int_equal(ledger_person_get(l, a.id, &none), -ENOENT);
         assert_int_equal(ledger_person_by_phone(l, a.phone, &none), -ENOENT);
         assert_int_equal(ledger_credential_get(l, a.id, "password", &back, &n), -ENOENT);
-        assert_int_equal(ledger_credential_set(l, a.id, "password", salt, 1), -ENOENT);
+        assert_int_equal(ledger_credential_set(l, a.id, "password", salt, 1, &agreed, 7), -ENOENT);
         assert_int_equal(ledger_person_revoke(l, a.id, 78), -ENOENT);
         assert_int_equal(number(l, "SELECT count(*) FROM person WHERE revoked = 77"), 1);
         /* And may come back, as somebody new. */
@@ -279,6 +414,9 @@ int main(void) {
                 TEST(test_person_enrolled_found_by_number_and_phone),
                 TEST(test_person_number_or_phone_enrolled_refused),
                 TEST(test_credential_set_comes_back_sealed_for_this_person_and_kind),
+                TEST(test_credential_without_a_consent_is_not_stored),
+                TEST(test_credential_has_its_times_and_its_consent),
+                TEST(test_credential_erased_leaves_nothing_but_the_withdrawn_consent),
                 TEST(test_person_revoked_nothing_personal_left_in_the_file),
                 TEST(test_person_revoked_parcels_of_the_past_forget_the_name),
                 TEST(test_person_revoked_parcels_from_before_the_enrolment_forget_the_name),

@@ -36,7 +36,8 @@ static void fill(Ledger *l) {
                                     .enrolled = 1};
                 snprintf(person.number, sizeof(person.number), "%s", number_);
                 assert_int_equal(ledger_person_insert(l, &person), 0);
-                assert_int_equal(ledger_credential_set(l, person.id, "pin", (const uint8_t *)"hash", 4), 0);
+                assert_int_equal(
+                        ledger_credential_set(l, person.id, "pin", (const uint8_t *)"hash", 4, NULL, 7), 0);
                 assert_int_equal(ledger_service_set(l, label, 0, SERVICE_DISABLED, "repair"), 0);
                 assert_int_equal(ledger_service_set(l, label, 1, SERVICE_IN, NULL), 0);
                 LockoutRow lockout = {.lockout = {.failures = i, .pace = 5}};
@@ -159,7 +160,9 @@ static void test_rows_that_are_removed_added_moved_copied_and_put_back(void **st
         assert_found(p, "pickup_code",
                      "INSERT INTO pickup_code SELECT 99, zeroblob(32), seal FROM pickup_code LIMIT 1");
         assert_found(p, "credential",
-                     "INSERT INTO credential SELECT 99, kind, data, seal FROM credential LIMIT 1");
+                     "INSERT INTO credential (person, kind, data, enrolled, seal) SELECT 99, kind, data, "
+                     "enrolled, "
+                     "seal FROM credential LIMIT 1");
         assert_found(p, "position", "INSERT INTO position (slot, number) VALUES ('77', 1)");
         assert_found(p, "parcel", "UPDATE parcel SET seal = NULL");
 }

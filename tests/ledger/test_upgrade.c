@@ -216,6 +216,25 @@ static void test_upgrade_people_and_credentials_are_read_and_erased(void **state
         assert_int_equal(recipient.credentials, 1U << CREDENTIAL_PIN | 1U << CREDENTIAL_PASSWORD);
         assert_int_equal(ledger_person_get(p->ledger, 3, &(PersonRow){0}), -ENOENT); /* revoked */
 
+        /* What they had agreed to is not known by name, but when is; a courier's PIN needed nothing. */
+        assert_int_equal(number(p->ledger, "SELECT count(*) FROM consent"), 2);
+        assert_int_equal(number(p->ledger,
+                                "SELECT count(*) FROM credential c JOIN consent o ON o.person = c.person AND "
+                                "o.kind = c.kind AND o.given = c.consent JOIN person p ON p.id = c.person "
+                                "WHERE o.given = p.consented AND o.text = 'unrecorded' AND c.person = 2"),
+                         2);
+        assert_int_equal(number(p->ledger, "SELECT consent IS NULL FROM credential WHERE person = 1"), 1);
+        assert_int_equal(number(p->ledger,
+                                "SELECT count(*) FROM credential c JOIN person p ON p.id = c.person WHERE "
+                                "c.enrolled = p.enrolled"),
+                         3);
+        /* Last used: by the sessions. */
+        assert_int_equal(number(p->ledger,
+                                "SELECT c.used = s.begun FROM credential c JOIN session s ON s.person = 1 "
+                                "WHERE c.person = 1"),
+                         1);
+        assert_int_equal(
+                number(p->ledger, "SELECT count(*) FROM credential WHERE person = 2 AND used IS NULL"), 2);
         assert_int_equal(ledger_habit_get(p->ledger, &(ParcelRow){.person = recipient.id}, hours), 0);
         assert_int_equal(hours[18], 7);
         assert_int_equal(ledger_person_revoke(p->ledger, recipient.id, at(2000).wall_usec), 0);

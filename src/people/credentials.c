@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Credentials that go: revoked one by one, or ended because nobody has used them for long; and what becomes
+ * of the parcels that they would have opened. */
+#include "people/private.h"
+#include "base/ids.h"
+#include "base/log.h"
+#include "ledger/codes.h"
+#include "ledger/parcels.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define EVERY_USEC  (3600 * USEC_PER_SEC)
+#define UNSURE_USEC (60 * USEC_PER_SEC)
+#define AT_A_TIME   50
+
+/* --- parcels --- */
+
+static int collect_waiting(void *userdata, const ParcelRow *p) {
+        bool waits = parcel_is_recipients(p) || p->state == PARCEL_DEPOSITING;
+
+        return waits ? ids_add(userdata, p->id) : 0;
+}
+
+static int issue_codes(People *p, const Ids *w, const char *actor, const char *reason) {
+        char code[CODE_LENGTH + 1] = "";
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < w->n; i++) {
+                _cleanup_parcel_ ParcelRow row = {0};
+                r = ledger_code_exists(p->ledger, w->ids[i]);
+                if (r)
+                        continue;
+                r = ledger_parcel_get(p->ledger, w->ids[i], &row);
+                if (r >= 0)
+                        r = people_issue_code(p, &row, actor, reason, code);
+        }
+        explicit_bzero(code, sizeof(code));
+        return r;
+}
+
+int codes_instead(People *p, uint64_t person, const char *actor) {
+        _cleanup_person_ PersonRow row = {0};
+        _cleanup_ids_ Ids waiting = {0};
+        int r = ledger_person_get(p->ledger, person, &row);
+
+        if (r < 0 && r != -ENOENT)
+                return r;
+        const char *reason = r >= 0 ? "what its recipient has does not open it any more"
+                                    : "its recipient is not enrolled any more";
+        /* C4: of somebody who is gone there is nothing left. */
+        if (r >= 0 && sufficiency_possible(&p->settings->alone, ACT_COLLECT, row.credentials))
+                return 0;
+        r = ledger_parcel_each_of_person(p->ledger, person, collect_waiting, &waiting);
+        return r < 0 ? r : issue_codes(p, &waiting, actor, reason);
+}
+
+/* --- revoked --- */
+
+static int write_end(People *p, uint64_t person, CredentialKind kind, const char *actor, const char *reason,
+                     const char *type) {
+        const char *name = credential_kind_to_string(kind);
+        char subject[SUBJECT_MAX];
+        int r = ledger_credential_erase(p->ledger, person, name, people_wall(p));
+
+        snprintf(subject, sizeof(subject), "person:%llu", (unsigned long long)person);
+        if (r >= 0)
+                r = records_add(p->records, actor, reason, type, subject, json_pack("{s:s}", "kind", name),
+                                NULL);
+        return r < 0 ? r : codes_instead(p, person, actor);
+}
+
+static int end_credential(People *p, uint64_t person, CredentialKind kind, const char *actor,
+                          const char *reason, const char *type) {
+        int r = records_begin(p->records);
+
+        if (r < 0)
+                return r;
+        r = records_end(p->records, MIN(write_end(p, person, kind, actor, reason, type), 0));
+        if (r >= 0)
+                p->revoked(p->userdata, person);
+        return r;
+}
+
+int people_revoke_credential(People *p, uint64_t person, CredentialKind kind, const char *actor,
+                             const char *reason) {
+        _cleanup_person_ PersonRow row = {0};
+
+        if (!reason || !*reason)
+                return LOCKER_E_INVALID_ARGUMENT;
+        int r = ledger_person_get(p->ledger, person, &row);
+        if (r < 0)
+                return r == -ENOENT ? LOCKER_E_UNKNOWN_PERSON : r;
+        r = end_credential(p, person, kind, actor, reason, "credential.revoked");
+        return r == -ENOENT ? LOCKER_E_UNKNOWN_CREDENTIAL : r;
+}
+
+/* --- unused --- */
+
+typedef struct Unused {
+        struct {
+                uint64_t person;
+                CredentialKind kind;
+        } found[AT_A_TIME];
+        size_t n;
+} Unused;
+
+static int remember_unused(void *userdata, const CredentialRow *row) {
+        CredentialKind kind = credential_kind_from_string(row->kind, strlen(row->kind));
+        Unused *u = userdata;
+
+        /* One of a kind that only a later version knows is that version's. */
+        if (kind != CREDENTIAL_NONE && u->n < AT_A_TIME) {
+                u->found[u->n].person = row->person;
+                u->found[u->n++].kind = kind;
+        }
+        return 0;
+}
+
+void credentials_tick(People *p, const Now *now) {
+        uint64_t keep = p->settings->end_unused_usec;
+        Unused u = {.n = 0};
+
+        if (now->boot_usec < p->unused_at)
+                return;
+        if (!keep) {
+                p->unused_at = USEC_INFINITY;
+                return;
+        }
+        /* A clock that is years ahead, and that nobody vouches for, would end everybody's. */
+        const Moment moment = records_moment(p->records);
+        p->unused_at = now->boot_usec + (moment.vouched ? EVERY_USEC : UNSURE_USEC);
+        if (!moment.vouched)
+                return;
+        int r = ledger_credential_each_unused(p->ledger, moment.wall - (int64_t)keep, AT_A_TIME,
+                                              remember_unused, &u);
+        for (size_t i = 0; r >= 0 && i < u.n; i++)
+                r = end_credential(p, u.found[i].person, u.found[i].kind, NULL, "not used for long",
+                                   "credential.ended");
+        if (r < 0)
+                log_error_errno(r, "Cannot end credentials that nobody has used for long");
+        if (u.n == AT_A_TIME)
+                p->unused_at = now->boot_usec + UNSURE_USEC;
+}
