@@ -8,7 +8,9 @@ the worker's own back-off. With --tls every cabinet has a certificate, and the b
 
     bench_fleet.py BUILDDIR --cabinets 2000 --steady 60 --away 5
     bench_fleet.py BUILDDIR --cabinets 500 --tls
-    bench_fleet.py BUILDDIR --rates          messages and bytes of one cabinet's day (fleet_rates.py)"""
+    bench_fleet.py BUILDDIR --rates          messages and bytes of one cabinet's day (fleet_rates.py)
+    bench_fleet.py BUILDDIR --cluster "NODE NODE NODE" --port 8883 --username U --password-file F --ca-file CA [--control PROGRAM]
+                                             a cluster that is there already (fleet_cluster.py)"""
 import json
 import os
 import resource
@@ -25,6 +27,7 @@ import backendlib  # noqa: E402, I100 (benchlib has made the path)
 from mqtt_brokers import Certificates, free_port
 from mqtt_link import REFUSED
 
+import fleet_cluster
 import fleet_rates
 
 # A second of an even spread over 1 … 16 s has 1/15 of the fleet; second attempts add to it, and, in a small fleet, chance.
@@ -111,7 +114,7 @@ class Run:
 
     def whole_cabinets_are_told(self):
         """Has everything that they have recorded been heard?"""
-        heard = {(c, int(n)) for _, c, n, _ in self.ears[0].heard("e") if c.startswith("W")}
+        heard = {(c, int(n)) for _, c, n, *_ in self.ears[0].heard("e") if c.startswith("W")}
         for i, (_, terminal) in enumerate(self.whole):
             last = terminal.bus.call("/org/lockerd/Locker1", "org.freedesktop.DBus.Properties", "Get", "ss", "org.lockerd.Locker1.Cabinet",
                                      "LastEvent").value
@@ -331,10 +334,16 @@ def main():
                      backoff_min=(1.0, "BackoffMin= in seconds"), keepalive=(DEFAULTS["keepalive_sec"], "seconds"),
                      half_open=(0, "seconds for which the broker stands still"),
                      compare=(500, "cabinets without jitter, for comparison"), kill=(False, "SIGKILL for the broker, not SIGTERM"),
-                     tls=(False, "certificates and an ACL"), rates=(False, "the messages of one cabinet's day"))
+                     tls=(False, "certificates and an ACL"), rates=(False, "the messages of one cabinet's day"),
+                     cluster=("", "addresses of a cluster's nodes, blanks between them"), port=(1883, "of its nodes"), username=("fleet", "there"),
+                     password_file=("", "there"), ca_file=("", "its authority: TLS"),
+                     control=("", "program that harms and repairs its nodes"))
     os.environ["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin:" + os.environ.get("PATH", "")
     if args.rates:
         fleet_rates.measure(args)
+        return
+    if args.cluster:
+        fleet_cluster.measure(args)
         return
     if args.short:
         args.cabinets, args.daemons, args.steady, args.away, args.commands, args.compare = 50, 1, 3, 1, 10, 20

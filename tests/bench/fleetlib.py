@@ -19,6 +19,7 @@ from mqtt_link import ACKED, DOWN, LINK, MESSAGE, NOBODY, PATIENT, REFUSED, RETA
 
 EVENT_TYPE = "application/cloudevents+json; charset=UTF-8"
 STATE_TOKEN = 1 << 63
+UNHEARD = 2000000  # µs until what nobody heard is sent again
 AHEAD = 100  # events handed to the worker and not acknowledged; as long as these are, they fit in a packet
 # As lockerd.conf has them.
 DEFAULTS = {"keepalive_sec": 60, "session_expiry_sec": 7 * 86400, "window": 20, "backoff_min_usec": 1000000, "backoff_max_usec": 300000000,
@@ -43,6 +44,7 @@ class SimCabinet(Worker):
         self.out_of_turn, self.outbox = set(), collections.deque()
         self.commands = []
         self.told = 0  # events that waited, by the last state
+        self.keep_unheard, self.refused = False, {}  # as lockerd does: what nobody heard is sent again; number → when
         topic = f"lockerd/v1/{number}/"
         will = json.dumps({"cabinet": number, "presence": "offline"}, separators=(",", ":"))
         super().__init__(program, port, client_id=f"lockerd-{number}", will_topic=topic + "state", will=will, subscriptions=[
@@ -97,10 +99,18 @@ class SimCabinet(Worker):
         if packet:
             self.sock.send(packet)
 
+    def retry(self, t):
+        """What was refused, or heard by nobody, goes again."""
+        for n in [n for n, when in self.refused.items() if when <= t]:
+            payload = next((p for k, p in self.outbox if k == n), None)
+            if payload:
+                self.publish(n, f"lockerd/v1/{self.number}/event/parcel.stored", payload, EVENT_TYPE, flags=PATIENT)
+            del self.refused[n]
+
     def take(self, m):
         if m.type == LINK:
             self.take_link(m)
-        elif (m.type == ACKED or (m.type == REFUSED and m.flags == NOBODY)) and m.a == self.generation and m.token != STATE_TOKEN:
+        elif (m.type == ACKED or (m.type == REFUSED and m.flags == NOBODY and not self.keep_unheard)) and m.a == self.generation and m.token != STATE_TOKEN:
             self.out_of_turn.add(m.token)
             while self.acknowledged + 1 in self.out_of_turn:
                 self.acknowledged += 1
@@ -109,6 +119,8 @@ class SimCabinet(Worker):
             if self.told and not self.outbox:
                 self.state()
             self.drain()
+        elif m.type == REFUSED and self.keep_unheard and m.a == self.generation and m.token != STATE_TOKEN:
+            self.refused[m.token] = now() + UNHEARD
         elif m.type == MESSAGE and "/command/" in m.texts[0]:
             self.commands.append(m.texts[0])
 
@@ -121,6 +133,7 @@ class SimCabinet(Worker):
             self.downs.append((now(), m.texts[0]))
         self.sent = self.acknowledged
         self.out_of_turn.clear()
+        self.refused.clear()
         if self.up:
             self.state()
             self.drain()
@@ -174,6 +187,9 @@ class Fleet:
                 if not (m := cabinet.receive(0)):
                     break
                 cabinet.take(m)
+        for cabinet in self.cabinets:
+            if cabinet.refused:
+                cabinet.retry(now())
         self._happen(now())
 
     def run(self, seconds, until=lambda: False, every=0.2):
@@ -211,10 +227,10 @@ class Fleet:
 class Ear:
     """fleet_backend.py as a process."""
 
-    def __init__(self, port, name, directory, *filters):
+    def __init__(self, port, name, directory, *filters, options=()):
         self.path = os.path.join(directory, f"heard-{name}")
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fleet_backend.py")
-        self.process = subprocess.Popen([sys.executable, script, str(port), name, self.path, *filters], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([sys.executable, script, "--port", str(port), *options, name, self.path, *filters], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "subscribed\n"
 
@@ -277,7 +293,7 @@ def judge(rows, cabinets):
     heard = collections.defaultdict(dict)
     result = collections.Counter(heard=len(rows), lost=0, broker=0, twice=0, wrong=0, disorder=0, missing=[])
     last = collections.Counter()
-    for _, cabinet, sequence, ident in sorted(rows):
+    for _, cabinet, sequence, ident, *_ in sorted(rows):
         n = int(sequence)
         if n in heard[cabinet]:
             result["twice" if heard[cabinet][n] == ident else "wrong"] += 1
