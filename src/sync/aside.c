@@ -145,3 +145,24 @@ uint64_t aside_next_deadline(const Asides *a) {
                         next = MIN(next, a->topics[i].next_at);
         return next;
 }
+
+bool aside_trouble(const Asides *a, const char *cabinet, char *ret, size_t n_ret) {
+        const AsideTopic *first = NULL;
+        char more[24] = "";
+        unsigned n = 0;
+
+        for (size_t i = 0; i < ASIDE_TOPICS; i++)
+                if (a->topics[i].blocked && n++ == 0)
+                        first = &a->topics[i];
+        if (!first)
+                return false;
+        if (n > 1)
+                snprintf(more, sizeof(more), " and %u more", n - 1);
+        if (first->unheard)
+                snprintf(ret, n_ret, "Nobody listens to lockerd/v1/%.64s/event/%.40s%s.", cabinet,
+                         first->type, more);
+        else
+                snprintf(ret, n_ret, "The broker refuses lockerd/v1/%.40s/event/%.32s%s: %.48s", cabinet,
+                         first->type, more, first->why);
+        return true;
+}

@@ -61,3 +61,5 @@ void aside_left(Asides *a, bool left);
 bool aside_link(Asides *a, uint64_t now);
 void aside_forget_done(Asides *a);
 uint64_t aside_next_deadline(const Asides *a);
+/* A sentence of the cabinet's health: what is refused, or not heard. False: there is nothing. */
+bool aside_trouble(const Asides *a, const char *cabinet, char *ret, size_t n_ret);

@@ -222,27 +222,6 @@ void drain_acknowledged(Sync *s, uint64_t token) {
 
 /* --- what is refused --- */
 
-bool drain_trouble(const Sync *s, char ret[TROUBLE_MAX]) {
-        const AsideTopic *first = NULL;
-        char more[24] = "";
-        unsigned n = 0;
-
-        for (size_t i = 0; i < ASIDE_TOPICS; i++)
-                if (s->drain.asides.topics[i].blocked && n++ == 0)
-                        first = &s->drain.asides.topics[i];
-        if (!first)
-                return false;
-        if (n > 1)
-                snprintf(more, sizeof(more), " and %u more", n - 1);
-        if (first->unheard)
-                snprintf(ret, TROUBLE_MAX, "Nobody listens to lockerd/v1/%.64s/event/%.40s%s.", s->cabinet,
-                         first->type, more);
-        else
-                snprintf(ret, TROUBLE_MAX, "The broker refuses lockerd/v1/%.40s/event/%.32s%s: %.48s",
-                         s->cabinet, first->type, more, first->why);
-        return true;
-}
-
 /* When there are more than fit, and others are heard, the oldest leaves the outbox: it stays in the ledger,
  * where `replay` finds it. While nobody is heard at all everything stays. */
 static void make_room_aside(Sync *s) {

@@ -129,7 +129,6 @@ void drain_link(Sync *s, bool connected);
 void drain_works(Sync *s); /* the broker has acknowledged something else */
 void drain_acknowledged(Sync *s, uint64_t token);
 void drain_refused(Sync *s, uint64_t token, unsigned reason, const char *sentence);
-bool drain_trouble(const Sync *s, char ret[TROUBLE_MAX]); /* false: there is none */
 void drain_pump(Sync *s, uint64_t now_boot);
 uint64_t drain_next_deadline(const Sync *s);
 void drain_bound(Sync *s);

@@ -89,7 +89,7 @@ void sync_tell_health(Sync *s) {
                 locker_set_backend_health(s->locker, "degraded", s->trouble);
         else if (*s->state_trouble)
                 locker_set_backend_health(s->locker, "degraded", s->state_trouble);
-        else if (drain_trouble(s, trouble))
+        else if (aside_trouble(&s->drain.asides, s->cabinet, trouble, sizeof(trouble)))
                 locker_set_backend_health(s->locker, "degraded", trouble);
         else
                 locker_set_backend_health(s->locker, "ok", s->link);
