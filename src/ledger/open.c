@@ -457,6 +457,8 @@ static int open_steps(Ledger *l, Trouble *t) {
                 r = check_present(l, t);
         if (r >= 0)
                 r = claim_cabinet(l, t);
+        if (r >= 0)
+                schema_remember(l);
         if (r >= 0) {
                 r = lineage_load(l);
                 if (r < 0)

@@ -50,7 +50,8 @@ struct Ledger {
         struct Seals *seals;    /* seals.c */
         bool locked, impatient; /* by another program; not to be waited for now */
         LedgerFinding finding;
-        bool unsettled; /* no epoch has begun since */
+        bool schema_is_right; /* was compared as a whole */
+        bool unsettled;       /* no epoch has begun since */
         uint64_t told;
 };
 
@@ -64,6 +65,7 @@ static inline int ledger_pages(const Ledger *l, int bytes) {
 
 /* schema.c: -EUCLEAN with a detail; *ret_missing (fresh memory): what is missing without harm. */
 int schema_check(Ledger *l, int version, char **ret_missing, char **ret_detail);
+void schema_remember(Ledger *l);
 
 /* mark.c */
 int mark_look(Ledger *l); /* before anything opens the file */
@@ -167,6 +169,7 @@ int check_open(const char *path, sqlite3 **ret, char **ret_detail);
 #define META_KEY_CHECK   "key-check"
 #define META_GENESIS     "audit-genesis"
 #define META_CABINET     "cabinet"
+#define META_SCHEMA      "schema"
 #define META_AUDIT_KEYED "audit-keyed"
 #define KEYED_SINCE      11 /* the migration that makes the audit chain keyed */
 

@@ -354,17 +354,28 @@ static void test_schema_that_is_not_the_one_that_was_made(void **state) {
         Place *p = *state;
 
         place_close(p);
-        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        for (size_t i = 0; i < 2 * ARRAY_SIZE(rows); i++) {
                 _cleanup_free_ char *copy = text_printf("%s/copy.db", p->directory);
                 bool opens;
 
+                /* It is compared as a whole once, and by its hash from then on. */
+                if (i == ARRAY_SIZE(rows)) {
+                        assert_int_equal(
+                                raw_number(p->path, "SELECT count(*) FROM meta WHERE key = 'schema'"), 0);
+                        place_open(p);
+                        place_close(p);
+                        assert_int_equal(
+                                raw_number(p->path, "SELECT count(*) FROM meta WHERE key = 'schema'"), 1);
+                }
+
+                const __typeof__(rows[0]) *row = &rows[i % ARRAY_SIZE(rows)];
                 (void)unlink(copy);
                 copy_file(p->path, copy);
-                assert_int_equal(raw_sql(copy, rows[i].sql, false), SQLITE_OK);
+                assert_int_equal(raw_sql(copy, row->sql, false), SQLITE_OK);
                 _cleanup_free_ char *found = opened(copy, &opens);
-                assert_int_equal(opens, rows[i].opens);
-                if (!strstr(found, rows[i].says))
-                        fail_msg("\"%s\" instead of \"%s\"", found, rows[i].says);
+                assert_int_equal(opens, row->opens);
+                if (!strstr(found, row->says))
+                        fail_msg("\"%s\" instead of \"%s\"", found, row->says);
         }
 }
 
