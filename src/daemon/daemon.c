@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -24,10 +25,10 @@
 /* The whole ledger is checked this long after the start, when the boards have been found. */
 #define CHECK_LEDGER_AFTER_USEC (5 * USEC_PER_SEC)
 /* Log2 of scrypt's N for cards: their secrets are too long to be tried. */
-#define CARD_LOG_N 10
-#define LOCKED_RETRY_USEC       (1 * USEC_PER_SEC)
-#define LOCKED_EXTEND_USEC      (30 * USEC_PER_SEC)
-#define EXIT_STOPPED            (-1)
+#define CARD_LOG_N         10
+#define LOCKED_RETRY_USEC  (1 * USEC_PER_SEC)
+#define LOCKED_EXTEND_USEC (30 * USEC_PER_SEC)
+#define EXIT_STOPPED       (-1)
 
 typedef struct Daemon {
         sd_event *event;
@@ -40,6 +41,7 @@ typedef struct Daemon {
         Bus *bus;
         Sync *sync; /* NULL: no backend is configured */
         Manager *manager;
+        bool attended; /* somebody is at the cabinet */
 } Daemon;
 
 extern char **environ;
@@ -90,7 +92,10 @@ static int on_post(sd_event_source *source, void *userdata) {
         int r;
 
         locker_light(d->locker);
-        locker_attend(d->locker);
+        bool attended = locker_attend(d->locker);
+        if (d->attended && !attended)
+                (void)malloc_trim(0); /* what only people have needed */
+        d->attended = attended;
         uint64_t next = locker_next_deadline(d->locker);
         if (next == USEC_INFINITY)
                 return sd_event_source_set_enabled(d->timer, SD_EVENT_OFF);
@@ -120,6 +125,8 @@ static int on_checked(sd_event_source *source, const siginfo_t *si, void *userda
 
 static int start_check(sd_event_source *source, uint64_t usec, void *userdata) {
         Daemon *d = userdata;
+        /* What only the start has needed. */
+        (void)malloc_trim(0);
         _cleanup_close_ int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
         int r;
 

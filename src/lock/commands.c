@@ -273,6 +273,19 @@ void commands_worker_gone(Locks *l, int line, uint64_t t) {
                 ;
 }
 
+/* Whoever waits at the door does not wait for the next turn of the event loop as well. Not past others that
+ * wait for a supply. */
+static void send_now(Locks *l, Command *c, uint64_t t) {
+        bool hopeless;
+
+        for (size_t i = 0; i < l->n_commands; i++)
+                if (&l->commands[i] != c && l->commands[i].state == COMMAND_QUEUED)
+                        return;
+        supply_tick(supply_of(l, c->board), t);
+        if (c->expires > t && can_be_sent(l, c, &hopeless) && !is_pulsed(l, c, t))
+                (void)try_send(l, c, t);
+}
+
 void locks_expect(Locks *l, int lock) {
         WireId m = {0};
         int board = l->cabinet->locks[lock].board;
@@ -299,8 +312,8 @@ int locks_command(Locks *l, uint64_t command, int lock, LockAction action, uint6
         if (!more)
                 return -ENOMEM;
         l->commands = more;
-        facts_commanded(l->facts, lock, clock_now().boot_usec,
-                        expires + k->release_ms * USEC_PER_MSEC + LATE_MOVE);
+        uint64_t t = clock_now().boot_usec;
+        facts_commanded(l->facts, lock, t, expires + k->release_ms * USEC_PER_MSEC + LATE_MOVE);
         l->commands[l->n_commands++] = (Command){
                 .token = ++l->next_token,
                 .id = command,
@@ -311,6 +324,7 @@ int locks_command(Locks *l, uint64_t command, int lock, LockAction action, uint6
                 .expires = expires,
                 .urgent = urgent,
         };
+        send_now(l, &l->commands[l->n_commands - 1], t);
         wake(l, 0);
         return 0;
 }

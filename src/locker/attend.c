@@ -20,7 +20,7 @@ static bool is_open(const Locker *l) {
         return false;
 }
 
-void locker_attend(Locker *l) {
+bool locker_attend(Locker *l) {
         uint64_t now = l->now().boot_usec, open_usec = l->settings->door_open_usec;
         Presence p = {
                 .moving = !hardware_is_still(&l->hardware), .moved_at = l->moved_at, .open_usec = open_usec};
@@ -31,4 +31,5 @@ void locker_attend(Locker *l) {
         attendance_look(&l->attendance, &p, now);
         if (l->hardware.locks)
                 locks_attend(l->hardware.locks, l->attendance.attended);
+        return l->attendance.attended;
 }

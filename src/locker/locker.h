@@ -96,8 +96,8 @@ void locker_tick(Locker *l);
 uint64_t locker_next_deadline(const Locker *l);
 /* After whatever has happened: lights the lamps of the slots that are open for somebody. */
 void locker_light(Locker *l);
-/* Likewise: tells the workers whether anybody is at the cabinet. */
-void locker_attend(Locker *l);
+/* Likewise: tells the workers whether anybody is at the cabinet, and the caller. */
+bool locker_attend(Locker *l);
 /* The boards have been found (or given up on) and what a former run left open is settled. */
 bool locker_is_settled(const Locker *l);
 

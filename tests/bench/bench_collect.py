@@ -14,8 +14,8 @@ import time
 from benchlib import SESSION, BenchCabinet, Terminal, arguments, cabinet_text, median, now, percentile, report, settings_for
 
 GOAL = 1.25
-PAGE = 4096
-COLLECT_PAGES = 8  # what Collect's transaction writes to the WAL
+PAGE = 1024  # bytes, as in a new ledger
+COLLECT_PAGES = 12  # what Collect's transaction writes to the WAL
 LINES = {
     "9600 baud, 16 boards": dict(boards=16, baud=9600),
     "115200 baud, 16 boards": dict(boards=16, baud=115200),
@@ -28,6 +28,7 @@ class Reference:
 
     def __init__(self, directory):
         self._db = sqlite3.connect(os.path.join(directory, "reference.db"), isolation_level=None)
+        self._db.execute(f"PRAGMA page_size = {PAGE}")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA wal_autocheckpoint = 0")

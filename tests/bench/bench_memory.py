@@ -2,16 +2,39 @@
 """The memory of daemon and workers that serve 512 slots, after some activity.
 
 PSS counts a page that n processes share as 1/n, so that what other programs share makes it smaller and the sum over our processes
-right. The private part, which nobody else's presence changes, is printed with it. The whole-ledger check and lockerd-hash run only now
+right. The private part, which nobody else's presence changes, is printed with it. --alone: with libraries that no other program of this
+machine has mapped (copies), as on a computer that runs little else; all of their pages are in memory then, so that the kernel maps sixteen
+where one is read: an upper bound. The whole-ledger check and lockerd-hash run only now
 and then; the most that was ever seen is printed, too.
 """
 import os
+import shutil
+import subprocess
 import threading
 import time
 
 from benchlib import CABINET, PROPERTIES, ROOT, BenchCabinet, Refused, Terminal, arguments, cabinet_text, dictionary, report, settings_for
 
 GOAL_KIB = 10 * 1024
+GOAL_ALONE_KIB = 5 * 1024
+REST = 14  # seconds after which nobody counts as being there
+
+
+class Alone(BenchCabinet):
+    """With libraries of its own."""
+
+    def __init__(self, build, *args, **keys):
+        super().__init__(build, *args, **keys)
+        self.libraries = os.path.join(self.directory, "libraries")
+        os.mkdir(self.libraries)
+        for program in ("src/daemon/lockerd", "src/line/lockerd-line", "src/line/lockerd-open"):
+            done = subprocess.run(["ldd", os.path.join(build, program)], capture_output=True, text=True, check=True)
+            for line in done.stdout.splitlines():
+                if "=> /" in line:
+                    shutil.copy(line.split("=> ")[1].split()[0], self.libraries)
+
+    def environment(self):
+        return super().environment() | {"LD_LIBRARY_PATH": self.libraries}
 
 
 def sizes(pid):
@@ -84,14 +107,16 @@ def show(title, rows):
 
 
 def main():
-    args = arguments(__doc__, deposits=(30, "parcels that come; half of them go"))
+    args = arguments(__doc__, deposits=(30, "parcels that come; half of them go"),
+                     alone=(False, "nobody else has its libraries mapped"))
     text = cabinet_text(16, channels=32, profile="generic-pulse-32", baud=19200, lines=2)
-    with BenchCabinet(args.build, text, settings_for(), fast=True) as cabinet:
+    goal = GOAL_ALONE_KIB if args.alone else GOAL_KIB
+    with (Alone if args.alone else BenchCabinet)(args.build, text, settings_for(), fast=True) as cabinet:
         show("just started", look(cabinet))
         watch = Watch(cabinet)
         watch.start()
         activity(cabinet, 4 if args.short else args.deposits)
-        time.sleep(1)
+        time.sleep(REST)
         watch.over.set()
         watch.join()
         rows = look(cabinet)
@@ -99,8 +124,8 @@ def main():
         show("the most", watch.most)
         total = sum(r[1] for r in rows)
         lasting = sum(r[1] for r in rows if r[0] in ("lockerd", "lockerd-line", "lockerd-open"))
-        report("memory of 512 slots, daemon and line workers", f"{lasting / 1024:.2f}", "< 10 MiB PSS", lasting < GOAL_KIB, " MiB PSS")
-        report("memory of 512 slots, everything", f"{total / 1024:.2f}", "< 10 MiB PSS", total < GOAL_KIB, " MiB PSS")
+        report("memory of 512 slots, daemon and line workers", f"{lasting / 1024:.2f}", f"≤ {goal // 1024} MiB PSS", lasting <= goal, " MiB PSS")
+        report("memory of 512 slots, everything", f"{total / 1024:.2f}", f"≤ {goal // 1024} MiB PSS", total <= goal, " MiB PSS")
 
 
 if __name__ == "__main__":

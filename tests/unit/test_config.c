@@ -248,6 +248,7 @@ static void test_cabinet_wiring_refers_by_index(void **state) {
         assert_true(c->alarms[0].all_slots);
         assert_int_equal(c->alarms[0].input.channel, 15);
         assert_int_equal(c->lines[0].baud, 19200); /* from the profile */
+        assert_int_equal(c->boards[0].idle_poll_ms, 250);
         assert_int_equal(c->supplies[0].max_active, 2);
         assert_int_equal(c->n_profiles, 1);
         assert_true(isnan(c->latitude));

@@ -323,7 +323,7 @@ static void turns(Walk *w) {
                 else
                         break;
                 locker_light(w->locker);
-                locker_attend(w->locker);
+                (void)locker_attend(w->locker);
                 if (n > TURNS_MAX)
                         fault(w, "the daemon is busy for ever: its next deadline has passed, and its tick "
                                  "changes nothing");

@@ -106,6 +106,29 @@ static Tri door(int i) {
         return facts_get(facts, FACT_CONTACT, i);
 }
 
+/* No configuration makes safety inputs be read more seldom.
+ * Requirement: F12, P7 */
+static void test_board_with_safety_inputs_is_read_often_at_rest(void **state) {
+        static const struct {
+                unsigned idle_ms;
+                bool alarm;
+                unsigned read_ms;
+        } rows[] = {{250, true, 250}, {2000, true, 250}, {10, true, 10}, {2000, false, 2000}};
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                WireBoard m = {0};
+                boards[0].idle_poll_ms = rows[i].idle_ms;
+                setup(false);
+                alarms[0].input.board = rows[i].alarm ? 0 : -1;
+                facts = facts_free(facts);
+                assert_int_equal(
+                        facts_new(&facts, &cabinet, &(FactsHandlers){on_fact, on_chatter, on_common}, NULL),
+                        0);
+                facts_describe(facts, 0, &m);
+                assert_int_equal(m.idle_poll_ms, rows[i].read_ms);
+        }
+}
+
 static void test_commanded_opening_is_told_at_once(void **state) {
         setup(false);
         all_shut();
@@ -323,6 +346,7 @@ int main(void) {
                 cmocka_unit_test(test_common_wire_that_flaps_is_told_a_bounded_number_of_times),
                 cmocka_unit_test(test_contact_that_chatters_is_unknown_until_it_rests),
                 cmocka_unit_test(test_board_that_comes_back_begins_afresh),
+                cmocka_unit_test(test_board_with_safety_inputs_is_read_often_at_rest),
                 cmocka_unit_test(test_doors_that_all_are_open_when_the_board_is_first_heard_are_one_fault),
         };
 
