@@ -43,7 +43,9 @@ static int write_deposit(Errand *e, const Session *s, ParcelRow *p) {
                 return r;
         e->parcel = p->id;
         d->expires_usec = p->expires;
-        if (needs_code)
+        if (d->bound)
+                r = people_bound(l->people, p, d->bound, s->actor);
+        if (r >= 0 && needs_code)
                 r = people_issue_code(l->people, p, s->actor, NULL, d->code);
         return r < 0 ? r : errand_intend(e, "deposit", false);
 }

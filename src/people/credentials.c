@@ -55,6 +55,78 @@ int codes_instead(People *p, uint64_t person, const char *actor) {
         return r < 0 ? r : issue_codes(p, &waiting, actor, reason);
 }
 
+/* --- which credentials open a parcel (C2) --- */
+
+int people_bound(People *p, const ParcelRow *parcel, unsigned kinds, const char *actor) {
+        json_t *names = json_array();
+        char subject[SUBJECT_MAX];
+        int r = names ? 0 : -1;
+
+        for (CredentialKind k = 0; r >= 0 && k < CREDENTIAL_KINDS_MAX; k++)
+                if (kinds & credential_bit(k))
+                        r = json_array_append_new(names, json_string(credential_kind_to_string(k)));
+        json_t *data =
+                r < 0 ? NULL
+                      : json_pack("{s:I, s:O}", "person", (json_int_t)parcel->person, "credentials", names);
+        json_decref(names);
+        snprintf(subject, sizeof(subject), "parcel:%llu", (unsigned long long)parcel->id);
+        return data ? records_add(p->records, actor, NULL, "credential.bound", subject, data, NULL) : -ENOMEM;
+}
+
+int bindings_tell(People *p, uint64_t person, const char *actor) {
+        _cleanup_person_ PersonRow row = {0};
+        _cleanup_ids_ Ids waiting = {0};
+        int r = ledger_person_get(p->ledger, person, &row);
+
+        if (r < 0)
+                return r;
+        bool possible = sufficiency_possible(&p->settings->alone, ACT_COLLECT, row.credentials);
+        r = ledger_parcel_each_of_person(p->ledger, person, collect_waiting, &waiting);
+        for (size_t i = 0; r >= 0 && i < waiting.n; i++) {
+                const ParcelRow parcel = {.id = waiting.ids[i], .person = person};
+                r = people_bound(p, &parcel, possible ? row.credentials : 0, actor);
+        }
+        return r;
+}
+
+typedef struct SamePhone {
+        char digits[64];
+        Ids parcels;
+} SamePhone;
+
+static int collect_same_phone(void *userdata, const ParcelRow *p) {
+        SamePhone *s = userdata;
+        char digits[64] = "";
+
+        if (p->person || !p->phone)
+                return 0;
+        phone_digits(p->phone, digits, sizeof(digits));
+        bool same = streq(digits, s->digits);
+        explicit_bzero(digits, sizeof(digits));
+        return same ? collect_waiting(&s->parcels, p) : 0;
+}
+
+int parcels_adopt(People *p, const PersonRow *person) {
+        SamePhone s = {.digits = ""};
+        int r = 0;
+
+        if (person->phone)
+                phone_digits(person->phone, s.digits, sizeof(s.digits));
+        size_t n = strlen(s.digits);
+        if (person->kind == PERSON_RECIPIENT && n >= 4)
+                r = ledger_parcel_each_of_phone_tail(p->ledger, s.digits + n - 4, collect_same_phone, &s);
+        for (size_t i = 0; r >= 0 && i < s.parcels.n; i++) {
+                _cleanup_parcel_ ParcelRow row = {0};
+                r = ledger_parcel_get(p->ledger, s.parcels.ids[i], &row);
+                row.person = person->id;
+                if (r >= 0)
+                        r = ledger_parcel_update(p->ledger, &row);
+        }
+        explicit_bzero(s.digits, sizeof(s.digits));
+        ids_done(&s.parcels);
+        return r;
+}
+
 /* --- revoked --- */
 
 static int write_end(People *p, uint64_t person, CredentialKind kind, const char *actor, const char *reason,
@@ -67,6 +139,8 @@ static int write_end(People *p, uint64_t person, CredentialKind kind, const char
         if (r >= 0)
                 r = records_add(p->records, actor, reason, type, subject, json_pack("{s:s}", "kind", name),
                                 NULL);
+        if (r >= 0)
+                r = bindings_tell(p, person, actor);
         return r < 0 ? r : codes_instead(p, person, actor);
 }
 

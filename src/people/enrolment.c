@@ -110,12 +110,17 @@ static int write_new_person(Enrolling *e) {
 }
 
 static int write_all(Enrolling *e) {
-        int r = e->person.id ? 0 : write_new_person(e);
+        bool is_new = !e->person.id, some = false;
+        int r = is_new ? write_new_person(e) : 0;
 
         for (CredentialKind k = 0; r >= 0 && k < CREDENTIAL_KINDS_MAX; k++)
-                if (e->templates[k].data)
+                if (e->templates[k].data) {
                         r = write_credential(e, k);
-        return r;
+                        some = true;
+                }
+        if (r >= 0 && is_new)
+                r = parcels_adopt(e->people, &e->person);
+        return r >= 0 && some ? bindings_tell(e->people, e->person.id, e->actor) : r;
 }
 
 static void store(Enrolling *e) {

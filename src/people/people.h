@@ -126,6 +126,8 @@ uint64_t people_lockout_seconds(const People *p, const LockoutRow *row); /* 0: n
  * the caller's reply and, sealed, by the outbox. */
 int people_issue_code(People *p, ParcelRow *parcel, const char *actor, const char *reason,
                       char ret_code[CODE_LENGTH + 1]);
+/* Says in the ledger which kinds of this parcel's person open it from now on; none: no more. */
+int people_bound(People *p, const ParcelRow *parcel, unsigned kinds, const char *actor);
 /* A second one beside it. -EEXIST: it has two. */
 int people_renew_code(People *p, ParcelRow *parcel, const char *reason);
 bool people_code_expired(const People *p, const ParcelRow *parcel);

@@ -11,6 +11,7 @@ import tempfile
 import time
 
 from daemonlib import main, wait
+from dbusclient import CABINET, ROOT, dictionary
 from people import Scenario
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "ledger"))
@@ -169,6 +170,39 @@ class Enrolment(Scenario):
         self.assertRefused("UnknownCredential", self.admin.revoke_credential, person, "password")
         self.assertEqual(self.admin.credentials(person), {})
 
+    def test_what_waits_is_bound_when_its_recipient_enrols_and_unbound_when_they_go(self):
+        """Requirement: C2, C4, C5"""
+        put, other = self.store(phone="+49 (171) 123-4567"), self.store(phone="+49 172 1234567")
+        number = int(put.parcel.rsplit("/", 1)[1])
+        self.assertIn("code", put.receipt)
+        mark = self.last_event()
+        person = self.person(pattern=PATTERN, consent=True)
+
+        def bound(after):
+            return [(e.subject, e.data["person"], e.data["credentials"]) for e in self.admin.events(after) if e.type == "credential.bound"]
+
+        self.assertEqual(bound(mark), [(f"parcel:{number}", person, ["pattern"])])
+        session = self.client.start_session("recipient")
+        session.authenticate("pattern", phone=PHONE, pattern=PATTERN)
+        self.assertEqual(session.parcels, [put.parcel])
+        session.end()
+        # What comes now says in the ledger what opens it.
+        mark = self.last_event()
+        third = self.store(phone=PHONE)
+        third_number = int(third.parcel.rsplit("/", 1)[1])
+        self.assertEqual(bound(mark), [(f"parcel:{third_number}", person, ["pattern"])])
+        mark = self.last_event()
+        self.admin.enrol_credential(person, "card", card=CARD, consent=True)
+        self.assertEqual(bound(mark), [(f"parcel:{n}", person, ["pattern", "card"]) for n in (number, third_number)])
+        self.admin.revoke_credential(person, "card")
+        mark = self.last_event()
+        self.admin.revoke_credential(person, "pattern")
+        self.assertEqual(bound(mark), [(f"parcel:{n}", person, []) for n in (number, third_number)])
+        # The first has had its code all the time; the third gets one.
+        self.assertEqual([e.subject for e in self.admin.events(mark) if e.type == "code.issued"], [f"parcel:{third_number}"])
+        self.collect(put.receipt["code"])
+        self.collect(other.receipt["code"])
+
     def test_another_one_of_a_kind_replaces_the_former(self):
         """Requirement: C1, C3"""
         person = self.person(pattern=PATTERN, consent=True)
@@ -320,6 +354,35 @@ class Erasure(Scenario):
         said = [label for label, _ in self.erased(template).open()]
         self.assertNotIn("credential.pattern", said)
         self.assertIn("credential.card", said)
+
+
+class Killed(Scenario):
+    settings = {"Identity": {"ScryptLogN": "18", "PatternScryptLogN": "18"}}
+
+    def test_enrolment_that_is_cut_off_leaves_nobody_and_nothing(self):
+        """Requirement: C6"""
+        person = {"kind": "recipient", "phone": PHONE, "name": "Erika", "password": PASSWORD, "pattern": PATTERN, "consent": True}
+        for delay in (0.0, 0.2, 0.6):
+            self.admin.begin(ROOT, CABINET, "Enrol", "a{sv}", dictionary(**person))
+            time.sleep(delay)
+            self.cabinet.restart(kill=True)
+            people = self.admin.people()
+            copy = Copy(self.cabinet)
+            if people:  # it was quick enough: then all of it is there
+                self.assertEqual(sorted(people[0][5]), ["password", "pattern"])
+                self.assertEqual((len(copy.tables["credential"]), len(copy.tables["consent"])), (2, 2))
+                break
+            self.assertEqual((copy.tables["person"], copy.tables["credential"], copy.tables["consent"]), ([], [], []))
+        # And of one more credential: with its consent, or neither.
+        if not self.admin.people():
+            self.admin.enrol(**person)
+        [row] = self.admin.people()
+        self.admin.begin(ROOT, CABINET, "EnrolCredential", "tsa{sv}", row[0], "pattern", dictionary(pattern="13408", consent=True))
+        self.cabinet.restart(kill=True)
+        tables = Copy(self.cabinet).tables
+        resting = {(r[0], r[1], r[5]) for r in tables["credential"]}
+        self.assertLessEqual(resting, {(r[0], r[1], r[2]) for r in tables["consent"]})
+        self.assertEqual(len(resting), 2)
 
 
 class Unused(Scenario):
