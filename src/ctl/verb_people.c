@@ -370,7 +370,7 @@ static int run_revoke(Ctl *c, const Args *a) {
 }
 
 static const Option revoke_options[] = {
-        {"credential", 0, "KIND", "Only this one: pin, password, pattern or card"},
+        {"credential", 0, "KIND", "Only this one: pin, password, pattern, card or fingerprint"},
         {"reason", 'r', "TEXT", "Why, for the audit trail (asked for on a terminal)"},
         {NULL, 0, NULL, NULL},
 };

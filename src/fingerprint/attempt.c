@@ -59,6 +59,14 @@ static int useful(ModuleCode code) {
         return MATCHER_PROBLEM_REFUSES; /* also a number that is none of them */
 }
 
+/* The finger of whoever was there before is nobody's: each attempt has a touch of its own. */
+static int begin_without_finger(Worker *w) {
+        ModuleCode code = MODULE_OK;
+        int step = module_capture(w, &code);
+
+        return step || code == MODULE_NO_FINGER ? step : lift(w);
+}
+
 /* A finger's characteristics into a buffer of the module. */
 static int touch(Worker *w, unsigned buffer, MatcherPrompt prompt) {
         for (unsigned tries = 1;; tries++) {
@@ -154,6 +162,8 @@ static int verify(Worker *w, MatcherResult *ret) {
         int step = check_candidates(w);
 
         if (!step)
+                step = begin_without_finger(w);
+        if (!step)
                 step = touch(w, 1, MATCHER_PROMPT_TOUCH);
         if (!step)
                 step = compare_all(w, ret);
@@ -162,8 +172,10 @@ static int verify(Worker *w, MatcherResult *ret) {
 
 static int enrol(Worker *w, uint8_t *code, size_t *ret_n) {
         ModuleCode answer = MODULE_OK;
-        int step = touch(w, 1, MATCHER_PROMPT_TOUCH);
+        int step = begin_without_finger(w);
 
+        if (!step)
+                step = touch(w, 1, MATCHER_PROMPT_TOUCH);
         if (!step)
                 step = lift(w);
         if (!step)

@@ -96,7 +96,7 @@ static int ask(Worker *w, const uint8_t *command, size_t n, size_t answer, uint6
         if (!step)
                 step = send_frame(w, PACKET_COMMAND, command, n);
         if (!step)
-                step = next_frame(w, &reader, clock_now().boot_usec + patience, ret);
+                step = next_frame(w, &reader, w->module.sent_at + patience, ret);
         if (step)
                 return step;
         if (ret->kind != PACKET_ACKNOWLEDGE || ret->n < 1 ||

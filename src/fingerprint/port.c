@@ -19,6 +19,7 @@
 #define PTY_MAJOR_LAST  143
 #define SEND_AT_MOST \
         (2 * USEC_PER_SEC) /* a template at 9600 baud takes 1.6 s, most of it in the kernel's buffer */
+#define BITS          10   /* of a byte on the line */
 #define CHATTER_BYTES 2048
 #define CHATTER_USEC  (500 * USEC_PER_MSEC)
 
@@ -82,13 +83,17 @@ int port_open(Worker *w) {
 }
 
 void port_close(Worker *w) {
-        if (w->module.fd >= 0)
+        if (w->module.fd >= 0) {
+                (void)tcflush(w->module.fd, TCIOFLUSH); /* else closing waits for what nobody takes */
                 close(w->module.fd);
+        }
         w->module.fd = -1;
 }
 
 int port_write(Worker *w, const uint8_t *bytes, size_t n) {
-        uint64_t until = clock_now().boot_usec + SEND_AT_MOST;
+        uint64_t now = clock_now().boot_usec, until = now + SEND_AT_MOST;
+
+        w->module.sent_at = MAX(now, w->module.sent_at) + n * BITS * USEC_PER_SEC / w->setup.baud;
 
         while (n > 0) {
                 struct pollfd fd = {.fd = w->module.fd, .events = POLLOUT};

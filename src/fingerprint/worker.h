@@ -22,6 +22,7 @@ typedef struct Module {
         unsigned system_id, capacity, security;
         size_t packet_size;   /* payload of data packets */
         size_t template_size; /* 0: not known yet */
+        uint64_t sent_at;     /* boot µs at which the last byte has left for certain */
 } Module;
 
 typedef struct Candidate {

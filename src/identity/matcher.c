@@ -16,8 +16,8 @@
 #define RESTART_MAX   (30 * USEC_PER_SEC)
 #define BUFFER        (256 * 1024) /* more than the longest message */
 /* Whoever called waits for the answer; D-Bus clients usually for 25 s. */
-#define ATTEMPT_MS  20000
-#define GRACE       (3 * USEC_PER_SEC)  /* beyond it, for the end of the attempt */
+#define ATTEMPT_MS  17000
+#define GRACE       (7 * USEC_PER_SEC)  /* beyond it, for its end: a slow module is wiped in four seconds */
 #define WORKER_USEC (3 * USEC_PER_SEC)  /* a job waits for a worker */
 #define CANCEL_USEC (10 * USEC_PER_SEC) /* wiping a module at 9600 baud takes several seconds */
 #define LEAVE_USEC  (2 * USEC_PER_SEC)

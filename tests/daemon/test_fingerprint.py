@@ -4,11 +4,11 @@ import os
 import shutil
 import signal
 import sqlite3
-import struct
 import sys
 import tempfile
 import time
 
+import test_replaced_worker
 import uartmodule
 from daemonlib import DBusError, build_directory, main, wait
 from people import Scenario
@@ -67,7 +67,7 @@ class Fingers(Scenario):
         self.module.lift()
 
     def enrol_courier(self, finger="anna", number="4711"):
-        return self.enrol(finger, kind="courier", number=number, name="Anna Bote")
+        return self.enrol(finger, kind="courier", number=number, name="Anna Bote", consent=True)
 
     def begin_sign_in(self, session, **claim):
         from daemonlib import dictionary
@@ -199,6 +199,27 @@ class SignIn(Fingers):
         session.authenticate_code(code)
         self.assertEqual(session.parcels, [put.parcel])
 
+    def test_a_finger_that_still_rests_on_the_reader_is_nobodys(self):
+        """A program that begins another session at once gets nothing out of the touch before: each attempt has its own.
+
+        Requirement: F17, C3
+        """
+        self.enrol_courier()
+        first, second = self.client.start_session("courier"), self.client.start_session("courier")
+        pending = self.begin_sign_in(first, number="4711")
+        first.wait_prompt("touch")
+        self.module.touch("anna")
+        pending.result()
+        pending = self.begin_sign_in(second, number="4711")
+        second.wait_prompt("lift")
+        time.sleep(0.5)
+        self.assertFalse(pending.done)
+        self.assertEqual(second.state, "new")
+        self.module.lift()
+        second.wait_prompt("touch")
+        self.module.touch("bert")
+        self.assertRefused("WrongCredential", pending.result)
+
     def test_a_kiosk_that_claims_a_match_gets_nothing(self):
         """The sample comes from the cabinet's own reader: whatever a program says about a finger counts for nothing.
 
@@ -245,7 +266,7 @@ class SignIn(Fingers):
 
     def test_two_touches_of_different_fingers_enrol_nobody(self):
         """Requirement: C1"""
-        error = self.assertRefused("NoSample", lambda: self.enrol("anna", "bert", kind="courier", number="4711", name="Anna"))
+        error = self.assertRefused("NoSample", lambda: self.enrol("anna", "bert", kind="courier", number="4711", name="Anna", consent=True))
         self.assertIn("not the same", error.message)
         self.assertEqual(self.admin.people(), [])
         self.assert_empty_module()
@@ -331,7 +352,7 @@ class Leaving(Fingers):
         pending = self.begin_sign_in(first, number="4711")
         first.wait_prompt("touch")
         self.assertRefused("Busy", self.begin_sign_in(second, number="4712").result)
-        self.assertRefused("Busy", self.begin_enrol(kind="courier", number="4713", name="Carl").result)
+        self.assertRefused("Busy", self.begin_enrol(kind="courier", number="4713", name="Carl", consent=True).result)
         self.module.touch("anna")
         pending.result()
         self.module.lift()
@@ -495,7 +516,7 @@ class Killed(Fingers):
         for step in ("GET_IMAGE", "EXTRACT", "REGISTER", "UPLOAD"):
             with self.subTest(step=step):
                 pid = self.worker_pid()
-                pending = self.begin_enrol(kind="courier", number="4711", name="Anna")
+                pending = self.begin_enrol(kind="courier", number="4711", name="Anna", consent=True)
                 self.wait_looks()
                 self.module.on_command[getattr(uartmodule, step)] = lambda: (self.module.on_command.clear(), os.kill(pid, signal.SIGKILL))
                 if step in ("REGISTER", "UPLOAD"):
@@ -638,7 +659,7 @@ class Lies(Fingers):
         self.lie("honest")
         self.workers = {"lockerd-fingerprint": program}
         super().setUp()
-        self.begin_enrol(kind="courier", number="4711", name="Anna").result()
+        self.begin_enrol(kind="courier", number="4711", name="Anna", consent=True).result()
 
     def lie(self, lie):
         with open(self.lie_path + ".new", "w", encoding="utf-8") as f:
@@ -742,6 +763,59 @@ class Lies(Fingers):
             self.assertRefused("ReaderFailed", self.begin_sign_in(session, number="4711").result)
             self.assertEqual(session.state, "new")
         wait(lambda: self.replaced() > before, "the worker is replaced")
+
+
+class Exploited(Fingers, test_replaced_worker.Exploited):
+    """Somebody else's code in the worker, after it has given up its rights."""
+    test_code_in_the_worker_of_a_line_reaches_nothing = None
+    test_code_in_the_worker_of_the_network_reaches_the_network_alone = None
+    test_code_in_the_worker_of_hashes_reaches_nothing = None
+    test_every_worker_is_the_first_to_go_and_cannot_be_looked_into = None
+
+    def setUp(self):
+        if test_replaced_worker.sanitized():
+            self.skipTest("a build with sanitizers gives up no rights")
+        super().setUp()
+
+    def prepare(self):
+        preload = os.path.join(build_directory(), "tests", "daemon", "intruder.so")
+        self.workers = {"lockerd-fingerprint": self.script("lockerd-fingerprint", WORKER, preload)}
+
+    def test_code_in_the_matcher_reaches_its_module_alone(self):
+        """Neither ledger nor key, nor another device (its own is open), nor the daemon, the bus, a network or a program.
+
+        Requirement: F17, F4
+        """
+        r = self.replace("lockerd-fingerprint")
+        self.assert_nothing_reached(r)
+        self.assertLessEqual(r["descriptors"], 3, "the daemon's socket, the opener's, the device")
+        self.assertEqual(r["variables"], 0)
+
+
+class AsInThePackage(Fingers, test_replaced_worker.WithUnits):
+    """The worker comes from a socket, as another user."""
+
+    def test_fingers_and_a_worker_of_another_user(self):
+        """It enrols and compares, is missed when it dies, and the next one does the same.
+
+        Requirement: F17, F4, D1
+        """
+        self.enrol_courier()
+        self.courier_by_finger().end()
+        self.assert_empty_module()
+        [pid] = self.units.processes("lockerd-fingerprint")
+        if self.uid is not None:
+            with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+                self.assertIn(f"Uid:\t{self.uid}\t", f.read())
+        session = self.client.start_session("courier")
+        pending = self.begin_sign_in(session, number="4711")
+        session.wait_prompt("touch")
+        os.kill(pid, signal.SIGKILL)
+        self.assertRefused("ReaderFailed", pending.result)
+        wait(lambda: set(self.units.processes("lockerd-fingerprint")) - {pid}, "another worker")
+        self.wait_reader("ok")
+        self.sign_in(session, "anna", number="4711")
+        self.assert_empty_module()
 
 
 class WithoutReader(Scenario):
