@@ -17,7 +17,7 @@ static int append_person_id(Bus *b, const LockerAnswer *a, sd_bus_message *reply
 }
 
 typedef struct Asked {
-        Enrolment enrolment; /* the first: keys of both are read into it */
+        Enrolment enrolment;                  /* the first: keys of both are read into it */
         bool at_reader[CREDENTIAL_KINDS_MAX]; /* the cabinet's reader takes it now */
 } Asked;
 
@@ -42,7 +42,7 @@ int cabinet_enrol(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
                                         ? offsetof(Asked, at_reader) + k * sizeof(bool)
                                         : offsetof(Asked, enrolment.secrets) + k * sizeof(char *);
                 keys[FIXED + k] = (ArgKey){credential_kind_to_string(k), credential_has_reader(k) ? 'b' : 's',
-                                     false, offset};
+                                           false, offset};
         }
         r = args_read_dictionary(m, keys, FIXED + CREDENTIAL_KINDS_MAX, &asked, e);
         for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX; k++)

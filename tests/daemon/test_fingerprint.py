@@ -10,7 +10,7 @@ import time
 
 import test_replaced_worker
 import uartmodule
-from daemonlib import DBusError, build_directory, main, wait
+from daemonlib import CABINET, ROOT, DBusError, GLib, build_directory, dictionary, main, wait
 from people import Scenario
 from uartmodule import UartModule
 
@@ -51,9 +51,6 @@ class Fingers(Scenario):
         return pending.result()
 
     def begin_enrol(self, **person):
-        import gi
-        from gi.repository import GLib
-        from daemonlib import CABINET, ROOT, dictionary
         return self.admin.begin(ROOT, CABINET, "Enrol", "a{sv}", dictionary(fingerprint=GLib.Variant("b", True), **person))
 
     def touch_twice(self, finger, second=None):
@@ -70,7 +67,6 @@ class Fingers(Scenario):
         return self.enrol(finger, kind="courier", number=number, name="Anna Bote", consent=True)
 
     def begin_sign_in(self, session, **claim):
-        from daemonlib import dictionary
         return session.begin("Authenticate", "sa{sv}", "fingerprint", dictionary(**claim))
 
     def sign_in(self, session, finger, **claim):
@@ -118,6 +114,29 @@ class SignIn(Fingers):
         put = self.store(session=session, end=True)
         self.assertEqual(self.opened(put.slot), [1])
         self.assertIn("courier:4711", {p["Courier"] and f"courier:{p['Courier']}" for p in self.admin.parcels().values()})
+
+    def test_a_finger_comes_and_goes_beside_a_pin(self):
+        """One more credential of somebody who is enrolled, on a consent of its own; revoked, it is gone alone.
+
+        Requirement: D1, C6
+        """
+        person = self.admin.enrol_courier("4711", "258036")
+        self.assertRefused("InvalidArgument", self.begin_enrol_credential(person).result)
+        self.assertRefused("InvalidArgument", self.begin_enrol_credential(person, fingerprint="anna", consent=True).result)
+        pending = self.begin_enrol_credential(person, consent=True, consent_text="fingers", consent_version="3")
+        self.wait_looks()
+        self.touch_twice("anna")
+        self.assertEqual(pending.result(), {})
+        self.assertEqual([p[5] for p in self.admin.people()], [["pin", "fingerprint"]])
+        self.assertEqual(self.admin.credentials(person)["fingerprint"][3:5], ("fingers", "3"))
+        self.courier_by_finger().end()
+        self.admin.revoke_credential(person, "fingerprint")
+        session = self.client.start_session("courier")
+        self.assertRefused("WrongCredential", self.sign_in, session, "anna", number="4711")
+        session.authenticate_pin("4711", "258036")
+
+    def begin_enrol_credential(self, person, **credential):
+        return self.admin.begin(ROOT, CABINET, "EnrolCredential", "tsa{sv}", person, "fingerprint", dictionary(**credential))
 
     def test_recipient_collects_by_fingerprint(self):
         """A recipient gives their phone, then their finger, and gets what is theirs; the code opens as well.
@@ -225,7 +244,6 @@ class SignIn(Fingers):
 
         Requirement: F17, C3
         """
-        from gi.repository import GLib
         self.enrol_courier()
         session = self.client.start_session("courier")
         claims = [{"fingerprint": "anna"}, {"match": GLib.Variant("b", True)}, {"template": GLib.Variant("ay", b"FP")}, {"score": GLib.Variant("u", 999)},
