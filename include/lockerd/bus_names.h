@@ -51,6 +51,8 @@
         X("WrongCode", LOCKERCTL_WRONG_SECRET)          \
         X("WrongCredential", LOCKERCTL_WRONG_SECRET)    \
         X("AnotherNeeded", LOCKERCTL_WRONG_SECRET)      \
+        X("NoSample", LOCKERCTL_WRONG_SECRET)           \
+        X("ReaderFailed", LOCKERCTL_DID_NOT_OPEN)       \
         X("ClaimNeeded", LOCKERCTL_WRONG_SECRET)        \
         X("CodeExpired", LOCKERCTL_WRONG_SECRET)        \
         X("LockedOut", LOCKERCTL_WRONG_SECRET)          \
@@ -68,6 +70,7 @@
         X("AlreadyEnrolled", LOCKERCTL_WRONG_STATE)     \
         X("WeakSecret", LOCKERCTL_USAGE)                \
         X("TooManySessions", LOCKERCTL_NONE_FREE)       \
+        X("Cancelled", LOCKERCTL_WRONG_STATE)           \
         X("SessionEnded", LOCKERCTL_WRONG_STATE)        \
         X("Busy", LOCKERCTL_NONE_FREE)                  \
         X("Expired", LOCKERCTL_WRONG_STATE)             \

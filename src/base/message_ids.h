@@ -46,6 +46,8 @@
 #define LOCKERD_MESSAGE_CHATTER "c2c46b95747041548bab9679f5ce30ac"
 /* The device of a line cannot be used. */
 #define LOCKERD_MESSAGE_LINE_FAILED "d72e5726be0b480e94ea1bccfab01c00"
+/* A reader of the cabinet does not work. */
+#define LOCKERD_MESSAGE_READER_FAILED "0a3836c7e0b640f189d47d5c81b9addb"
 /* A worker process died or hung and was replaced. */
 #define LOCKERD_MESSAGE_WORKER_REPLACED "c3cf37faee0f471a8f0a26089c7dd34d"
 /* Too many consecutive failed attempts: a lockout begins. */

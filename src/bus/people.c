@@ -16,6 +16,11 @@ static int append_person_id(Bus *b, const LockerAnswer *a, sd_bus_message *reply
         return sd_bus_message_append(reply, "t", a->person);
 }
 
+typedef struct Asked {
+        Enrolment enrolment;                  /* the first: keys of both are read into it */
+        bool at_reader[CREDENTIAL_KINDS_MAX]; /* the cabinet's reader takes it now */
+} Asked;
+
 int cabinet_enrol(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         enum { FIXED = 4 + N_CONSENT_KEYS };
         ArgKey keys[FIXED + CREDENTIAL_KINDS_MAX] = {
@@ -25,22 +30,29 @@ int cabinet_enrol(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
                 {"phone", 's', false, offsetof(Enrolment, phone)},
                 CONSENT_KEYS(Enrolment),
         };
-        Enrolment enrolment = {.consent.place = peer_terminal(peer)};
+        Asked asked = {.enrolment.consent.place = peer_terminal(peer)};
         const char *actor = peer_actor(peer);
         Call *call;
         int r;
 
-        if (!actor || !enrolment.consent.place)
+        if (!actor || !asked.enrolment.consent.place)
                 return -ENOMEM;
+        for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX; k++) {
+                size_t offset = credential_has_reader(k)
+                                        ? offsetof(Asked, at_reader) + k * sizeof(bool)
+                                        : offsetof(Asked, enrolment.secrets) + k * sizeof(char *);
+                keys[FIXED + k] = (ArgKey){credential_kind_to_string(k), credential_has_reader(k) ? 'b' : 's',
+                                           false, offset};
+        }
+        r = args_read_dictionary(m, keys, FIXED + CREDENTIAL_KINDS_MAX, &asked, e);
         for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX; k++)
-                keys[FIXED + k] = (ArgKey){credential_kind_to_string(k), 's', false,
-                                           offsetof(Enrolment, secrets) + k * sizeof(char *)};
-        r = args_read_dictionary(m, keys, FIXED + CREDENTIAL_KINDS_MAX, &enrolment, e);
+                if (asked.at_reader[k])
+                        asked.enrolment.secrets[k] = "";
         if (r >= 0)
                 r = call_new(b, m, append_person_id, false, &call);
         if (r < 0)
                 return r;
-        locker_enrol(b->locker, &enrolment, actor, call_answer, call);
+        locker_enrol(b->locker, &asked.enrolment, actor, call_answer, call);
         return 1;
 }
 
@@ -77,7 +89,11 @@ int cabinet_enrol_credential(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error
                 return r;
         const ArgKey keys[] = {{word, 's', false, offsetof(CredentialEnrolment, secret)},
                                CONSENT_KEYS(CredentialEnrolment)};
-        r = args_read_dictionary(m, keys, ARRAY_SIZE(keys), &enrolment, e);
+        /* What a reader takes is not brought along. */
+        size_t first = credential_has_reader(enrolment.kind);
+        r = args_read_dictionary(m, keys + first, ARRAY_SIZE(keys) - first, &enrolment, e);
+        if (first)
+                enrolment.secret = "";
         if (r >= 0)
                 r = call_new(b, m, append_card, true, &call);
         if (r < 0)

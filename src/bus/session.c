@@ -159,14 +159,16 @@ static int session_of(Bus *b, Peer *peer, sd_bus_message *m, Session **ret, sd_b
         return 0;
 }
 
-/* What is asked for by a kind of credential: its claim, and itself. */
+/* What is asked for by a kind of credential: its claim, and itself. What a reader of the cabinet takes nobody
+ * may bring along. */
 static int read_credential(sd_bus_message *m, CredentialKind k, bool courier, Evidence *ret,
                            sd_bus_error *e) {
         const ArgKey keys[] = {{credential_claim(courier), 's', true, offsetof(Evidence, claim)},
                                {credential_info(k)->name, 's', true, offsetof(Evidence, data)}};
-        int r = args_read_dictionary(m, keys, ARRAY_SIZE(keys), ret, e);
+        bool reader = credential_has_reader(k);
+        int r = args_read_dictionary(m, keys, reader ? 1 : ARRAY_SIZE(keys), ret, e);
 
-        if (r >= 0)
+        if (r >= 0 && !reader)
                 ret->n_data = strlen(ret->data);
         return r;
 }

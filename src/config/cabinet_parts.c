@@ -16,6 +16,11 @@ typedef struct LineDraft {
         const IniEntry *device;
 } LineDraft;
 
+typedef struct ReaderDraft {
+        IdentityReader reader;
+        bool uart;
+} ReaderDraft;
+
 typedef struct BoardDraft {
         Board board;
         const IniEntry *line, *supply, *profile, *outputs, *inputs;
@@ -85,6 +90,13 @@ static const ConfigKey board_keys[] = {
         CONFIG_KEY("IdlePoll", key_msec, BoardDraft, board.idle_poll_ms, .min = PACE_IDLE_MIN,
                    .max = PACE_IDLE_MAX),
         CONFIG_KEY("ReadBack", key_bool, BoardDraft, board.read_back),
+};
+
+static const KeyChoice reader_types[] = {{"uart", true}, {}};
+static const ConfigKey reader_keys[] = {
+        CONFIG_KEY("Device", key_path, ReaderDraft, reader.device, .max = 255, .required = true),
+        CONFIG_KEY("Type", key_choice, ReaderDraft, uart, .choices = reader_types),
+        CONFIG_KEY("Baud", key_choice, ReaderDraft, reader.baud, .choices = baud_rates),
 };
 
 /* The NAME of [Kind NAME], checked and copied; NULL only when out of memory. */
@@ -316,6 +328,44 @@ static void read_board(Builder *b, const IniSection *s) {
         *board = draft.board;
 }
 
+/* Its name is what it reads. */
+static void read_reader(Builder *b, const IniSection *s) {
+        Cabinet *c = b->cabinet;
+        ReaderDraft draft = {
+                .reader = {.kind = credential_kind_from_string(s->name, strlen(s->name)), .baud = 57600},
+                .uart = true};
+        Suggestion suggestion = {.typed = s->name};
+
+        if (draft.reader.kind == CREDENTIAL_NONE || !credential_has_reader(draft.reader.kind)) {
+                for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX; k++)
+                        if (credential_has_reader(k))
+                                suggestion_offer(&suggestion, credential_kind_to_string(k));
+                complain(b->complaints, s, NULL,
+                         "there is no such reader" SUGGESTION_FORMAT "; [Reader fingerprint] is allowed",
+                         SUGGESTION_ARGS(suggestion));
+                return;
+        }
+        for (int i = 0; i < c->n_readers; i++)
+                if (c->readers[i].kind == draft.reader.kind) {
+                        complain(b->complaints, s, NULL,
+                                 "this cabinet has such a reader already; one of a kind is allowed");
+                        return;
+                }
+        keys_apply(b->complaints, s, reader_keys, ARRAY_SIZE(reader_keys), &draft);
+        IdentityReader *reader = ARRAY_PUSH(c->readers, c->n_readers);
+        if (!reader) {
+                free(draft.reader.device);
+                complaints_broken(b->complaints, -ENOMEM);
+                return;
+        }
+        *reader = draft.reader;
+        for (int i = 0; reader->device && i < c->n_lines; i++)
+                if (c->lines[i].device && streq(c->lines[i].device, reader->device))
+                        complain(b->complaints, s, ini_section_find(s, "Device"),
+                                 "[Line %s] has the same device; a reader needs one of its own",
+                                 c->lines[i].name);
+}
+
 static void read_cabinet_section(Builder *b, const IniSection *s) {
         const IniSection *first = ini_file_section(b->file, "Cabinet", 0);
 
@@ -341,6 +391,7 @@ void builder_read_parts(Builder *b) {
                 {"Slot", NULL},
                 {"Position", NULL},
                 {"Alarm", NULL},
+                {"Reader", NULL},
         };
 
         for (size_t i = 0; i < b->file->n_sections; i++) {
@@ -353,11 +404,16 @@ void builder_read_parts(Builder *b) {
                 if (k == ARRAY_SIZE(kinds))
                         complain(b->complaints, s, NULL,
                                  "there is no such section" SUGGESTION_FORMAT
-                                 "; Cabinet, Size, Supply, Line, Board, Slot, Position and Alarm are allowed",
+                                 "; Cabinet, Size, Supply, Line, Board, Slot, Position, Alarm and Reader are "
+                                 "allowed",
                                  SUGGESTION_ARGS(suggestion));
                 else if (kinds[k].read)
                         kinds[k].read(b, s);
         }
+        /* When all lines are known: no reader has a line's device. */
+        for (size_t i = 0; i < b->file->n_sections; i++)
+                if (streq(b->file->sections[i].kind, "Reader"))
+                        read_reader(b, &b->file->sections[i]);
         if (!ini_file_section(b->file, "Cabinet", 0))
                 complain_at(b->complaints, b->file->path, 0, "[Cabinet] is missing and required");
         builder_check_gpio(b); /* now that all lines are known */

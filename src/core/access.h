@@ -17,9 +17,9 @@ typedef enum Caller {
 /* The evidence that a person has presented in this session. */
 typedef enum Proof {
         PROOF_NOTHING = 1 << 0,
-        PROOF_COURIER = 1 << 1,   /* an enrolled courier's number and PIN */
+        PROOF_COURIER = 1 << 1,   /* an enrolled courier's number, and PIN or fingerprint */
         PROOF_CODE = 1 << 2,      /* a pickup code: this one parcel */
-        PROOF_RECIPIENT = 1 << 3, /* an enrolled recipient's password: that person's parcels */
+        PROOF_RECIPIENT = 1 << 3, /* an enrolled recipient's password or fingerprint: that person's parcels */
 } Proof;
 
 typedef enum Act {

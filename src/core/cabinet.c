@@ -45,6 +45,9 @@ Cabinet *cabinet_free(Cabinet *c) {
                 free(c->alarms[i].name);
                 free(c->alarms[i].slots);
         }
+        for (int i = 0; i < c->n_readers; i++)
+                free(c->readers[i].device);
+        free(c->readers);
         free(c->sizes);
         free(c->slots);
         free(c->positions);

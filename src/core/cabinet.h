@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/macros.h"
+#include "core/credential.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -197,6 +198,13 @@ typedef struct Alarm {
         int n_slots;
 } Alarm;
 
+/* What the cabinet has to know people by; its worker is lockerd-<kind>. */
+typedef struct IdentityReader {
+        CredentialKind kind; /* one with a device of the cabinet's */
+        char *device;        /* of a serial reader: the path of a tty */
+        unsigned baud;
+} IdentityReader;
+
 typedef struct Cabinet {
         char *number; /* the identifier for users and the backend */
         char *name, *address;
@@ -211,7 +219,9 @@ typedef struct Cabinet {
         Line *lines;
         Supply *supplies;
         Alarm *alarms;
-        int n_sizes, n_slots, n_positions, n_locks, n_boards, n_profiles, n_lines, n_supplies, n_alarms;
+        IdentityReader *readers; /* one of a kind */
+        int n_sizes, n_slots, n_positions, n_locks, n_boards, n_profiles, n_lines, n_supplies, n_alarms,
+                n_readers;
 } Cabinet;
 
 Cabinet *cabinet_free(Cabinet *c);

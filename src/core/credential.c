@@ -32,6 +32,10 @@ CredentialKind credential_kind_of_evidence(const char *evidence) {
         return CREDENTIAL_NONE;
 }
 
+bool credential_has_reader(CredentialKind k) {
+        return k == CREDENTIAL_FINGERPRINT;
+}
+
 bool credential_may_be_of(CredentialKind k, bool courier) {
         return kinds[k].holders & (courier ? HOLDER_COURIER : HOLDER_RECIPIENT);
 }

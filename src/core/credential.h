@@ -24,7 +24,8 @@
         X(PIN, pin, "courier-pin", HOLDER_COURIER, true, 0)                \
         X(PASSWORD, password, "password", HOLDER_RECIPIENT, true, 1000000) \
         X(PATTERN, pattern, "pattern", HOLDER_ANYBODY, true, 387488)       \
-        X(CARD, card, "card", HOLDER_ANYBODY, true, 0)
+        X(CARD, card, "card", HOLDER_ANYBODY, true, 0)                     \
+        X(FINGERPRINT, fingerprint, "fingerprint", HOLDER_ANYBODY, true, 100000)
 
 /* clang-format off */
 typedef enum CredentialKind {
@@ -50,6 +51,8 @@ const CredentialInfo *credential_info(CredentialKind k);
 const char *credential_kind_to_string(CredentialKind k);
 CredentialKind credential_kind_from_string(const char *name, size_t n); /* CREDENTIAL_NONE */
 CredentialKind credential_kind_of_evidence(const char *evidence);       /* CREDENTIAL_NONE */
+/* It comes from a reader of the cabinet's; nobody may present it. */
+bool credential_has_reader(CredentialKind k);
 bool credential_may_be_of(CredentialKind k, bool courier);
 /* The key of the claim that it belongs to: "number" of a courier, "phone" of a recipient. */
 const char *credential_claim(bool courier);

@@ -23,6 +23,8 @@
         X(WRONG_CODE, "WrongCode", 6, "This code is wrong.")                                             \
         X(WRONG_CREDENTIAL, "WrongCredential", 6, "Number or phone, or what was shown for it, is wrong.")                                      \
         X(ANOTHER_NEEDED, "AnotherNeeded", 6, "That is not enough by itself. Please also show another credential of yours.") \
+        X(NO_SAMPLE, "NoSample", 6, "Nothing could be read. Please try again.")                              \
+        X(READER_FAILED, "ReaderFailed", 8, "The reader does not work. Please use another way.")             \
         X(CLAIM_NEEDED, "ClaimNeeded", 6, "Please also give the slot or the last digits of the phone number.") \
         X(CODE_EXPIRED, "CodeExpired", 6, "This code is no longer valid. Please ask the courier for a new one.") \
         X(LOCKED_OUT, "LockedOut", 6, "Too many failed attempts. Please wait, or ask the courier to lift the lockout.") \
@@ -40,6 +42,7 @@
         X(ALREADY_ENROLLED, "AlreadyEnrolled", 5, "This number is already enrolled.")                        \
         X(WEAK_SECRET, "WeakSecret", 2, "This is too short or too simple: others would find it.")                   \
         X(TOO_MANY_SESSIONS, "TooManySessions", 7, "Too many sessions are open.")                            \
+        X(CANCELLED, "Cancelled", 5, "It was cancelled.")                                                    \
         X(SESSION_ENDED, "SessionEnded", 5, "This session has ended.")                                       \
         X(BUSY, "Busy", 7, "The last request is still being executed.")                                   \
         X(EXPIRED, "Expired", 5, "The command came too late and was not executed.")                        \

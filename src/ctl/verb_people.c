@@ -160,6 +160,9 @@ static int check_new_person(Ctl *c, const Args *a, bool courier) {
                                  a->words[0]);
         if (args_has(a, "new-card"))
                 return ctl_usage(c, a, "--new-card is for somebody who is enrolled: enrol ID --new-card.");
+        if (args_has(a, "fingerprint"))
+                return ctl_usage(c, a,
+                                 "--fingerprint is for somebody who is enrolled: enrol ID --fingerprint.");
         if (!args_has(a, "name"))
                 return ctl_usage(c, a, "A name is needed: --name.");
         if (courier && !args_has(a, "number"))
@@ -226,7 +229,8 @@ static int enrol_person(Ctl *c, const Args *a, bool courier, Secrets *secrets) {
                 "Enrolled as %s %llu.", courier ? "courier" : "recipient", (unsigned long long)id);
 }
 
-/* One credential of somebody who is enrolled. secret NULL: a card that the cabinet makes up. */
+/* One credential of somebody who is enrolled. secret NULL: a card that the cabinet makes up, or what its
+ * reader takes. */
 static int enrol_credential(Ctl *c, const Args *a, uint64_t id, const char *kind, const char *secret) {
         _cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
         _cleanup_json_ json_t *result = NULL;
@@ -264,7 +268,7 @@ static int enrol_credential(Ctl *c, const Args *a, uint64_t id, const char *kind
 }
 
 static int enrol_more(Ctl *c, const Args *a, Secrets *secrets) {
-        bool only_pin = !args_has(a, "new-card"), some = args_has(a, "new-card");
+        bool finger = args_has(a, "fingerprint"), some = finger || args_has(a, "new-card"), only_pin = !some;
         uint64_t id = 0;
 
         int status =
@@ -280,9 +284,9 @@ static int enrol_more(Ctl *c, const Args *a, Secrets *secrets) {
                 only_pin = only_pin && (!asked || streq(kinds[k].name, "pin"));
         }
         if (!some)
-                return ctl_usage(
-                        c, a,
-                        "Say what is to be enrolled: --pin, --password, --pattern, --card or --new-card.");
+                return ctl_usage(c, a,
+                                 "Say what is to be enrolled: --pin, --password, --pattern, --card, "
+                                 "--new-card or --fingerprint.");
         if (args_has(a, "card") && args_has(a, "new-card"))
                 return ctl_usage(c, a, "--card and --new-card exclude each other.");
         if (!only_pin)
@@ -295,7 +299,14 @@ static int enrol_more(Ctl *c, const Args *a, Secrets *secrets) {
                 if (!status)
                         status = enrol_credential(c, a, id, kinds[k].name, secret);
         }
-        return status || !args_has(a, "new-card") ? status : enrol_credential(c, a, id, "card", NULL);
+        if (!status && args_has(a, "new-card"))
+                status = enrol_credential(c, a, id, "card", NULL);
+        if (status || !finger)
+                return status;
+        if (!c->json)
+                fputs("At the cabinet: put the finger on the reader, lift it, and put it there again.\n",
+                      stderr);
+        return enrol_credential(c, a, id, "fingerprint", NULL);
 }
 
 static int run_enrol(Ctl *c, const Args *a) {
@@ -319,6 +330,7 @@ static const Option enrol_options[] = {
         {"pattern", 0, NULL, "Ask for a drawn pattern"},
         {"card", 0, NULL, "Ask for a card: scan it, or type what it says"},
         {"new-card", 0, NULL, "Have the cabinet make up a card, and print what it says"},
+        {"fingerprint", 0, NULL, "Have the cabinet's reader take a finger"},
         {"consent", 0, NULL, "The person has agreed to what is stored (else asked)"},
         {"consent-text", 0, "NAME", "To which text"},
         {"consent-version", 0, "VERSION", "To which version of it"},
@@ -370,7 +382,7 @@ static int run_revoke(Ctl *c, const Args *a) {
 }
 
 static const Option revoke_options[] = {
-        {"credential", 0, "KIND", "Only this one: pin, password, pattern or card"},
+        {"credential", 0, "KIND", "Only this one: pin, password, pattern, card or fingerprint"},
         {"reason", 'r', "TEXT", "Why, for the audit trail (asked for on a terminal)"},
         {NULL, 0, NULL, NULL},
 };

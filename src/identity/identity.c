@@ -2,6 +2,7 @@
 /* The table of verifiers, and what is the same for all of them. */
 #include "identity/identity.h"
 #include "identity/job.h"
+#include "identity/matcher.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -60,6 +61,8 @@ int identity_new(Identity **ret, sd_event *event, const char *worker_directory, 
 Identity *identity_free(Identity *i) {
         if (!i)
                 return NULL;
+        for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX; k++)
+                matcher_free(i->matchers[k]);
         secrets_free(i->secrets);
         free(i);
         return NULL;
@@ -67,6 +70,16 @@ Identity *identity_free(Identity *i) {
 
 int identity_set_cost(Identity *i, CredentialKind k, unsigned log_n) {
         return secrets_set_cost(i->secrets, k, log_n);
+}
+
+int identity_add_reader(Identity *i, sd_event *event, const char *worker_directory,
+                        const IdentityReader *reader) {
+        return matcher_new(&i->matchers[reader->kind], event, worker_directory, reader, i);
+}
+
+void identity_on_health(Identity *i, void (*changed)(void *userdata), void *userdata) {
+        i->health_changed = changed;
+        i->health_userdata = userdata;
 }
 
 const Verifier *identity_verifier(CredentialKind k) {

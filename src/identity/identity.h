@@ -2,10 +2,12 @@
 /* Verifiers of evidence, one for each kind of credential (core/credential.h): enrol makes an opaque template
  * of presented evidence, verify compares evidence with a template. Both are byte strings of at most
  * CREDENTIAL_DATA_MAX, whatever is in them. What is slow or may hang happens in a process of its own (PINs,
- * passwords, patterns and cards: lockerd-hash). */
+ * passwords, patterns and cards: lockerd-hash; readers: a matcher each,
+ * see matcher_wire.h). */
 #pragma once
 
 #include "base/macros.h"
+#include "core/cabinet.h"
 #include "core/credential.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,6 +21,9 @@ typedef enum IdentityResult {
         IDENTITY_NO_MATCH,
         IDENTITY_ENROLLED, /* data holds the template to store */
         IDENTITY_FAILED,   /* the worker died or timed out: neither yes nor no */
+        /* Likewise; data holds the sentence why, for people (without NUL). */
+        IDENTITY_READER_FAILED, /* the reader, or what is stored for it */
+        IDENTITY_NO_SAMPLE,     /* nobody has shown anything that is any use */
 } IdentityResult;
 
 typedef void (*IdentityDone)(void *userdata, IdentityResult result, const uint8_t *data, size_t n_data);
@@ -46,7 +51,7 @@ enum {
 };
 
 typedef struct IdentityHealth {
-        const char *state; /* "ok", "degraded", "failed" */
+        const char *state; /* "ok", "starting", "degraded", "failed" */
         char sentence[160];
 } IdentityHealth;
 
@@ -75,10 +80,18 @@ int identity_set_cost(Identity *i, CredentialKind k, unsigned scrypt_log_n);
 Identity *identity_free(Identity *i);
 DEFINE_CLEANUP(Identity *, identity_free);
 
+/* A reader of the cabinet, whose worker is kept running from now on. `reader` outlives the Identity; one of a
+ * kind. */
+int identity_add_reader(Identity *i, sd_event *event, const char *worker_directory,
+                        const IdentityReader *reader);
+/* Called from the event loop when the health of a reader is another one. changed NULL: no more. */
+void identity_on_health(Identity *i, void (*changed)(void *userdata), void *userdata);
+
 const Verifier *identity_verifier(CredentialKind k); /* NULL: none here */
 
 /* Both are asynchronous: `done` is called once from the event loop, unless cancelled, never from inside the
  * call. `ret_job` may be NULL. -EOPNOTSUPP: there is no verifier of this kind, or it cannot do that;
+ * -ENODEV: this cabinet has no such reader; -EBUSY: somebody else is at the reader;
  * -ENOBUFS: too much is waiting; -E2BIG: nobody may enrol evidence of more than the verifier's maximum (such
  * evidence simply does not match). */
 int identity_enrol(Identity *i, const IdentityRequest *q, IdentityJob **ret_job);

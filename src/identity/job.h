@@ -5,9 +5,13 @@
 #include "identity/identity.h"
 
 typedef struct Secrets Secrets;
+typedef struct Matcher Matcher;
 
 struct Identity {
-        Secrets *secrets; /* what is hashed: lockerd-hash */
+        Secrets *secrets;                        /* what is hashed: lockerd-hash */
+        Matcher *matchers[CREDENTIAL_KINDS_MAX]; /* of the readers that this cabinet has; NULL */
+        void (*health_changed)(void *userdata);
+        void *health_userdata;
 };
 
 struct IdentityJob {

@@ -1,53 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The device of a serial line, which this process may not open itself: lockerd-open does. */
-#include "base/passing.h"
-#include "line/opener.h"
+#include "base/opener_wire.h"
 #include "line/worker.h"
 
 #include <errno.h>
-#include <sys/socket.h>
 
 #define PATIENCE (3 * USEC_PER_SEC)
 
-/* 1: an answer, and its descriptor or -1; 0: none now; negative errno. */
-static int take_answer(int socket, OpenerAnswer *ret, int *ret_fd) {
-        struct iovec part = {.iov_base = ret, .iov_len = sizeof(*ret)};
-        Passing passing = {0};
-        struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
-
-        passing_expect(&passing, &m);
-        ssize_t n = recvmsg(socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        *ret_fd = passing_take(&passing);
-        if (n == sizeof(*ret))
-                return 1;
-        if (*ret_fd >= 0)
-                close(steal_fd(ret_fd));
-        return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : n < 0 ? -errno : n == 0 ? -EPIPE : -EPROTO;
-}
-
-/* What was asked for and came too late. */
-static int forget_old_answers(int socket) {
-        OpenerAnswer a;
-        int fd, r;
-
-        while ((r = take_answer(socket, &a, &fd)) > 0)
-                if (fd >= 0)
-                        close(fd);
-        return r;
-}
-
 static int fetch(Worker *w) {
         uint64_t until = worker_now() + PATIENCE;
-        OpenerAnswer a = {0};
-        int fd, r = w->opener < 0 ? -ENOTCONN : forget_old_answers(w->opener);
+        int error = 0, device = -1, r = w->opener < 0 ? -ENOTCONN : opener_ask(w->opener);
 
-        if (r >= 0 && send(w->opener, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-                r = -errno;
         while (r == 0) {
                 r = worker_wait(w, w->opener, until);
                 if (r <= 0)
                         return r < 0 ? r : -ETIMEDOUT;
-                r = take_answer(w->opener, &a, &fd);
+                r = opener_take(w->opener, &error, &device);
         }
         if (r == -EPIPE || r == -ECONNRESET) {
                 /* It ended, and will not come back: neither may this process. */
@@ -56,9 +24,7 @@ static int fetch(Worker *w) {
         }
         if (r < 0)
                 return r;
-        if (a.error)
-                return -a.error;
-        return fd >= 0 ? fd : -EPROTO;
+        return error ? -error : device;
 }
 
 int line_open(Worker *w) {

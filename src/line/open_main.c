@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/passing.h"
 #include "base/worker.h"
-#include "line/opener.h"
+#include "base/opener_wire.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/supervisor.h"
 #include "base/text.h"
-#include "lock/opener.h"
+#include "base/opener.h"
 
 #include <errno.h>
 #include <stdio.h>

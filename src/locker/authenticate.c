@@ -64,6 +64,22 @@ static void verified(void *userdata, const Verdict *v) {
                 ask_for_another(s, v->credentials & ~s->presented);
 }
 
+/* What the person is to do at a reader; their terminal alone is told. */
+static void shown(void *userdata, const char *what, const char *sentence) {
+        Session *s = userdata;
+
+        notify_prompt(&s->locker->records, s, -1, 0, what, sentence);
+}
+
+bool session_give_up_evidence(Session *s) {
+        if (!s->job)
+                return false;
+        verification_cancel(steal_ptr(s->job));
+        s->idle_at = s->locker->now().boot_usec + s->locker->settings->session_idle_usec;
+        session_answer(s, LOCKER_E_CANCELLED, NULL);
+        return true;
+}
+
 static void check_code(Session *s, const Evidence *e, LockerReply reply, void *userdata) {
         const Presented by = presented(s);
         Verdict v;
@@ -96,7 +112,8 @@ void locker_authenticate(Locker *l, Session *s, const Evidence *e, LockerReply r
                                                         .courier = courier,
                                                         .claim = e->claim,
                                                         .data = e->data,
-                                                        .n = e->n_data},
+                                                        .n = e->n_data,
+                                                        .progress = shown},
                                   verified, s, &s->job, detail);
         if (r) {
                 reply_refusal(reply, userdata, r, detail);

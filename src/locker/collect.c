@@ -131,6 +131,8 @@ int locker_reject(Locker *l, Session *s) {
 }
 
 int locker_cancel(Locker *l, Session *s) {
+        if (session_give_up_evidence(s))
+                return 0;
         if (s->errand && s->errand->m.kind == ERRAND_TAKE_BACK && errand_is_at_work(&s->errand->m)) {
                 int r = session_expect(s, ACT_REOPEN);
                 if (!r)

@@ -77,7 +77,8 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         Now now = l->now();
         char wiring[160], parcels[128], clock[160];
         size_t n = 0;
-        Health *all = calloc((size_t)(6 + c->n_lines + c->n_boards + c->n_locks + c->n_alarms), sizeof(*all));
+        Health *all = calloc((size_t)(6 + c->n_lines + c->n_boards + c->n_locks + c->n_alarms + c->n_readers),
+                             sizeof(*all));
 
         if (!all)
                 return -ENOMEM;
@@ -124,6 +125,12 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
                 else if (c->locks[i].position < 0 &&
                          slot_chatters(&l->hardware, c->locks[i].slot, wiring, sizeof(wiring)))
                         say(&all[n++], "slot", c->slots[c->locks[i].slot].label, "degraded", wiring);
+        for (int i = 0; i < c->n_readers; i++) {
+                IdentityHealth reader;
+                identity_health(l->identity, c->readers[i].kind, &reader);
+                say(&all[n++], "reader", credential_kind_to_string(c->readers[i].kind), reader.state,
+                    reader.sentence);
+        }
         for (int i = 0; i < c->n_alarms; i++)
                 if (l->hardware.alarms_chatter[i])
                         say(&all[n++], "alarm", c->alarms[i].name, "degraded",

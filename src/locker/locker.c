@@ -72,6 +72,12 @@ void *locker_locks_userdata(Locker *l) {
         return &l->hardware;
 }
 
+static void reader_health_changed(void *userdata) {
+        Locker *l = userdata;
+
+        notify_health(&l->records);
+}
+
 int locker_new(Locker **ret, const LockerOptions *o) {
         _cleanup_(locker_freep) Locker *l = calloc(1, sizeof(*l));
 
@@ -103,6 +109,10 @@ int locker_new(Locker **ret, const LockerOptions *o) {
                                 .userdata = l};
         memcpy(people.boot_id, o->boot_id, sizeof(people.boot_id));
         r = people_new(&l->people, &people);
+        if (r >= 0) {
+                l->identity = o->identity;
+                identity_on_health(l->identity, reader_health_changed, l);
+        }
         if (r >= 0)
                 r = locker_recover_begin(l);
         if (r < 0)
@@ -114,6 +124,8 @@ int locker_new(Locker **ret, const LockerOptions *o) {
 Locker *locker_free(Locker *l) {
         if (!l)
                 return NULL;
+        if (l->identity)
+                identity_on_health(l->identity, NULL, NULL);
         /* Whoever still waits for an answer gets one; their movements stay open in the ledger for the next
          * start. */
         while (l->errands) {

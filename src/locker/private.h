@@ -67,6 +67,7 @@ struct Locker {
         const Settings *settings;
         Ledger *ledger;
         People *people;
+        Identity *identity;
         Now (*now)(void);
         uint8_t boot_id[16];
         Records records;
@@ -256,6 +257,8 @@ void homeless_count(Locker *l); /* parcels in slots that are not configured; tel
 
 /* --- people (authenticate.c) --- */
 void locker_person_revoked(void *locker, uint64_t person); /* ends the sessions of that person */
+/* Nobody waits any more for what is being verified; false: nothing is. */
+bool session_give_up_evidence(Session *s);
 
 /* --- health (health.c) --- */
 void clock_tick(Locker *l, const Now *now);

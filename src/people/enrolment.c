@@ -144,6 +144,23 @@ static void store(Enrolling *e) {
 
 static int process_next(Enrolling *e);
 
+/* Nothing is stored. */
+static void fail(Enrolling *e, int r, IdentityResult result, const char *sentence, size_t n) {
+        char detail[PEOPLE_DETAIL_MAX] = "The secret could not be processed; please try again.";
+
+        if (result == IDENTITY_READER_FAILED || result == IDENTITY_NO_SAMPLE) {
+                snprintf(detail, sizeof(detail), "%.*s", (int)n, sentence);
+                r = result == IDENTITY_NO_SAMPLE ? LOCKER_E_NO_SAMPLE : LOCKER_E_READER_FAILED;
+        } else if (r == -ENOBUFS || r == -ENOMEM)
+                r = LOCKER_E_INTERNAL;
+        else if (r < 0) {
+                *detail = 0;
+                r = people_reader_refusal(r, detail);
+        }
+        e->done(e->userdata, r, *detail ? detail : NULL, 0, NULL);
+        enrolling_free(e);
+}
+
 /* One kind after the other; all of them are stored at once, or none. */
 static void processed(void *userdata, IdentityResult result, const uint8_t *data, size_t n) {
         Enrolling *e = userdata;
@@ -159,15 +176,10 @@ static void processed(void *userdata, IdentityResult result, const uint8_t *data
                 memcpy(e->templates[k].data, data, n);
                 e->templates[k].n = n;
                 r = process_next(e);
+                if (!r)
+                        return;
         }
-        if (r > 0 || r == -ENOBUFS || r == -ENOMEM) {
-                e->done(e->userdata, LOCKER_E_INTERNAL,
-                        "The secret could not be processed; please try again.", 0, NULL);
-                enrolling_free(e);
-        } else if (r < 0) {
-                e->done(e->userdata, r, NULL, 0, NULL);
-                enrolling_free(e);
-        }
+        fail(e, r, result, (const char *)data, n);
 }
 
 /* 0: it has been given to its verifier, or everything is stored and e is gone. */
@@ -333,10 +345,8 @@ static Enrolling *enrolling_new(People *p, const char *actor, EnrolDone done, vo
 static void start(Enrolling *n, int r) {
         if (r >= 0)
                 r = process_next(n);
-        if (r < 0) {
-                n->done(n->userdata, r, NULL, 0, NULL);
-                enrolling_free(n);
-        }
+        if (r < 0)
+                fail(n, r, IDENTITY_ENROLLED, NULL, 0);
 }
 
 static int prepare(Enrolling *n, const Enrolment *e, bool courier) {

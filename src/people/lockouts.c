@@ -2,7 +2,8 @@
 /* Wrong entries and their price (D4, core/lockout.h, docs/guessing.md). Subjects:
  *
  *  "terminal:<name>", "claim:slot:…", "claim:phone:…"   codes
- *  "<kind>:<number>", "<kind>:<person>"                 a person's credential
+ *  "<kind>:<number>", "<kind>:<person>"                 a person's credential; "<kind>:courier-<number>"
+ * where recipients may have that kind, too
  *  "<kind>:unknown:<three digits>"                      of nobody; shared
  *  "terminal-<kind>:<name>"                             all credentials of a kind at a terminal (risk only)
  *  "lift:<number>"                                      what a courier lifts */

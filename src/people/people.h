@@ -52,8 +52,9 @@ typedef struct CredentialEvidence {
         CredentialKind kind;
         bool courier; /* whom the claim names: a courier by number, or a recipient by phone */
         const char *claim;
-        const void *data;
+        const void *data; /* NULL: it comes from a reader of the cabinet */
         size_t n;
+        IdentityProgress progress; /* of that reader: what the person is to do; may be NULL */
 } CredentialEvidence;
 
 /* Good: noted in the ledger for the session. */
@@ -87,14 +88,14 @@ typedef struct ConsentGiven {
 typedef struct Enrolment {
         const char *kind; /* "courier", "recipient" */
         const char *number, *name, *phone;
-        const char *secrets[CREDENTIAL_KINDS_MAX]; /* NULL: none of this kind */
+        const char *secrets[CREDENTIAL_KINDS_MAX]; /* NULL: none of this kind; "": a reader takes it */
         ConsentGiven consent;
 } Enrolment;
 
 typedef struct CredentialEnrolment {
         uint64_t person;
         CredentialKind kind;
-        const char *secret; /* NULL: a card, which the cabinet makes up */
+        const char *secret; /* NULL: a card, which the cabinet makes up; "": a reader takes it */
         ConsentGiven consent;
 } CredentialEnrolment;
 

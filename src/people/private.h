@@ -70,6 +70,11 @@ int lockouts_right(People *p, const Charge *charges, size_t n); /* in a transact
 void lockouts_tick(People *p, const Now *now);
 int lockouts_adopt(People *p);
 
+/* --- verification.c --- */
+/* What a verifier said when it did not take a job: that there is no reader, or that it is in use, as a
+ * refusal with detail; anything else as it is. */
+int people_reader_refusal(int r, char detail[PEOPLE_DETAIL_MAX]);
+
 /* --- verification.c, enrolment.c: for the end of the daemon --- */
 void verifications_drop(People *p);
 void enrolments_give_up(People *p);

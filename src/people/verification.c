@@ -187,6 +187,7 @@ struct Verification {
         uint64_t session;
         char actor[LABEL_MAX + 16];
         VerdictDone done;
+        IdentityProgress progress;
         void *userdata;
 };
 
@@ -238,11 +239,20 @@ static int accept_person(Verification *v, Verdict *ret) {
         return r;
 }
 
+/* No answer: nothing is counted, and nothing opens. */
+static int unanswered(IdentityResult result, const uint8_t *data, size_t n, Verdict *ret) {
+        bool said = result == IDENTITY_READER_FAILED || result == IDENTITY_NO_SAMPLE;
+
+        if (said)
+                snprintf(ret->detail, sizeof(ret->detail), "%.*s", (int)n, (const char *)data);
+        return result == IDENTITY_READER_FAILED ? LOCKER_E_READER_FAILED
+               : result == IDENTITY_NO_SAMPLE   ? LOCKER_E_NO_SAMPLE
+                                                : LOCKER_E_INTERNAL;
+}
+
 static int judge(Verification *v, IdentityResult result, Verdict *ret) {
         People *p = v->people;
 
-        if (result != IDENTITY_MATCH && result != IDENTITY_NO_MATCH)
-                return LOCKER_E_INTERNAL;
         /* Several may have asked at once: only as many answers as there are tries are given. */
         int r = lockouts_check(p, v->charges, ARRAY_SIZE(v->charges), ret->detail);
         if (r)
@@ -260,7 +270,9 @@ static void compared(void *userdata, IdentityResult result, const uint8_t *data,
         void *whose = v->userdata;
         Verdict verdict = {0};
 
-        verdict.result = judge(v, result, &verdict);
+        verdict.result = result == IDENTITY_MATCH || result == IDENTITY_NO_MATCH
+                                 ? judge(v, result, &verdict)
+                                 : unanswered(result, data, n_data, &verdict);
         verification_free(v);
         done(whose, &verdict);
 }
@@ -299,6 +311,21 @@ static int find_candidate(Verification *v, const CredentialEvidence *e) {
         return r == -ENOENT ? 0 : r;
 }
 
+static void progressed(void *userdata, const char *what, const char *sentence) {
+        Verification *v = userdata;
+
+        v->progress(v->userdata, what, sentence);
+}
+
+int people_reader_refusal(int r, char detail[PEOPLE_DETAIL_MAX]) {
+        if (r != -ENODEV && r != -EBUSY)
+                return r;
+        snprintf(detail, PEOPLE_DETAIL_MAX, "%s",
+                 r == -ENODEV ? "This cabinet has no such reader."
+                              : "The reader is in use by somebody else.");
+        return r == -ENODEV ? LOCKER_E_READER_FAILED : LOCKER_E_BUSY;
+}
+
 static int compare(Verification *v, const CredentialEvidence *e) {
         uint8_t *template = NULL;
         size_t n = 0;
@@ -314,6 +341,7 @@ static int compare(Verification *v, const CredentialEvidence *e) {
                                                        .template = template,
                                                        .n_template = n,
                                                        .done = compared,
+                                                       .progress = v->progress ? progressed : NULL,
                                                        .userdata = v},
                                     &v->job);
         bytes_erase_free(template, n);
@@ -334,8 +362,12 @@ int people_verify(People *p, const Presented *by, const CredentialEvidence *e, V
         Verification *v = calloc(1, sizeof(*v));
         if (!v)
                 return -ENOMEM;
-        *v = (Verification){
-                .people = p, .kind = e->kind, .session = by->session, .done = done, .userdata = userdata};
+        *v = (Verification){.people = p,
+                            .kind = e->kind,
+                            .session = by->session,
+                            .done = done,
+                            .progress = e->progress,
+                            .userdata = userdata};
         snprintf(v->actor, sizeof(v->actor), "%s", by->actor);
         int r = find_candidate(v, e);
         charge_init_total(&v->charges[1], v->charges[0].rules.risk_usec, "terminal-%s:%s",
@@ -343,7 +375,7 @@ int people_verify(People *p, const Presented *by, const CredentialEvidence *e, V
         if (r >= 0)
                 r = lockouts_check(p, v->charges, ARRAY_SIZE(v->charges), detail);
         if (!r)
-                r = compare(v, e);
+                r = people_reader_refusal(compare(v, e), detail);
         if (r) {
                 free(v);
                 return r;

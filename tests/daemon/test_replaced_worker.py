@@ -26,7 +26,8 @@ from units import Units
 
 REFUSED = {errno.EPERM, errno.EACCES, errno.ENOENT, errno.ENOSYS, errno.EAGAIN, errno.ENOMEM, errno.EAFNOSUPPORT}
 STRANGER = 65533  # a user that nothing belongs to
-PROGRAMS = {"lockerd-line": "line", "lockerd-open": "line", "lockerd-gpio": "gpio", "lockerd-hash": "identity", "lockerd-mqtt": "mqtt"}
+PROGRAMS = {"lockerd-line": "line", "lockerd-open": "line", "lockerd-gpio": "gpio", "lockerd-hash": "identity", "lockerd-mqtt": "mqtt",
+            "lockerd-fingerprint": "fingerprint"}
 
 
 def program(name):
@@ -343,7 +344,8 @@ class Replaced(WithUnits):
             self.assertIn(r[attempt], REFUSED, f"{attempt}: {errno.errorcode.get(r[attempt], r[attempt])}")
 
 
-if sanitized():
-    print("a build with sanitizers gives up no rights")
-    sys.exit(77)
-main()
+if __name__ == "__main__":
+    if sanitized():
+        print("a build with sanitizers gives up no rights")
+        sys.exit(77)
+    main()

@@ -25,6 +25,7 @@ ARROWS = {
     "gpio": {"base", "core", "lockwire"},
     "lock": {"base", "core", "lockwire"},
     "identity": {"base", "core"},
+    "fingerprint": {"base", "core", "identity"},
     "recorder": {"base"},
     "records": {"base", "core", "ledger"},
     "cabinet": {"base", "core", "ledger", "lock", "records"},

@@ -126,6 +126,12 @@ static void test_arguments_that_do_not_fit_are_refused_precisely(void **state) {
                 {"enrol", "{\"kind\":\"courier\",\"number\":\"4711\",\"pin\":1234}", "must be a string"},
                 {"enrol", "{\"kind\":\"courier\",\"number\":\"4711\",\"pin\":\"1234\",\"password\":\"x\"}",
                  "not a \"password\""},
+                /* A finger is taken by the reader of the cabinet, in front of it. */
+                {"enrol", "{\"kind\":\"courier\",\"number\":\"4711\",\"pin\":\"1234\",\"fingerprint\":true}",
+                 "fingerprint"},
+                {"enrol",
+                 "{\"kind\":\"recipient\",\"phone\":\"0301234567\",\"consent\":true,\"fingerprint\":\"\"}",
+                 "fingerprint"},
                 {"enrol", "{\"kind\":\"recipient\"}", "\"phone\""},
                 {"enrol", "{\"kind\":\"recipient\",\"phone\":\"123456\"}", "7 to 15 digits"},
                 {"enrol", "{\"kind\":\"recipient\",\"phone\":\"1234567890123456\"}", "7 to 15 digits"},

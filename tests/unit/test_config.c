@@ -288,6 +288,23 @@ static void test_cabinet_safety_inputs_have_a_debounce_time_of_their_own(void **
         }
 }
 
+/* Requirement: D1 */
+static void test_cabinet_reader_of_fingers_has_the_usual_baud_rate(void **state) {
+        _cleanup_free_ char *text =
+                edit(cabinet_text, "[Size L]", "[Reader fingerprint]\nDevice=/dev/ttyS7\n[Size L]");
+        _cleanup_free_ char *slow = edit(text, "ttyS7", "ttyS7\nType=uart\nBaud=9600");
+        ConfigReport report = {};
+        _cleanup_(cabinet_freep) Cabinet *c = NULL, *d = NULL;
+
+        expect_clean(parse(text, board_text, &c, &report), &report);
+        assert_int_equal(c->n_readers, 1);
+        assert_int_equal(c->readers[0].kind, CREDENTIAL_FINGERPRINT);
+        assert_string_equal(c->readers[0].device, "/dev/ttyS7");
+        assert_int_equal(c->readers[0].baud, 57600);
+        expect_clean(parse(slow, board_text, &d, &report), &report);
+        assert_int_equal(d->readers[0].baud, 9600);
+}
+
 static void test_cabinet_order_of_sections_does_not_matter(void **state) {
         static const char reversed[] =
                 "[Position P1/1]\nLock=A:2\nLatch=A:2\n"
@@ -349,6 +366,20 @@ static void test_cabinet_each_mistake_raises_its_complaint(void **state) {
                 {"Order=2", "Order=100", "a whole number from 1 to 99"},
                 {"[Size L]", "[Size L]\nOrder=3\n[Size L]", "names must differ"},
                 {"[Size L]", "[Size ../L]\nOrder=3\n[Size L]", "write [Size NAME]"},
+                {"[Size L]", "[Reader finger]\nDevice=/dev/ttyS1\n[Size L]",
+                 "[Reader fingerprint] is allowed"},
+                {"[Size L]", "[Reader pin]\nDevice=/dev/ttyS1\n[Size L]", "there is no such reader"},
+                {"[Size L]", "[Reader]\nDevice=/dev/ttyS1\n[Size L]", "there is no such reader"},
+                {"[Size L]", "[Reader fingerprint]\n[Size L]", "Device= is missing and required"},
+                {"[Size L]", "[Reader fingerprint]\nDevice=ttyS1\n[Size L]", "is allowed"},
+                {"[Size L]", "[Reader fingerprint]\nDevice=/dev/ttyS0\n[Size L]",
+                 "[Line one] has the same device"},
+                {"[Size L]", "[Reader fingerprint]\nDevice=/dev/ttyS1\nType=usb\n[Size L]",
+                 "uart is allowed"},
+                {"[Size L]", "[Reader fingerprint]\nDevice=/dev/ttyS1\nBaud=57601\n[Size L]", "57600"},
+                {"[Size L]",
+                 "[Reader fingerprint]\nDevice=/dev/ttyS1\n[Reader fingerprint]\nDevice=/dev/ttyS2\n[Size L]",
+                 "one of a kind is allowed"},
                 {"MaxActive=2", "MaxActive=17", "a whole number from 1 to 16"},
                 {"MaxActive=2", "MaxActive=0", "outside the range"},
                 {"MaxActive=2", "Cooldown=100", "with its unit"},
@@ -857,8 +888,9 @@ static void test_settings_each_mistake_raises_its_complaint(void **state) {
                 {NULL, "[Session]\nUnanswered=yes\n", "collected or unverified is allowed"},
                 {NULL, "[Identity]\nScryptLogN=13\n", "a whole number from 14 to 18"},
                 {NULL, "[Identity]\nAloneForCollect=iris\n",
-                 "\"none\", or kinds of credentials with blanks between them (of pin, password, pattern and "
-                 "card)"},
+                 "\"none\", or kinds of credentials with blanks between them (of pin, password, pattern, "
+                 "card "
+                 "and fingerprint)"},
                 {NULL, "[Identity]\nAloneForDeposit=pin,card\n", "is not understood"},
                 {NULL, "[Identity]\nMinimumPatternLength=4\n", "a whole number from 5 to 9"},
                 {NULL, "[Bus]\nAdminGroup=a group\n", "a name of letters"},
@@ -979,6 +1011,7 @@ int main(void) {
                 cmocka_unit_test(test_board_installed_profiles_parse_cleanly),
                 cmocka_unit_test(test_cabinet_wiring_refers_by_index),
                 cmocka_unit_test(test_cabinet_safety_inputs_have_a_debounce_time_of_their_own),
+                cmocka_unit_test(test_cabinet_reader_of_fingers_has_the_usual_baud_rate),
                 cmocka_unit_test(test_cabinet_order_of_sections_does_not_matter),
                 cmocka_unit_test(test_cabinet_range_wraps_into_next_column),
                 cmocka_unit_test(test_cabinet_each_mistake_raises_its_complaint),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lock/opener.h"
+#include "base/opener.h"
 #include "base/child.h"
 #include "base/macros.h"
 

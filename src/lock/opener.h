@@ -1,9 +1,0 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/* Starts lockerd-open for a serial device, see line/opener.h. */
-#pragma once
-
-#include <systemd/sd-event.h>
-
-/* program: its path, see child_start(). 0 and a socket for lockerd-line, when whose last copy is closed
- * lockerd-open ends; or negative errno. */
-int opener_start(sd_event *event, const char *program, const char *device, int *ret);
