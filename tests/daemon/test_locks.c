@@ -4,6 +4,7 @@
  * worker or board takes nothing else down), F5 (stale commands) and F6 (one pulse at a time on a supply, also
  * across lines). */
 #include "base/clock.h"
+#include "core/pace.h"
 #include "line/modbus.h"
 #include "lock/locks.h"
 
@@ -209,7 +210,8 @@ static void describe(Rig *r) {
                                      .parity = 'N',
                                      .stop_bits = 1,
                                      .response_timeout_ms = 100};
-                r->cabinet_boards[i] = (Board){.name = (char *)"B", .line = i, .address = 1};
+                r->cabinet_boards[i] =
+                        (Board){.name = (char *)"B", .line = i, .address = 1, .idle_poll_ms = PACE_IDLE_MIN};
         }
         for (int i = 0; i < LOCKS; i++) {
                 unsigned k = (unsigned)i % 2;
