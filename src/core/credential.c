@@ -60,6 +60,10 @@ void credential_names(unsigned set, const char *last, char *ret, size_t room) {
         }
 }
 
+CredentialKind credential_budget(CredentialKind k) {
+        return k == CREDENTIAL_PATTERN ? CREDENTIAL_PASSWORD : k;
+}
+
 uint64_t credential_space(CredentialKind k, size_t n, unsigned shortest) {
         return kinds[k].space ? kinds[k].space : lockout_digits(MAX(n, (size_t)shortest));
 }

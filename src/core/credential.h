@@ -61,5 +61,8 @@ void credential_names(unsigned kinds, const char *last, char *ret, size_t room);
 static inline unsigned credential_bit(CredentialKind k) {
         return 1U << k;
 }
+/* Whose budget of guesses at a terminal this kind draws on: what recipients remember shares one, so that one
+ * kind more is not one budget more for a guesser (docs/guessing.md). */
+CredentialKind credential_budget(CredentialKind k);
 /* How many equally likely values a guess of n bytes is one of; short: no secret is shorter than this. */
 uint64_t credential_space(CredentialKind k, size_t n, unsigned shortest);

@@ -5,8 +5,8 @@
  *  "<kind>:<number>", "<kind>:<person>"                 a person's credential; "<kind>:courier-<number>"
  * where recipients may have that kind, too
  *  "<kind>:unknown:<three digits>"                      of nobody; shared
- *  "terminal-<kind>:<name>"                             all credentials of a kind at a terminal (risk only)
- *  "lift:<number>"                                      what a courier lifts */
+ *  "terminal-<kind>:<name>"                             all credentials of a kind at a terminal (risk only;
+ * see credential_budget()) "lift:<number>"                                      what a courier lifts */
 #include "base/ids.h"
 #include "base/log.h"
 #include "ledger/codes.h"

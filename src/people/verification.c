@@ -371,7 +371,7 @@ int people_verify(People *p, const Presented *by, const CredentialEvidence *e, V
         snprintf(v->actor, sizeof(v->actor), "%s", by->actor);
         int r = find_candidate(v, e);
         charge_init_total(&v->charges[1], v->charges[0].rules.risk_usec, "terminal-%s:%s",
-                          credential_kind_to_string(e->kind), by->terminal);
+                          credential_kind_to_string(credential_budget(e->kind)), by->terminal);
         if (r >= 0)
                 r = lockouts_check(p, v->charges, ARRAY_SIZE(v->charges), detail);
         if (!r)

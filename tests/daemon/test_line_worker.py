@@ -916,12 +916,9 @@ class Pace(Case):
         return off - on
 
     def pulse_that(self, b, length, is_right):
-        """Whether one of five pulses is right: a machine that is busy runs the worker or this thread late now and then, a wrong length
-        is in every pulse."""
-        lengths = []
-        while len(lengths) < 5 and not any(map(is_right, lengths)):
-            lengths.append(self.pulse(b, 7 + len(lengths), length))
-        self.assertTrue(any(map(is_right, lengths)), lengths)
+        """Whether most of five pulses are right: a machine that is busy runs the worker or this thread late now and then."""
+        lengths = [self.pulse(b, 7 + n, length) for n in range(5)]
+        self.assertGreaterEqual(sum(map(is_right, lengths)), 3, lengths)
 
     def test_pulse_is_ended_in_time(self):
         b = Board()
