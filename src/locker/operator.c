@@ -245,7 +245,20 @@ static int change_parcel(Locker *l, uint64_t id, ParcelState to, const char *act
         return r;
 }
 
+/* Nobody knows whether it is there, and its sensor says that it is not: a courier who is sent for it would
+ * open an empty place and seem to have taken it. */
+static bool is_gone(const Locker *l, uint64_t parcel) {
+        _cleanup_parcel_ ParcelRow p = {0};
+        int slot, position;
+
+        return ledger_parcel_get(l->ledger, parcel, &p) >= 0 && p.state == PARCEL_UNVERIFIED &&
+               parcel_place(l, &p, &slot, &position) >= 0 &&
+               position_occupied(&l->hardware, position) == TRI_NO;
+}
+
 int locker_recall(Locker *l, uint64_t parcel, const char *actor, const char *reason) {
+        if (reason && *reason && is_gone(l, parcel))
+                return LOCKER_E_WRONG_STATE;
         return change_parcel(l, parcel, PARCEL_RECALLED, actor, reason);
 }
 

@@ -23,6 +23,8 @@ SHUTTING = {"announce": {"size": "S", "phone": "015123456789", "reserve": True},
 ABOUT_PARCELS = ("release", "recall", "revoke-code")
 OPENING = {"open": {"slot": "03", "reason": "because"}, "deposit": {"courier": "4711", "size": "S"},
            "enrol": {"kind": "courier", "number": "9", "pin": "9173"}, "revoke": {"person": 1, "reason": "because"},
+           "enrol-credential": {"person": 1, "card": "4711-0815-1234-5678", "consent": True}, "list-credentials": {"person": 1},
+           "revoke-credential": {"person": 1, "kind": "card", "reason": "because"},
            "take-back": {"courier": "4711"}, "lift-lockout": {"subject": "*", "reason": "because"}}
 IN_A_SESSION = ("accept", "reject", "cancel", "reopen", "too-small", "not-empty", "does-not-open", "end")
 

@@ -360,6 +360,21 @@ class Lids(Scenario):
         session.wait_prompt("put-in")
         self.assertEqual(self.gone(put.parcel)["state"], "cancelled")
 
+    def test_what_a_sensor_says_is_gone_is_not_recalled(self):
+        """A courier who is sent for it would find nothing and seem to have taken it.
+
+        Requirement: F1, F2
+        """
+        session, put = self.stored_in("P4")
+        session.end()
+        self.admin.wait_slot("P4", InUse=False, Door="locked")
+        self.sim.do("force P4", f"force P4/{put.position}", f"take P4/{put.position}")
+        self.admin.wait_parcel(put.parcel, "unverified")
+        wait(lambda: self.admin.position("P4", put.position)[4] == "unverified", "not offered to anybody else")
+        self.assertRefused("WrongState", self.admin.recall, put.parcel)
+        self.admin.reconcile("P4", put.position, "empty", "stolen, police informed")
+        self.assertEqual(self.gone(put.parcel)["state"], "returned")
+
     def test_motor_lid_is_locked_after_reopening_and_after_the_operator(self):
         """Requirement: A3, A4"""
         session, put = self.stored_in("P4")

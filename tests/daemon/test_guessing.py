@@ -139,7 +139,7 @@ class Guessing(Scenario):
     def test_unknown_kinds_are_named(self):
         """Requirement: C3"""
         session = self.client.start_session("recipient")
-        refused = self.assertRefused("InvalidArgument", session.authenticate, "fingerprint", finger="thumb")
+        refused = self.assertRefused("InvalidArgument", session.authenticate, "gait", gait="limps")
         for known in ("code", "courier-pin", "password"):
             self.assertIn(f'"{known}"', refused.message)
         refused = self.assertRefused("InvalidArgument", self.admin.enrol, kind="courier", number="4714", voice="la")
