@@ -20,10 +20,14 @@ static Unit *find_unit(Worker *w, uint32_t board) {
         return NULL;
 }
 
-static void send_result(Worker *w, uint64_t id, LockResult result, uint64_t over_at) {
-        WireResult m = {.id = id, .at = worker_now(), .over_at = over_at, .result = result};
+static void send_result_of(Worker *w, uint64_t id, LockResult result, uint64_t at, uint64_t over_at) {
+        WireResult m = {.id = id, .at = at, .over_at = over_at, .result = result};
 
         worker_send(w, WIRE_RESULT, &m);
+}
+
+static void send_result(Worker *w, uint64_t id, LockResult result, uint64_t over_at) {
+        send_result_of(w, id, result, worker_now(), over_at);
 }
 
 static void reject(Worker *w, uint64_t id) {
@@ -34,7 +38,7 @@ static void reject(Worker *w, uint64_t id) {
  * sent", and the supply rests after it. */
 static void give_back(Worker *w, uint64_t id, const Unit *u, LockResult refused) {
         if (u && u->refused_command == id && u->refused_over)
-                send_result(w, id, refused, u->refused_over);
+                send_result_of(w, id, refused, MIN(worker_now(), u->refused_over), u->refused_over);
         else if (u && u->refused_command == id && refused == LOCK_RESULT_REFUSED)
                 send_result(w, id, refused, worker_now());
         else
@@ -285,8 +289,11 @@ static void run(Worker *w, Unit *u, unsigned i) {
                         command_withdraw(w, c.id);
                 return;
         }
-        if (asked_again(w, u, &c, &x))
+        if (asked_again(w, u, &c, &x)) {
+                if (w->sending_withdrawn)
+                        command_withdraw(w, c.id);
                 return;
+        }
         /* Only the socket may have added to the queue meanwhile, or withdrawn from it. */
         for (i = 0; i < w->n_commands; i++)
                 if (w->commands[i].id == c.id) {

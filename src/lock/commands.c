@@ -339,7 +339,9 @@ void locks_withdraw(Locks *l, uint64_t command) {
                 if (c->state == COMMAND_QUEUED) {
                         c->withdrawn = true;
                         wake(l, 0);
-                } else if (c->state == COMMAND_SENT)
+                } else if (c->state == COMMAND_SENT || c->state == COMMAND_SENDING)
+                        /* SENDING: its board may have refused it for now, and it waits for its second turn.
+                         */
                         (void)line_client_send(l->lines[l->cabinet->boards[c->board].line], WIRE_WITHDRAW,
                                                &m);
         }

@@ -32,6 +32,7 @@ typedef struct Simulated {
         pthread_t thread;
         pthread_mutex_t mutex;
         bool end, silent, mute_writes;
+        bool refuses_for_now; /* and does it all the same */
         uint8_t inputs;
         unsigned n_pulses, n_all_off;
         struct {
@@ -84,6 +85,11 @@ static void serve(Simulated *b, const uint8_t *request) {
                         b->n_all_off++;
                 if (b->mute_writes)
                         return;
+                if (b->refuses_for_now) {
+                        answer[1] |= 0x80;
+                        answer[2] = MODBUS_ACKNOWLEDGED;
+                        n = 3;
+                }
         } else if (address + value > 8) {
                 answer[1] |= 0x80;
                 answer[2] = MODBUS_BAD_ADDRESS;
@@ -457,6 +463,33 @@ static void test_locks_unanswered_pulse_holds_its_supply(void **state) {
         assert_true(r->boards[1].pulses[0].from >= r->boards[0].pulses[0].until + 100 * USEC_PER_MSEC);
 }
 
+static bool has_pulsed(Simulated *b) {
+        pthread_mutex_lock(&b->mutex);
+        bool has = b->n_pulses > 0;
+        pthread_mutex_unlock(&b->mutex);
+        return has;
+}
+
+/* The door has opened, and its movement is over: whoever shuts it at once must not leave it to a second
+ * pulse. */
+static void test_locks_refused_for_now_and_withdrawn_is_not_sent_again(void **state) {
+        Rig *r = *state;
+
+        start_and_settle(r);
+        BOARD_SET(&r->boards[0], refuses_for_now, true);
+        command(r, 1, 0, 5000);
+        RUN_UNTIL(r, has_pulsed(&r->boards[0]), 2000);
+        RUN_UNTIL(r, false, 100); /* the worker has its response */
+        assert_int_equal(r->told.n_results, 0);
+        locks_withdraw(r->locks, 1);
+        BOARD_SET(&r->boards[0], refuses_for_now, false);
+        RUN_UNTIL(r, r->told.n_results == 1, 2000);
+        assert_int_equal(r->told.results[0].result, LOCK_RESULT_UNCERTAIN);
+        RUN_UNTIL(r, false, 2000);
+        assert_int_equal(r->boards[0].n_pulses, 1);
+        assert_int_equal(r->told.n_results, 1);
+}
+
 static void test_locks_killed_worker_is_replaced(void **state) {
         Rig *r = *state;
 
@@ -541,6 +574,7 @@ int main(void) {
                 T(test_locks_stale_command_is_not_sent),
                 T(test_locks_silent_board_is_unknown_and_harms_nobody),
                 T(test_locks_unanswered_pulse_holds_its_supply),
+                T(test_locks_refused_for_now_and_withdrawn_is_not_sent_again),
                 T(test_locks_killed_worker_is_replaced),
                 T(test_locks_hanging_worker_is_replaced),
                 T(test_locks_missing_worker_is_reported),
