@@ -47,10 +47,10 @@ void place_undo(Place *p, const char *sql);
         "REFERENCES person (id), kind TEXT NOT NULL CHECK (kind <> ''), data BLOB NOT NULL, seal BLOB, " \
         "PRIMARY "                                                                                       \
         "KEY (person, kind)) STRICT, WITHOUT ROWID; "
-#define UNDO_SEALS                                                                               \
-        UNDO_IDENTITY UNDO_KEYED "DROP TABLE sealed; " UNDO_SEAL(meta) UNDO_SEAL(slot) UNDO_SEAL(position)     \
-                UNDO_SEAL(person) UNDO_SEAL(credential) UNDO_SEAL(parcel) UNDO_SEAL(pickup_code) \
-                        UNDO_SEAL(renewed_code) UNDO_SEAL(lockout) UNDO_SEAL(lockout_parcel)     \
+#define UNDO_SEALS                                                                                         \
+        UNDO_IDENTITY UNDO_KEYED "DROP TABLE sealed; " UNDO_SEAL(meta) UNDO_SEAL(slot) UNDO_SEAL(position) \
+                UNDO_SEAL(person) UNDO_SEAL(credential) UNDO_SEAL(parcel) UNDO_SEAL(pickup_code)           \
+                        UNDO_SEAL(renewed_code) UNDO_SEAL(lockout) UNDO_SEAL(lockout_parcel)               \
                                 UNDO_SEAL(inbox) UNDO_SEAL(setting) UNDO_SEAL(epoch)
 #define UNDO_LINEAGE UNDO_SEALS "DROP TABLE epoch; ALTER TABLE parcel DROP COLUMN doubted; "
 #define UNDO_CLOCK   "ALTER TABLE parcel DROP COLUMN loose; ALTER TABLE inbox DROP COLUMN signed; "

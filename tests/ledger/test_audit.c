@@ -361,7 +361,8 @@ static void test_ledger_that_is_made_to_look_older_is_refused(void **state) {
 
         some_rows(p->ledger);
         place_close(p);
-        assert_int_equal(raw_sql(p->path, UNDO_IDENTITY UNDO_KEYED "PRAGMA user_version = 10", true), SQLITE_OK);
+        assert_int_equal(raw_sql(p->path, UNDO_IDENTITY UNDO_KEYED "PRAGMA user_version = 10", true),
+                         SQLITE_OK);
         audit_rewrite(p->path, NULL);
         assert_int_equal(verified(p->path, NULL, NULL, NULL, &detail), -EUCLEAN);
         assert_non_null(strstr(detail, "version"));
