@@ -122,7 +122,7 @@ class Everyday(Gpio):
         self.admin.open_slot("06")
         self.sim.wait("06", door="open")
         self.close("LOCK-02")
-        self.sim.do("close 06")
+        self.push("06")
         self.admin.wait_slot("02", Door="locked")
         self.admin.wait_slot("06", Door="locked")
 
