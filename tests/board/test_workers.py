@@ -85,10 +85,10 @@ def replace(board, name):
     if name == "lockerd-hash":
         board.run("pkill -x lockerd-hash", check=None)
         board.machine.start("lockerctl --json deposit --courier 4711 --size S --exact --stdin").type("258036\n")
-    elif name == "lockerd-open":
-        board.run("pkill -KILL -x lockerd-line")
     else:
-        board.run(f"pkill -KILL -x {name}")
+        # The one before may just be taken out of the way: its successor has to be there first.
+        victim = "lockerd-line" if name == "lockerd-open" else name
+        wait(lambda: board.run(f"pkill -KILL -x {victim}", check=None).status == 0, f"{victim} runs and is killed", 60, 1)
     unit = f"'{name}@*'"
     wait(lambda: f"PROBE {name} end" in board.journal(f"-b -u {unit}"), f"the program in place of {name} has ended its attempts", 120, 1)
     lines = [line.split(" ", 2)[2] for line in board.journal(f"-b -u {unit}").splitlines() if line.startswith(f"PROBE {name} ")]
