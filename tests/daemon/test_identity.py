@@ -254,11 +254,16 @@ class Copy:
 
     def __init__(self, cabinet):
         self.directory = tempfile.mkdtemp(prefix="lockerd-copy-")
-        self.raw = b""
-        for path in sorted(glob.glob(os.path.join(cabinet.directory, "ledger.db*"))):
-            shutil.copy(path, self.directory)
-            with open(path, "rb") as f:
-                self.raw += f.read()
+        path = os.path.join(cabinet.directory, "ledger.db")
+        # One moment: between two files the log may be written back and emptied.
+        before = None
+        while before != (before := self.stamps(path)):
+            time.sleep(0.05)
+            self.raw = b""
+            for name in sorted(glob.glob(path + "*")):
+                shutil.copy(name, self.directory)
+                with open(name, "rb") as f:
+                    self.raw += f.read()
         with open(os.path.join(cabinet.directory, "lockerd.key"), "rb") as f:
             self.keys = Keys(f.read())
         with sqlite3.connect(os.path.join(self.directory, "ledger.db")) as db:
@@ -266,6 +271,10 @@ class Copy:
                            db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")}
         db.close()
         shutil.rmtree(self.directory)
+
+    @staticmethod
+    def stamps(path):
+        return [(s.st_size, s.st_mtime_ns) for s in map(os.stat, (path, path + "-wal"))]
 
     def values(self):
         return [v for rows in self.tables.values() for row in rows for v in row if isinstance(v, bytes)]
