@@ -132,30 +132,26 @@ static int get_last_event(sd_bus *bus, const char *path, const char *interface, 
         return r < 0 ? r : sd_bus_message_append(m, "t", (uint64_t)strtoull(head, NULL, 10));
 }
 
-/* One terminal that opens session after session must not keep everybody else from theirs. The oldest of its
- * own gives way, if nothing is lost with it: a program that has forgotten one does not shut itself out. */
-static bool has_its_share(const Bus *b, const Peer *peer) {
-        Session *spare = NULL;
+/* One terminal that opens session after session must not keep everybody else from theirs. ret_spare: the
+ * oldest of its own that can give way, because nothing is lost with it; NULL: none. */
+static bool has_its_share(const Bus *b, const Peer *peer, Session **ret_spare) {
         unsigned n = 0;
 
+        *ret_spare = NULL;
         for (const SessionNode *s = b->sessions; s; s = s->next) {
                 if (!s->owner || !streq(s->owner, peer->name))
                         continue;
                 n++;
                 if (session_is_spare(s->session))
-                        spare = s->session; /* the list begins with the newest */
+                        *ret_spare = s->session; /* the list begins with the newest */
         }
-        if (n < MAX(1U, b->settings->max_sessions / 2))
-                return false;
-        if (spare)
-                locker_end_session(b->locker, spare, "gave way");
-        return !spare;
+        return n >= MAX(1U, b->settings->max_sessions / 2);
 }
 
 int cabinet_start_session(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         SessionKind kind;
         const char *word;
-        Session *s;
+        Session *s, *spare;
         SessionNode *n;
         const char *terminal = peer_terminal(peer);
         int r;
@@ -171,10 +167,13 @@ int cabinet_start_session(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e
                 kind = SESSION_RECIPIENT;
         else
                 return args_invalid(e, "\"kind\" must be \"courier\" or \"recipient\".");
-        if (has_its_share(b, peer))
-                return bus_failure(e, m, LOCKER_E_TOO_MANY_SESSIONS,
-                                   "This program has as many sessions open as one may have, and somebody is "
-                                   "at each of them.");
+        if (has_its_share(b, peer, &spare)) {
+                if (!spare)
+                        return bus_failure(e, m, LOCKER_E_TOO_MANY_SESSIONS,
+                                           "This program has as many sessions open as one may have, and "
+                                           "somebody is at each of them.");
+                locker_end_session(b->locker, spare, "gave way");
+        }
         r = locker_start_session(b->locker, kind, terminal, &s);
         if (r != 0)
                 return bus_failure(e, m, r, NULL);

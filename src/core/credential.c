@@ -5,7 +5,8 @@
 #include <stdio.h>
 
 static const CredentialInfo kinds[] = {
-#define X(id, name, evidence, holders, alone, space) {#name, evidence, holders, alone, space},
+#define X(id, name, evidence, holders, alone, reader, space, budget) \
+        {#name, evidence, holders, alone, reader, space, CREDENTIAL_##budget},
         CREDENTIAL_KINDS(X)
 #undef X
 };
@@ -33,7 +34,7 @@ CredentialKind credential_kind_of_evidence(const char *evidence) {
 }
 
 bool credential_has_reader(CredentialKind k) {
-        return k == CREDENTIAL_FINGERPRINT;
+        return kinds[k].reader;
 }
 
 bool credential_may_be_of(CredentialKind k, bool courier) {
@@ -58,10 +59,6 @@ void credential_names(unsigned set, const char *last, char *ret, size_t room) {
                 n += (size_t)snprintf(ret + n, room - n, "%s%s", separator, kinds[i].name);
                 left--;
         }
-}
-
-CredentialKind credential_budget(CredentialKind k) {
-        return k == CREDENTIAL_PATTERN ? CREDENTIAL_PASSWORD : k;
 }
 
 uint64_t credential_space(CredentialKind k, size_t n, unsigned shortest) {

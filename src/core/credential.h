@@ -14,22 +14,25 @@
 #define HOLDER_RECIPIENT 2
 #define HOLDER_ANYBODY   (HOLDER_COURIER | HOLDER_RECIPIENT)
 
-/* X(ID, name, evidence, holders, alone, space)
+/* X(ID, name, evidence, holders, alone, reader, space, budget)
  * name:     of the kind, wherever it is named; its verifier is verifier_<name>
  * evidence: "kind" of Session.Authenticate
  * holders:  whose it may be; a courier's belongs to a number that is told first, a recipient's to a phone
  * alone:    whether it suffices without another kind, unless lockerd.conf says otherwise (core/sufficiency.h)
- * space:    equally likely values, for the guessing budgets; 0: 10 to the number of characters */
-#define CREDENTIAL_KINDS(X)                                                \
-        X(PIN, pin, "courier-pin", HOLDER_COURIER, true, 0)                \
-        X(PASSWORD, password, "password", HOLDER_RECIPIENT, true, 1000000) \
-        X(PATTERN, pattern, "pattern", HOLDER_ANYBODY, true, 387488)       \
-        X(CARD, card, "card", HOLDER_ANYBODY, true, 0)                     \
-        X(FINGERPRINT, fingerprint, "fingerprint", HOLDER_ANYBODY, true, 100000)
+ * reader:   it comes from a reader of the cabinet's; nobody may present it
+ * space:    equally likely values, for the guessing budgets; 0: 10 to the number of characters
+ * budget:   whose guesses at a terminal it shares: one kind more that recipients remember is not one budget
+ *           more for a guesser (docs/guessing.md) */
+#define CREDENTIAL_KINDS(X)                                                                 \
+        X(PIN, pin, "courier-pin", HOLDER_COURIER, true, false, 0, PIN)                     \
+        X(PASSWORD, password, "password", HOLDER_RECIPIENT, true, false, 1000000, PASSWORD) \
+        X(PATTERN, pattern, "pattern", HOLDER_ANYBODY, true, false, 387488, PASSWORD)       \
+        X(CARD, card, "card", HOLDER_ANYBODY, true, false, 0, CARD)                         \
+        X(FINGERPRINT, fingerprint, "fingerprint", HOLDER_ANYBODY, true, true, 100000, FINGERPRINT)
 
 /* clang-format off */
 typedef enum CredentialKind {
-#define X(id, name, evidence, holders, alone, space) CREDENTIAL_##id,
+#define X(id, ...) CREDENTIAL_##id,
         CREDENTIAL_KINDS(X)
 #undef X
         CREDENTIAL_KINDS_MAX,
@@ -43,15 +46,15 @@ typedef enum CredentialKind {
 typedef struct CredentialInfo {
         const char *name, *evidence;
         unsigned holders; /* HOLDER_… */
-        bool alone;
+        bool alone, reader;
         uint64_t space;
+        CredentialKind budget;
 } CredentialInfo;
 
 const CredentialInfo *credential_info(CredentialKind k);
 const char *credential_kind_to_string(CredentialKind k);
 CredentialKind credential_kind_from_string(const char *name, size_t n); /* CREDENTIAL_NONE */
 CredentialKind credential_kind_of_evidence(const char *evidence);       /* CREDENTIAL_NONE */
-/* It comes from a reader of the cabinet's; nobody may present it. */
 bool credential_has_reader(CredentialKind k);
 bool credential_may_be_of(CredentialKind k, bool courier);
 /* The key of the claim that it belongs to: "number" of a courier, "phone" of a recipient. */
@@ -61,8 +64,5 @@ void credential_names(unsigned kinds, const char *last, char *ret, size_t room);
 static inline unsigned credential_bit(CredentialKind k) {
         return 1U << k;
 }
-/* Whose budget of guesses at a terminal this kind draws on: what recipients remember shares one, so that one
- * kind more is not one budget more for a guesser (docs/guessing.md). */
-CredentialKind credential_budget(CredentialKind k);
 /* How many equally likely values a guess of n bytes is one of; short: no secret is shorter than this. */
 uint64_t credential_space(CredentialKind k, size_t n, unsigned shortest);

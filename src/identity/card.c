@@ -23,12 +23,7 @@ static int acceptable(const uint8_t *card, size_t n, unsigned shortest, const ch
 
 const Verifier verifier_card = {
         .kind = CREDENTIAL_CARD,
-        .abilities = VERIFIER_ENROLS | VERIFIER_VERIFIES,
         .evidence_max = HASH_SECRET_MAX,
-        .template_max = HASH_DATA_MAX,
         .acceptable = acceptable,
-        .enrol = secrets_add,
-        .verify = secrets_add,
-        .cancel = secrets_cancel,
-        .health = secrets_health,
+        VERIFIED_BY_HASH,
 };

@@ -7,12 +7,12 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define X(id, name, evidence, holders, alone, space) extern const Verifier verifier_##name;
+#define X(id, name, ...) extern const Verifier verifier_##name;
 CREDENTIAL_KINDS(X)
 #undef X
 
 static const Verifier *const verifiers[] = {
-#define X(id, name, evidence, holders, alone, space) [CREDENTIAL_##id] = &verifier_##name,
+#define X(id, name, ...) [CREDENTIAL_##id] = &verifier_##name,
         CREDENTIAL_KINDS(X)
 #undef X
 };

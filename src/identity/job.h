@@ -39,6 +39,10 @@ int secrets_new(Secrets **ret, sd_event *event, const char *worker_directory, un
                 const uint8_t pepper[32]);
 Secrets *secrets_free(Secrets *s);
 int secrets_set_cost(Secrets *s, CredentialKind k, unsigned scrypt_log_n);
+/* What the verifiers of all secrets have in common (identity/hash_wire.h). */
+#define VERIFIED_BY_HASH                                                                 \
+        .abilities = VERIFIER_ENROLS | VERIFIER_VERIFIES, .template_max = HASH_DATA_MAX, \
+        .enrol = secrets_add, .verify = secrets_add, .cancel = secrets_cancel, .health = secrets_health
 int secrets_add(IdentityJob *job);
 void secrets_cancel(IdentityJob *job);
 void secrets_health(const Identity *i, IdentityHealth *ret);

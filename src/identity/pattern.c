@@ -103,12 +103,7 @@ static int acceptable(const uint8_t *pattern, size_t n, unsigned shortest, const
 
 const Verifier verifier_pattern = {
         .kind = CREDENTIAL_PATTERN,
-        .abilities = VERIFIER_ENROLS | VERIFIER_VERIFIES,
         .evidence_max = NODES,
-        .template_max = HASH_DATA_MAX,
         .acceptable = acceptable,
-        .enrol = secrets_add,
-        .verify = secrets_add,
-        .cancel = secrets_cancel,
-        .health = secrets_health,
+        VERIFIED_BY_HASH,
 };

@@ -18,12 +18,7 @@ static int acceptable(const uint8_t *pin, size_t n, unsigned shortest, const cha
 
 const Verifier verifier_pin = {
         .kind = CREDENTIAL_PIN,
-        .abilities = VERIFIER_ENROLS | VERIFIER_VERIFIES,
         .evidence_max = HASH_SECRET_MAX,
-        .template_max = HASH_DATA_MAX,
         .acceptable = acceptable,
-        .enrol = secrets_add,
-        .verify = secrets_add,
-        .cancel = secrets_cancel,
-        .health = secrets_health,
+        VERIFIED_BY_HASH,
 };

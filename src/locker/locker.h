@@ -21,6 +21,7 @@
 #include "ledger/ledger.h"
 #include "ledger/lockouts.h"
 #include "ledger/parcels.h"
+#include "ledger/credentials.h"
 #include "ledger/people.h"
 #include "ledger/slots.h"
 #include "lock/locks.h"

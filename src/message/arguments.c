@@ -18,7 +18,7 @@
 
 static const char *const temperatures[] = {"ambient", "chilled", "frozen", NULL};
 static const char *const credential_kinds[] = {
-#define X(id, name, evidence, holders, alone, space) #name,
+#define X(id, name, ...) #name,
         CREDENTIAL_KINDS(X)
 #undef X
                 NULL};

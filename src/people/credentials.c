@@ -5,6 +5,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "ledger/codes.h"
+#include "ledger/credentials.h"
 #include "ledger/parcels.h"
 
 #include <errno.h>

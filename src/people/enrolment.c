@@ -3,6 +3,7 @@
  * recorded; revoking erases. */
 #include "people/private.h"
 #include "ledger/inbox.h"
+#include "ledger/credentials.h"
 #include "ledger/people.h"
 
 #include <ctype.h>
@@ -145,13 +146,13 @@ static void store(Enrolling *e) {
 static int process_next(Enrolling *e);
 
 /* Nothing is stored. */
-static void fail(Enrolling *e, int r, IdentityResult result, const char *sentence, size_t n) {
+static void fail(Enrolling *e, int r, IdentityResult result, const uint8_t *sentence, size_t n) {
         char detail[PEOPLE_DETAIL_MAX] = "The secret could not be processed; please try again.";
+        int said = people_reader_said(result, sentence, n, detail);
 
-        if (result == IDENTITY_READER_FAILED || result == IDENTITY_NO_SAMPLE) {
-                snprintf(detail, sizeof(detail), "%.*s", (int)n, sentence);
-                r = result == IDENTITY_NO_SAMPLE ? LOCKER_E_NO_SAMPLE : LOCKER_E_READER_FAILED;
-        } else if (r == -ENOBUFS || r == -ENOMEM)
+        if (said)
+                r = said;
+        else if (r == -ENOBUFS || r == -ENOMEM)
                 r = LOCKER_E_INTERNAL;
         else if (r < 0) {
                 *detail = 0;
@@ -179,7 +180,7 @@ static void processed(void *userdata, IdentityResult result, const uint8_t *data
                 if (!r)
                         return;
         }
-        fail(e, r, result, (const char *)data, n);
+        fail(e, r, result, data, n);
 }
 
 /* 0: it has been given to its verifier, or everything is stored and e is gone. */

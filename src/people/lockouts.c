@@ -2,11 +2,12 @@
 /* Wrong entries and their price (D4, core/lockout.h, docs/guessing.md). Subjects:
  *
  *  "terminal:<name>", "claim:slot:…", "claim:phone:…"   codes
- *  "<kind>:<number>", "<kind>:<person>"                 a person's credential; "<kind>:courier-<number>"
- * where recipients may have that kind, too
+ *  "<kind>:<number>", "<kind>:<person>"                 a person's credential
+ *  "<kind>:courier-<number>"                            a courier's, where recipients may have that kind, too
  *  "<kind>:unknown:<three digits>"                      of nobody; shared
- *  "terminal-<kind>:<name>"                             all credentials of a kind at a terminal (risk only;
- * see credential_budget()) "lift:<number>"                                      what a courier lifts */
+ *  "terminal-<kind>:<name>"                             all that draw on this kind's budget at a terminal
+ *                                                       (risk only; core/credential.h)
+ *  "lift:<number>"                                      what a courier lifts */
 #include "base/ids.h"
 #include "base/log.h"
 #include "ledger/codes.h"

@@ -74,6 +74,9 @@ int lockouts_adopt(People *p);
 /* What a verifier said when it did not take a job: that there is no reader, or that it is in use, as a
  * refusal with detail; anything else as it is. */
 int people_reader_refusal(int r, char detail[PEOPLE_DETAIL_MAX]);
+/* What a reader said instead of an answer, as a refusal with its sentence; 0: it is no such result. */
+int people_reader_said(IdentityResult result, const uint8_t *sentence, size_t n,
+                       char detail[PEOPLE_DETAIL_MAX]);
 
 /* --- verification.c, enrolment.c: for the end of the daemon --- */
 void verifications_drop(People *p);

@@ -4,6 +4,7 @@
 #include "people/private.h"
 #include "ledger/codes.h"
 #include "ledger/parcels.h"
+#include "ledger/credentials.h"
 #include "ledger/people.h"
 #include "ledger/sessions.h"
 
@@ -239,15 +240,19 @@ static int accept_person(Verification *v, Verdict *ret) {
         return r;
 }
 
+int people_reader_said(IdentityResult result, const uint8_t *sentence, size_t n,
+                       char detail[PEOPLE_DETAIL_MAX]) {
+        if (result != IDENTITY_READER_FAILED && result != IDENTITY_NO_SAMPLE)
+                return 0;
+        snprintf(detail, PEOPLE_DETAIL_MAX, "%.*s", (int)n, (const char *)sentence);
+        return result == IDENTITY_NO_SAMPLE ? LOCKER_E_NO_SAMPLE : LOCKER_E_READER_FAILED;
+}
+
 /* No answer: nothing is counted, and nothing opens. */
 static int unanswered(IdentityResult result, const uint8_t *data, size_t n, Verdict *ret) {
-        bool said = result == IDENTITY_READER_FAILED || result == IDENTITY_NO_SAMPLE;
+        int r = people_reader_said(result, data, n, ret->detail);
 
-        if (said)
-                snprintf(ret->detail, sizeof(ret->detail), "%.*s", (int)n, (const char *)data);
-        return result == IDENTITY_READER_FAILED ? LOCKER_E_READER_FAILED
-               : result == IDENTITY_NO_SAMPLE   ? LOCKER_E_NO_SAMPLE
-                                                : LOCKER_E_INTERNAL;
+        return r ? r : LOCKER_E_INTERNAL;
 }
 
 static int judge(Verification *v, IdentityResult result, Verdict *ret) {
@@ -371,7 +376,7 @@ int people_verify(People *p, const Presented *by, const CredentialEvidence *e, V
         snprintf(v->actor, sizeof(v->actor), "%s", by->actor);
         int r = find_candidate(v, e);
         charge_init_total(&v->charges[1], v->charges[0].rules.risk_usec, "terminal-%s:%s",
-                          credential_kind_to_string(credential_budget(e->kind)), by->terminal);
+                          credential_kind_to_string(credential_info(e->kind)->budget), by->terminal);
         if (r >= 0)
                 r = lockouts_check(p, v->charges, ARRAY_SIZE(v->charges), detail);
         if (!r)

@@ -5,6 +5,7 @@
 #include "ledger/codes.h"
 #include "ledger/events.h"
 #include "ledger/lockouts.h"
+#include "ledger/credentials.h"
 #include "ledger/people.h"
 #include "ledger/sessions.h"
 #include "ledger/slots.h"

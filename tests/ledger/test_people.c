@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
 #include "ledger/parcels.h"
+#include "ledger/credentials.h"
 #include "ledger/people.h"
 
 static const Consent agreed = {"storage", "2026-11", "kiosk", "operator:anna"};

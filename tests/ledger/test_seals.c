@@ -8,6 +8,7 @@
 #include "ledger/lockouts.h"
 #include "ledger/movements.h"
 #include "ledger/parcels.h"
+#include "ledger/credentials.h"
 #include "ledger/people.h"
 #include "ledger/settings.h"
 #include "ledger/slots.h"

@@ -9,6 +9,7 @@
 #include "ledger/lockouts.h"
 #include "ledger/movements.h"
 #include "ledger/parcels.h"
+#include "ledger/credentials.h"
 #include "ledger/people.h"
 #include "ledger/reminders.h"
 #include "ledger/sessions.h"

@@ -190,7 +190,7 @@ static void test_guessing_by_a_compromised_kiosk_stays_below_a_percent(void **st
         const char *const together[] = {"digits-lifted", "pin-twenty", "password"};
         double percent = 0;
 
-        assert_int_equal(credential_budget(CREDENTIAL_PATTERN), CREDENTIAL_PASSWORD);
+        assert_int_equal(credential_info(CREDENTIAL_PATTERN)->budget, CREDENTIAL_PASSWORD);
 
         for (size_t i = 0; i < ARRAY_SIZE(attacks); i++)
                 for (size_t k = 0; k < ARRAY_SIZE(together); k++)
