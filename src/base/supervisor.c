@@ -95,7 +95,11 @@ static int on_socket(sd_event_source *source, int fd, uint32_t revents, void *us
         Supervisor *s = userdata;
 
         if (!s->ending && s->handlers->readable(s->userdata)) {
-                s->silent = false;
+                /* What it was asked while it started, it has yet to answer. */
+                if (s->silent) {
+                        s->silent = false;
+                        s->unanswered = 0;
+                }
                 return 0;
         }
         if (is_unit(s)) {

@@ -34,7 +34,7 @@ static void connect_manager(void) {
 }
 
 void worker_is_alive(void) {
-        static const char alive[] = "WATCHDOG=1";
+        static const char alive[] = "WATCHDOG=1", ready[] = "READY=1\nWATCHDOG=1";
         struct timespec ts = {0};
 
         if (manager_fd < 0)
@@ -43,8 +43,11 @@ void worker_is_alive(void) {
         uint64_t now = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
         if (alive_at && now - alive_at < WORKER_ALIVE_MS)
                 return;
+        /* The watchdog runs from the first time on: until then a board that boots has much to do. */
+        bool first = !alive_at;
         alive_at = now;
-        (void)send(manager_fd, alive, sizeof(alive) - 1, MSG_NOSIGNAL);
+        (void)send(manager_fd, first ? ready : alive, first ? sizeof(ready) - 1 : sizeof(alive) - 1,
+                   MSG_NOSIGNAL);
 }
 
 /* The daemon runs as the same user, or as the one that the unit names. */

@@ -209,7 +209,8 @@ void door_pulsed(Door *d, uint64_t now_boot) {
 
         Reading reading = door_reading(d);
         d->attempt++;
-        /* A latch that is not locked has nothing left to release: due at once. */
+        /* A latch that is not locked has nothing left to release: due with the next reading. What was read
+         * before the pulse is no evidence of that, the door may be shut by now. */
         d->window_end = reading == READING_OPEN || reading == READING_UNLATCHED ? now_boot : until;
         d->release_until = d->window_end;
 }
@@ -296,6 +297,12 @@ static unsigned seen_lost(Door *d, uint64_t now) {
         return become_lost(d);
 }
 
+/* It was believed open when it was pulsed, and is not: now there is something to release. */
+static void whole_window(Door *d) {
+        if (d->release_until != USEC_INFINITY && d->window_end < d->command_until)
+                d->release_until = d->window_end = d->command_until;
+}
+
 static unsigned seen_locked(Door *d) {
         unsigned happened = d->reported ? DOOR_CLOSED : 0;
 
@@ -303,6 +310,8 @@ static unsigned seen_locked(Door *d) {
         d->left_open_at = USEC_INFINITY;
         if (d->state != DOOR_RELEASING)
                 d->state = DOOR_LOCKED;
+        else
+                whole_window(d);
         return happened;
 }
 
@@ -367,28 +376,14 @@ static unsigned window_over_locked(Door *d) {
 static unsigned window_over(Door *d, bool seen, uint64_t now) {
         Reading reading = door_reading(d);
 
-        switch (reading) {
-        case READING_OPEN:
-        case READING_UNLATCHED:
-                return become_released(d, reading, now);
-        case READING_LOST:
-                break;
-        case READING_LOCKED:
-                if (seen)
-                        return window_over_locked(d);
-                break;
-        }
-        return window_over_unseen(d, now);
+        if (!seen || reading == READING_LOST)
+                return window_over_unseen(d, now);
+        return reading == READING_LOCKED ? window_over_locked(d) : become_released(d, reading, now);
 }
 
 unsigned door_facts(Door *d, Tri closed, Tri locked, uint64_t now_boot) {
         Reading before = door_reading(d);
         unsigned happened = 0;
-
-        /* A report that was due before this change is made before it. */
-        if (d->state == DOOR_RELEASING && d->release_until <= now_boot &&
-            (before == READING_OPEN || before == READING_UNLATCHED))
-                happened = window_over(d, false, now_boot);
 
         d->closed = d->has_contact ? closed : TRI_UNKNOWN;
         d->locked = d->has_latch ? locked : TRI_UNKNOWN;

@@ -31,6 +31,8 @@
  * (WANTS_LOOK) and waits for it, for DOOR_UNSEEN_USEC at most. Read and still locked, it is pulsed again or
  * has failed; if it could not be read, the outcome is LOST, it is not pulsed blindly, and an opening that is
  * seen later is attributed to the command. A door whose sensors were lost before the command does not wait.
+ * A door that is believed to be open when it is pulsed has no window: the next reading answers. When that
+ * says shut, its closing was told late, and the window is a whole one after all.
  *
  * Found again. FOUND comes alone: unseen changes are not reported as if they had been seen; read the
  * state. A door found open is open when a command was pending or it had been open before, forced when it was,

@@ -44,7 +44,7 @@ class Instance:
     def is_over(self, watchdog):
         """Also what the watchdog does."""
         try:
-            while self.notify.recv(4096) == b"WATCHDOG=1":
+            while b"WATCHDOG=1" in self.notify.recv(4096):
                 self.heard = time.monotonic()
         except BlockingIOError:
             pass

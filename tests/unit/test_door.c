@@ -413,7 +413,8 @@ static void test_door_command_in_closing_is_answered_by_released(void **state) {
                 {COMMAND, 6000, 0, 0, 0, DOOR_RELEASING},
                 {TICK, 9000, 0, 0, 0, DOOR_RELEASING},
                 {PULSED, 9000, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 9000, 0, 0, DOOR_RELEASED, DOOR_OPEN}, /* nothing left to release */
+                {TICK, 9000, 0, 0, DOOR_WANTS_LOOK, DOOR_RELEASING},
+                {SEEN, 9200, Y, N, DOOR_RELEASED, DOOR_OPEN}, /* nothing left to release */
                 {FACTS, 9500, N, N, 0, DOOR_OPEN},            /* OPENED was reported and not CLOSED since */
                 {FACTS, 9900, Y, Y, DOOR_CLOSED, DOOR_LOCKED},
         };
@@ -427,13 +428,51 @@ static void test_door_forced_command_on_an_open_door_is_answered(void **state) {
                 {FACTS, 100, N, U, DOOR_FORCED_OPEN, DOOR_FORCED},
                 {FORCE, 200, 0, 0, 0, DOOR_RELEASING},
                 {PULSED, 300, 0, 0, 0, DOOR_RELEASING},
-                {TICK, 300, 0, 0, DOOR_RELEASED, DOOR_OPEN},
+                {TICK, 300, 0, 0, DOOR_WANTS_LOOK, DOOR_RELEASING},
+                {SEEN, 310, N, U, DOOR_RELEASED, DOOR_OPEN},
                 {FORCE, 400, 0, 0, 0, DOOR_RELEASING},
+                {SEEN, 450, N, U, 0, DOOR_RELEASING}, /* before the pulse: no evidence */
                 {PULSED, 500, 0, 0, 0, DOOR_RELEASING},
-                {FACTS, 500, Y, U, DOOR_RELEASED | DOOR_CLOSED,
-                 DOOR_LOCKED}, /* answered in the right order */
+                {SEEN, 500, N, U, DOOR_RELEASED, DOOR_OPEN},
+                {FACTS, 600, Y, U, DOOR_CLOSED, DOOR_LOCKED},
         };
         WALK_CONTACT(steps);
+}
+
+/* Its closing is told late, as on a bad line: a door that stays shut is not called released.
+ * Requirement: F12, F1 */
+static void test_door_believed_open_and_shut_in_truth_is_released_by_its_pulse(void **state) {
+        static const Step opens[] = {
+                {FACTS, 0, Y, U, DOOR_FOUND, DOOR_LOCKED},
+                {FACTS, 100, N, U, DOOR_FORCED_OPEN, DOOR_FORCED},
+                {FORCE, 200, 0, 0, 0, DOOR_RELEASING},
+                {PULSED, 300, 0, 0, 0, DOOR_RELEASING},
+                {TICK, 300, 0, 0, DOOR_WANTS_LOOK, DOOR_RELEASING},
+                {SEEN, 1000, Y, U, DOOR_CLOSED, DOOR_RELEASING},
+                {TICK, 3200, 0, 0, 0, DOOR_RELEASING}, /* the whole window */
+                {FACTS, 3300, N, U, DOOR_RELEASED | DOOR_OPENED, DOOR_OPEN},
+        };
+        static const Step stays_shut[] = {
+                {FACTS, 0, Y, U, DOOR_FOUND, DOOR_LOCKED},
+                {FACTS, 100, N, U, DOOR_FORCED_OPEN, DOOR_FORCED},
+                {FORCE, 200, 0, 0, 0, DOOR_RELEASING},
+                {PULSED, 300, 0, 0, 0, DOOR_RELEASING},
+                {FACTS, 1000, Y, U, DOOR_CLOSED, DOOR_RELEASING},
+                {SEEN, 3300, Y, U, DOOR_WANTS_RETRY, DOOR_RELEASING},
+                {PULSED, 3400, 0, 0, 0, DOOR_RELEASING},
+                {SEEN, 6400, Y, U, DOOR_FAILED_TO_OPEN, DOOR_JAMMED},
+        };
+        static const Step unseen[] = {
+                {FACTS, 0, Y, U, DOOR_FOUND, DOOR_LOCKED},
+                {FACTS, 100, N, U, DOOR_FORCED_OPEN, DOOR_FORCED},
+                {FORCE, 200, 0, 0, 0, DOOR_RELEASING},
+                {PULSED, 300, 0, 0, 0, DOOR_RELEASING},
+                {TICK, 300, 0, 0, DOOR_WANTS_LOOK, DOOR_RELEASING},
+                {TICK, 3300, 0, 0, DOOR_LOST, DOOR_UNKNOWN},
+        };
+        WALK_CONTACT(opens);
+        WALK_CONTACT(stays_shut);
+        WALK_CONTACT(unseen);
 }
 
 /* Requirement: F12 */
@@ -833,6 +872,7 @@ int main(void) {
                 cmocka_unit_test(test_door_closing_that_never_latches_is_left_open),
                 cmocka_unit_test(test_door_command_in_closing_is_answered_by_released),
                 cmocka_unit_test(test_door_forced_command_on_an_open_door_is_answered),
+                cmocka_unit_test(test_door_believed_open_and_shut_in_truth_is_released_by_its_pulse),
                 cmocka_unit_test(test_door_forced_command_on_a_door_shut_before_the_pulse_opens_it_again),
                 cmocka_unit_test(test_door_forced_command_joins_one_under_way),
                 cmocka_unit_test(test_door_command_never_sent_goes_back_silently),

@@ -90,7 +90,8 @@ static void check_answers(Walk *w, DoorState before, unsigned happened) {
         }
         if (w->look_since && w->d.state == DOOR_RELEASING && happened & DOOR_LOST)
                 fail_msg("lost and still under way");
-        if (w->d.state != DOOR_RELEASING || happened & DOOR_WANTS_RETRY)
+        if (w->d.state != DOOR_RELEASING || happened & DOOR_WANTS_RETRY ||
+            w->d.release_until == w->d.window_end)
                 w->look_since = 0;
         if (happened & ANSWERS)
                 w->asked = false;
@@ -216,6 +217,7 @@ static void step(Walk *w) {
         case 9:
         case 10:
                 happened = door_tick(&w->d, w->now);
+                assert_false(happened & DOOR_RELEASED); /* that is seen, never concluded */
                 break;
         case 11: /* the same again is no news */
                 if (w->d.state != DOOR_RELEASING) {
@@ -245,7 +247,9 @@ static void finish(Walk *w) {
                 }
                 before = w->d.state;
                 w->now += w->d.times.release_usec;
-                check(w, before, door_tick(&w->d, w->now));
+                unsigned happened = door_tick(&w->d, w->now);
+                assert_false(happened & DOOR_RELEASED);
+                check(w, before, happened);
         }
         assert_false(w->asked);
         assert_int_not_equal(w->d.state, DOOR_RELEASING);
