@@ -230,7 +230,7 @@ def test_start_on_a_file_system_that_turned_read_only(board):
     assert board.collect(parcel) == parcel.id
 
 
-@scenario()
+@scenario(long=True)
 def test_read_only_root(board):
     """A board whose system partition is never written, with a small partition for the ledger: deposit, cut, collect."""
     board.run("systemctl stop lockerd && mke2fs -q -t ext4 /dev/vdb && mount /dev/vdb /mnt && cp -a /var/lib/lockerd/. /mnt/ && umount /mnt")

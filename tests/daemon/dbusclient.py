@@ -47,6 +47,7 @@ def iterate():
 def wait(predicate, what, timeout=TIMEOUT):
     """Waits until predicate() is true (its value is returned), while signals come in."""
     end = time.monotonic() + timeout
+    pause = 0.002  # longer each time: asking without end would take the processor from those who are to answer
     while True:
         iterate()
         value = predicate()
@@ -54,7 +55,8 @@ def wait(predicate, what, timeout=TIMEOUT):
             return value
         if time.monotonic() > end:
             raise Gone(f"not within {timeout} s: {what}")
-        time.sleep(0.002)
+        time.sleep(pause)
+        pause = min(pause * 1.25, 0.03)
 
 
 Prompt = collections.namedtuple("Prompt", "slot position what sentence")

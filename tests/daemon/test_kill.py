@@ -849,7 +849,7 @@ class Checkers(unittest.TestCase):
 def options():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("build", nargs="?", default=os.environ.get("BUILDDIR", "build"))
-    parser.add_argument("--every", type=int, default=20, help="every N-th point of each kind; 1: all")
+    parser.add_argument("--every", type=int, default=30, help="every N-th point of each kind; 1: all")
     parser.add_argument("--lanes", type=int, default=3, help="so many cabinets side by side")
     parser.add_argument("--only", choices=["lockerd", "lockerd-line"])
     parser.add_argument("--how", choices=["before", "after", "torn", "lost"])

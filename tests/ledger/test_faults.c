@@ -34,10 +34,10 @@ int __wrap_statvfs64(const char *path, struct statvfs *ret) {
 }
 
 #if defined(__SANITIZE_ADDRESS__)
-#define STRIDE 3
+#define STRIDE 9
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define STRIDE 3
+#define STRIDE 9
 #endif
 #endif
 #ifndef STRIDE
@@ -134,7 +134,7 @@ static void one_fault(Place *p, const char *template, Fault f, int *ret_hits) {
         place_close(p);
 }
 
-/* Each write and sync in turn; with sanitizers, which make each run ten times slower, every third: the other
+/* Each write and sync in turn; with sanitizers, which make each run ten times slower, every ninth: the other
  * build has them all. */
 static void each_fault(Place *p, Fault kind, int first) {
         char template[128];

@@ -94,7 +94,7 @@ static struct {
 static Locks locks;
 static Cabinet *cabinet;
 static Locker *locker;
-static unsigned trials = 100;
+static unsigned trials = 50;
 static unsigned long only_seed;
 
 static uint64_t dice(uint64_t n) {
