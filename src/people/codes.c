@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "people/private.h"
+#include "base/text.h"
+#include "people/people.h"
+#include "people/people_struct.h"
 #include "ledger/codes.h"
 #include "ledger/parcels.h"
 

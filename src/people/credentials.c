@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Credentials that go: revoked one by one, or ended because nobody has used them for long; and what becomes
  * of the parcels that they would have opened. */
-#include "people/private.h"
+#include "people/credentials.h"
+#include "core/mask.h"
+#include "people/people.h"
+#include "people/people_struct.h"
 #include "base/ids.h"
 #include "base/log.h"
 #include "ledger/codes.h"

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Enrolment and revocation (C1, C6): who somebody is and what verifies them are stored apart; consent is
  * recorded; revoking erases. */
-#include "people/private.h"
+#include "people/enrolment.h"
+#include "base/text.h"
+#include "core/mask.h"
+#include "people/credentials.h"
+#include "people/people.h"
+#include "people/people_struct.h"
+#include "people/verification.h"
 #include "ledger/inbox.h"
 #include "ledger/credentials.h"
 #include "ledger/people.h"

@@ -3,7 +3,8 @@
  * then end. */
 #include "base/log.h"
 #include "ledger/people.h"
-#include "people/private.h"
+#include "people/history.h"
+#include "people/people_struct.h"
 
 #define EVERY_USEC  (3600 * USEC_PER_SEC)
 #define AT_A_TIME   500

@@ -14,7 +14,9 @@
 #include "ledger/lockouts.h"
 #include "ledger/parcels.h"
 #include "base/message_ids.h"
-#include "people/private.h"
+#include "people/lockouts.h"
+#include "people/people.h"
+#include "people/people_struct.h"
 
 #include <errno.h>
 #include <stdarg.h>

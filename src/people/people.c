@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "people/private.h"
+#include "people/people.h"
+#include "people/credentials.h"
+#include "people/enrolment.h"
+#include "people/history.h"
+#include "people/lockouts.h"
+#include "people/people_struct.h"
+#include "people/reminders.h"
+#include "people/verification.h"
 
 #include <errno.h>
 

@@ -7,7 +7,11 @@
 #include "ledger/parcels.h"
 #include "ledger/reminders.h"
 #include "ledger/settings.h"
-#include "people/private.h"
+#include "people/reminders.h"
+#include "base/text.h"
+#include "core/reminder.h"
+#include "people/people.h"
+#include "people/people_struct.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Evidence of who somebody is: a pickup code, or a credential of an enrolled person with the claim that it
  * belongs to. */
-#include "people/private.h"
+#include "people/verification.h"
+#include "base/text.h"
+#include "core/mask.h"
+#include "people/lockouts.h"
+#include "people/people.h"
+#include "people/people_struct.h"
 #include "ledger/codes.h"
 #include "ledger/parcels.h"
 #include "ledger/credentials.h"
