@@ -1,7 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Answers to commands of the backend: sent, and stored for whoever repeats the command. One that the ledger
  * does not take (a full disk) is sent all the same, kept in memory and tried again. */
-#include "sync/private.h"
+#include "sync/command_answer.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "ledger/lineage.h"
+#include "message/compose.h"
+#include "message/jwe.h"
+#include "sync/inbox.h"
+#include "sync/mqtt_client.h"
+#include "sync/publication.h"
+#include "sync/running.h"
+#include "sync/sync_struct.h"
 #include "ledger/inbox.h"
 
 #include <errno.h>
@@ -10,36 +20,8 @@
 #define SAVE_EVERY_USEC (5 * USEC_PER_SEC)
 #define UNSAVED_MAX     256 /* answers that the ledger did not take: of a cabinet with a full disk */
 
-static void unlink_running(Running *r) {
-        for (Running **p = &r->sync->running; *p; p = &(*p)->next)
-                if (*p == r) {
-                        *p = r->next;
-                        break;
-                }
-}
-
-void running_free(Running *r) {
-        if (r->sync) {
-                locker_unset_command(r->sync->locker, &r->row);
-                unlink_running(r);
-        }
-        remote_command_done(&r->command);
-        text_erase_free(r->row.command);
-        free(r->row.response_topic);
-        free(r->row.correlation);
-        text_erase_free(r->answer);
-        free(r);
-}
-
 static void reply_topic(const Sync *s, char ret[TOPIC_MAX]) {
         snprintf(ret, TOPIC_MAX, "lockerd/v1/%s/reply", s->cabinet);
-}
-
-Running *running_find(const Sync *s, const char *id) {
-        for (Running *r = s->running; r; r = r->next)
-                if (streq(r->row.id, id))
-                        return r;
-        return NULL;
 }
 
 /* Not where a command, an event or a state would be taken for another's: whoever chooses the response topic

@@ -3,7 +3,12 @@
  * other commands name it, as a program at the terminal does by the session's object on the bus. A session
  * ends with `end`, or by itself when nothing is left to reopen or after the idle timeout. Prompts are events.
  */
-#include "sync/private.h"
+#include "sync/command_errand.h"
+#include "base/log.h"
+#include "sync/command_answer.h"
+#include "sync/command_run.h"
+#include "sync/running.h"
+#include "sync/sync_struct.h"
 #include "message/arguments.h"
 
 #include <errno.h>

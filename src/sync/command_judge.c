@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whether a command may be carried out: who gave it, for which ledger and which time, and is there room for
  * one more. Nothing here changes anything; how fast is command_pace.c's. */
-#include "sync/private.h"
+#include "sync/command_judge.h"
+#include "core/access.h"
+#include "ledger/ledger.h"
+#include "ledger/lineage.h"
+#include "message/remote_command.h"
+#include "sync/freshness.h"
+#include "sync/running.h"
+#include "sync/sync_struct.h"
 #include "message/arguments.h"
 
 #include <stdio.h>

@@ -7,7 +7,13 @@
  *
  * What changes nothing and is only answered (refusals, repeats) has a pace, too, because answers cost the
  * line and refusals the log: beyond it there is no answer. */
-#include "sync/private.h"
+#include "sync/command_pace.h"
+#include "base/log.h"
+#include "core/access.h"
+#include "core/bucket.h"
+#include "message/arguments.h"
+#include "sync/running.h"
+#include "sync/sync_struct.h"
 
 #include <stdio.h>
 

@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What each command of the backend does: arguments → one use case → answer. Arguments have been checked
  * against their table before. Those of a person's errand are in command_errand.c. */
-#include "sync/private.h"
+#include "sync/command_run.h"
+#include "message/neighbours.h"
+#include "sync/command_answer.h"
+#include "sync/command_errand.h"
+#include "sync/drain.h"
+#include "sync/freshness.h"
+#include "sync/running.h"
+#include "sync/sync_struct.h"
 #include "core/code.h"
 #include "message/arguments.h"
 #include "message/rfc3339.h"

@@ -4,7 +4,18 @@
  * costs more than all the rest. What the broker has acknowledged leaves the ledger in batches, too: a durable
  * commit an event would cost more than the network. A batch that a power cut loses is sent again, with the
  * same ids. What the broker refuses, or nobody hears, is set aside (aside.h) and holds nothing up. */
-#include "sync/private.h"
+#include "sync/drain.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "ledger/ledger.h"
+#include "message/compose.h"
+#include "mqtt/wire.h"
+#include "sync/aside.h"
+#include "sync/event_message.h"
+#include "sync/lineage.h"
+#include "sync/mqtt_client.h"
+#include "sync/publication.h"
+#include "sync/sync_struct.h"
 #include "ledger/events.h"
 
 #include <errno.h>

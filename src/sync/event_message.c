@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From an event in the ledger to the message that leaves: its secret sealed where that is configured. What
  * cannot be read is said, and holds nothing up. */
-#include "sync/private.h"
+#include "sync/event_message.h"
+#include "base/log.h"
+#include "ledger/lineage.h"
+#include "message/compose.h"
+#include "message/jwe.h"
+#include "sync/publication.h"
+#include "sync/sync_struct.h"
 #include "ledger/events.h"
 
 #include <errno.h>

@@ -2,7 +2,22 @@
 /* Commands of the backend: stored, executed, answered (design rule 8); stored at the latest in the
  * transaction that makes it happen. A repeat gets the stored answer, an expired one is refused, and one that
  * a restart interrupted is not tried again but answered as what it is: unknown. */
-#include "sync/private.h"
+#include "sync/inbox.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "core/access.h"
+#include "ledger/lineage.h"
+#include "message/compose.h"
+#include "message/remote_command.h"
+#include "sync/command_answer.h"
+#include "sync/command_judge.h"
+#include "sync/command_pace.h"
+#include "sync/command_run.h"
+#include "sync/freshness.h"
+#include "sync/mqtt_client.h"
+#include "sync/publication.h"
+#include "sync/running.h"
+#include "sync/sync_struct.h"
 #include "ledger/inbox.h"
 #include "message/arguments.h"
 

@@ -5,7 +5,15 @@
  *
  * The broker sends what is retained when it is subscribed to. To know that all of it has come, something is
  * published to the same topic, not retained, and waited for. */
-#include "sync/private.h"
+#include "sync/lineage.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "ledger/ledger.h"
+#include "ledger/lineage.h"
+#include "message/compose.h"
+#include "sync/mqtt_client.h"
+#include "sync/publication.h"
+#include "sync/sync_struct.h"
 
 #include <jansson.h>
 #include <openssl/crypto.h>

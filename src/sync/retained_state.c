@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The retained state: what somebody who has never heard of this cabinet needs to know of it now. */
-#include "sync/private.h"
+#include "sync/retained_state.h"
+#include "base/log.h"
+#include "ledger/ledger.h"
+#include "ledger/lineage.h"
+#include "message/compose.h"
+#include "sync/freshness.h"
+#include "sync/mqtt_client.h"
+#include "sync/publication.h"
+#include "sync/sync_struct.h"
 #include "ledger/audit.h"
 #include "ledger/events.h"
 #include "build-config.h"

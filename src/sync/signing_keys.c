@@ -2,7 +2,11 @@
 /* The ring of signing keys: loaded at the start, and again when the daemon is told to (SIGHUP). At the start
  * what is broken is left out; later a ring that works is not given up for one that is broken. Which keys are
  * trusted is shown in the cabinet's health. */
-#include "sync/private.h"
+#include "sync/signing_keys.h"
+#include "base/log.h"
+#include "message/jwe.h"
+#include "sync/sync.h"
+#include "sync/sync_struct.h"
 
 #include <stdio.h>
 
