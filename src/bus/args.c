@@ -2,12 +2,15 @@
 /* Strict reading of arguments: unknown or invalid ones are refused, with a sentence that names the
  * allowed values, before anything is done. A silently ignored key would be a request that is silently
  * not fulfilled. */
-#include "bus/internal.h"
+#include "bus/args.h"
+#include "bus/names.h"
 #include "base/text.h"
+#include "core/credential.h"
 #include "core/limits.h"
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 #define KEYS_MAX 32
 

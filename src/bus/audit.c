@@ -3,7 +3,11 @@
  * --verify-audit FILE` reads them in a separate process, on a read-only connection, and answers with one line
  * of JSON.
  */
-#include "bus/internal.h"
+#include "bus/audit.h"
+#include "bus/args.h"
+#include "bus/bus_struct.h"
+#include "bus/peer.h"
+#include "bus/reply.h"
 #include "base/child.h"
 #include "base/log.h"
 
@@ -11,6 +15,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
 
 #define ANSWER_MAX   4096

@@ -2,7 +2,19 @@
 /* Maps each method to an act of core/access.c, which defines the permissions. A method that is not in
  * this table is always refused, so that a new one cannot be forgotten here. session.c checks that a
  * session is used by its owner only. */
-#include "bus/internal.h"
+#include "bus/authorise.h"
+#include "bus/audit.h"
+#include "bus/backup.h"
+#include "bus/bus_struct.h"
+#include "bus/cabinet.h"
+#include "bus/names.h"
+#include "bus/parcel.h"
+#include "bus/peer.h"
+#include "bus/people.h"
+#include "bus/reply.h"
+#include "bus/session.h"
+#include "bus/slot.h"
+#include "core/access.h"
 #include "base/log.h"
 
 #include <errno.h>

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Backup: the ledger is copied in slices while the event loop is idle, so that doors never wait for it.
  */
-#include "bus/internal.h"
+#include "bus/backup.h"
+#include "bus/args.h"
+#include "bus/bus_struct.h"
+#include "bus/peer.h"
+#include "bus/reply.h"
 
 #include <errno.h>
 #include <sys/stat.h>

@@ -1,6 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The connection, the name and the tree of objects. */
-#include "bus/internal.h"
+#include "bus/bus.h"
+#include "bus/audit.h"
+#include "bus/authorise.h"
+#include "bus/backup.h"
+#include "bus/bus_struct.h"
+#include "bus/cabinet.h"
+#include "bus/changes.h"
+#include "bus/names.h"
+#include "bus/parcel.h"
+#include "bus/peer.h"
+#include "bus/readers.h"
+#include "bus/reply.h"
+#include "bus/session.h"
+#include "bus/slot.h"
 #include "base/log.h"
 
 #include <errno.h>

@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The cabinet's object: identity, health, sessions, events and history. Persons and lockouts: people.c;
  * long operations: audit.c and backup.c. */
-#include "bus/internal.h"
+#include "bus/cabinet.h"
+#include "bus/args.h"
+#include "bus/bus_struct.h"
+#include "bus/cleanup.h"
+#include "bus/handler.h"
+#include "bus/node.h"
+#include "bus/parcel.h"
+#include "bus/peer.h"
+#include "bus/reply.h"
+#include "bus/session.h"
 #include "build-config.h"
 #include "core/code.h"
 

@@ -2,65 +2,18 @@
 /* Change signals. The opening of a door is several facts in one iteration of the event loop; they are
  * collected here and signalled once, when no more urgent event is pending. Prompts and events are
  * signalled at once. */
-#include "bus/internal.h"
+#include "bus/changes.h"
+#include "bus/bus_struct.h"
+#include "bus/cleanup.h"
+#include "bus/id_set.h"
+#include "bus/names.h"
+#include "bus/parcel.h"
+#include "bus/readers.h"
+#include "bus/session.h"
+#include "bus/slot.h"
 #include "base/log.h"
 
 #include <errno.h>
-
-/* --- A small sorted set of parcel numbers ----------------------------------------------------------- */
-
-static size_t idset_place(const IdSet *s, uint64_t id) {
-        size_t low = 0, high = s->n;
-
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                if (s->ids[middle] < id)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-        return low;
-}
-
-bool idset_has(const IdSet *s, uint64_t id) {
-        size_t i = idset_place(s, id);
-        return i < s->n && s->ids[i] == id;
-}
-
-int idset_add(IdSet *s, uint64_t id) {
-        size_t i = idset_place(s, id);
-
-        if (i < s->n && s->ids[i] == id)
-                return 0;
-        if (s->n == s->room) {
-                size_t room = MAX(16, 2 * s->room);
-                uint64_t *ids = reallocarray(s->ids, room, sizeof(*ids));
-                if (!ids)
-                        return -ENOMEM;
-                s->ids = ids;
-                s->room = room;
-        }
-        memmove(s->ids + i + 1, s->ids + i, (s->n - i) * sizeof(*s->ids));
-        s->ids[i] = id;
-        s->n++;
-        return 0;
-}
-
-void idset_remove(IdSet *s, uint64_t id) {
-        size_t i = idset_place(s, id);
-
-        if (i >= s->n || s->ids[i] != id)
-                return;
-        s->n--;
-        memmove(s->ids + i, s->ids + i + 1, (s->n - i) * sizeof(*s->ids));
-}
-
-void idset_done(IdSet *s) {
-        free(s->ids);
-        *s = (IdSet){0};
-}
-
-/* --- Telling ---------------------------------------------------------------------------------------- */
 
 static void log_unsent(int r, const char *what) {
         if (r < 0 && r != -ENOTCONN)

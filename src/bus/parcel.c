@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parcel objects: the live rows of the ledger, masked. */
-#include "bus/internal.h"
+#include "bus/parcel.h"
+#include "bus/args.h"
+#include "bus/bus_struct.h"
+#include "bus/cleanup.h"
+#include "bus/handler.h"
+#include "bus/names.h"
+#include "bus/peer.h"
+#include "bus/reply.h"
 #include "base/text.h"
 #include "core/code.h"
 #include "core/mask.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 void parcel_path(uint64_t id, char ret[BUS_PATH_MAX]) {
         (void)snprintf(ret, BUS_PATH_MAX, BUS_PARCEL_ROOT "/%" PRIu64, id);

@@ -2,7 +2,15 @@
 /* Identifies callers. The bus is asked asynchronously, once a connection: calls that arrive meanwhile
  * are queued and executed in order. The result is valid until the connection leaves the bus: the kernel
  * recorded these credentials when the connection was made, they do not change later. */
-#include "bus/internal.h"
+#include "bus/peer.h"
+#include "bus/authorise.h"
+#include "bus/bus_struct.h"
+#include "bus/cleanup.h"
+#include "bus/names.h"
+#include "bus/node.h"
+#include "bus/readers.h"
+#include "bus/reply.h"
+#include "bus/session.h"
 #include "base/log.h"
 #include "base/text.h"
 

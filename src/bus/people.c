@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The cabinet's object, part two: enrolled persons and lockouts, for operators. */
-#include "bus/internal.h"
+#include "bus/people.h"
+#include "bus/args.h"
+#include "bus/bus_struct.h"
+#include "bus/cleanup.h"
+#include "bus/peer.h"
+#include "bus/reply.h"
 #include "core/mask.h"
 
 #include <errno.h>

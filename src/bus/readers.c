@@ -4,7 +4,8 @@
  * connection has been sent, and has not shown to have read, is bounded. Whether it reads is asked by a Ping
  * behind the replies: libraries answer it by themselves. Nothing else tells: the bus does not say what it
  * still holds. */
-#include "bus/internal.h"
+#include "bus/readers.h"
+#include "bus/bus_struct.h"
 #include "base/log.h"
 #include "base/text.h"
 

@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Session objects: one person at the terminal. Only the connection that started a session may use it;
  * its prompts are sent to that connection only, because they are private. */
-#include "bus/internal.h"
+#include "bus/session.h"
+#include "bus/args.h"
+#include "bus/bus_struct.h"
+#include "bus/handler.h"
+#include "bus/names.h"
+#include "bus/parcel.h"
+#include "bus/peer.h"
+#include "bus/reply.h"
 #include "core/code.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 int session_node_new(Bus *b, Session *s, const char *owner, SessionNode **ret) {
         SessionNode *n = calloc(1, sizeof(*n));

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Slot objects. They are not kept in memory: a path is an index into the cabinet, values come from
  * ledger and locker when asked for. */
-#include "bus/internal.h"
+#include "bus/slot.h"
+#include "bus/args.h"
+#include "bus/bus_struct.h"
+#include "bus/handler.h"
+#include "bus/names.h"
+#include "bus/peer.h"
+#include "bus/reply.h"
 
 #include <errno.h>
 

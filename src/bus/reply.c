@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Answering: results of use cases become replies or errors here, so that one refusal has one name wherever it
  * comes from. */
-#include "bus/internal.h"
+#include "bus/reply.h"
+#include "bus/bus_struct.h"
+#include "bus/cleanup.h"
+#include "bus/names.h"
 #include "base/log.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 int bus_failure(sd_bus_error *e, sd_bus_message *m, int result, const char *detail) {
         char name[128];
