@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Is anybody at the cabinet? The workers read its inputs more slowly when nobody is (core/pace.h). */
-#include "locker/private.h"
+#include "cabinet/hardware.h"
+#include "core/pace.h"
+#include "locker/locker.h"
+#include "locker/locker_struct.h"
+#include "locker/session.h"
 
 static bool is_open(const Locker *l) {
         for (int i = 0; i < l->cabinet->n_locks; i++)

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sessions and people: what becomes of a session when its evidence is good, or another door vouches for it;
  * and the calls about people, which are answered in src/people/. */
-#include "locker/private.h"
+#include "locker/authenticate.h"
+#include "core/access.h"
+#include "locker/locker.h"
+#include "locker/locker_struct.h"
+#include "locker/session.h"
+#include "locker/sessions.h"
 #include "ledger/lockouts.h"
 #include "ledger/parcels.h"
 #include "ledger/people.h"

@@ -1,7 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A recipient collects (A4, D5): only the door of the slot and the lock of the one position; then accept or
  * reject. */
-#include "locker/private.h"
+#include "cabinet/hardware.h"
+#include "core/access.h"
+#include "core/errand.h"
+#include "locker/authenticate.h"
+#include "locker/errand.h"
+#include "locker/locker.h"
+#include "locker/locker_struct.h"
+#include "locker/parcels.h"
+#include "locker/places.h"
+#include "locker/session.h"
+#include "locker/sessions.h"
 #include "ledger/parcels.h"
 #include "base/log.h"
 

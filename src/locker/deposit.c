@@ -2,13 +2,33 @@
 /* A courier deposits (A2, D2, F2, F3): the parcel has its position, its code and the intents of its locks in
  * one transaction, then the door opens. A place that does not open, is too small or not empty is left for
  * another one; the parcel moves, its code stays. */
-#include "locker/private.h"
+#include "locker/deposit.h"
+#include "core/access.h"
+#include "core/errand.h"
+#include "core/fit.h"
+#include "locker/errand.h"
+#include "locker/locker.h"
+#include "locker/locker_struct.h"
+#include "locker/parcels.h"
+#include "locker/places.h"
+#include "locker/recover.h"
+#include "locker/session.h"
+#include "locker/sessions.h"
 #include "ledger/parcels.h"
 #include "ledger/people.h"
 #include "base/log.h"
 
 #include <errno.h>
 #include <stdio.h>
+
+Deposit *deposit_free(Deposit *d) {
+        if (!d)
+                return NULL;
+        explicit_bzero(d->code, sizeof(d->code));
+        free(d->tried);
+        free(d);
+        return NULL;
+}
 
 /* C2, C4, C5: whose parcel is it, and does that person need a code? */
 static int bind_recipient(Locker *l, ParcelRow *p, unsigned *ret_bound, bool *ret_needs_code) {

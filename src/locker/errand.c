@@ -2,7 +2,18 @@
 /* Runs the errands' machine (core/errand.h): shows it what the sensors say, and does what it wants done. What
  * a person asks for is prepared and committed in deposit.c, collect.c, take_back.c and operator.c; what
  * happens then, happens here. */
-#include "locker/private.h"
+#include "locker/errand.h"
+#include "cabinet/hardware.h"
+#include "core/access.h"
+#include "core/errand.h"
+#include "locker/deposit.h"
+#include "locker/locker.h"
+#include "locker/locker_struct.h"
+#include "locker/parcels.h"
+#include "locker/places.h"
+#include "locker/session.h"
+#include "locker/sessions.h"
+#include "locker/take_back.h"
 #include "ledger/parcels.h"
 #include "base/log.h"
 #include "base/message_ids.h"
@@ -23,15 +34,6 @@ ErrandView errand_view(const Errand *e) {
 }
 
 /* --- its life --- */
-
-Deposit *deposit_free(Deposit *d) {
-        if (!d)
-                return NULL;
-        explicit_bzero(d->code, sizeof(d->code));
-        free(d->tried);
-        free(d);
-        return NULL;
-}
 
 int errand_new(Locker *l, ErrandKind kind, Session *s, int slot, int position, Errand **ret) {
         Errand *e = calloc(1, sizeof(*e));

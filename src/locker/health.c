@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is degraded, at a glance (F4). */
-#include "locker/private.h"
+#include "locker/health.h"
+#include "cabinet/hardware.h"
+#include "locker/locker.h"
+#include "locker/locker_struct.h"
 #include "base/log.h"
 #include "base/message_ids.h"
 

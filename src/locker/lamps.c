@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which slots are lit: from the opening until the slot is shut and what was done there is settled. */
-#include "locker/private.h"
+#include "locker/errand.h"
+#include "locker/locker.h"
+#include "locker/locker_struct.h"
 
 static bool is_moving(const Locker *l, int slot) {
         const Slot *s = &l->cabinet->slots[slot];

@@ -1,6 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What operators do, each with who and why in the ledger (F8). */
-#include "locker/private.h"
+#include "cabinet/hardware.h"
+#include "core/code.h"
+#include "core/errand.h"
+#include "core/fit.h"
+#include "locker/errand.h"
+#include "locker/locker.h"
+#include "locker/locker_struct.h"
+#include "locker/parcels.h"
+#include "locker/places.h"
+#include "locker/recover.h"
+#include "locker/sessions.h"
 #include "ledger/codes.h"
 #include "ledger/parcels.h"
 #include "ledger/slots.h"

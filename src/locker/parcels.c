@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The one way for a parcel to change: whatever it becomes, for whatever reason, times, validity, code,
  * reminders and events follow here. */
-#include "locker/private.h"
+#include "locker/parcels.h"
+#include "cabinet/hardware.h"
+#include "locker/errand.h"
+#include "locker/locker.h"
+#include "locker/locker_struct.h"
+#include "locker/places.h"
 #include "ledger/codes.h"
 #include "ledger/parcels.h"
 #include "ledger/slots.h"

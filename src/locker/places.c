@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "locker/private.h"
+#include "locker/places.h"
+#include "cabinet/hardware.h"
+#include "core/fit.h"
+#include "locker/errand.h"
+#include "locker/locker.h"
+#include "locker/locker_struct.h"
 #include "ledger/parcels.h"
 #include "ledger/slots.h"
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Prompts as events. A prompt is shown after the commit of what it is about; its event, in a transaction of
  * its own, therefore follows in the outbox. */
-#include "locker/private.h"
+#include "locker/locker.h"
+#include "locker/locker_struct.h"
+#include "locker/session.h"
 
 #include <errno.h>
 #include <stdio.h>

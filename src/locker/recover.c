@@ -2,7 +2,13 @@
 /* After a restart: movements without outcome are held against the sensors, and errands that were interrupted
  * are taken up again. What the sensors settle is settled; the rest is `unknown` and `unverified`, for an
  * operator, never guessed. */
-#include "locker/private.h"
+#include "locker/recover.h"
+#include "cabinet/hardware.h"
+#include "core/errand.h"
+#include "locker/errand.h"
+#include "locker/locker_struct.h"
+#include "locker/parcels.h"
+#include "locker/places.h"
 #include "ledger/movements.h"
 #include "ledger/parcels.h"
 #include "ledger/sessions.h"

@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The same place once more: because it does not open, or because something was forgotten inside. */
-#include "locker/private.h"
+#include "cabinet/hardware.h"
+#include "core/access.h"
+#include "core/errand.h"
+#include "locker/errand.h"
+#include "locker/locker.h"
+#include "locker/locker_struct.h"
+#include "locker/parcels.h"
+#include "locker/session.h"
+#include "locker/sessions.h"
 #include "ledger/parcels.h"
 
 #include <errno.h>

@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sessions: who is at the terminal, and which errand is theirs. A session that ends is gone at once; its
  * errand goes on by itself until its slot is nobody's (A6). */
-#include "locker/private.h"
+#include "locker/sessions.h"
+#include "cabinet/hardware.h"
+#include "core/access.h"
+#include "core/errand.h"
+#include "locker/errand.h"
+#include "locker/locker.h"
+#include "locker/locker_struct.h"
+#include "locker/recover.h"
+#include "locker/session.h"
 #include "ledger/parcels.h"
 #include "ledger/sessions.h"
 #include "base/ids.h"

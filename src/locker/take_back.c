@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A courier takes back everything rejected, recalled or expired in one go (F11): one door after the other. */
-#include "locker/private.h"
+#include "locker/take_back.h"
+#include "core/access.h"
+#include "core/errand.h"
+#include "locker/errand.h"
+#include "locker/locker.h"
+#include "locker/locker_struct.h"
+#include "locker/places.h"
+#include "locker/session.h"
+#include "locker/sessions.h"
 #include "ledger/parcels.h"
 #include "base/log.h"
 

@@ -14,7 +14,13 @@
 #include "ledger/people.h"
 #include "config/parse.h"
 #include "fake_locks.h"
-#include "locker/private.h"
+#include "cabinet/hardware.h"
+#include "core/code.h"
+#include "locker/errand.h"
+#include "locker/locker.h"
+#include "locker/locker_struct.h"
+#include "locker/places.h"
+#include "locker/session.h"
 #include "watched_ledger.h"
 
 #include <dirent.h>

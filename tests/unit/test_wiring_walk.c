@@ -19,7 +19,7 @@
 #include "ledger/parcels.h"
 #include "ledger/people.h"
 #include "lock/facts.h"
-#include "locker/private.h"
+#include "locker/locker.h"
 
 #include <dirent.h>
 #include <errno.h>
