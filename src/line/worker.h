@@ -160,7 +160,7 @@ void poll_wake(Worker *w); /* boards that rest are due */
 void poll_stir(Worker *w); /* something happens on this line: boards that rest are read at once */
 void poll_step(Worker *w, Unit *u);
 
-/* command.c */
+/* pulse.c */
 bool command_run_next(Worker *w); /* true: a turn was used */
 uint64_t command_next_due(Worker *w, uint64_t now);
 void command_queue(Worker *w, const WireCommand *c);

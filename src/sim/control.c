@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/control.h"
-#include "sim/command.h"
+#include "sim/order.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
@@ -59,7 +59,7 @@ static bool flush_out(Peer *p) {
 }
 
 static bool answer(Peer *p, char *line) {
-        json_t *reply = command_run(p->control->sim, line);
+        json_t *reply = order_run(p->control->sim, line);
         _cleanup_free_ char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
 
         json_decref(reply);

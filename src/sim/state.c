@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The whole cabinet as JSON. The form is described in locksim(1); tests and scripts build on it. */
-#include "sim/command.h"
+#include "sim/state.h"
 #include "sim/place.h"
 #include "sim/report.h"
 #include "sim/tty.h"

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sim/command.h"
+#include "sim/order.h"
 #include "base/text.h"
 #include "sim/coil.h"
 #include "sim/language.h"
 #include "sim/place.h"
 #include "sim/report.h"
+#include "sim/state.h"
 
 #define WORDS_MAX 6
 #define MS_MAX    UINT64_C(600000)
@@ -318,7 +319,7 @@ static const char *run(Order *c) {
         return "there is no such command";
 }
 
-json_t *command_run(Sim *s, char *line) {
+json_t *order_run(Sim *s, char *line) {
         Order c = {.sim = s, .now = loop_now()};
         char *rest = line, *word;
 

@@ -6,6 +6,4 @@
 #include <jansson.h>
 
 /* Executes one line (which it modifies) and returns the answer, or NULL when out of memory. */
-json_t *command_run(Sim *s, char *line);
-/* Everything as JSON. */
-json_t *state_json(const Sim *s);
+json_t *order_run(Sim *s, char *line);
