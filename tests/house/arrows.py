@@ -5,6 +5,8 @@
 Includes are always checked. With a build directory the symbols are checked too: what the objects of a folder leave undefined and
 another folder defines must come from a folder that the table allows, or be a declared exception. (A header that passes on the
 declarations of another folder would hide such a use from a check of the includes.)
+
+A header is named after the file, or the thing, that it declares, and headers do not include one another in a circle.
 """
 import argparse
 import os
@@ -45,6 +47,8 @@ GENERATED = {"build-config.h"}
 # The core is pure: of the system it may use what computes. (tests/house/core-symbols.sh looks at the symbols.)
 CORE_SYSTEM = {"assert.h", "ctype.h", "errno.h", "inttypes.h", "limits.h", "math.h", "stdarg.h", "stdbool.h", "stddef.h",
                "stdint.h", "stdio.h", "stdlib.h", "string.h", "strings.h"}
+# Headers of nothing in particular: what several files share gets in there, and comes out everywhere.
+SHARED = {"common.h", "internal.h", "private.h", "shared.h"}
 # Libraries with one home each: include prefix → folders.
 HOMES = {
     "sqlite3.h": {"ledger"},
@@ -81,15 +85,39 @@ def complaints(folder, path, text):
         elif ".." in name.split("/"):
             yield f'{path}: "{name}": include by the path below src/'
         elif top in ARROWS and "/" in name:
-            if top != folder and top not in ARROWS[folder]:
+            if top != folder and name.endswith("_struct.h"):
+                yield f"{path}: {name} is for the files of {top} alone"
+            elif top != folder and top not in ARROWS[folder]:
                 yield f"{path}: {folder} may not include {top} ({name})"
         elif not os.path.exists(os.path.join(os.path.dirname(path), name)):
             yield f'{path}: "{name}" is neither in its folder nor below src/'
 
 
+def check_headers(headers):
+    """headers: {path below src: text} → [problem]"""
+    problems = [f"src/{path}: name it after what it declares, one header a module" for path in sorted(headers)
+                if os.path.basename(path) in SHARED]
+    quoted = {path: [name for bracket, name in INCLUDE.findall(text) if bracket == '"' and name in headers]
+              for path, text in headers.items()}
+    done = set()
+
+    def walk(path, way):
+        if path in way:
+            circle = way[way.index(path):] + [path]
+            problems.append("headers in a circle: " + " → ".join(circle))
+        elif path not in done:
+            for name in quoted[path]:
+                walk(name, way + [path])
+            done.add(path)
+
+    for path in sorted(quoted):
+        walk(path, [])
+    return problems
+
+
 def check_includes(root):
     """→ (number of files, [problem])"""
-    problems, files = [], 0
+    problems, files, headers = [], 0, {}
     source = os.path.join(root, "src")
     for folder in sorted(os.listdir(source)):
         if not os.path.isdir(os.path.join(source, folder)):
@@ -101,9 +129,12 @@ def check_includes(root):
             for name in sorted(n for n in names if n.endswith((".c", ".h"))):
                 path = os.path.relpath(os.path.join(where, name), os.getcwd())
                 with open(path, encoding="utf-8") as f:
-                    problems += complaints(folder, path, f.read())
+                    text = f.read()
+                problems += complaints(folder, path, text)
+                if name.endswith(".h"):
+                    headers[os.path.relpath(os.path.join(where, name), source)] = text
                 files += 1
-    return files, problems
+    return files, problems + check_headers(headers)
 
 
 def read_symbols(objects):

@@ -79,12 +79,36 @@ class Includes(unittest.TestCase):
 
     def test_each_rule_is_broken_once(self):
         for folder, text in (("core", "#include <time.h>"), ("bus", "#include <sqlite3.h>"), ("core", '#include "ledger/ledger.h"'),
-                             ("bus", '#include "ledger/ledger.h"'), ("base", '#include "../core/code.h"'), ("base", '#include "nowhere.h"')):
+                             ("bus", '#include "ledger/ledger.h"'), ("base", '#include "../core/code.h"'), ("base", '#include "nowhere.h"'),
+                             ("sync", '#include "locker/locker_struct.h"')):
             with self.subTest(folder=folder, text=text):
                 self.assertEqual(len(self.complaints(folder, text)), 1)
 
     def test_what_the_table_allows_is_no_problem(self):
-        self.assertEqual(self.complaints("locker", '#include <errno.h>\n#include "ledger/ledger.h"\n#include "lockerd/bus_names.h"'), [])
+        self.assertEqual(self.complaints("locker", '#include <errno.h>\n#include "ledger/ledger.h"\n#include "lockerd/bus_names.h"\n'
+                                                   '#include "locker/locker_struct.h"'), [])
+
+
+class Headers(unittest.TestCase):
+    def test_header_of_nothing_in_particular_is_a_problem(self):
+        for name in ("private.h", "internal.h"):
+            with self.subTest(name=name):
+                self.assertEqual(arrows.check_headers({f"bus/{name}": "", "bus/peer.h": ""}),
+                                 [f"src/bus/{name}: name it after what it declares, one header a module"])
+
+    def test_circle_of_headers_is_named_once(self):
+        circle = {"bus/a.h": '#include "bus/b.h"\n', "bus/b.h": '#include <stdint.h>\n#include "bus/c.h"\n', "bus/c.h": '#include "bus/b.h"\n'}
+        self.assertEqual(arrows.check_headers(circle), ["headers in a circle: bus/b.h → bus/c.h → bus/b.h"])
+
+    def test_headers_that_meet_again_are_no_circle(self):
+        self.assertEqual(arrows.check_headers({"a/a.h": '#include "a/b.h"\n#include "a/c.h"\n', "a/b.h": '#include "a/c.h"\n', "a/c.h": ""}), [])
+
+    def test_tree_is_checked(self):
+        with tempfile.TemporaryDirectory() as directory:
+            os.makedirs(os.path.join(directory, "src", "bus"))
+            with open(os.path.join(directory, "src", "bus", "internal.h"), "w", encoding="utf-8"):
+                pass
+            self.assertEqual(len(arrows.check_includes(directory)[1]), 1)
 
 
 if __name__ == "__main__":
