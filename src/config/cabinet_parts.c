@@ -18,7 +18,6 @@ typedef struct LineDraft {
 
 typedef struct ReaderDraft {
         IdentityReader reader;
-        bool uart;
 } ReaderDraft;
 
 typedef struct BoardDraft {
@@ -92,10 +91,11 @@ static const ConfigKey board_keys[] = {
         CONFIG_KEY("ReadBack", key_bool, BoardDraft, board.read_back),
 };
 
-static const KeyChoice reader_types[] = {{"uart", true}, {}};
+static const KeyChoice reader_types[] = {{"uart", false}, {"usb", true}, {}};
 static const ConfigKey reader_keys[] = {
-        CONFIG_KEY("Device", key_path, ReaderDraft, reader.device, .max = 255, .required = true),
-        CONFIG_KEY("Type", key_choice, ReaderDraft, uart, .choices = reader_types),
+        CONFIG_KEY("Device", key_path, ReaderDraft, reader.device, .max = 255),
+        CONFIG_KEY("Type", key_choice, ReaderDraft, reader.usb, .choices = reader_types),
+        CONFIG_KEY("Id", key_text, ReaderDraft, reader.id, .min = 1, .max = 127),
         CONFIG_KEY("Baud", key_choice, ReaderDraft, reader.baud, .choices = baud_rates),
 };
 
@@ -328,12 +328,25 @@ static void read_board(Builder *b, const IniSection *s) {
         *board = draft.board;
 }
 
+/* A serial reader is known by its device, one at USB by itself. */
+static void check_reader(Builder *b, const IniSection *s, const IdentityReader *reader) {
+        static const char *const serial[] = {"Device", "Baud"};
+
+        if (!reader->usb && !ini_section_find(s, "Device"))
+                complain(b->complaints, s, NULL, "Device= is missing and required; the path of a tty");
+        if (!reader->usb && reader->id)
+                complain(b->complaints, s, ini_section_find(s, "Id"), "Id= is for Type=usb");
+        for (size_t i = 0; reader->usb && i < ARRAY_SIZE(serial); i++)
+                if (ini_section_find(s, serial[i]))
+                        complain(b->complaints, s, ini_section_find(s, serial[i]),
+                                 "%s= is for Type=uart; a reader at USB has none", serial[i]);
+}
+
 /* Its name is what it reads. */
 static void read_reader(Builder *b, const IniSection *s) {
         Cabinet *c = b->cabinet;
         ReaderDraft draft = {
-                .reader = {.kind = credential_kind_from_string(s->name, strlen(s->name)), .baud = 57600},
-                .uart = true};
+                .reader = {.kind = credential_kind_from_string(s->name, strlen(s->name)), .baud = 57600}};
         Suggestion suggestion = {.typed = s->name};
 
         if (draft.reader.kind == CREDENTIAL_NONE || !credential_has_reader(draft.reader.kind)) {
@@ -355,10 +368,12 @@ static void read_reader(Builder *b, const IniSection *s) {
         IdentityReader *reader = ARRAY_PUSH(c->readers, c->n_readers);
         if (!reader) {
                 free(draft.reader.device);
+                free(draft.reader.id);
                 complaints_broken(b->complaints, -ENOMEM);
                 return;
         }
         *reader = draft.reader;
+        check_reader(b, s, reader);
         for (int i = 0; reader->device && i < c->n_lines; i++)
                 if (c->lines[i].device && streq(c->lines[i].device, reader->device))
                         complain(b->complaints, s, ini_section_find(s, "Device"),

@@ -45,8 +45,10 @@ Cabinet *cabinet_free(Cabinet *c) {
                 free(c->alarms[i].name);
                 free(c->alarms[i].slots);
         }
-        for (int i = 0; i < c->n_readers; i++)
+        for (int i = 0; i < c->n_readers; i++) {
                 free(c->readers[i].device);
+                free(c->readers[i].id);
+        }
         free(c->readers);
         free(c->sizes);
         free(c->slots);

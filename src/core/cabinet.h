@@ -198,11 +198,13 @@ typedef struct Alarm {
         int n_slots;
 } Alarm;
 
-/* What the cabinet has to know people by; its worker is lockerd-<kind>. */
+/* What the cabinet has to know people by; its worker is lockerd-<kind>, or lockerd-<kind>-usb. */
 typedef struct IdentityReader {
         CredentialKind kind; /* one with a device of the cabinet's */
-        char *device;        /* of a serial reader: the path of a tty */
-        unsigned baud;
+        bool usb;
+        char *device;  /* of a serial reader: the path of a tty */
+        unsigned baud; /* of that */
+        char *id;      /* of a USB reader: which one, by driver or identifier; NULL: the only one */
 } IdentityReader;
 
 typedef struct Cabinet {

@@ -70,6 +70,9 @@ static const struct {
         [MATCHER_PROBLEM_POOR_SAMPLE] = {IDENTITY_NO_SAMPLE,
                                          "The reader could not make anything of it. Please try again."},
         [MATCHER_PROBLEM_UNLIKE] = {IDENTITY_NO_SAMPLE, "That was not the same twice. Please begin again."},
+        [MATCHER_PROBLEM_SEVERAL] =
+                {IDENTITY_READER_FAILED,
+                 "There are several readers; Id= of the cabinet's configuration says which."},
         [MATCHER_PROBLEM_FAULT] = {IDENTITY_READER_FAILED, "There is a fault in the reader's program."},
 };
 
@@ -330,7 +333,7 @@ static int started(void *userdata) {
         Matcher *m = userdata;
         const IdentityReader *reader = m->reader;
         const char *kind = credential_kind_to_string(reader->kind);
-        MatcherSetup setup = {.baud = reader->baud};
+        MatcherSetup setup = {.baud = reader->usb ? 0 : reader->baud};
         MatcherPlain device = {0};
         _cleanup_close_ int opener = -1;
 
@@ -338,11 +341,13 @@ static int started(void *userdata) {
         m->running = 0;
         snprintf(setup.kind, sizeof(setup.kind), "%s", kind);
         snprintf(setup.name, sizeof(setup.name), "%s", kind);
-        if (snprintf(setup.device, sizeof(setup.device), "%s", reader->device) >= (int)sizeof(setup.device))
+        const char *which = reader->usb ? reader->id : reader->device;
+        if (which && snprintf(setup.device, sizeof(setup.device), "%s", which) >= (int)sizeof(setup.device))
                 return -ENAMETOOLONG;
         int r = matcher_wire_send(supervisor_socket(m->worker), MATCHER_SETUP, &setup, NULL, 0, -1);
-        if (r >= 0)
-                r = opener_start(m->event, m->opener, reader->device, &opener);
+        if (r < 0 || reader->usb) /* the unit of its worker opens it */
+                return r;
+        r = opener_start(m->event, m->opener, reader->device, &opener);
         if (r >= 0)
                 r = matcher_wire_send(supervisor_socket(m->worker), MATCHER_DEVICE, &device, NULL, 0, opener);
         return r;
@@ -428,7 +433,8 @@ static const SupervisorHandlers handlers = {started, readable, ping, gone};
 
 static int prepare(Matcher *m, const char *worker_directory) {
         const char *kind = credential_kind_to_string(m->reader->kind);
-        _cleanup_free_ char *program = text_printf("%s/lockerd-%s", worker_directory, kind);
+        _cleanup_free_ char *program =
+                text_printf("%s/lockerd-%s%s", worker_directory, kind, m->reader->usb ? "-usb" : "");
         _cleanup_free_ char *name = text_printf("The worker of reader %s", kind);
 
         m->opener = text_printf("%s/lockerd-open", worker_directory);

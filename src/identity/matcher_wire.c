@@ -35,7 +35,7 @@ static bool is_text(const char *text, size_t room) {
 
 static bool setup_is_fine(const MatcherSetup *s) {
         return is_text(s->kind, sizeof(s->kind)) && s->kind[0] && is_text(s->name, sizeof(s->name)) &&
-               is_text(s->device, sizeof(s->device)) && s->device[0];
+               is_text(s->device, sizeof(s->device)) && (s->device[0] || !s->baud);
 }
 
 static bool task_is_fine(const MatcherTask *t) {

@@ -94,6 +94,7 @@ typedef enum MatcherProblem {
         MATCHER_PROBLEM_NO_SAMPLE,    /* nobody presented anything in time */
         MATCHER_PROBLEM_POOR_SAMPLE,  /* nothing could be made of what was presented */
         MATCHER_PROBLEM_UNLIKE,       /* the samples of an enrolment are not of one finger, voice, face */
+        MATCHER_PROBLEM_SEVERAL,      /* readers, and nobody says which */
         MATCHER_PROBLEM_FAULT,        /* in the matcher itself */
         MATCHER_PROBLEM_MAX,
 } MatcherProblem;
@@ -108,9 +109,9 @@ typedef struct MatcherSetup {
         MatcherHeader header;
         uint32_t baud; /* of a serial reader; 0: it is none */
         uint32_t reserved;
-        char kind[MATCHER_KIND_MAX]; /* what is expected of it */
-        char name[MATCHER_NAME_MAX]; /* the reader's, for the log */
-        char device[MATCHER_DEVICE_MAX];
+        char kind[MATCHER_KIND_MAX];     /* what is expected of it */
+        char name[MATCHER_NAME_MAX];     /* the reader's, for the log */
+        char device[MATCHER_DEVICE_MAX]; /* "" only where it is no serial one: there is one alone */
 } MatcherSetup;
 
 /* DEVICE (a descriptor comes with it: the socket to lockerd-open), CANCEL (of the attempt), PING and PONG

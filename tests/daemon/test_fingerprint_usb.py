@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""People and their fingers at a reader that libfprint knows: the real daemon, the real worker, the real library with its virtual reader, and
+fingerprints of nobody (prints.py)."""
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import threading
+
+import prints
+import test_fingerprint
+from daemonlib import CABINET, ROOT, GLib, build_directory, dictionary, main, wait
+from people import Scenario
+
+WORKER = os.path.join(build_directory(), "src", "fingerprint_usb", "lockerd-fingerprint-usb")
+FINGERS = {"anna": 1, "bert": 2, "carl": 3}
+
+
+class VirtualReader:
+    """libfprint's virtual reader, seen by the finger: it has a socket while it is open, and takes one picture after the other."""
+
+    def __init__(self, path):
+        self.path, self.touches = path, 0
+
+    def connect(self, timeout=20):
+        def attempt():
+            s = socket.socket(socket.AF_UNIX)
+            try:
+                s.connect(self.path)
+                return s
+            except OSError:
+                s.close()
+                return None
+        return wait(attempt, "the reader is open", timeout)
+
+    def is_open(self):
+        try:
+            self.connect(0.01).close()
+            return True
+        except Exception:  # noqa: whatever it is, nobody listens
+            return False
+
+    def picture(self, finger):
+        self.touches += 1
+        width, height, grey = prints.finger(FINGERS[finger]).touch(self.touches)
+        return struct.pack("=ii", width, height) + grey
+
+    def resting(self, finger):
+        """A finger that is put down again and again, until this is left."""
+        return Touching(self, finger)
+
+
+class Touching:
+    def __init__(self, reader, finger):
+        self.reader, self.finger, self.over = reader, finger, threading.Event()
+
+    def __enter__(self):
+        self.connection = self.reader.connect()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+        return self
+
+    def run(self):
+        while not self.over.wait(0.3):
+            try:
+                self.connection.sendall(self.reader.picture(self.finger))
+            except OSError:
+                return
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+        self.connection.close()
+
+
+def script(folder, reader, plugged=True):
+    """The worker with libfprint's virtual reader plugged in, or without."""
+    path = os.path.join(folder, "lockerd-fingerprint-usb")
+    shim = os.path.join(build_directory(), "tests", "daemon", "keepenv.so")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\n" + (f"export FP_VIRTUAL_IMAGE={shlex.quote(reader)}\n" if plugged else "") +
+                f"export LD_PRELOAD={shlex.quote(shim)}\nexec {shlex.quote(WORKER)} \"$@\"\n")
+    os.chmod(path, 0o755)
+    return path
+
+
+class UsbFingers(Scenario):
+    """A cabinet with a reader at USB, and who stands in front of it."""
+    fast = True
+    section = ""
+    plugged = True
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="lockerd-usb-")
+        os.chmod(self.folder, 0o755)
+        self.addCleanup(shutil.rmtree, self.folder, True)
+        self.reader = VirtualReader(os.path.join(self.folder, "reader"))
+        self.workers = {"lockerd-fingerprint-usb": script(self.folder, self.reader.path, self.plugged)}
+        section = self.section
+        type(self).edit = staticmethod(lambda text: text + f"\n[Reader fingerprint]\nType=usb\n{section}")
+        super().setUp()
+
+    def wait_reader(self, state, text="", timeout=30):
+        return wait(lambda: next((s for n, s in self.admin.health().items() if n == "reader:fingerprint" and s[0] == state and text in s[1]),
+                                 None), f"reader {state} {text!r}", timeout)
+
+    def enrol(self, finger, **person):
+        pending = self.admin.begin(ROOT, CABINET, "Enrol", "a{sv}", dictionary(fingerprint=GLib.Variant("b", True), **person))
+        with self.reader.resting(finger):
+            return pending.result(60)
+
+    def enrol_courier(self, finger="anna", number="4711"):
+        return self.enrol(finger, kind="courier", number=number, name="Anna Bote", consent=True)
+
+    def begin_sign_in(self, session, **claim):
+        return session.begin("Authenticate", "sa{sv}", "fingerprint", dictionary(**claim))
+
+    def sign_in(self, session, finger, **claim):
+        pending = self.begin_sign_in(session, **claim)
+        session.wait_prompt("touch")
+        with self.reader.resting(finger):
+            return pending.result(60)
+
+    def worker_pid(self):
+        for entry in os.listdir("/proc"):
+            try:
+                if entry.isdigit() and os.readlink(f"/proc/{entry}/exe") == os.path.realpath(WORKER):
+                    with open(f"/proc/{entry}/stat", encoding="utf-8") as f:
+                        if int(f.read().rsplit(")", 1)[1].split()[1]) == self.cabinet.daemon.pid:
+                            return int(entry)
+            except OSError:
+                pass
+        return None
+
+
+class AtTheReader(UsbFingers):
+    def test_courier_deposits_by_fingerprint(self):
+        """Enrolled with number and fingerprint, without any PIN; the finger opens the cabinet, another finger and a stranger's number do not.
+
+        Requirement: D1, A2
+        """
+        self.wait_reader("ok", "Virtual image device")
+        self.enrol_courier()
+        self.assertEqual([p[5] for p in self.admin.people()], [["fingerprint"]])
+        session = self.client.start_session("courier")
+        self.assertRefused("WrongCredential", self.sign_in, session, "bert", number="4711")
+        self.assertRefused("WrongCredential", self.sign_in, session, "anna", number="4712")
+        self.assertEqual(session.state, "new")
+        self.sign_in(session, "anna", number="4711")
+        self.assertEqual(session.state, "authenticated")
+        put = self.store(session=session, end=True)
+        self.assertEqual(self.opened(put.slot), [1])
+        wait(lambda: not self.reader.is_open(), "the reader is closed between attempts")
+
+    def test_an_enrolled_finger_works_after_a_restart_and_not_after_revocation(self):
+        """Requirement: D1, C6"""
+        person = self.enrol_courier()
+        self.cabinet.restart()
+        self.wait_reader("ok")
+        session = self.client.start_session("courier")
+        self.sign_in(session, "anna", number="4711")
+        self.admin.revoke(person)
+        session = self.client.start_session("courier")
+        self.assertRefused("WrongCredential", self.sign_in, session, "anna", number="4711")
+
+    def test_cancel_ends_the_wait_and_frees_the_reader(self):
+        """Requirement: F4"""
+        self.enrol_courier()
+        session = self.client.start_session("courier")
+        pending = self.begin_sign_in(session, number="4711")
+        session.wait_prompt("touch")
+        session.call("Cancel", "")
+        self.assertRefused("Cancelled", pending.result)
+        self.sign_in(session, "anna", number="4711")
+        self.assertEqual(session.state, "authenticated")
+
+    def test_a_matcher_that_dies_fails_this_attempt_alone(self):
+        """Requirement: F4"""
+        self.enrol_courier()
+        session = self.client.start_session("courier")
+        pending = self.begin_sign_in(session, number="4711")
+        session.wait_prompt("touch")
+        os.kill(self.worker_pid(), signal.SIGKILL)
+        self.assertRefused("ReaderFailed", pending.result)
+        self.wait_reader("ok")
+        self.sign_in(session, "anna", number="4711")
+        self.assertEqual(session.state, "authenticated")
+
+    def test_unplugged_in_mid_touch(self):
+        """Told as what it is, and no failed attempt of the person's.
+
+        Requirement: F4
+        """
+        self.enrol_courier()
+        session = self.client.start_session("courier")
+        pending = self.begin_sign_in(session, number="4711")
+        session.wait_prompt("touch")
+        with self.reader.connect() as connection:
+            connection.sendall(struct.pack("=ii", -5, -1))
+            error = self.assertRefused("ReaderFailed", pending.result)
+        self.assertIn("unplugged", error.message.lower() + self.cabinet.log().lower())
+        self.wait_reader("ok")
+        self.sign_in(session, "anna", number="4711")
+
+    def test_memory(self):
+        """What the worker takes, at rest and after an enrolment; printed."""
+        self.wait_reader("ok")
+        def pss():
+            with open(f"/proc/{self.worker_pid()}/smaps_rollup", encoding="ascii") as f:
+                return next(int(line.split()[1]) for line in f if line.startswith("Pss:")) / 1024
+
+        rest = pss()
+        self.enrol_courier()
+        print(f"lockerd-fingerprint-usb: PSS {rest:.1f} MiB at rest, {pss():.1f} MiB after an enrolment")
+        self.assertGreater(rest, 0)
+
+
+class Missing(UsbFingers):
+    plugged = False
+
+    def test_no_reader_is_told_and_nobody_waits_for_it(self):
+        """Requirement: F4"""
+        self.wait_reader("failed", "not connected")
+        session = self.client.start_session("courier")
+        self.assertRefused("ReaderFailed", self.begin_sign_in(session, number="4711").result)
+
+
+class Another(UsbFingers):
+    section = "Id=elan\n"
+
+    def test_a_reader_that_is_not_the_one_named(self):
+        """Requirement: F4"""
+        self.wait_reader("failed", "not connected")
+        self.cabinet.wait_log("Id=elan fits 0 of these: virtual_image")
+
+
+class FromAModule(test_fingerprint.Fingers):
+    """The module has been replaced by a reader at USB."""
+
+    def setUp(self):
+        folder = tempfile.mkdtemp(prefix="lockerd-usb-")
+        os.chmod(folder, 0o755)
+        self.addCleanup(shutil.rmtree, folder, True)
+        self.workers = {"lockerd-fingerprint-usb": script(folder, os.path.join(folder, "reader"))}
+        super().setUp()
+
+    def test_a_fingerprint_that_a_module_has_taken(self):
+        """It means nothing to another type of reader: said before anybody touches it.
+
+        Requirement: F4, C3
+        """
+        self.enrol_courier()
+        self.cabinet.stop_daemon()
+        with open(self.cabinet.cabinet_path, encoding="utf-8") as f:
+            text = re.sub(r"(\[Reader fingerprint\]\n)Device=.*", r"\1Type=usb", f.read())
+        with open(self.cabinet.cabinet_path, "w", encoding="utf-8") as f:
+            f.write(text)
+        self.cabinet.start_daemon()
+        self.wait_reader("ok", "Virtual image device")
+        session = self.client.start_session("courier")
+        error = self.assertRefused("ReaderFailed", self.begin_sign_in(session, number="4711").result)
+        self.assertIn("another type of reader", error.message)
+        self.assertEqual(session.prompts, [])
+
+
+if __name__ == "__main__":
+    if not os.path.exists(WORKER):
+        print("skipped: lockerd-fingerprint-usb is not built")
+        sys.exit(77)
+    main()
