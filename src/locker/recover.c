@@ -5,6 +5,7 @@
 #include "locker/recover.h"
 #include "cabinet/hardware.h"
 #include "core/errand.h"
+#include "locker/doubt.h"
 #include "locker/errand.h"
 #include "locker/locker_struct.h"
 #include "locker/parcels.h"
@@ -156,7 +157,7 @@ int locker_recover_begin(Locker *l) {
         int r = ledger_movement_each_open(l->ledger, find_last, &l->recover_until);
         if (r < 0)
                 return r;
-        l->adopt_due = true;
+        l->adopt_due = l->finding_due = true;
         r = locker_adopt(l);
         if (r == -EBUSY)
                 records_locked(&l->records);
@@ -177,7 +178,11 @@ int locker_adopt(Locker *l) {
 
         if (!l->adopt_due)
                 return 0;
-        int r = ledger_session_end_all_open(l->ledger, "restart", &now);
+        int r = l->finding_due ? locker_settle_finding(l) : 0;
+        if (r >= 0) {
+                l->finding_due = false;
+                r = ledger_session_end_all_open(l->ledger, "restart", &now);
+        }
         if (r >= 0)
                 r = people_adopt(l->people);
         if (r < 0)

@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import sqlite3
 import subprocess
+import time
 
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -257,6 +258,52 @@ class Ends(Restoring, Scenario):
         self.assertNotEqual(self.start_over(), epoch)
         self.assertIn("older than what this cabinet has told", self.health()[1])
 
+    def test_place_that_the_older_ledger_takes_for_empty_is_offered_to_nobody(self):
+        """What was put in since lies in a place of which this ledger knows nothing.
+
+        Requirement: F14, F2
+        """
+        self.courier().end()
+        kept = self.store()
+        backup = self.backup()
+        since = self.store()
+        self.cabinet.stop_daemon()
+        shutil.copy(backup, self.cabinet.ledger)
+        self.start_over()
+        last = self.admin.cabinet("LastEvent")
+        types = [e.type for e in self.admin.events(max(last - 40, 0), 100)]
+        for said in ("parcel.unverified", "slot.quarantined", "ledger.epoch-began"):
+            self.assertIn(said, types)
+        session = self.courier()
+        with self.only():
+            self.assertRefused("NoFreePosition", session.deposit, size="S")
+        session.end()
+        # Whoever looks puts one after the other right, and it stays so over a restart.
+        self.admin.reconcile(kept.slot, kept.position, "parcel")
+        empty = "05" if since.slot != "05" and kept.slot != "05" else "06"
+        self.admin.reconcile(empty, 1, "empty")
+        self.cabinet.restart()
+        self.client, self.admin = self.cabinet.client(), self.cabinet.client()
+        self.assertEqual(self.store().slot, empty)
+        self.collect(kept.receipt["code"])
+
+    def test_new_ledger_in_a_cabinet_in_use_offers_no_place(self):
+        """Nothing is in the ledger, and nobody knows what is in the cabinet.
+
+        Requirement: F14, F2
+        """
+        self.courier().end()
+        self.store()
+        self.cabinet.stop_daemon()
+        for path in glob.glob(f"{self.cabinet.ledger}*"):
+            if not path.endswith(".mark"):
+                os.unlink(path)
+        self.start_over()
+        self.assertIn("Another ledger has spoken", self.health()[1])
+        session = self.courier()
+        with self.only():
+            self.assertRefused("NoFreePosition", session.deposit, size="S")
+
     def test_rows_that_were_changed_meanwhile_open_nothing_and_are_named(self):
         """Requirement: F10, F17"""
         self.courier().end()
@@ -485,6 +532,108 @@ class Backend(Restoring, BackendTest, Scenario):
         # An operator has looked, and it goes on.
         self.admin.reconcile(first.slot, first.position, "parcel")
         self.collect(first.receipt["code"])
+
+    def test_place_that_is_empty_in_a_ledger_that_is_behind_is_offered_to_nobody(self):
+        """Requirement: F14, F2"""
+        self.courier().end()
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        copy = self.card("before")
+        self.back()
+        self.wait_online()
+        self.store()
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        self.put_card(copy)
+        self.back()
+        self.wait_online()
+        wait(self.began, "the event")
+        session = self.courier()
+        with self.only():
+            self.assertRefused("NoFreePosition", session.deposit, size="S")
+        self.admin.reconcile("07", 1, "empty", reason="looked")
+        self.put_in(session, session.deposit(size="S"))
+        session.end()
+
+    def test_card_of_before_a_new_epoch_gives_out_nothing_either(self):
+        """Two cards in turn: the second time the broker names an epoch that this one has never had.
+
+        Requirement: F14, F10
+        """
+        self.courier().end()
+        put = self.store()
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        copy = self.card("before")
+        self.back()
+        self.wait_online()
+        self.admin.disable("07")
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        other = self.card("other")
+        self.put_card(copy)
+        self.back()  # behind: a new epoch
+        self.wait_online()
+        wait(self.began, "the event")
+        self.admin.reconcile(put.slot, put.position, "parcel")
+        self.collect(put.receipt["code"])
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        self.put_card(other)
+        n = len(self.began())
+        self.back()
+        self.wait_online()
+        wait(lambda: len(self.began()) > n, "another event")
+        self.assertEqual(self.began()[-1]["why"], "foreign")
+        with self.only():
+            self.assertRefused("WrongState", self.recipient, put.receipt["code"])
+            session = self.courier()
+            self.assertRefused("NoFreePosition", session.deposit, size="S")
+        # What the cabinet has said once is no reason again, whoever sends it.
+        told = [json.loads(m.payload) for m in self.backend.topics("ledger") if b"seal" in m.payload]
+        old = next(t for t in reversed(told) if t["epoch"] == self.began()[-2]["epoch"])
+        self.admin.reconcile(put.slot, put.position, "parcel")
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        topic = f"lockerd/v1/{self.number}/ledger"
+        self.backend.client.publish(topic, json.dumps(old), qos=1, retain=True, properties=JSON).wait_for_publish()
+        self.back()
+        self.wait_online()
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "stored")
+
+    def test_ledger_that_is_locked_when_it_is_found_behind_acts_on_nothing_until_it_says_so(self):
+        """Requirement: F14, F4"""
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        copy = self.card("yesterday")
+        self.back()
+        self.wait_online()
+        body = {"cabinet": self.number, "name": "open", **self.backend.body("open", {"slot": "03", "reason": "once"}, expires=3600)}
+        command = self.key.sign(body)
+        self.assertEqual(self.backend.ask("open", command)["status"], "done")
+        self.wait_drained()
+        self.sim.do("close 03")
+        epoch = self.epoch()
+        self.cabinet.stop_daemon()
+        self.put_card(copy)
+        self.backend.publish("open", command, b"waited")
+        self.broker.leave()
+        self.back()
+        with contextlib.closing(sqlite3.connect(self.cabinet.ledger, isolation_level=None, timeout=10)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            with self.only():
+                self.broker.start()
+                self.cabinet.wait_log("Cannot begin a new epoch")
+                time.sleep(2)
+                db.execute("ROLLBACK")
+                wait(self.began, "the event")
+                # What had come before could not be stored.
+                self.assertIn(self.backend.answers(b"waited")[0]["error"], ("Busy", "WrongEpoch"))
+                again = {**body, "id": body["id"] + "-2"}
+                self.assertEqual(self.backend.ask("open", self.key.sign(again))["error"], "WrongEpoch")
+        self.assertNotEqual(self.epoch(), epoch)
+        self.wait_drained()
+        self.assert_no_id_twice()
 
     def test_what_a_broker_invents_doubts_nobodys_parcel(self):
         """Only the cabinet can say how far it has come.
