@@ -5,6 +5,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <limits.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 
@@ -38,6 +39,7 @@ static const struct {
         {"epoch", false, 10, NULL},
         {"door", false, 11, NULL},
         {"movement", false, 11, "outcome IS NULL"},
+        {"consent", false, 13, NULL},
 };
 #define N_TABLES ARRAY_SIZE(tables)
 
@@ -291,13 +293,15 @@ static int read_columns(Ledger *l, int i) {
         return t->columns && t->olds && t->news && t->keys && t->where && t->is_key ? 0 : -ENOMEM;
 }
 
-static int read_all_columns(Ledger *l) {
+/* Of the tables that there are in this version. */
+static int read_all_columns(Ledger *l, int version) {
         int r = 0;
 
         if (!l->seals && !(l->seals = calloc(1, sizeof(*l->seals))))
                 return -ENOMEM;
         for (int i = 0; r >= 0 && i < (int)N_TABLES; i++)
-                r = read_columns(l, i);
+                if (tables[i].since <= version)
+                        r = read_columns(l, i);
         return r;
 }
 
@@ -396,7 +400,7 @@ static int check_table(Ledger *l, int i) {
 }
 
 int seals_check(Ledger *l, int version) {
-        int r = read_all_columns(l);
+        int r = read_all_columns(l, version);
 
         for (int i = 0; r >= 0 && i < (int)N_TABLES; i++)
                 if (tables[i].since <= version)
@@ -439,7 +443,7 @@ static int make_table(Ledger *l, int i) {
 }
 
 int seals_make(Ledger *l, int version, bool only_new) {
-        int r = read_all_columns(l);
+        int r = read_all_columns(l, version);
 
         for (int i = 0; r >= 0 && i < (int)N_TABLES; i++)
                 if (tables[i].since <= version && !(only_new && tables[i].since < version))
@@ -490,7 +494,7 @@ static int watch_table(Ledger *l, int i) {
 }
 
 int seals_watch(Ledger *l) {
-        int r = read_all_columns(l);
+        int r = read_all_columns(l, INT_MAX);
 
         for (int i = 0; r >= 0 && i < (int)N_TABLES; i++)
                 r = watch_table(l, i);

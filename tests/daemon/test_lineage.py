@@ -371,6 +371,35 @@ class Ends(Restoring, Scenario):
         self.assertEqual(self.health()[0], "ok")
         self.courier().end()
 
+    def test_consent_that_was_changed_meanwhile_lets_nobody_open(self):
+        """Requirement: C6, F10, F17"""
+        phone, password = "+49 171 1234567", "correct horse battery"
+        self.admin.enrol_recipient(phone, password)
+        person = self.admin.people()[0][0]
+        put = self.store(phone=phone)
+        self.cabinet.stop_daemon()
+        with contextlib.closing(sqlite3.connect(self.cabinet.ledger)) as db:
+            db.execute("UPDATE consent SET text = 'everything, for ever'")
+            db.commit()
+        self.back()
+        self.assertEqual(self.health()[0], "degraded")
+        self.assertRegex(self.cabinet.log(), f"consent {person}/password/")
+        session = self.client.start_session("recipient")
+        with self.only():
+            self.assertRefused("WrongCredential", session.authenticate, "password", phone=phone, password=password)
+        self.assertNotIn("everything", str(self.admin.credentials(person)))
+        self.admin.revoke_credential(person, "password")
+        self.admin.enrol_credential(person, "password", password=password, consent=True)
+        self.cabinet.stop_daemon()
+        before = len(self.cabinet.log())
+        self.back()
+        self.assertNotIn("was changed while", self.cabinet.log()[before:])
+        self.assertEqual(self.health()[0], "ok")
+        session = self.client.start_session("recipient")
+        session.authenticate("password", phone=phone, password=password)
+        with self.only(put.slot):
+            self.assertEqual(session.collect().slot, put.slot)
+
     def test_kill_restart_and_a_reader_that_folds_the_log_in_are_no_reason(self):
         """Requirement: F14"""
         self.courier().end()
