@@ -57,11 +57,15 @@ struct Seals {
         Table tables[N_TABLES];
         char *found;
         unsigned n_named;
-        bool inbox;
+        bool inbox, lockouts;
 };
 
 const char *ledger_tampering(const Ledger *l) {
         return l->seals && l->seals->found ? l->seals->found : "";
+}
+
+bool ledger_lockouts_are_doubtful(const Ledger *l) {
+        return l->seals && l->seals->lockouts;
 }
 
 bool ledger_inbox_is_doubtful(const Ledger *l) {
@@ -396,6 +400,8 @@ static int check_table(Ledger *l, int i) {
         /* A setting says what is remembered of commands that were forgotten. */
         if ((t->bad || some) && (streq(tables[i].name, "inbox") || streq(tables[i].name, "setting")))
                 l->seals->inbox = true;
+        if ((t->bad || some) && (streq(tables[i].name, "lockout") || streq(tables[i].name, "lockout_parcel")))
+                l->seals->lockouts = true;
         return 0;
 }
 
@@ -448,6 +454,24 @@ int seals_make(Ledger *l, int version, bool only_new) {
         for (int i = 0; r >= 0 && i < (int)N_TABLES; i++)
                 if (tables[i].since <= version && !(only_new && tables[i].since < version))
                         r = make_table(l, i);
+        return r;
+}
+
+int ledger_lockouts_begin_anew(Ledger *l) {
+        static const char *const names[] = {"lockout", "lockout_parcel"};
+        int r = l->in_transaction ? 0 : -EINVAL;
+
+        for (size_t k = 0; r >= 0 && k < ARRAY_SIZE(names); k++) {
+                const Table *t = &l->seals->tables[table_of(names[k])];
+                _cleanup_free_ char *sql = text_printf("DELETE FROM main.%s WHERE seal IS NOT "
+                                                       "lockerd_seal('%s', %s)",
+                                                       names[k], names[k], t->columns);
+                r = sql ? sql_exec(l->db, sql) : -ENOMEM;
+                if (r >= 0)
+                        r = make_table(l, table_of(names[k]));
+        }
+        if (r < 0)
+                l->failure = r;
         return r;
 }
 
