@@ -371,6 +371,37 @@ class Ends(Restoring, Scenario):
         self.assertEqual(self.health()[0], "ok")
         self.courier().end()
 
+    def test_rows_that_cannot_be_read_keep_nobody_from_their_parcel(self):
+        """Somebody has written rubbish; it is named, and everybody else is served.
+
+        Requirement: F4, F10
+        """
+        self.courier().end()
+        self.admin.enrol_recipient("+49 171 1234567", "correct horse battery")
+        puts = [self.store() for _ in range(4)]
+        a, b, c = (int(p.parcel.rsplit("/", 1)[1]) for p in puts[:3])
+        self.admin.disable("10")
+        self.cabinet.stop_daemon()
+        long = "hex(zeroblob(500))"
+        with contextlib.closing(sqlite3.connect(self.cabinet.ledger)) as db:
+            for sql in (f"UPDATE parcel SET slot = {long} WHERE id = {a}", f"UPDATE parcel SET size = {long} WHERE id = {b}",
+                        f"UPDATE parcel SET recipient = x'00', phone = zeroblob(99) WHERE id = {c}",
+                        f"UPDATE door SET slot = {long} WHERE slot = '{puts[0].slot}'", f"UPDATE slot SET label = {long}",
+                        "UPDATE person SET name = x'00' WHERE number IS NULL", "UPDATE person SET phone = zeroblob(99) WHERE number = '4711'"):
+                self.assertEqual(db.execute(sql).rowcount, 1, sql)
+            db.commit()
+        self.back()
+        self.assertEqual(self.health()[0], "degraded")
+        self.collect(puts[3].receipt["code"])
+        with self.only():
+            for put in puts[:3]:
+                self.assertRefused("WrongState", self.recipient, put.receipt["code"])
+        self.assertEqual(len(self.admin.parcels()), 3)
+        for person in [p[0] for p in self.admin.people()]:
+            self.admin.revoke(person)
+        self.admin.reconcile(puts[1].slot, puts[1].position, "empty", reason="looked")
+        self.store()
+
     def test_consent_that_was_changed_meanwhile_lets_nobody_open(self):
         """Requirement: C6, F10, F17"""
         phone, password = "+49 171 1234567", "correct horse battery"
