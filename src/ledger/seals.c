@@ -57,11 +57,33 @@ struct Seals {
         Table tables[N_TABLES];
         char *found;
         unsigned n_named;
-        bool inbox, lockouts;
+        bool inbox, lockouts, parcels;
 };
+
+static int table_of(const char *name) {
+        for (size_t i = 0; name && i < N_TABLES; i++)
+                if (streq(tables[i].name, name))
+                        return (int)i;
+        return -1;
+}
 
 const char *ledger_tampering(const Ledger *l) {
         return l->seals && l->seals->found ? l->seals->found : "";
+}
+
+int ledger_parcels_each_changed(Ledger *l, int (*each)(void *userdata, uint64_t id), void *userdata,
+                                bool *ret_whole) {
+        _cleanup_query_ Query q = {0};
+
+        *ret_whole = false;
+        if (!l->seals || !l->seals->parcels)
+                return 0;
+        *ret_whole = l->seals->tables[table_of("parcel")].bad;
+        int r = query_begin(&q, l, SQL_PARCEL_EACH_CHANGED);
+        while (r >= 0 && (r = query_step(&q)) > 0)
+                if ((r = each(userdata, column_u64(&q, 0))) < 0)
+                        return r;
+        return r;
 }
 
 bool ledger_lockouts_are_doubtful(const Ledger *l) {
@@ -192,13 +214,6 @@ static void sql_sum(sqlite3_context *ctx, int n, sqlite3_value **v) {
 }
 
 /* --- may a row be believed? --- */
-
-static int table_of(const char *name) {
-        for (size_t i = 0; name && i < N_TABLES; i++)
-                if (streq(tables[i].name, name))
-                        return (int)i;
-        return -1;
-}
 
 static int prepare_ok(Ledger *l, int i) {
         Table *t = &l->seals->tables[i];
@@ -400,6 +415,8 @@ static int check_table(Ledger *l, int i) {
         /* A setting says what is remembered of commands that were forgotten. */
         if ((t->bad || some) && (streq(tables[i].name, "inbox") || streq(tables[i].name, "setting")))
                 l->seals->inbox = true;
+        if ((t->bad || some) && streq(tables[i].name, "parcel"))
+                l->seals->parcels = true;
         if ((t->bad || some) && (streq(tables[i].name, "lockout") || streq(tables[i].name, "lockout_parcel")))
                 l->seals->lockouts = true;
         return 0;

@@ -13,6 +13,10 @@
 const char *ledger_tampering(const Ledger *l);
 /* Commands that were carried out may be missing from the inbox. */
 bool ledger_inbox_is_doubtful(const Ledger *l);
+/* Parcels whose rows somebody else has written, if that was found at opening. whole: rows are missing, or old
+ * ones were put back, and nobody can say which. */
+int ledger_parcels_each_changed(Ledger *l, int (*each)(void *userdata, uint64_t id), void *userdata,
+                                bool *ret_whole);
 /* Failed attempts may be missing, or be somebody else's invention. */
 bool ledger_lockouts_are_doubtful(const Ledger *l);
 /* Takes out what somebody else has written of them, and seals the rest: for the caller's transaction, in

@@ -101,6 +101,7 @@
           "doubted = 1 WHERE slot IS NOT NULL AND state <> 'reserved' AND (?1 IS NULL OR id = ?1)")          \
         X(PARCEL_DELETE, "DELETE FROM parcel WHERE id = ?1")                                                 \
         X(PARCEL_EACH, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel ORDER BY id")           \
+        X(PARCEL_EACH_CHANGED, "SELECT id FROM parcel WHERE NOT lockerd_row_ok('parcel', id) ORDER BY id")   \
         X(PARCEL_EACH_LOOSE, "SELECT id FROM parcel WHERE loose <> 0 ORDER BY id")                           \
         X(PARCEL_EACH_OF_PERSON,                                                                             \
           "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE person = ?1 ORDER BY id")      \

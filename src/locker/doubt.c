@@ -9,6 +9,7 @@
 #include "locker/places.h"
 #include "ledger/parcels.h"
 #include "ledger/seals.h"
+#include "ledger/settings.h"
 #include "ledger/slots.h"
 #include "base/ids.h"
 #include "base/log.h"
@@ -61,18 +62,27 @@ static int doubt_place(Locker *l, int position, const char *reason) {
         return r;
 }
 
-static int write_doubts(Locker *l, const Doubted *all, const char *reason) {
+/* Where the ledger knows of nothing. */
+static int doubt_places(Locker *l, const Doubted *all, const char *reason) {
         char why[160];
+        int r = 0;
+
+        (void)snprintf(why, sizeof(why), "%s: look inside, then lockerctl reconcile", reason);
+        for (int i = 0; r >= 0 && i < l->cabinet->n_positions; i++)
+                if (!all->known[i] && !has_errand(l, 0, i))
+                        r = doubt_place(l, i, why);
+        return r;
+}
+
+static int write_doubts(Locker *l, const Doubted *all, const char *reason) {
         int r = locker_begin(l);
 
         if (r < 0)
                 return r;
-        (void)snprintf(why, sizeof(why), "%s: look inside, then lockerctl reconcile", reason);
         for (size_t i = 0; r >= 0 && i < all->parcels.n; i++)
                 r = doubt_parcel(l, all->parcels.ids[i], reason);
-        for (int i = 0; r >= 0 && i < l->cabinet->n_positions; i++)
-                if (!all->known[i] && !has_errand(l, 0, i))
-                        r = doubt_place(l, i, why);
+        if (r >= 0)
+                r = doubt_places(l, all, reason);
         return locker_end(l, MIN(r, 0));
 }
 
@@ -102,6 +112,61 @@ int locker_doubt_contents(Locker *l, const char *reason) {
         return r;
 }
 
+/* --- rows of parcels that somebody else has written --- */
+
+static int collect_id(void *userdata, uint64_t id) {
+        return ids_add(userdata, id);
+}
+
+static void changed_setting(uint64_t parcel, char ret[64]) {
+        (void)snprintf(ret, 64, "changed-parcel-%llu", (unsigned long long)parcel);
+}
+
+/* It was found at an earlier start, and an operator may have looked since. */
+static bool is_settled(Locker *l, const Ids *changed) {
+        char name[64];
+        int64_t value;
+
+        for (size_t i = 0; i < changed->n; i++) {
+                changed_setting(changed->ids[i], name);
+                if (ledger_setting_get(l->ledger, name, &value) < 0)
+                        return false;
+        }
+        return true;
+}
+
+static int write_changed(Locker *l, const Doubted *all, const Ids *changed) {
+        char name[64];
+        int r = locker_begin(l);
+
+        if (r < 0)
+                return r;
+        r = doubt_places(l, all, "parcels were changed while lockerd did not run");
+        for (size_t i = 0; r >= 0 && i < changed->n; i++) {
+                changed_setting(changed->ids[i], name);
+                r = ledger_setting_set(l->ledger, name, 1);
+        }
+        return locker_end(l, MIN(r, 0));
+}
+
+/* What lay where such a row was before may be anywhere: no place is free on the ledger's word. */
+static int doubt_changed(Locker *l) {
+        Doubted all = {.locker = l};
+        _cleanup_ids_ Ids changed = {0};
+        bool whole;
+        int r = ledger_parcels_each_changed(l->ledger, collect_id, &changed, &whole);
+
+        if (r < 0 || (!whole && is_settled(l, &changed)))
+                return r;
+        all.known = calloc((size_t)l->cabinet->n_positions + 1, sizeof(*all.known));
+        r = all.known ? ledger_parcel_each(l->ledger, find_doubted, &all) : -ENOMEM;
+        if (r >= 0)
+                r = write_changed(l, &all, &changed);
+        ids_done(&all.parcels);
+        free(all.known);
+        return r;
+}
+
 int locker_settle_finding(Locker *l) {
         uint64_t told;
         LedgerFinding f = ledger_finding(l->ledger, &told);
@@ -112,6 +177,8 @@ int locker_settle_finding(Locker *l) {
                 r = locker_doubt_contents(l, f == LEDGER_END_MISSING
                                                      ? "the end of the ledger is missing"
                                                      : "the ledger is not the one that was here last");
+        else
+                r = doubt_changed(l);
         if (r >= 0 && f != LEDGER_IN_ORDER)
                 return locker_begin_epoch(l,
                                           f == LEDGER_BEHIND    ? EPOCH_BEHIND

@@ -399,8 +399,47 @@ class Ends(Restoring, Scenario):
         self.assertEqual(len(self.admin.parcels()), 3)
         for person in [p[0] for p in self.admin.people()]:
             self.admin.revoke(person)
+        self.admin.open_slot(puts[1].slot)
+        self.take(puts[1])
+        self.push(puts[1].slot)
+        self.admin.wait_slot(puts[1].slot, Door="locked")
         self.admin.reconcile(puts[1].slot, puts[1].position, "empty", reason="looked")
-        self.store()
+        self.assertEqual(self.store().slot, puts[1].slot)
+
+    def test_place_of_a_parcel_whose_row_was_moved_or_removed_is_not_free(self):
+        """Where it lies nobody can say, so no place is free on the ledger's word.
+
+        Requirement: F2, F10
+        """
+        self.courier().end()
+        moved, other = self.store(), self.store()
+        number = int(moved.parcel.rsplit("/", 1)[1])
+        self.cabinet.stop_daemon()
+        with contextlib.closing(sqlite3.connect(self.cabinet.ledger)) as db:
+            db.execute("UPDATE parcel SET slot = '11' WHERE id = ?", (number,))
+            db.commit()
+        self.back()
+        session = self.courier()
+        with self.only():
+            self.assertRefused("NoFreePosition", session.deposit, size="S")
+        session.end()
+        self.collect(other.receipt["code"])
+        # Whoever has looked has looked: the next start takes that for granted.
+        self.assertEqual(self.admin.slot(moved.slot)["Positions"][0][1], "quarantined")
+        self.admin.reconcile("09", 1, "empty", reason="looked")
+        self.cabinet.restart()
+        self.client, self.admin = self.cabinet.client(), self.cabinet.client()
+        self.assertEqual(self.admin.slot("09")["Positions"][0][1], "in")
+        self.assertEqual(self.admin.slot(moved.slot)["Positions"][0][1], "quarantined")
+        # Where rows are missing nothing is put in at all: nobody could open it again.
+        self.cabinet.stop_daemon()
+        with contextlib.closing(sqlite3.connect(self.cabinet.ledger)) as db:
+            db.execute("DELETE FROM parcel")
+            db.commit()
+        self.back()
+        session = self.courier()
+        with self.only():
+            self.assertRefused("NoFreePosition", session.deposit, size="S")
 
     def test_consent_that_was_changed_meanwhile_lets_nobody_open(self):
         """Requirement: C6, F10, F17"""
