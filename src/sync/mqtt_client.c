@@ -23,6 +23,7 @@ struct MqttClient {
         void *userdata;
         Supervisor *worker;
         char *setup;
+        MqttWireHeader place; /* where the next worker goes on; type 0: at the beginning */
 
         bool connected;
         uint32_t generation;
@@ -92,6 +93,9 @@ static bool take_message(MqttClient *c, const MqttWireMessage *m) {
         case MQTT_WIRE_LINK:
                 take_link(c, m);
                 return true;
+        case MQTT_WIRE_PLACE:
+                c->place = m->header;
+                return true;
         case MQTT_WIRE_ACKED:
         case MQTT_WIRE_REFUSED:
                 take_acknowledgement(c, m);
@@ -133,6 +137,11 @@ static int send_setup(void *userdata) {
         MqttClient *c = userdata;
 
         c->generation = 0;
+        if (c->place.type) {
+                int r = mqtt_wire_send(supervisor_socket(c->worker), c->place, NULL, NULL, 0);
+                if (r < 0)
+                        return r;
+        }
         return say(c, MQTT_WIRE_SETUP, c->setup);
 }
 
