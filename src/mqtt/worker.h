@@ -87,8 +87,8 @@ typedef struct MqttWorker {
         uint32_t generation;
         bool session_present;
         uint64_t up_since, heard_at, progress_at; /* progress: the broker acknowledged something */
-        uint64_t lasted_at; /* when the connection will have lasted; USEC_INFINITY: told already */
-        unsigned keepalive_sec;                   /* the broker's word counts */
+        uint64_t lasted_at;     /* when the connection will have lasted; USEC_INFINITY: told already */
+        unsigned keepalive_sec; /* the broker's word counts */
         unsigned receive_maximum;
         unsigned session_expiry_sec; /* the broker's word counts here, too */
         int subscribe_mid, states_mid,
