@@ -108,9 +108,6 @@ static int ask(Secrets *i, IdentityJob *j) {
 static int next_job(Secrets *i) {
         int r = 0;
 
-        /* Nobody waits for these any more. */
-        while (i->jobs && !i->jobs->done && !i->jobs->asked)
-                finish(i, IDENTITY_FAILED, NULL, 0);
         if (!i->jobs) {
                 if (i->worker.socket >= 0)
                         arm(i, IDLE_USEC);
@@ -301,8 +298,19 @@ int secrets_add(IdentityJob *job) {
         return r;
 }
 
+/* What the worker has is still to be answered; what waits gives its place to others. */
 void secrets_cancel(IdentityJob *job) {
+        Secrets *i = job->identity->secrets;
+        IdentityJob **at = &i->jobs;
+
         job_erase_evidence(job);
+        while (*at && *at != job)
+                at = &(*at)->next;
+        if (!*at || job->asked)
+                return;
+        *at = job->next;
+        i->n_jobs--;
+        job_free(job);
 }
 
 void secrets_health(const Identity *identity, IdentityHealth *ret) {
