@@ -12,26 +12,14 @@
 
 int bus_failure(sd_bus_error *e, sd_bus_message *m, int result, const char *detail) {
         char name[128];
-        Refusal refusal = LOCKER_E_INTERNAL;
+        Refusal refusal = result == 0 || result >= REFUSAL_MAX ? LOCKER_E_INTERNAL : refusal_of(result);
 
-        if (result == -ENOSPC) {
-                /* Not the sentence for a deposit, which says that collecting still works. */
-                refusal = LOCKER_E_STORAGE_FULL;
-                detail = "The disk is full: nothing can be recorded, so nothing is opened. The operator must "
-                         "free some space.";
-        } else if (result == -EBUSY) {
-                refusal = LOCKER_E_BUSY;
-                detail = "Another program has locked the ledger: nothing can be recorded, so nothing is "
-                         "opened. "
-                         "Please try again in a moment.";
-        } else if (result < 0) {
-                /* The only place where the fault of a call is logged; callers get no details. */
+        if (result < 0)
+                detail = refusal_why(result);
+        /* The only place where the fault of a call is logged; callers get no details. */
+        if (result < 0 && !detail)
                 log_error_errno(result, "%s.%s failed", sd_bus_message_get_interface(m),
                                 sd_bus_message_get_member(m));
-                detail = NULL;
-        } else if (result > REFUSAL_NONE && result < REFUSAL_MAX) {
-                refusal = (Refusal)result;
-        }
         (void)snprintf(name, sizeof(name), BUS_ERROR_PREFIX "%s", refusal_name(refusal));
         return sd_bus_error_set(e, name, detail && *detail ? detail : refusal_sentence(refusal));
 }

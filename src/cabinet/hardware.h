@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "core/bucket.h"
 #include "core/door.h"
 #include "core/errand.h"
 #include "core/refusal.h"
@@ -73,6 +74,7 @@ typedef struct Safety {
         const char *why; /* a request that has not been met yet, although its input may be quiet again */
         bool requested;
         unsigned left; /* how many pulses it has left then */
+        Bucket pulses; /* that it has had */
 } Safety;
 
 struct Hardware {

@@ -13,6 +13,11 @@
 #define SAFETY_BUSY_USEC    (250 * USEC_PER_MSEC) /* its door is being moved: look again */
 #define SAFETY_PULSES       3                     /* at least, also when the input is quiet again */
 
+/* An input that comes and goes while doors are shut again and again (a loose wire, or a worker that somebody
+ * has taken over) wears locks out and fills the disk: so many pulses of a door at once, and then as often as
+ * while the input stays active. */
+static const BucketRules pulse_pace = {.burst = 20, .each_usec = SAFETY_REPEAT_USEC};
+
 static void safety_release(Hardware *h, int slot, const char *why) {
         int lock = h->cabinet->slots[slot].lock;
         Now now = h->records->now();
@@ -102,6 +107,10 @@ static void safety_look(Hardware *h, int slot, const Now *now) {
                 return;
         if (h->moving[lock]) {
                 s->at = now->boot_usec + SAFETY_BUSY_USEC;
+                return;
+        }
+        if (!bucket_take(&s->pulses, &pulse_pace, now->boot_usec)) {
+                s->at = bucket_next(&s->pulses, &pulse_pace, now->boot_usec);
                 return;
         }
         if (s->left)

@@ -66,3 +66,7 @@ typedef enum Refusal {
 const char *refusal_name(Refusal r);     /* "WrongCode"; "None" for REFUSAL_NONE */
 const char *refusal_sentence(Refusal r); /* for the user */
 int refusal_exit_status(Refusal r);      /* 0 for REFUSAL_NONE */
+/* What a use case returned: a refusal, or an -errno. */
+Refusal refusal_of(int result);
+/* For the user, where an -errno says more than the sentence of its refusal; else NULL. */
+const char *refusal_why(int result);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/daemon.h"
 #include "ledger/audit.h"
-#include "ledger/parcels.h"
 #include "ledger/seals.h"
 #include "base/child.h"
 #include "base/log.h"
@@ -236,25 +235,6 @@ static int open_ledger(Daemon *d, const Settings *s, const Cabinet *c) {
         return EXIT_IO;
 }
 
-/* What has happened since nobody knows: whose parcel lies where is for an operator to find. Before errands
- * that were interrupted are taken up again. */
-static int doubt_parcels(Daemon *d) {
-        uint64_t told, n = 0;
-        LedgerFinding f = ledger_finding(d->ledger, &told);
-
-        if (f != LEDGER_BEHIND && f != LEDGER_END_MISSING)
-                return 0;
-        int r = ledger_parcel_doubt_all(d->ledger, &n);
-        if (r < 0) /* the next start finds it again */
-                return log_error_errno(r, "Cannot mark the parcels of an incomplete ledger");
-        if (n)
-                log_warning("%llu parcels are unverified, because the ledger is incomplete; nobody opens "
-                            "them until an "
-                            "operator has looked (lockerctl reconcile)",
-                            (unsigned long long)n);
-        return 0;
-}
-
 static void tell_tampering(Daemon *d) {
         const char *found = ledger_tampering(d->ledger);
 
@@ -267,20 +247,6 @@ static void tell_tampering(Daemon *d) {
         locker_set_ledger_health(d->locker,
                                  "Rows were changed while lockerd did not run; nobody opens by them. The "
                                  "journal names them; see lockerd(8), CHANGED ROWS.");
-}
-
-/* Told before anything else is done. */
-static int tell_finding(Daemon *d) {
-        uint64_t told;
-        LedgerFinding f = ledger_finding(d->ledger, &told);
-        int r = f == LEDGER_IN_ORDER ? 0
-                                     : locker_begin_epoch(d->locker,
-                                                          f == LEDGER_BEHIND    ? EPOCH_BEHIND
-                                                          : f == LEDGER_FOREIGN ? EPOCH_FOREIGN
-                                                                                : EPOCH_UNCLEAN,
-                                                          told);
-
-        return r < 0 ? log_error_errno(r, "Cannot begin a new epoch of the ledger") : 0;
 }
 
 static int wire(Daemon *d, const Settings *settings, const Cabinet *cabinet) {
@@ -306,16 +272,9 @@ static int wire(Daemon *d, const Settings *settings, const Cabinet *cabinet) {
                         return log_error_errno(r, "Cannot prepare the readers");
         }
         options.identity = d->identity;
-        r = doubt_parcels(d);
-        if (r < 0)
-                return r;
         r = locker_new(&d->locker, &options);
         if (r < 0)
                 return log_error_errno(r, "Cannot load the cabinet's state");
-        /* Where answered commands were taken out, those that name no epoch could be carried out again. */
-        if (ledger_inbox_is_doubtful(d->ledger))
-                (void)locker_begin_epoch(d->locker, EPOCH_UNCLEAN, 0);
-        (void)tell_finding(d); /* a full disk must not keep anybody from their parcel */
         r = locks_new(&d->locks, d->event, cabinet, &lock_options, locker_locks_handlers(),
                       locker_locks_userdata(d->locker));
         if (r < 0)

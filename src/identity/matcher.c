@@ -6,6 +6,7 @@
 #include "base/opener.h"
 #include "base/supervisor.h"
 #include "base/text.h"
+#include "core/bucket.h"
 #include "identity/matcher_wire.h"
 
 #include <errno.h>
@@ -21,6 +22,11 @@
 #define WORKER_USEC (3 * USEC_PER_SEC)  /* a job waits for a worker */
 #define CANCEL_USEC (10 * USEC_PER_SEC) /* wiping a module at 9600 baud takes several seconds */
 #define LEAVE_USEC  (2 * USEC_PER_SEC)
+
+/* Each message of a worker may be a signal to every kiosk, and a line in the journal: an honest one sends a
+ * few with each touch. */
+static const BucketRules message_pace = {.burst = 100, .each_usec = 100 * USEC_PER_MSEC};
+static const BucketRules log_pace = {.burst = 10, .each_usec = 60 * USEC_PER_SEC};
 
 struct Matcher {
         Identity *identity;
@@ -42,7 +48,8 @@ struct Matcher {
         bool told; /* it has said how its reader is */
         MatcherProblem problem;
         char detail[MATCHER_DETAIL_MAX];
-        char gone[160]; /* why there is no worker; "" */
+        char gone[160];          /* why there is no worker; "" */
+        Bucket messages, logged; /* of all workers; lines about the reader's health */
         uint8_t buffer[MATCHER_WIRE_MAX];
 };
 
@@ -200,7 +207,9 @@ static bool take_health(Matcher *m, const MatcherHealth *h) {
         snprintf(m->detail, sizeof(m->detail), "%s", h->detail);
         if (same)
                 return true;
-        if (m->problem)
+        if (!bucket_take(&m->logged, &log_pace, clock_now().boot_usec))
+                ;
+        else if (m->problem)
                 log_message(LOG_WARNING, LOCKERD_MESSAGE_READER_FAILED, m->fields, "Reader %s: %s",
                             credential_kind_to_string(m->reader->kind), problems[m->problem].sentence);
         else
@@ -277,6 +286,8 @@ static bool take_result(Matcher *m, const MatcherResult *r, const uint8_t *data)
 static bool take(Matcher *m, const MatcherMessage *message) {
         const MatcherBody *b = &message->body;
 
+        if (!bucket_take(&m->messages, &message_pace, clock_now().boot_usec))
+                return false;
         if (b->header.type != MATCHER_HELLO && !m->greeted)
                 return false;
         switch ((MatcherType)b->header.type) {
@@ -325,7 +336,7 @@ static bool readable(void *userdata) {
                         return true;
         }
         if (r != -EPIPE)
-                give_up_worker(m, "has said something that nobody asked for");
+                give_up_worker(m, "has said something that nobody asked for, or too much");
         return false;
 }
 

@@ -16,7 +16,10 @@
 
 #define JOB_USEC  (10 * USEC_PER_SEC)
 #define IDLE_USEC (30 * USEC_PER_SEC)
-#define JOBS_MAX  64
+/* What waits at most. People who stand at the cabinet, and what the backend enrols at once
+ * (sync/command_judge.c) with some more, do not take each other's place. */
+#define VERIFIES_MAX 64
+#define ENROLS_MAX   320
 
 struct Secrets {
         sd_event *event;
@@ -24,8 +27,9 @@ struct Secrets {
         unsigned log_n[CREDENTIAL_KINDS_MAX];
         uint8_t pepper[HASH_PEPPER_SIZE];
 
-        IdentityJob *jobs; /* the first is the one under way */
-        unsigned n_jobs;
+        IdentityJob *jobs;  /* the first is the one under way */
+        unsigned n_jobs[2]; /* that verify, that enrol */
+        bool enrolled_last; /* they take turns */
         uint64_t last_id;
         bool failing; /* the worker could not be started last time */
 
@@ -75,7 +79,7 @@ static void finish(Secrets *i, IdentityResult result, const uint8_t *data, size_
         IdentityJob *j = i->jobs;
 
         i->jobs = j->next;
-        i->n_jobs--;
+        i->n_jobs[j->enrols]--;
         job_done(j, result, data, n_data);
 }
 
@@ -104,13 +108,32 @@ static int ask(Secrets *i, IdentityJob *j) {
         return 0;
 }
 
+static void unlink_job(Secrets *i, IdentityJob **at) {
+        IdentityJob *j = *at;
+
+        *at = j->next;
+        i->n_jobs[j->enrols]--;
+}
+
+/* In order, but who signs in waits for one enrolment at most, and the other way round. */
+static void choose(Secrets *i) {
+        IdentityJob **at = &i->jobs, *j;
+
+        while (*at && (*at)->enrols == i->enrolled_last)
+                at = &(*at)->next;
+        if (*at && *at != i->jobs) {
+                j = *at;
+                *at = j->next;
+                j->next = i->jobs;
+                i->jobs = j;
+        }
+        i->enrolled_last = i->jobs->enrols;
+}
+
 /* Gives the next job to the worker. */
 static int next_job(Secrets *i) {
         int r = 0;
 
-        /* Nobody waits for these any more. */
-        while (i->jobs && !i->jobs->done && !i->jobs->asked)
-                finish(i, IDENTITY_FAILED, NULL, 0);
         if (!i->jobs) {
                 if (i->worker.socket >= 0)
                         arm(i, IDLE_USEC);
@@ -118,6 +141,7 @@ static int next_job(Secrets *i) {
         }
         if (i->jobs->asked)
                 return 0;
+        choose(i);
         if (i->worker.socket >= 0) {
                 r = ask(i, i->jobs);
                 if (r >= 0)
@@ -283,26 +307,35 @@ int secrets_add(IdentityJob *job) {
         Secrets *i = job->identity->secrets;
         IdentityJob **last = &i->jobs;
 
-        if (i->n_jobs >= JOBS_MAX)
+        if (i->n_jobs[job->enrols] >= (job->enrols ? ENROLS_MAX : VERIFIES_MAX))
                 return -ENOBUFS;
         job->id = ++i->last_id;
         while (*last)
                 last = &(*last)->next;
         *last = job;
-        i->n_jobs++;
+        i->n_jobs[job->enrols]++;
         int r = next_job(i);
         if (r < 0) {
                 /* Without a worker nothing is taken in: the caller is told here and not called. */
                 for (last = &i->jobs; *last != job; last = &(*last)->next)
                         ;
-                *last = NULL;
-                i->n_jobs--;
+                unlink_job(i, last);
         }
         return r;
 }
 
+/* What the worker has is still to be answered; what waits gives its place to others. */
 void secrets_cancel(IdentityJob *job) {
+        Secrets *i = job->identity->secrets;
+        IdentityJob **at = &i->jobs;
+
         job_erase_evidence(job);
+        while (*at && *at != job)
+                at = &(*at)->next;
+        if (!*at || job->asked)
+                return;
+        unlink_job(i, at);
+        job_free(job);
 }
 
 void secrets_health(const Identity *identity, IdentityHealth *ret) {

@@ -63,13 +63,15 @@ static int run_for_kind(Ledger *l, Statement s, uint64_t person, const char *kin
                 return r;
         query_u64(&q, 1, person);
         query_text(&q, 2, kind);
-        if (s != SQL_CREDENTIAL_ERASE)
+        if (s != SQL_CREDENTIAL_ERASE && s != SQL_CONSENT_DROP_WRONG)
                 query_i64(&q, 3, wall);
         return query_run(&q);
 }
 
 int consents_withdraw(Ledger *l, uint64_t person, const char *kind, int64_t wall) {
-        return run_for_kind(l, SQL_CONSENT_WITHDRAW, person, kind, wall);
+        int r = run_for_kind(l, SQL_CONSENT_DROP_WRONG, person, kind, wall);
+
+        return r < 0 ? r : run_for_kind(l, SQL_CONSENT_WITHDRAW, person, kind, wall);
 }
 
 int ledger_credential_set(Ledger *l, uint64_t person, const char *kind, const uint8_t *data, size_t n,
@@ -96,6 +98,8 @@ int ledger_credential_set(Ledger *l, uint64_t person, const char *kind, const ui
                 r = put_consent(l, person, kind, consent, wall);
         if (r >= 0)
                 r = put_credential(l, person, kind, sealed, n + VAULT_SEAL_EXTRA, consent, wall);
+        if (r >= 0)
+                r = run_for_kind(l, SQL_CONSENT_DROP_WRONG, person, kind, wall);
         return scope_end(l, own, r);
 }
 

@@ -54,9 +54,8 @@ int ledger_door_each(Ledger *l,
         while ((r = query_step(&q)) > 0) {
                 char slot[LABEL_MAX];
                 DoorSeen seen;
-                r = column_label(&q, 0, slot, sizeof(slot));
-                if (r >= 0)
-                        r = seen_from_string(column_text(&q, 2), &seen);
+                column_label_cut(&q, 0, slot, sizeof(slot));
+                r = seen_from_string(column_text(&q, 2), &seen);
                 if (r >= 0)
                         r = each(userdata, slot, (unsigned)column_i64(&q, 1), seen);
                 if (r != 0)

@@ -18,9 +18,8 @@ static int lockout_read(const Query *q, LockoutRow *ret) {
                         },
         };
 
-        int r = column_label(q, 0, row.subject, sizeof(row.subject));
-        if (r >= 0)
-                r = column_bytes(q, 5, row.lockout.boot_id, BOOT_ID_SIZE);
+        column_label_cut(q, 0, row.subject, sizeof(row.subject));
+        int r = column_bytes(q, 5, row.lockout.boot_id, BOOT_ID_SIZE);
         if (r >= 0)
                 *ret = row;
         return r;

@@ -66,10 +66,9 @@ int ledger_movement_each_open(Ledger *l,
                 return r;
         while ((r = query_step(&q)) > 0) {
                 char slot[LABEL_MAX];
-                r = column_label(&q, 1, slot, sizeof(slot));
-                if (r >= 0)
-                        r = each(userdata, column_u64(&q, 0), slot, (unsigned)column_i64(&q, 2),
-                                 column_u64(&q, 3), column_text(&q, 4));
+                column_label_cut(&q, 1, slot, sizeof(slot));
+                r = each(userdata, column_u64(&q, 0), slot, (unsigned)column_i64(&q, 2), column_u64(&q, 3),
+                         column_text(&q, 4));
                 if (r != 0)
                         return r;
         }

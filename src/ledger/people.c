@@ -86,7 +86,9 @@ static unsigned credentials_read(const char *list) {
         return credentials;
 }
 
-static int person_read(const Query *q, PersonRow *ret) {
+/* all: also rows that somebody else has written; they are shown without a name, so that they can be revoked.
+ */
+static int person_read(const Query *q, bool all, PersonRow *ret) {
         _cleanup_person_ PersonRow p = {
                 .id = column_u64(q, 0),
                 .enrolled = column_i64(q, 6),
@@ -100,13 +102,14 @@ static int person_read(const Query *q, PersonRow *ret) {
         if (!kind)
                 return -EUCLEAN;
         p.kind = streq(kind, kind_names[PERSON_COURIER]) ? PERSON_COURIER : PERSON_RECIPIENT;
-        int r = column_label(q, 2, p.number, sizeof(p.number));
-        if (r >= 0)
-                r = column_bytes(q, 3, salt, sizeof(salt));
+        column_label_cut(q, 2, p.number, sizeof(p.number));
+        int r = column_bytes(q, 3, salt, sizeof(salt));
         if (r >= 0)
                 r = sealed_read(q, 4, q->ledger->vault, LABEL_NAME, salt, &p.name);
         if (r >= 0)
                 r = sealed_read(q, 5, q->ledger->vault, LABEL_PHONE, salt, &p.phone);
+        if (r == -EUCLEAN && all)
+                r = 0;
         if (r < 0)
                 return r;
         *ret = p;
@@ -122,7 +125,7 @@ int ledger_person_get(Ledger *l, uint64_t id, PersonRow *ret) {
                 return r;
         query_u64(&q, 1, id);
         r = query_row(&q);
-        return r < 0 ? r : person_read(&q, ret);
+        return r < 0 ? r : person_read(&q, false, ret);
 }
 
 int ledger_person_by_number(Ledger *l, const char *number, PersonRow *ret) {
@@ -133,7 +136,7 @@ int ledger_person_by_number(Ledger *l, const char *number, PersonRow *ret) {
                 return r;
         query_text(&q, 1, number);
         r = query_row(&q);
-        return r < 0 ? r : person_read(&q, ret);
+        return r < 0 ? r : person_read(&q, false, ret);
 }
 
 int ledger_person_by_phone(Ledger *l, const char *phone, PersonRow *ret) {
@@ -147,7 +150,7 @@ int ledger_person_by_phone(Ledger *l, const char *phone, PersonRow *ret) {
                 return r;
         query_blob(&q, 1, mac, sizeof(mac));
         r = query_row(&q);
-        return r < 0 ? r : person_read(&q, ret);
+        return r < 0 ? r : person_read(&q, false, ret);
 }
 
 static int run_for(Ledger *l, Statement s, uint64_t person) {
@@ -331,7 +334,7 @@ int ledger_person_each(Ledger *l, int (*each)(void *userdata, const PersonRow *p
                 return r;
         while ((r = query_step(&q)) > 0) {
                 _cleanup_person_ PersonRow p = {0};
-                r = person_read(&q, &p);
+                r = person_read(&q, true, &p);
                 if (r >= 0)
                         r = each(userdata, &p);
                 if (r != 0)

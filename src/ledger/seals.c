@@ -5,6 +5,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <limits.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 
@@ -38,6 +39,7 @@ static const struct {
         {"epoch", false, 10, NULL},
         {"door", false, 11, NULL},
         {"movement", false, 11, "outcome IS NULL"},
+        {"consent", false, 13, NULL},
 };
 #define N_TABLES ARRAY_SIZE(tables)
 
@@ -55,11 +57,37 @@ struct Seals {
         Table tables[N_TABLES];
         char *found;
         unsigned n_named;
-        bool inbox;
+        bool inbox, lockouts, parcels;
 };
+
+static int table_of(const char *name) {
+        for (size_t i = 0; name && i < N_TABLES; i++)
+                if (streq(tables[i].name, name))
+                        return (int)i;
+        return -1;
+}
 
 const char *ledger_tampering(const Ledger *l) {
         return l->seals && l->seals->found ? l->seals->found : "";
+}
+
+int ledger_parcels_each_changed(Ledger *l, int (*each)(void *userdata, uint64_t id), void *userdata,
+                                bool *ret_whole) {
+        _cleanup_query_ Query q = {0};
+
+        *ret_whole = false;
+        if (!l->seals || !l->seals->parcels)
+                return 0;
+        *ret_whole = l->seals->tables[table_of("parcel")].bad;
+        int r = query_begin(&q, l, SQL_PARCEL_EACH_CHANGED);
+        while (r >= 0 && (r = query_step(&q)) > 0)
+                if ((r = each(userdata, column_u64(&q, 0))) < 0)
+                        return r;
+        return r;
+}
+
+bool ledger_lockouts_are_doubtful(const Ledger *l) {
+        return l->seals && l->seals->lockouts;
 }
 
 bool ledger_inbox_is_doubtful(const Ledger *l) {
@@ -187,13 +215,6 @@ static void sql_sum(sqlite3_context *ctx, int n, sqlite3_value **v) {
 
 /* --- may a row be believed? --- */
 
-static int table_of(const char *name) {
-        for (size_t i = 0; name && i < N_TABLES; i++)
-                if (streq(tables[i].name, name))
-                        return (int)i;
-        return -1;
-}
-
 static int prepare_ok(Ledger *l, int i) {
         Table *t = &l->seals->tables[i];
         _cleanup_free_ char *sql = text_printf("SELECT seal IS lockerd_seal('%s', %s) FROM main.%s WHERE %s",
@@ -291,13 +312,15 @@ static int read_columns(Ledger *l, int i) {
         return t->columns && t->olds && t->news && t->keys && t->where && t->is_key ? 0 : -ENOMEM;
 }
 
-static int read_all_columns(Ledger *l) {
+/* Of the tables that there are in this version. */
+static int read_all_columns(Ledger *l, int version) {
         int r = 0;
 
         if (!l->seals && !(l->seals = calloc(1, sizeof(*l->seals))))
                 return -ENOMEM;
         for (int i = 0; r >= 0 && i < (int)N_TABLES; i++)
-                r = read_columns(l, i);
+                if (tables[i].since <= version)
+                        r = read_columns(l, i);
         return r;
 }
 
@@ -392,11 +415,15 @@ static int check_table(Ledger *l, int i) {
         /* A setting says what is remembered of commands that were forgotten. */
         if ((t->bad || some) && (streq(tables[i].name, "inbox") || streq(tables[i].name, "setting")))
                 l->seals->inbox = true;
+        if ((t->bad || some) && streq(tables[i].name, "parcel"))
+                l->seals->parcels = true;
+        if ((t->bad || some) && (streq(tables[i].name, "lockout") || streq(tables[i].name, "lockout_parcel")))
+                l->seals->lockouts = true;
         return 0;
 }
 
 int seals_check(Ledger *l, int version) {
-        int r = read_all_columns(l);
+        int r = read_all_columns(l, version);
 
         for (int i = 0; r >= 0 && i < (int)N_TABLES; i++)
                 if (tables[i].since <= version)
@@ -439,11 +466,29 @@ static int make_table(Ledger *l, int i) {
 }
 
 int seals_make(Ledger *l, int version, bool only_new) {
-        int r = read_all_columns(l);
+        int r = read_all_columns(l, version);
 
         for (int i = 0; r >= 0 && i < (int)N_TABLES; i++)
                 if (tables[i].since <= version && !(only_new && tables[i].since < version))
                         r = make_table(l, i);
+        return r;
+}
+
+int ledger_lockouts_begin_anew(Ledger *l) {
+        static const char *const names[] = {"lockout", "lockout_parcel"};
+        int r = l->in_transaction ? 0 : -EINVAL;
+
+        for (size_t k = 0; r >= 0 && k < ARRAY_SIZE(names); k++) {
+                const Table *t = &l->seals->tables[table_of(names[k])];
+                _cleanup_free_ char *sql = text_printf("DELETE FROM main.%s WHERE seal IS NOT "
+                                                       "lockerd_seal('%s', %s)",
+                                                       names[k], names[k], t->columns);
+                r = sql ? sql_exec(l->db, sql) : -ENOMEM;
+                if (r >= 0)
+                        r = make_table(l, table_of(names[k]));
+        }
+        if (r < 0)
+                l->failure = r;
         return r;
 }
 
@@ -490,7 +535,7 @@ static int watch_table(Ledger *l, int i) {
 }
 
 int seals_watch(Ledger *l) {
-        int r = read_all_columns(l);
+        int r = read_all_columns(l, INT_MAX);
 
         for (int i = 0; r >= 0 && i < (int)N_TABLES; i++)
                 r = watch_table(l, i);

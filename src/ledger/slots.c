@@ -31,9 +31,8 @@ void service_row_done(ServiceRow *r) {
 static int service_read(const Query *q, ServiceRow *ret) {
         ServiceRow row = {.position = (unsigned)column_i64(q, 1), .last_used = column_u64(q, 4)};
 
-        int r = column_label(q, 0, row.slot, sizeof(row.slot));
-        if (r >= 0)
-                r = service_from_string(column_text(q, 2), &row.service);
+        column_label_cut(q, 0, row.slot, sizeof(row.slot));
+        int r = service_from_string(column_text(q, 2), &row.service);
         if (r >= 0)
                 r = column_dup(q, 3, &row.reason);
         if (r >= 0)

@@ -214,6 +214,14 @@ int column_label(const Query *q, int i, char *ret, size_t room) {
         return 0;
 }
 
+void column_label_cut(const Query *q, int i, char *ret, size_t room) {
+        const char *text = column_text(q, i);
+        size_t n = text ? strnlen(text, room - 1) : 0;
+
+        memcpy(ret, text ? text : "", n);
+        ret[n] = 0;
+}
+
 int column_bytes(const Query *q, int i, void *ret, size_t n) {
         const void *data = sqlite3_column_blob(q->stmt, i);
 

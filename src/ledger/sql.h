@@ -122,7 +122,10 @@ uint64_t column_u64(const Query *q, int i);
 const char *column_text(const Query *q, int i);                  /* until the next step; NULL → NULL */
 int column_dup(const Query *q, int i, char **ret);               /* NULL → NULL */
 int column_label(const Query *q, int i, char *ret, size_t room); /* NULL → ""; -EUCLEAN: does not fit */
-int column_bytes(const Query *q, int i, void *ret, size_t n);    /* -EUCLEAN unless exactly n */
+/* Of rows that are sealed: whatever is too long somebody else has written. Their row is not believed, and
+ * must keep nobody from reading the others. */
+void column_label_cut(const Query *q, int i, char *ret, size_t room);
+int column_bytes(const Query *q, int i, void *ret, size_t n); /* -EUCLEAN unless exactly n */
 
 /* Several statements as one: they join the open transaction, or get their own. After a failure in
  * between, the joined transaction can only be rolled back. scope_end() returns r or the commit's error.

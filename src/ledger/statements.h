@@ -101,6 +101,7 @@
           "doubted = 1 WHERE slot IS NOT NULL AND state <> 'reserved' AND (?1 IS NULL OR id = ?1)")          \
         X(PARCEL_DELETE, "DELETE FROM parcel WHERE id = ?1")                                                 \
         X(PARCEL_EACH, "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel ORDER BY id")           \
+        X(PARCEL_EACH_CHANGED, "SELECT id FROM parcel WHERE NOT lockerd_row_ok('parcel', id) ORDER BY id")   \
         X(PARCEL_EACH_LOOSE, "SELECT id FROM parcel WHERE loose <> 0 ORDER BY id")                           \
         X(PARCEL_EACH_OF_PERSON,                                                                             \
           "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE person = ?1 ORDER BY id")      \
@@ -166,7 +167,8 @@
         X(CREDENTIAL_EACH,                                                                                   \
           "SELECT c.person, c.kind, c.enrolled, c.used, o.given, o.text, o.version, o.place, o.witness "     \
           "FROM credential c LEFT JOIN consent o ON o.person = c.person AND o.kind = c.kind AND o.given = "  \
-          "c.consent WHERE c.person = ?1 ORDER BY c.kind")                                                   \
+          "c.consent AND lockerd_row_ok('consent', o.person, o.kind, o.given) "                              \
+          "WHERE c.person = ?1 ORDER BY c.kind")                                                             \
         X(CREDENTIAL_UNUSED, "SELECT person, kind FROM credential WHERE max(coalesce(used, 0), enrolled) < " \
                              "?1 ORDER BY person, kind LIMIT ?2")                                            \
         X(CONSENT_PUT,                                                                                       \
@@ -175,10 +177,14 @@
           "excluded.version, place = excluded.place, witness = excluded.witness, withdrawn = NULL")          \
         X(CONSENT_WITHDRAW, "UPDATE consent SET withdrawn = ?3 WHERE person = ?1 AND (?2 IS NULL OR kind = " \
                             "?2) AND withdrawn IS NULL")                                                     \
+        /* One that somebody else has written proves nothing. */                                             \
+        X(CONSENT_DROP_WRONG, "DELETE FROM consent WHERE person = ?1 AND (?2 IS NULL OR kind = ?2) AND NOT " \
+                              "lockerd_row_ok('consent', person, kind, given)")                              \
         X(CREDENTIAL_GET,                                                                                    \
           "SELECT c.data, p.salt FROM credential c JOIN person p ON p.id = c.person "                        \
           "WHERE c.person = ?1 AND c.kind = ?2 AND p.revoked IS NULL AND lockerd_row_ok('person', p.id) "    \
-          "AND lockerd_row_ok('credential', c.person, c.kind)")                                              \
+          "AND lockerd_row_ok('credential', c.person, c.kind) AND (c.consent IS NULL OR "                    \
+          "lockerd_row_ok('consent', c.person, c.kind, c.consent))")                                         \
         /* lockouts.c */                                                                                     \
         X(LOCKOUT_GET, "SELECT " LOCKOUT_COLUMNS " FROM lockout WHERE subject = ?1")                         \
         X(LOCKOUT_PUT,                                                                                       \

@@ -3,6 +3,7 @@
  * back. */
 #pragma once
 
+#include "core/bucket.h"
 #include "core/supply.h"
 #include "lock/facts.h"
 #include "lock/line_client.h"
@@ -29,6 +30,7 @@ typedef struct BoardState {
         BoardHealth health; /* as the worker says */
         bool blind;         /* its inputs are not believed, see facts.h */
         bool all_off;
+        Bucket changes;   /* of health, as workers tell them */
         uint64_t seen_at; /* boot µs of the last word about its inputs; 0: none that counts */
 } BoardState;
 

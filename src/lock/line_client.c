@@ -3,7 +3,9 @@
 #include "base/clock.h"
 #include "base/supervisor.h"
 #include "base/text.h"
+#include "base/log.h"
 #include "base/opener.h"
+#include "core/bucket.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +14,12 @@
 /* At once: the worker may have died in the middle of a pulse, which only its successor can end. */
 #define RESTART_FIRST (20 * USEC_PER_MSEC)
 #define RESTART_MAX   (8 * USEC_PER_SEC)
+
+#define AT_ONCE 16 /* messages a turn of the loop: a flood must not keep doors, or other lines, waiting */
+/* Of a worker that somebody else's code has taken over: each message may be a row in the ledger. Honest ones
+ * read their boards some dozens of times a second, and tell what has changed. */
+static const BucketRules message_pace = {.burst = 1000, .each_usec = 4 * USEC_PER_MSEC};
+static const BucketRules state_pace = {.burst = 30, .each_usec = USEC_PER_SEC / 2};
 
 struct LineClient {
         const Cabinet *cabinet;
@@ -23,7 +31,8 @@ struct LineClient {
         void *userdata;
         Supervisor *worker;
         bool attended;
-        const char *fields[3]; /* of its log messages */
+        Bucket messages, states; /* of all workers of this line; what they say of the line itself */
+        const char *fields[3];   /* of its log messages */
 };
 
 /* A line kind's worker. GPIO lines have another program, which speaks the same messages. */
@@ -197,20 +206,31 @@ static int send_setup(void *userdata) {
         return r < 0 ? r : send_attended(c);
 }
 
+static bool paced(LineClient *c, bool state) {
+        uint64_t now = clock_now().boot_usec;
+
+        return bucket_take(&c->messages, &message_pace, now) &&
+               (!state || bucket_take(&c->states, &state_pace, now));
+}
+
 static bool read_messages(void *userdata) {
         LineClient *c = userdata;
         WireMessage m;
-        int r;
+        int r = 0, n = 0;
 
-        while ((r = wire_receive(supervisor_socket(c->worker), &m)) > 0) {
+        while (n++ < AT_ONCE && (r = wire_receive(supervisor_socket(c->worker), &m)) > 0) {
                 bool busy = m.header.type == WIRE_LINE_STATE && m.line_state.patience_ms;
+                if (!paced(c, m.header.type == WIRE_LINE_STATE && !busy)) {
+                        log_warning("The worker of line %s says too much", c->cabinet->lines[c->line].name);
+                        return false;
+                }
                 supervisor_be_patient(c->worker, busy ? m.line_state.patience_ms : 0);
                 if (m.header.type == WIRE_PONG)
                         supervisor_heard(c->worker);
-                else if (!busy)
-                        c->handlers->message(c->userdata, c->line, &m);
+                else if (!busy && !c->handlers->message(c->userdata, c->line, &m))
+                        return false;
         }
-        return r == 0;
+        return r >= 0;
 }
 
 static int ping(void *userdata, uint64_t number) {

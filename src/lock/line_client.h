@@ -9,7 +9,8 @@
 typedef struct LineClient LineClient;
 
 typedef struct LineClientHandlers {
-        void (*message)(void *userdata, int line, const WireMessage *m);
+        /* False: no honest worker says that; it is replaced. */
+        bool (*message)(void *userdata, int line, const WireMessage *m);
         /* The worker is gone (or could not be started); everything it had said has been handed over before.
          */
         void (*gone)(void *userdata, int line, const char *sentence);

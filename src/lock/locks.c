@@ -2,11 +2,15 @@
 /* The face of the locks: lines, boards and facts. Commands: commands.c. */
 #include "lock/commands.h"
 #include "base/clock.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <stdio.h>
 
 #define LEAVE USEC_PER_SEC
+
+/* A board is given up after seconds of silence, and found again after as long; each time is an event. */
+static const BucketRules health_pace = {.burst = 30, .each_usec = 2 * USEC_PER_SEC};
 
 static uint64_t now(void) {
         return clock_now().boot_usec;
@@ -75,8 +79,21 @@ static bool is_on_line(const Locks *l, uint32_t board, int line) {
         return board < (uint32_t)l->cabinet->n_boards && l->cabinet->boards[board].line == line;
 }
 
-static void on_message(void *userdata, int line, const WireMessage *m) {
+static bool take_board(Locks *l, const WireBoardState *m) {
+        BoardState *b = &l->boards[m->board];
+
+        if (b->health != (BoardHealth)m->health && !bucket_take(&b->changes, &health_pace, now())) {
+                log_warning("Board %s: its worker says too often that it comes and goes",
+                            l->cabinet->boards[m->board].name);
+                return false;
+        }
+        set_board(l, (int)m->board, (BoardHealth)m->health, m->all_off, m->sentence);
+        return true;
+}
+
+static bool on_message(void *userdata, int line, const WireMessage *m) {
         Locks *l = userdata;
+        bool honest = true;
 
         switch (m->header.type) {
         case WIRE_LINE_STATE:
@@ -84,8 +101,7 @@ static void on_message(void *userdata, int line, const WireMessage *m) {
                 break;
         case WIRE_BOARD_STATE:
                 if (is_on_line(l, m->board_state.board, line) && m->board_state.health <= BOARD_STUCK)
-                        set_board(l, (int)m->board_state.board, (BoardHealth)m->board_state.health,
-                                  m->board_state.all_off, m->board_state.sentence);
+                        honest = take_board(l, &m->board_state);
                 break;
         case WIRE_INPUTS:
                 if (is_on_line(l, m->inputs.board, line))
@@ -104,6 +120,7 @@ static void on_message(void *userdata, int line, const WireMessage *m) {
                 break;
         }
         commands_dispatch(l);
+        return honest;
 }
 
 static void on_gone(void *userdata, int line, const char *sentence) {

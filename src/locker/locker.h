@@ -208,9 +208,9 @@ void locker_unset_command(Locker *l, const InboxRow *row); /* unless it is anoth
 int locker_summarise_outbox(Locker *l, uint64_t after, uint64_t to);
 /* The ledger is not what this cabinet has had last (records_begin_epoch). */
 int locker_begin_epoch(Locker *l, EpochWhy why, uint64_t told);
-/* Whatever may be inside becomes unverified, and nobody opens it until an operator has looked; but for what
- * an errand has in hand now, whose end is seen. */
-int locker_doubt_parcels(Locker *l, const char *reason);
+/* Whatever may be inside becomes unverified, and nobody opens it until an operator has looked; places that
+ * are empty in the ledger are quarantined. But for what an errand has in hand now, whose end is seen. */
+int locker_doubt_contents(Locker *l, const char *reason);
 /* A sentence that the health of the ledger says until the next start; it stays where it is. */
 void locker_set_ledger_health(Locker *l, const char *sentence);
 /* Records a prompt as an event, for clients that listeners do not reach; in a transaction of its own, not

@@ -34,6 +34,7 @@ struct Locker {
 
         uint64_t recover_until; /* the last movement that a former run left open; ids only grow */
         bool adopt_due;         /* what was written before the start could not be taken over yet */
+        bool finding_due;       /* nor could it be said that this is not the ledger of last time */
         unsigned n_homeless; /* parcels in slots that the cabinet does not have (any more), found at the start
                               */
         bool recovered;      /* what a former run left open has been settled or marked */

@@ -56,10 +56,16 @@ static int gather_place(void *userdata, const PlaceRow *p) {
         Gather *g = userdata;
         int slot = locker_find_slot(g->locker, p->slot);
 
-        /* A parcel in a slot that the cabinet no longer has takes nothing away from the others. */
-        if (slot < 0 || p->position < 1 ||
-            p->position > (unsigned)g->locker->cabinet->slots[slot].n_positions)
+        /* A parcel in a slot that the cabinet no longer has takes nothing away from those that it had before
+         * (know_places()); one in a part of a slot that is not divided so any more takes all of it.
+         */
+        if (slot < 0)
                 return 0;
+        if (p->position < 1 || p->position > (unsigned)g->locker->cabinet->slots[slot].n_positions) {
+                for (int i = 0; i < g->locker->cabinet->slots[slot].n_positions; i++)
+                        g->facts[g->locker->cabinet->slots[slot].first_position + i].taken = true;
+                return 0;
+        }
         g->facts[g->locker->cabinet->slots[slot].first_position + (int)p->position - 1].taken = true;
         g->load[slot]++;
         return 0;

@@ -5,6 +5,7 @@
 #include "locker/recover.h"
 #include "cabinet/hardware.h"
 #include "core/errand.h"
+#include "locker/doubt.h"
 #include "locker/errand.h"
 #include "locker/locker_struct.h"
 #include "locker/parcels.h"
@@ -12,6 +13,8 @@
 #include "ledger/movements.h"
 #include "ledger/parcels.h"
 #include "ledger/sessions.h"
+#include "ledger/settings.h"
+#include "ledger/slots.h"
 #include "base/log.h"
 #include "base/message_ids.h"
 
@@ -19,6 +22,7 @@
 
 /* Boards and sensors that have not answered by then are treated as silent. */
 #define RECOVER_WAIT_USEC (10 * USEC_PER_SEC)
+#define SETTING_PLACES    "places-known"
 
 typedef struct Open {
         uint64_t id, parcel;
@@ -149,6 +153,77 @@ static int find_last(void *userdata, uint64_t id, const char *slot, unsigned pos
         return 0;
 }
 
+/* What lies where the configuration has no slot any more is nobody's to open: whoever changed it is told. */
+static bool has_home(const Locker *l, const PlaceRow *p) {
+        int slot = p->slot[0] ? locker_find_slot(l, p->slot) : -1;
+
+        return !p->slot[0] || (slot >= 0 && p->position <= (unsigned)l->cabinet->slots[slot].n_positions);
+}
+
+typedef struct Known {
+        const Locker *locker;
+        bool *known; /* [n_positions] */
+        unsigned n_homeless;
+} Known;
+
+static int mark_known(void *userdata, const ServiceRow *row) {
+        Known *k = userdata;
+        int slot = locker_find_slot(k->locker, row->slot);
+
+        if (slot >= 0 && row->position >= 1 &&
+            row->position <= (unsigned)k->locker->cabinet->slots[slot].n_positions)
+                k->known[k->locker->cabinet->slots[slot].first_position + (int)row->position - 1] = true;
+        return 0;
+}
+
+static int count_homeless(void *userdata, const PlaceRow *p) {
+        Known *k = userdata;
+
+        k->n_homeless += !has_home(k->locker, p);
+        return 0;
+}
+
+static int write_place(Locker *l, int position, bool may_be_anothers) {
+        const Position *p = &l->cabinet->positions[position];
+
+        return may_be_anothers
+                       ? locker_quarantine(l, position, NULL,
+                                           "its label is new, and a parcel lies in a slot that is not "
+                                           "configured any more, which may be this one: look inside, then "
+                                           "lockerctl reconcile")
+                       : ledger_service_set(l->ledger, l->cabinet->slots[p->slot].label, p->number,
+                                            SERVICE_IN, NULL);
+}
+
+static int write_places(Locker *l, const Known *k, bool first) {
+        int r = locker_begin(l);
+
+        for (int i = 0; r >= 0 && i < l->cabinet->n_positions; i++)
+                if (!k->known[i])
+                        r = write_place(l, i, k->n_homeless > 0 && !first);
+        if (r >= 0 && first)
+                r = ledger_setting_set(l->ledger, SETTING_PLACES, 1);
+        return locker_end(l, MIN(r, 0));
+}
+
+/* The ledger has a row of each place from its first start on. One that comes later may be the compartment of
+ * a parcel whose label is gone: not free until somebody has looked. */
+static int know_places(Locker *l) {
+        Known k = {.locker = l, .known = calloc((size_t)l->cabinet->n_positions + 1, sizeof(*k.known))};
+        int64_t value;
+        bool all = true, first = ledger_setting_get(l->ledger, SETTING_PLACES, &value) == -ENOENT;
+        int r = k.known ? ledger_service_each(l->ledger, mark_known, &k) : -ENOMEM;
+
+        if (r >= 0)
+                r = ledger_place_each(l->ledger, NULL, count_homeless, &k);
+        for (int i = 0; r >= 0 && i < l->cabinet->n_positions; i++)
+                all = all && k.known[i];
+        if (r >= 0 && (!all || first))
+                r = write_places(l, &k, first);
+        free(k.known);
+        return r;
+}
+
 int locker_recover_begin(Locker *l) {
         Now now = l->now();
 
@@ -156,7 +231,7 @@ int locker_recover_begin(Locker *l) {
         int r = ledger_movement_each_open(l->ledger, find_last, &l->recover_until);
         if (r < 0)
                 return r;
-        l->adopt_due = true;
+        l->adopt_due = l->finding_due = true;
         r = locker_adopt(l);
         if (r == -EBUSY)
                 records_locked(&l->records);
@@ -177,7 +252,13 @@ int locker_adopt(Locker *l) {
 
         if (!l->adopt_due)
                 return 0;
-        int r = ledger_session_end_all_open(l->ledger, "restart", &now);
+        int r = l->finding_due ? locker_settle_finding(l) : 0;
+        if (r >= 0) {
+                l->finding_due = false;
+                r = know_places(l);
+        }
+        if (r >= 0)
+                r = ledger_session_end_all_open(l->ledger, "restart", &now);
         if (r >= 0)
                 r = people_adopt(l->people);
         if (r < 0)
@@ -190,23 +271,11 @@ int locker_adopt(Locker *l) {
         return 0;
 }
 
-/* What lies where the configuration has no slot any more is nobody's to open: whoever changed it is told. */
-static bool has_home(const Locker *l, const PlaceRow *p) {
-        int slot = p->slot[0] ? locker_find_slot(l, p->slot) : -1;
-
-        return !p->slot[0] || (slot >= 0 && p->position <= (unsigned)l->cabinet->slots[slot].n_positions);
-}
-
-static int count_homeless(void *userdata, const PlaceRow *p) {
-        Locker *l = userdata;
-
-        l->n_homeless += !has_home(l, p);
-        return 0;
-}
-
 void homeless_count(Locker *l) {
-        l->n_homeless = 0;
-        int r = ledger_place_each(l->ledger, NULL, count_homeless, l);
+        Known k = {.locker = l};
+        int r = ledger_place_each(l->ledger, NULL, count_homeless, &k);
+
+        l->n_homeless = k.n_homeless;
         if (r < 0)
                 log_error_errno(r, "Cannot look for parcels in slots that are not configured");
         notify_health(&l->records);

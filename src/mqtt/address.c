@@ -60,9 +60,7 @@ void address_choose(MqttWorker *w) {
                 take_target(w);
 }
 
-void address_next(MqttWorker *w, bool lasted) {
-        Addresses *a = &w->addresses;
-
+static void next(Addresses *a, unsigned n_items, bool lasted) {
         if (lasted) {
                 a->first = a->item;
                 a->rounds = 0;
@@ -71,11 +69,37 @@ void address_next(MqttWorker *w, bool lasted) {
                 return;
         /* After a connection that lasted the records are asked for anew: the first may be there again. */
         if (!a->targets.n || !lasted)
-                a->item = (a->item + 1) % count_items(w->setup->host);
+                a->item = (a->item + 1) % n_items;
         a->targets.n = a->target = 0;
         a->turn += a->item == 0;
         if (a->item == a->first && a->rounds < ROUNDS_MAX)
                 a->rounds++;
+}
+
+void address_next(MqttWorker *w, bool lasted) {
+        next(&w->addresses, count_items(w->setup->host), lasted);
+}
+
+/* Targets are kept by number: whoever goes on has to ask for them anew. */
+MqttWireHeader address_place(const MqttWorker *w, bool lasted) {
+        Addresses a = w->addresses;
+
+        next(&a, count_items(w->setup->host), lasted);
+        return (MqttWireHeader){.type = MQTT_WIRE_PLACE,
+                                .token = (uint64_t)a.first << 32 | a.turn,
+                                .flags = a.target,
+                                .a = a.item,
+                                .b = a.rounds};
+}
+
+void address_go_on(MqttWorker *w, const MqttWireHeader *place) {
+        unsigned n = count_items(w->setup->host);
+
+        w->addresses = (Addresses){.item = place->a % n,
+                                   .first = (unsigned)(place->token >> 32) % n,
+                                   .turn = (unsigned)place->token,
+                                   .rounds = MIN(place->b, ROUNDS_MAX),
+                                   .target = place->flags};
 }
 
 static int complain(MqttWorker *w, const char *what) {
@@ -97,7 +121,8 @@ static int find_targets(MqttWorker *w) {
         if (r < 0)
                 return complain(w, "The name servers do not say which SRV records there are");
         srv_order(&a->targets, backoff_random);
-        a->target = 0;
+        if (a->target >= a->targets.n)
+                a->target = 0;
         take_target(w);
         return 0;
 }

@@ -85,11 +85,18 @@ _printf_(2, 3) static void drop_saying(MqttWorker *w, const char *format, ...) {
         drop(w, sentence);
 }
 
+static void tell_place(MqttWorker *w, bool lasted) {
+        MqttWireHeader place = address_place(w, lasted);
+
+        worker_tell(w, &place, NULL, NULL, 0);
+}
+
 static void attempt(MqttWorker *w) {
         char sentence[SENTENCE_MAX];
 
         w->slow_reported = false;
         address_choose(w);
+        tell_place(w, false);
         if (connect_prepare(w) < 0 || connect_start(w) < 0) {
                 snprintf(sentence, sizeof(sentence), "%s", w->complaint);
                 drop(w, sentence);
@@ -105,6 +112,8 @@ void link_thread_done(MqttWorker *w) {
                 drop_for(w, w->connect_result);
                 return;
         }
+        if (w->addresses.targets.n)
+                tell_place(w, false); /* which are known only now */
         w->connect_errno = 0;
         w->phase = PHASE_HANDSHAKE;
         w->due = worker_now() + w->setup->answer_usec;
@@ -116,10 +125,12 @@ bool link_start(MqttWorker *w) {
                 return false;
         w->done_fd = -1;
         forget_connection(w);
+        if (w->place.type)
+                address_go_on(w, &w->place);
         w->phase = PHASE_WAITING;
         /* Also the first time, as widely as after a loss: power comes back to many cabinets at once, and many
          * get a new version at once. */
-        w->due = worker_now() + backoff_delay(w->setup, 0) - w->setup->backoff_min_usec;
+        w->due = worker_now() + backoff_delay(w->setup, w->addresses.rounds) - w->setup->backoff_min_usec;
         return true;
 }
 
@@ -141,6 +152,7 @@ void link_is_up(MqttWorker *w) {
         w->phase = PHASE_UP;
         w->complaint[0] = 0;
         w->up_since = w->heard_at = w->progress_at = now;
+        w->lasted_at = now + LASTED;
         say_connected(w, sentence);
         if (w->session_expiry_sec < w->setup->session_expiry_sec)
                 log_warning("%s", sentence);
@@ -283,6 +295,9 @@ static void watch_connection(MqttWorker *w, uint64_t now) {
                 w->trouble[0] = 0;
                 say_connected(w, sentence);
                 tell_state(w, MQTT_LINK_UP, sentence);
+        } else if (w->lasted_at < now) {
+                w->lasted_at = USEC_INFINITY;
+                tell_place(w, true);
         } else if (w->misc_at <= now) {
                 w->misc_at = now + MISC;
                 (void)still_there(w, mosquitto_loop_misc(w->mosq));

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define MQTT_WIRE_FD      3 /* the worker's end */
-#define MQTT_WIRE_VERSION 3
+#define MQTT_WIRE_VERSION 4
 #define MQTT_WIRE_MAX     (128 * 1024) /* a packet */
 #define MQTT_PAYLOAD_MAX                                                                                   \
         (64 * 1024) /* longer ones are neither sent nor taken: a longer command is answered from its topic \
@@ -47,6 +47,11 @@ typedef enum MqttWireType {
          * of the PUBACK, or MQTT_REASON_TOO_LARGE when it could not even be sent; body: sentence. The others
          * under way are not touched. */
         MQTT_WIRE_REFUSED,
+        /* worker → daemon: where in the list of addresses the next attempt would be if the worker ended now;
+         * the daemon only keeps it. daemon → worker: the same, before the setup, to a worker that replaces
+         * another one. A broker that makes worker after worker end or hang would otherwise be tried for ever.
+         * token: turn, flags: target, a: item, b: rounds; see struct Addresses in worker.h. */
+        MQTT_WIRE_PLACE,
         MQTT_WIRE_TYPES,
 } MqttWireType;
 

@@ -119,6 +119,9 @@ static bool take_message(MqttWorker *w, const MqttWireMessage *m) {
                 if (w->setup || mqtt_setup_decode(m->text[0], &w->setup) < 0 || !give_up_rights(w->setup))
                         return false;
                 return link_start(w);
+        case MQTT_WIRE_PLACE:
+                w->place = m->header;
+                return !w->setup;
         case MQTT_WIRE_PING:
                 worker_tell(w, &pong, NULL, NULL, 0);
                 return true;

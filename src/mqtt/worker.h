@@ -60,6 +60,7 @@ typedef struct MqttWorker {
         uint64_t stop_until;
         char *buffer; /* MQTT_WIRE_MAX: a message of the daemon */
         MqttSetup *setup;
+        MqttWireHeader place; /* of the worker before; type 0: there was none */
 
         Phase phase;
         uint64_t due;
@@ -86,7 +87,8 @@ typedef struct MqttWorker {
         uint32_t generation;
         bool session_present;
         uint64_t up_since, heard_at, progress_at; /* progress: the broker acknowledged something */
-        unsigned keepalive_sec;                   /* the broker's word counts */
+        uint64_t lasted_at;     /* when the connection will have lasted; USEC_INFINITY: told already */
+        unsigned keepalive_sec; /* the broker's word counts */
         unsigned receive_maximum;
         unsigned session_expiry_sec; /* the broker's word counts here, too */
         int subscribe_mid, states_mid,
@@ -151,6 +153,9 @@ void connect_explain(MqttWorker *w, int result, char ret[SENTENCE_MAX]);
 /* address.c */
 void address_choose(MqttWorker *w); /* → item, name, and host and port, as far as they are known */
 void address_next(MqttWorker *w, bool lasted); /* after an attempt, or a connection */
+/* What a worker that replaces this one goes on with: as address_next() would leave it now. */
+MqttWireHeader address_place(const MqttWorker *w, bool lasted);
+void address_go_on(MqttWorker *w, const MqttWireHeader *place); /* of the worker before; needs the setup */
 /* → host and port, and what the library is to connect to; may wait: in the thread. -1 with the sentence in
  * `complaint`. */
 int address_resolve(MqttWorker *w, char ret[ADDRESS_MAX]);

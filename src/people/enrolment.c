@@ -158,7 +158,7 @@ static void fail(Enrolling *e, int r, IdentityResult result, const uint8_t *sent
 
         if (said)
                 r = said;
-        else if (r == -ENOBUFS || r == -ENOMEM)
+        else if (r == -ENOMEM)
                 r = LOCKER_E_INTERNAL;
         else if (r < 0) {
                 *detail = 0;

@@ -7,12 +7,14 @@
  *  "<kind>:unknown:<three digits>"                      of nobody; shared
  *  "terminal-<kind>:<name>"                             all that draw on this kind's budget at a terminal
  *                                                       (risk only; core/credential.h)
- *  "lift:<number>"                                      what a courier lifts */
+ *  "lift:<number>"                                      what a courier lifts
+ *  "cabinet"                                            everybody, after somebody has changed these rows */
 #include "base/ids.h"
 #include "base/log.h"
 #include "ledger/codes.h"
 #include "ledger/lockouts.h"
 #include "ledger/parcels.h"
+#include "ledger/seals.h"
 #include "base/message_ids.h"
 #include "people/lockouts.h"
 #include "people/people.h"
@@ -26,7 +28,8 @@
  * this much extra wait. */
 #define REFRESH_USEC (60 * USEC_PER_SEC)
 /* And what the buckets hold, as long as there is anything in one. */
-#define LEVELS_USEC (3600 * USEC_PER_SEC)
+#define LEVELS_USEC       (3600 * USEC_PER_SEC)
+#define SUBJECT_EVERYBODY "cabinet"
 
 void charge_init(const People *p, Charge *ret, uint64_t risk_usec, const char *format, ...) {
         va_list ap;
@@ -66,8 +69,12 @@ static void wait_sentence(uint64_t usec, char detail[PEOPLE_DETAIL_MAX]) {
 
 int lockouts_check(People *p, const Charge *charges, size_t n, char detail[PEOPLE_DETAIL_MAX]) {
         Now now = people_now(p);
-        uint64_t wait = 0;
+        LockoutRow everybody;
+        int k = ledger_lockout_get(p->ledger, SUBJECT_EVERYBODY, &everybody);
+        uint64_t wait = k < 0 ? 0 : lockout_remaining(&everybody.lockout, now.boot_usec);
 
+        if (k < 0)
+                return k;
         for (size_t i = 0; i < n; i++) {
                 LockoutRow row;
                 int r = ledger_lockout_get(p->ledger, charges[i].subject, &row);
@@ -293,10 +300,41 @@ void lockouts_tick(People *p, const Now *now) {
         free(all.rows);
 }
 
+/* Whoever can take out what wrong entries have cost would have as many as they like. What was, nobody knows
+ * any more: all wait once, as after so many in a row. */
+static int begin_anew(People *p, const Now *now) {
+        const uint64_t wait = p->settings->lockout_duration_usec;
+        LockoutRow row = {.subject = SUBJECT_EVERYBODY,
+                          .lockout = {.locked = true,
+                                      .until_boot = now->boot_usec + wait,
+                                      .remaining_usec = wait,
+                                      .leaked_boot = now->boot_usec}};
+        int r = records_begin(p->records);
+
+        if (r < 0)
+                return r;
+        memcpy(row.lockout.boot_id, p->boot_id, BOOT_ID_SIZE);
+        r = ledger_lockouts_begin_anew(p->ledger);
+        if (r >= 0)
+                r = ledger_lockout_put(p->ledger, &row);
+        if (r >= 0)
+                r = records_add(p->records, NULL, "failed attempts were changed while lockerd did not run",
+                                "lockout.locked", SUBJECT_EVERYBODY,
+                                json_pack("{s:I}", "seconds", (json_int_t)(wait / USEC_PER_SEC)), NULL);
+        r = records_end(p->records, MIN(r, 0));
+        if (r >= 0)
+                log_message(LOG_NOTICE, LOCKERD_MESSAGE_LOCKOUT, NULL,
+                            "All entry is locked: failed attempts were changed while lockerd did not run");
+        return r;
+}
+
 int lockouts_adopt(People *p) {
         Now now = people_now(p);
         Rows all = {0};
-        int r = ledger_lockout_each(p->ledger, collect_row, &all);
+        int r = ledger_lockouts_are_doubtful(p->ledger) ? begin_anew(p, &now) : 0;
+
+        if (r >= 0)
+                r = ledger_lockout_each(p->ledger, collect_row, &all);
 
         if (r >= 0 && all.n)
                 r = records_begin(p->records);

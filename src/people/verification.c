@@ -328,11 +328,12 @@ static void progressed(void *userdata, const char *what, const char *sentence) {
 }
 
 int people_reader_refusal(int r, char detail[PEOPLE_DETAIL_MAX]) {
-        if (r != -ENODEV && r != -EBUSY)
+        if (r != -ENODEV && r != -EBUSY && r != -ENOBUFS)
                 return r;
         snprintf(detail, PEOPLE_DETAIL_MAX, "%s",
-                 r == -ENODEV ? "This cabinet has no such reader."
-                              : "The reader is in use by somebody else.");
+                 r == -ENODEV  ? "This cabinet has no such reader."
+                 : r == -EBUSY ? "The reader is in use by somebody else."
+                               : "Too much is asked at once. Please try again.");
         return r == -ENODEV ? LOCKER_E_READER_FAILED : LOCKER_E_BUSY;
 }
 

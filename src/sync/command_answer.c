@@ -61,13 +61,6 @@ void answer_send(Sync *s, const char *response_topic, const char *correlation, c
                 log_error_errno(r, "Cannot answer a command of the backend");
 }
 
-Refusal answer_refusal(int result) {
-        return result == -ENOSPC  ? LOCKER_E_STORAGE_FULL
-               : result == -EBUSY ? LOCKER_E_BUSY /* another program has locked the ledger */
-               : result < 0       ? LOCKER_E_INTERNAL
-                                  : (Refusal)result;
-}
-
 /* True: whoever repeats the command is answered from the ledger from now on. */
 static bool save(Running *r) {
         int e = ledger_inbox_answer(r->sync->ledger, &r->row, r->answer);
@@ -154,7 +147,7 @@ static void seal_code(const Running *r, json_t *result) {
 
 void command_answer(Running *r, int result, const char *detail, json_t *object) {
         Sync *s = r->sync;
-        Refusal refusal = answer_refusal(result);
+        Refusal refusal = refusal_of(result);
 
         if (!s) { /* the daemon is leaving; the next start says what became of it */
                 json_erase(object);
@@ -165,8 +158,8 @@ void command_answer(Running *r, int result, const char *detail, json_t *object) 
         if (result < 0)
                 log_error_errno(result, "A command (%s) of the backend failed", r->row.name);
         seal_code(r, object);
-        int e = compose_answer(ledger_epoch(s->ledger), r->row.id, r->row.name, refusal, detail, object,
-                               &r->answer);
+        int e = compose_answer(ledger_epoch(s->ledger), r->row.id, r->row.name, refusal,
+                               detail && *detail ? detail : refusal_why(result), object, &r->answer);
         if (e < 0) {
                 log_error_errno(e, "Cannot make the answer to command %s (%s)", r->row.id, r->row.name);
                 running_free(r);

@@ -257,7 +257,7 @@ static bool repeated(Sync *s, const MqttMessage *m, const RemoteCommand *c) {
                         return false;
                 if (r < 0) {
                         log_error_errno(r, "Cannot look whether command %s was here before", c->id);
-                        refuse(s, m, c->id, c->name, answer_refusal(r), NULL);
+                        refuse(s, m, c->id, c->name, refusal_of(r), refusal_why(r));
                         return true;
                 }
         }
@@ -339,7 +339,7 @@ static void take_if_it_may(Sync *s, RemoteCommand *c, const MqttMessage *m) {
                 sync_wake(s);
         }
         if (refusal)
-                refuse(s, m, c->id, c->name, answer_refusal(refusal), detail);
+                refuse(s, m, c->id, c->name, refusal_of(refusal), *detail ? detail : refusal_why(refusal));
         else
                 take(s, c, m, class, now);
 }
@@ -374,7 +374,7 @@ static void read_message(Sync *s, const char *name, const MqttMessage *m) {
                          "\"reply\".");
         }
         if (r)
-                refuse(s, m, c.id, name, answer_refusal(r), detail);
+                refuse(s, m, c.id, name, refusal_of(r), *detail ? detail : refusal_why(r));
         else if (!repeated(s, m, &c))
                 take_if_it_may(s, &c, m);
         remote_command_done(&c);

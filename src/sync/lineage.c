@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "ledger/ledger.h"
 #include "ledger/lineage.h"
+#include "ledger/settings.h"
 #include "message/compose.h"
 #include "sync/mqtt_client.h"
 #include "sync/publication.h"
@@ -20,6 +21,7 @@
 #include <stdio.h>
 
 #define WAIT_USEC  (10 * USEC_PER_SEC) /* for a broker that does not send it back */
+#define AGAIN_USEC USEC_PER_SEC        /* where the ledger could not take what was found */
 #define MARK_EVERY (10 * USEC_PER_SEC)
 #define FOREIGN_EVERY \
         (3600 * USEC_PER_SEC) /* two machines that take turns must not fill the ledger with epochs */
@@ -74,39 +76,75 @@ void lineage_link(Sync *s, bool connected) {
         publish(s, json_pack("{s:s, s:s}", "cabinet", s->cabinet, "probe", k->probe), false);
 }
 
-static void compare(Sync *s) {
+/* Remembered of what the cabinet itself has said as another ledger: it is no reason a second time, whoever
+ * sends it again. */
+static void foreign_setting(const Lineage *k, char ret[64]) {
+        snprintf(ret, 64, "foreign-%s", k->told_epoch);
+}
+
+static bool is_news(const Sync *s) {
+        int64_t heard = -1;
+        char name[64];
+
+        foreign_setting(&s->lineage, name);
+        return ledger_setting_get(s->ledger, name, &heard) < 0 || (uint64_t)heard < s->lineage.told_last;
+}
+
+/* The contents first: a power cut between the steps finds the same ledger again. */
+static int begin_epoch(Sync *s, EpochWhy why) {
+        const Lineage *k = &s->lineage;
+        char name[64];
+        int r = !k->told_sealed ? 0
+                                : locker_doubt_contents(
+                                          s->locker, why == EPOCH_BEHIND
+                                                             ? "the ledger is older than what the cabinet "
+                                                               "has told"
+                                                             : "another ledger has spoken for the cabinet");
+
+        foreign_setting(k, name);
+        if (r >= 0 && k->told_sealed && why == EPOCH_FOREIGN)
+                r = ledger_setting_set(s->ledger, name, (int64_t)k->told_last);
+        return r < 0 ? r : locker_begin_epoch(s->locker, why, k->told_last);
+}
+
+/* An error: it is not known yet whether this is the ledger of last time, or that could not be recorded. */
+static int compare(Sync *s) {
         Lineage *k = &s->lineage;
         uint64_t last = 0, now = clock_now().boot_usec;
         EpochWhy why = EPOCH_BEHIND;
+        int r = k->told_epoch[0] ? sync_last_event(s, &last) : 0;
 
-        if (!k->told_epoch[0] || sync_last_event(s, &last) < 0)
-                return;
+        if (r < 0 || !k->told_epoch[0])
+                return r;
         if (streq(k->told_epoch, ledger_epoch(s->ledger))) {
                 if (k->told_last <= last)
-                        return;
-        } else if (ledger_epoch_is_known(s->ledger, k->told_epoch) || now < k->foreign_at) {
-                return; /* it was restored since, and has said so; or it was just said */
+                        return 0;
+        } else if (ledger_epoch_is_known(s->ledger, k->told_epoch) || now < k->foreign_at ||
+                   (k->told_sealed && !is_news(s))) {
+                return 0; /* it was restored since, and has said so; or it was just said, or once before */
         } else {
                 why = EPOCH_FOREIGN;
-                k->foreign_at = now + FOREIGN_EVERY;
         }
-        /* First: a power cut between the two finds the same ledger behind again. */
-        int r = why == EPOCH_BEHIND && k->told_sealed
-                        ? locker_doubt_parcels(s->locker,
-                                               "the ledger is older than what the cabinet has told")
-                        : 0;
-        if (r >= 0)
-                r = locker_begin_epoch(s->locker, why, k->told_last);
+        r = begin_epoch(s, why);
         if (r < 0)
-                log_error_errno(r, "Cannot begin a new epoch of the ledger");
-        else
-                s->state_dirty = true;
+                return log_error_errno(r, "Cannot begin a new epoch of the ledger; trying again");
+        if (why == EPOCH_FOREIGN)
+                k->foreign_at = now + FOREIGN_EVERY;
+        s->state_dirty = true;
+        return 0;
 }
 
+/* Until it is recorded, nothing is told or carried out. */
 static void settle(Sync *s) {
-        compare(s);
-        s->lineage.settled = true;
-        s->lineage.told_epoch[0] = 0;
+        Lineage *k = &s->lineage;
+
+        k->settled = compare(s) >= 0;
+        k->give_up_at = clock_now().boot_usec + AGAIN_USEC;
+        k->heard = !k->settled;
+        if (k->settled)
+                k->told_epoch[0] = 0;
+        else
+                s->resumed = false;
         sync_wake(s);
 }
 
@@ -126,7 +164,7 @@ bool lineage_heard(Sync *s, const MqttMessage *m) {
                 snprintf(k->told_epoch, sizeof(k->told_epoch), "%s", epoch);
                 k->told_last = (uint64_t)last;
                 k->told_sealed = is_sealed(s, k, json_object_get(o, "seal"));
-                if (k->settled) /* another machine that speaks for this cabinet, or this one's own words */
+                if (k->settled || k->heard) /* another machine that speaks for this cabinet, or own words */
                         settle(s);
         } else if (probe && *k->probe && streq(probe, k->probe) && !k->settled) {
                 settle(s);
@@ -146,7 +184,9 @@ void lineage_work(Sync *s, uint64_t now) {
 
         if (!s->connected)
                 return;
-        if (!k->settled && now >= k->give_up_at) {
+        if (!k->settled && k->heard && now >= k->give_up_at)
+                settle(s);
+        if (!k->settled && !k->heard && now >= k->give_up_at) {
                 log_warning(
                         "The broker does not send back what was published on lockerd/v1/%s/ledger, which the "
                         "cabinet must be allowed to write and read: nobody checks whether the ledger is the "

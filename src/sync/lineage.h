@@ -10,6 +10,7 @@
 /* What the broker has retained of this cabinet's ledger (lineage.c). */
 typedef struct Lineage {
         bool settled; /* compared, since the connection came up */
+        bool heard;   /* all that is retained has come, and the ledger could not take what follows from it */
         char probe[EPOCH_LENGTH + 1], told_epoch[EPOCH_LENGTH + 1];
         uint64_t told_last, marked;               /* event numbers */
         bool told_sealed;                         /* this cabinet has said it, not somebody at the broker */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sync/mqtt_client.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/supervisor.h"
 #include "base/text.h"
+#include "core/bucket.h"
 #include "mqtt/setup.h"
 #include "mqtt/wire.h"
 
@@ -18,14 +20,20 @@
 #define LEAVE         USEC_PER_SEC
 #define BUFFER        (256 * 1024) /* more than the longest message */
 
+/* Of words about the connection: each is passed on to whoever looks at the cabinet's health, and may be a
+ * line in the journal. An honest worker waits between two attempts, BackoffMin= at the least. */
+static const BucketRules link_pace = {.burst = 100, .each_usec = 50 * USEC_PER_MSEC};
+
 struct MqttClient {
         const MqttHandlers *handlers;
         void *userdata;
         Supervisor *worker;
         char *setup;
+        MqttWireHeader place; /* where the next worker goes on; type 0: at the beginning */
 
         bool connected;
         uint32_t generation;
+        Bucket links;
         unsigned under_way;
         size_t under_way_bytes;
         unsigned queued; /* in `packet` */
@@ -90,7 +98,14 @@ static bool take_message(MqttClient *c, const MqttWireMessage *m) {
         case MQTT_WIRE_PONG:
                 return true;
         case MQTT_WIRE_LINK:
+                if (!bucket_take(&c->links, &link_pace, clock_now().boot_usec)) {
+                        log_warning("lockerd-mqtt says too often how its connection is");
+                        return false;
+                }
                 take_link(c, m);
+                return true;
+        case MQTT_WIRE_PLACE:
+                c->place = m->header;
                 return true;
         case MQTT_WIRE_ACKED:
         case MQTT_WIRE_REFUSED:
@@ -133,6 +148,11 @@ static int send_setup(void *userdata) {
         MqttClient *c = userdata;
 
         c->generation = 0;
+        if (c->place.type) {
+                int r = mqtt_wire_send(supervisor_socket(c->worker), c->place, NULL, NULL, 0);
+                if (r < 0)
+                        return r;
+        }
         return say(c, MQTT_WIRE_SETUP, c->setup);
 }
 

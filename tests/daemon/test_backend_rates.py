@@ -65,6 +65,27 @@ class Rates(BackendTest):
         self.assertEqual(n, len({e["data"]["reminder"] for e in changes}))
         self.assertEqual(n, len(changes))
 
+    def test_a_hundred_people_are_enrolled_at_once_and_nobody_at_the_cabinet_waits_for_them(self):
+        """Each costs a hash, as does who signs in.
+
+        Requirement: C1, F4, F17
+        """
+        self.admin.enrol_courier("4711", "258036")
+        commands = dict(self.signed("enrol", {"kind": "courier", "number": f"{1000 + i}", "pin": f"{739182 + 131 * i}"}) for i in range(120))
+        for payload in commands.values():
+            self.backend.publish("enrol", payload)
+        signed_in = 0
+        while not set(commands) <= set(self.replies()):
+            session = self.client.start_session("courier")
+            begin = time.monotonic()
+            session.authenticate_pin("4711", "258036")
+            self.assertLess(time.monotonic() - begin, 3)
+            session.end()
+            signed_in += 1
+        self.assertGreater(signed_in, 1)
+        self.assertEqual({"done"}, {a["status"] for i in commands for a in self.replies()[i]})
+        self.assertEqual(121, len(self.admin.people()))
+
     def test_what_waited_at_a_power_cut_is_carried_out_once_when_it_is_repeated(self):
         commands = dict(self.signed("set-thresholds", {"reminder": 3600 + i, "recall": 360000}) for i in range(BURST + 60))
         for payload in commands.values():

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -11,7 +12,7 @@ import time
 
 import daemonlib
 from daemonlib import NAME, ROOT, DaemonTest, DBusError, main
-from dbusclient import wait
+from dbusclient import dictionary, wait
 from gi.repository import Gio
 from people import Scenario
 
@@ -142,6 +143,41 @@ class Sessions(Scenario):
         session.end()
         self.cabinet.restart()
         self.assertEqual(self.rows(), before + 1, "who was it is kept")
+
+
+class GivenUp(Scenario):
+    def test_client_that_gives_up_at_once_leaves_the_others_their_turn(self):
+        """What it has asked for and does not wait for any more takes nobody's place in the queue for hashes.
+
+        Requirement: F4, F17
+        """
+        self.admin.enrol_courier("4711", "258036")
+        session = self.client.start_session("courier")
+        session.authenticate_pin("4711", "258036")  # there is a worker now
+        session.end()
+        with stopped(self.cabinet.daemon.pid, "lockerd-hash"):
+            for _ in range(80):
+                session = self.client.start_session("courier")
+                session.begin("Authenticate", "sa{sv}", "courier-pin", dictionary(number="4712", pin="111111"))
+                session.end()
+            session = self.cabinet.client().start_session("courier")
+            pending = session.begin("Authenticate", "sa{sv}", "courier-pin", dictionary(number="4711", pin="258036"))
+            self.admin.slots()  # it has been taken
+        pending.result()
+        self.assertEqual(session.state, "authenticated")
+
+
+@contextlib.contextmanager
+def stopped(daemon, name):
+    """The daemon's worker of this name does nothing meanwhile."""
+    with open(f"/proc/{daemon}/task/{daemon}/children", encoding="ascii") as f:
+        pids = [int(p) for p in f.read().split()]
+    [pid] = [p for p in pids if pathlib.Path(f"/proc/{p}/comm").read_text("ascii").strip() == name]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 class Names(DaemonTest):

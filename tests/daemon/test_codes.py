@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pickup codes: what they look like, what wrong ones cost, and that nobody gets around that."""
+import contextlib
 import os
 import pathlib
 import sqlite3
@@ -250,6 +251,38 @@ class ShortLockouts(Scenario):
         wait(lambda: not self.admin.lockouts(), "the end of the wait")
         self.assertEqual(self.codes(), {put.receipt["parcel"]: 2, other.receipt["parcel"]: 1})
         session.authenticate_code(code)
+
+    def test_whoever_takes_wrong_entries_out_of_the_ledger_gains_no_tries(self):
+        """In each way that a file can be changed: all wait, and then it is in order again.
+
+        Requirement: D4, F10, F15
+        """
+        put = self.store()
+        for sql in ("DELETE FROM lockout", "UPDATE lockout SET failures = 0, locked = 0, risk = 0",
+                    "UPDATE lockout SET subject = subject || 'x'", "UPDATE lockout SET until_boot = 9223372036854775807, remaining = 9223372036854775807",
+                    "UPDATE lockout SET subject = hex(zeroblob(500))", "DELETE FROM sealed WHERE name = 'lockout'"):
+            with self.subTest(sql=sql):
+                session = self.client.start_session("recipient")
+                for _ in range(2):
+                    self.assertRefused("WrongCode", session.authenticate_code, WRONG)
+                self.cabinet.stop_daemon()
+                with contextlib.closing(sqlite3.connect(self.cabinet.ledger)) as db:
+                    db.execute(sql)
+                    db.commit()
+                mark = len(self.cabinet.log())
+                self.cabinet.start_daemon()
+                self.client, self.admin = self.cabinet.client(), self.cabinet.client()
+                self.assertIn("lockout", self.cabinet.log()[mark:])
+                self.assertRefused("LockedOut", self.recipient, put.receipt["code"])
+                self.assertIn("cabinet", self.admin.lockouts())
+                wait(lambda: "cabinet" not in self.admin.lockouts(), "the end of the wait")
+                self.recipient(put.receipt["code"]).end()
+                mark = len(self.cabinet.log())
+                self.cabinet.restart()
+                self.client, self.admin = self.cabinet.client(), self.cabinet.client()
+                self.assertNotIn("was changed while", self.cabinet.log()[mark:])
+                self.assertEqual(self.admin.health()["ledger"][0], "ok")
+                self.recipient(put.receipt["code"]).end()
 
     def test_terminal_wide_guessing_voids_nobodys_code(self):
         """Requirement: D4"""

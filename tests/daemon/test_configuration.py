@@ -175,6 +175,54 @@ class Refusals(Scenario):
         self.assertNotIn("parcels", self.admin.health())
         self.assertRefused("WrongCode", self.recipient, put.receipt["code"])
 
+    def rewrite(self, pattern, text):
+        with open(self.cabinet.cabinet_path, encoding="utf-8") as f:
+            before = f.read()
+        after, n = re.subn(pattern, text, before, flags=re.MULTILINE)
+        self.assertGreater(n, 0)
+        with open(self.cabinet.cabinet_path, "w", encoding="utf-8") as f:
+            f.write(after)
+
+    def test_compartment_under_a_new_label_is_not_free_while_a_parcel_has_lost_its_own(self):
+        """The same lock, another label: what lies behind it belongs to somebody whose slot "is not there".
+
+        Requirement: F2, F4
+        """
+        kinds = [s for s in self.admin.slots() if self.admin.slot(s)["Size"] == "L"]
+        puts = [self.store(size="L", larger=False) for _ in kinds]
+        put = next(p for p in puts if p.slot == "12")
+        self.cabinet.stop_daemon()
+        self.rewrite(r"^\[Slot 12\]$", "[Slot 13]")
+        for _ in range(2):  # not for the first start alone
+            self.cabinet.start_daemon()
+            self.client, self.admin = self.cabinet.client(), self.cabinet.client()
+            self.assertIn("13", self.admin.slots())
+            wait(lambda: "parcels" in self.admin.health(), "the parcel is named")
+            session = self.courier()
+            with self.only():
+                self.assertRefused("NoFreePosition", session.deposit, size="L")
+            session.end()
+            self.cabinet.stop_daemon()
+        self.cabinet.start_daemon()
+        self.client, self.admin = self.cabinet.client(), self.cabinet.client()
+        self.assertIn("quarantined", {p[1] for p in self.admin.slot("13")["Positions"]})
+        # The operator has looked: it was there, and is given to its owner by hand.
+        self.admin.open_slot("13")
+        self.take(put)
+        self.push("12")
+        self.admin.wait_slot("13", Door="locked")
+        self.admin.release(put.parcel, reason="given to its owner")
+        self.admin.reconcile("13", 1, "empty", reason="looked")
+        session = self.courier()
+        self.assertEqual(session.deposit(size="L").slot, "13")
+        self.sim.wait("12", door="open")
+        self.sim.do("put 12")
+        self.push("12")
+        session.wait_prompt("stored")
+        self.cabinet.restart()
+        self.client, self.admin = self.cabinet.client(), self.cabinet.client()
+        self.assertEqual({p[1] for p in self.admin.slot("13")["Positions"]}, {"in"})
+
     def test_cabinet_that_has_shrunk(self):
         """Slots are taken out of the configuration while parcels lie in them: the rest works, and comes back with them.
 

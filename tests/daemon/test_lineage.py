@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import sqlite3
 import subprocess
+import time
 
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -257,6 +258,52 @@ class Ends(Restoring, Scenario):
         self.assertNotEqual(self.start_over(), epoch)
         self.assertIn("older than what this cabinet has told", self.health()[1])
 
+    def test_place_that_the_older_ledger_takes_for_empty_is_offered_to_nobody(self):
+        """What was put in since lies in a place of which this ledger knows nothing.
+
+        Requirement: F14, F2
+        """
+        self.courier().end()
+        kept = self.store()
+        backup = self.backup()
+        since = self.store()
+        self.cabinet.stop_daemon()
+        shutil.copy(backup, self.cabinet.ledger)
+        self.start_over()
+        last = self.admin.cabinet("LastEvent")
+        types = [e.type for e in self.admin.events(max(last - 40, 0), 100)]
+        for said in ("parcel.unverified", "slot.quarantined", "ledger.epoch-began"):
+            self.assertIn(said, types)
+        session = self.courier()
+        with self.only():
+            self.assertRefused("NoFreePosition", session.deposit, size="S")
+        session.end()
+        # Whoever looks puts one after the other right, and it stays so over a restart.
+        self.admin.reconcile(kept.slot, kept.position, "parcel")
+        empty = "05" if since.slot != "05" and kept.slot != "05" else "06"
+        self.admin.reconcile(empty, 1, "empty")
+        self.cabinet.restart()
+        self.client, self.admin = self.cabinet.client(), self.cabinet.client()
+        self.assertEqual(self.store().slot, empty)
+        self.collect(kept.receipt["code"])
+
+    def test_new_ledger_in_a_cabinet_in_use_offers_no_place(self):
+        """Nothing is in the ledger, and nobody knows what is in the cabinet.
+
+        Requirement: F14, F2
+        """
+        self.courier().end()
+        self.store()
+        self.cabinet.stop_daemon()
+        for path in glob.glob(f"{self.cabinet.ledger}*"):
+            if not path.endswith(".mark"):
+                os.unlink(path)
+        self.start_over()
+        self.assertIn("Another ledger has spoken", self.health()[1])
+        session = self.courier()
+        with self.only():
+            self.assertRefused("NoFreePosition", session.deposit, size="S")
+
     def test_rows_that_were_changed_meanwhile_open_nothing_and_are_named(self):
         """Requirement: F10, F17"""
         self.courier().end()
@@ -323,6 +370,105 @@ class Ends(Restoring, Scenario):
         self.assertNotIn("was changed while", self.cabinet.log()[before:])
         self.assertEqual(self.health()[0], "ok")
         self.courier().end()
+
+    def test_rows_that_cannot_be_read_keep_nobody_from_their_parcel(self):
+        """Somebody has written rubbish; it is named, and everybody else is served.
+
+        Requirement: F4, F10
+        """
+        self.courier().end()
+        self.admin.enrol_recipient("+49 171 1234567", "correct horse battery")
+        puts = [self.store() for _ in range(4)]
+        a, b, c = (int(p.parcel.rsplit("/", 1)[1]) for p in puts[:3])
+        self.admin.disable("10")
+        self.cabinet.stop_daemon()
+        long = "hex(zeroblob(500))"
+        with contextlib.closing(sqlite3.connect(self.cabinet.ledger)) as db:
+            for sql in (f"UPDATE parcel SET slot = {long} WHERE id = {a}", f"UPDATE parcel SET size = {long} WHERE id = {b}",
+                        f"UPDATE parcel SET recipient = x'00', phone = zeroblob(99) WHERE id = {c}",
+                        f"UPDATE door SET slot = {long} WHERE slot = '{puts[0].slot}'", f"UPDATE slot SET label = {long}",
+                        "UPDATE person SET name = x'00' WHERE number IS NULL", "UPDATE person SET phone = zeroblob(99) WHERE number = '4711'"):
+                self.assertEqual(db.execute(sql).rowcount, 1, sql)
+            db.commit()
+        self.back()
+        self.assertEqual(self.health()[0], "degraded")
+        self.collect(puts[3].receipt["code"])
+        with self.only():
+            for put in puts[:3]:
+                self.assertRefused("WrongState", self.recipient, put.receipt["code"])
+        self.assertEqual(len(self.admin.parcels()), 3)
+        for person in [p[0] for p in self.admin.people()]:
+            self.admin.revoke(person)
+        self.admin.open_slot(puts[1].slot)
+        self.take(puts[1])
+        self.push(puts[1].slot)
+        self.admin.wait_slot(puts[1].slot, Door="locked")
+        self.admin.reconcile(puts[1].slot, puts[1].position, "empty", reason="looked")
+        self.assertEqual(self.store().slot, puts[1].slot)
+
+    def test_place_of_a_parcel_whose_row_was_moved_or_removed_is_not_free(self):
+        """Where it lies nobody can say, so no place is free on the ledger's word.
+
+        Requirement: F2, F10
+        """
+        self.courier().end()
+        moved, other = self.store(), self.store()
+        number = int(moved.parcel.rsplit("/", 1)[1])
+        self.cabinet.stop_daemon()
+        with contextlib.closing(sqlite3.connect(self.cabinet.ledger)) as db:
+            db.execute("UPDATE parcel SET slot = '11' WHERE id = ?", (number,))
+            db.commit()
+        self.back()
+        session = self.courier()
+        with self.only():
+            self.assertRefused("NoFreePosition", session.deposit, size="S")
+        session.end()
+        self.collect(other.receipt["code"])
+        # Whoever has looked has looked: the next start takes that for granted.
+        self.assertEqual(self.admin.slot(moved.slot)["Positions"][0][1], "quarantined")
+        self.admin.reconcile("09", 1, "empty", reason="looked")
+        self.cabinet.restart()
+        self.client, self.admin = self.cabinet.client(), self.cabinet.client()
+        self.assertEqual(self.admin.slot("09")["Positions"][0][1], "in")
+        self.assertEqual(self.admin.slot(moved.slot)["Positions"][0][1], "quarantined")
+        # Where rows are missing nothing is put in at all: nobody could open it again.
+        self.cabinet.stop_daemon()
+        with contextlib.closing(sqlite3.connect(self.cabinet.ledger)) as db:
+            db.execute("DELETE FROM parcel")
+            db.commit()
+        self.back()
+        session = self.courier()
+        with self.only():
+            self.assertRefused("NoFreePosition", session.deposit, size="S")
+
+    def test_consent_that_was_changed_meanwhile_lets_nobody_open(self):
+        """Requirement: C6, F10, F17"""
+        phone, password = "+49 171 1234567", "correct horse battery"
+        self.admin.enrol_recipient(phone, password)
+        person = self.admin.people()[0][0]
+        put = self.store(phone=phone)
+        self.cabinet.stop_daemon()
+        with contextlib.closing(sqlite3.connect(self.cabinet.ledger)) as db:
+            db.execute("UPDATE consent SET text = 'everything, for ever'")
+            db.commit()
+        self.back()
+        self.assertEqual(self.health()[0], "degraded")
+        self.assertRegex(self.cabinet.log(), f"consent {person}/password/")
+        session = self.client.start_session("recipient")
+        with self.only():
+            self.assertRefused("WrongCredential", session.authenticate, "password", phone=phone, password=password)
+        self.assertNotIn("everything", str(self.admin.credentials(person)))
+        self.admin.revoke_credential(person, "password")
+        self.admin.enrol_credential(person, "password", password=password, consent=True)
+        self.cabinet.stop_daemon()
+        before = len(self.cabinet.log())
+        self.back()
+        self.assertNotIn("was changed while", self.cabinet.log()[before:])
+        self.assertEqual(self.health()[0], "ok")
+        session = self.client.start_session("recipient")
+        session.authenticate("password", phone=phone, password=password)
+        with self.only(put.slot):
+            self.assertEqual(session.collect().slot, put.slot)
 
     def test_kill_restart_and_a_reader_that_folds_the_log_in_are_no_reason(self):
         """Requirement: F14"""
@@ -485,6 +631,108 @@ class Backend(Restoring, BackendTest, Scenario):
         # An operator has looked, and it goes on.
         self.admin.reconcile(first.slot, first.position, "parcel")
         self.collect(first.receipt["code"])
+
+    def test_place_that_is_empty_in_a_ledger_that_is_behind_is_offered_to_nobody(self):
+        """Requirement: F14, F2"""
+        self.courier().end()
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        copy = self.card("before")
+        self.back()
+        self.wait_online()
+        self.store()
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        self.put_card(copy)
+        self.back()
+        self.wait_online()
+        wait(self.began, "the event")
+        session = self.courier()
+        with self.only():
+            self.assertRefused("NoFreePosition", session.deposit, size="S")
+        self.admin.reconcile("07", 1, "empty", reason="looked")
+        self.put_in(session, session.deposit(size="S"))
+        session.end()
+
+    def test_card_of_before_a_new_epoch_gives_out_nothing_either(self):
+        """Two cards in turn: the second time the broker names an epoch that this one has never had.
+
+        Requirement: F14, F10
+        """
+        self.courier().end()
+        put = self.store()
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        copy = self.card("before")
+        self.back()
+        self.wait_online()
+        self.admin.disable("07")
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        other = self.card("other")
+        self.put_card(copy)
+        self.back()  # behind: a new epoch
+        self.wait_online()
+        wait(self.began, "the event")
+        self.admin.reconcile(put.slot, put.position, "parcel")
+        self.collect(put.receipt["code"])
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        self.put_card(other)
+        n = len(self.began())
+        self.back()
+        self.wait_online()
+        wait(lambda: len(self.began()) > n, "another event")
+        self.assertEqual(self.began()[-1]["why"], "foreign")
+        with self.only():
+            self.assertRefused("WrongState", self.recipient, put.receipt["code"])
+            session = self.courier()
+            self.assertRefused("NoFreePosition", session.deposit, size="S")
+        # What the cabinet has said once is no reason again, whoever sends it.
+        told = [json.loads(m.payload) for m in self.backend.topics("ledger") if b"seal" in m.payload]
+        old = next(t for t in reversed(told) if t["epoch"] == self.began()[-2]["epoch"])
+        self.admin.reconcile(put.slot, put.position, "parcel")
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        topic = f"lockerd/v1/{self.number}/ledger"
+        self.backend.client.publish(topic, json.dumps(old), qos=1, retain=True, properties=JSON).wait_for_publish()
+        self.back()
+        self.wait_online()
+        self.assertEqual(self.admin.parcel(put.parcel)["State"], "stored")
+
+    def test_ledger_that_is_locked_when_it_is_found_behind_acts_on_nothing_until_it_says_so(self):
+        """Requirement: F14, F4"""
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        copy = self.card("yesterday")
+        self.back()
+        self.wait_online()
+        body = {"cabinet": self.number, "name": "open", **self.backend.body("open", {"slot": "03", "reason": "once"}, expires=3600)}
+        command = self.key.sign(body)
+        self.assertEqual(self.backend.ask("open", command)["status"], "done")
+        self.wait_drained()
+        self.sim.do("close 03")
+        epoch = self.epoch()
+        self.cabinet.stop_daemon()
+        self.put_card(copy)
+        self.backend.publish("open", command, b"waited")
+        self.broker.leave()
+        self.back()
+        with contextlib.closing(sqlite3.connect(self.cabinet.ledger, isolation_level=None, timeout=10)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            with self.only():
+                self.broker.start()
+                self.cabinet.wait_log("Cannot begin a new epoch")
+                time.sleep(2)
+                db.execute("ROLLBACK")
+                wait(self.began, "the event")
+                # What had come before could not be stored.
+                self.assertIn(self.backend.answers(b"waited")[0]["error"], ("Busy", "WrongEpoch"))
+                again = {**body, "id": body["id"] + "-2"}
+                self.assertEqual(self.backend.ask("open", self.key.sign(again))["error"], "WrongEpoch")
+        self.assertNotEqual(self.epoch(), epoch)
+        self.wait_drained()
+        self.assert_no_id_twice()
 
     def test_what_a_broker_invents_doubts_nobodys_parcel(self):
         """Only the cabinet can say how far it has come.

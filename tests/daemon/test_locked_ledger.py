@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 
+from backendlib import BackendTest
 from daemonlib import Cabinet, DBusError, main, wait
 from people import Scenario
 from service_manager import Manager
@@ -176,6 +177,17 @@ class Running(Locked):
         self.admin.disable("07")
         thread.join()
         self.assertNotIn("Another program has locked", self.cabinet.log())
+
+
+class Backend(Locked, BackendTest):
+    def test_backend_is_told_why_as_well(self):
+        """Requirement: F1, F4"""
+        with self.locked(), self.only():
+            answer = self.backend.command("open", {"slot": "05", "reason": "test"})
+            self.assertEqual((answer["status"], answer["error"]), ("refused", "Busy"), answer)
+            self.assertIn("Another program has locked the ledger", answer["message"])
+        wait(lambda: self.health()[0] == "ok", "free again", 5)
+        self.assertEqual(self.backend.command("open", {"slot": "05", "reason": "test"})["status"], "done")
 
 
 main()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The disk fills up: first deposits stop, then the reserve is used up for collections, then nothing opens; and back again."""
 import os
+import shutil
 
 from daemonlib import DBusError, main, wait
 from people import Scenario
@@ -146,6 +147,32 @@ class FullDisk(SmallDisk, Scenario):
         self.collect(put.receipt["code"])
         self.assertTrue(self.admin.verify_audit()[0])
         self.cabinet.wait_log("can be recorded again")
+
+    def test_older_ledger_on_a_full_disk_gives_out_nothing_when_there_is_room_again(self):
+        """That it is older could not be recorded at the start, and is not forgotten.
+
+        Requirement: F4, F14
+        """
+        self.courier().end()
+        put = self.store()
+        backup = os.path.join(self.cabinet.directory, "older.db")
+        self.admin.backup(backup)
+        self.collect(put.receipt["code"])
+        self.cabinet.stop_daemon()
+        shutil.copy(backup, self.settings["Daemon"]["Ledger"])
+        for name in ("-shm", "-wal", ".reserve"):
+            if os.path.exists(self.settings["Daemon"]["Ledger"] + name):
+                os.unlink(self.settings["Daemon"]["Ledger"] + name)
+        self.fill(0)
+        with self.only():
+            self.cabinet.start_daemon()
+            self.cabinet.wait_log("starts without being able to record anything")
+            self.client, self.admin = self.cabinet.client(), self.cabinet.client()
+            self.make_room()
+            self.assertRefused("WrongState", self.recipient, put.receipt["code"])
+            wait(lambda: self.admin.parcel(put.parcel)["State"] == "unverified", "doubted")
+        self.admin.reconcile(put.slot, put.position, "empty", reason="looked")
+        self.store()
 
 
 main()

@@ -15,9 +15,10 @@
 
 #define OFFLINE "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; "
 
-static const char *const covered[] = {"meta",   "slot",        "position",     "person",  "credential",
-                                      "parcel", "pickup_code", "renewed_code", "lockout", "lockout_parcel",
-                                      "inbox",  "setting",     "epoch",        "door",    "movement"};
+static const char *const covered[] = {"meta",       "slot",           "position",    "person",
+                                      "credential", "parcel",         "pickup_code", "renewed_code",
+                                      "lockout",    "lockout_parcel", "inbox",       "setting",
+                                      "epoch",      "door",           "movement",    "consent"};
 
 /* At least two rows in each of them, and a change of each. */
 static void fill(Ledger *l) {
@@ -39,6 +40,10 @@ static void fill(Ledger *l) {
                 assert_int_equal(ledger_person_insert(l, &person), 0);
                 assert_int_equal(
                         ledger_credential_set(l, person.id, "pin", (const uint8_t *)"hash", 4, NULL, 7), 0);
+                const Consent consent = {"storage", "2026-11", "kiosk", "operator:anna"};
+                assert_int_equal(
+                        ledger_credential_set(l, person.id, "card", (const uint8_t *)"hash", 4, &consent, 7),
+                        0);
                 assert_int_equal(ledger_service_set(l, label, 0, SERVICE_DISABLED, "repair"), 0);
                 assert_int_equal(ledger_service_set(l, label, 1, SERVICE_IN, NULL), 0);
                 LockoutRow lockout = {.lockout = {.failures = i, .pace = 5}};
@@ -254,6 +259,50 @@ static void test_nobody_opens_by_a_changed_row(void **state) {
         assert_null(strstr(ledger_tampering(p->ledger), "slot 02"));
 }
 
+static int no_text(void *userdata, const CredentialRow *c) {
+        *(bool *)userdata |= c->consent.text && streq(c->consent.text, "everything");
+        return 0;
+}
+
+/* What somebody else has written into a consent proves nothing, and what rests on it opens nothing; a new
+ * consent, or none any more, puts it right. */
+/* Requirement: C6, F10, F17 */
+static void test_consent_that_was_changed_proves_nothing(void **state) {
+        Place *p = *state;
+        const Consent consent = {"storage", "2026-11", "kiosk", "operator:anna"};
+        bool shown = false;
+        uint8_t *data;
+        size_t n;
+
+        fill(p->ledger);
+        place_close(p);
+        assert_int_equal(raw_sql(p->path,
+                                 "UPDATE consent SET text = 'everything' WHERE person = 1; "
+                                 "UPDATE consent SET withdrawn = 5 WHERE person = 2",
+                                 false),
+                         SQLITE_OK);
+        place_open(p);
+        assert_non_null(strstr(ledger_tampering(p->ledger), "consent 1/card/7, consent 2/card/7"));
+        for (uint64_t person = 1; person <= 2; person++) {
+                assert_int_equal(ledger_credential_get(p->ledger, person, "card", &data, &n), -ENOENT);
+                assert_int_equal(ledger_credential_get(p->ledger, person, "pin", &data, &n), 0);
+                bytes_erase_free(data, n);
+        }
+        assert_int_equal(ledger_credential_each(p->ledger, 1, no_text, &shown), 0);
+        assert_false(shown);
+        assert_int_equal(ledger_credential_get(p->ledger, 3, "card", &data, &n), 0);
+        bytes_erase_free(data, n);
+        assert_int_equal(ledger_credential_set(p->ledger, 1, "card", (const uint8_t *)"hash", 4, &consent, 9),
+                         0);
+        assert_int_equal(ledger_credential_erase(p->ledger, 2, "card", 9), 0);
+        place_close(p);
+        place_open(p);
+        assert_string_equal(ledger_tampering(p->ledger), "");
+        assert_int_equal(ledger_credential_get(p->ledger, 1, "card", &data, &n), 0);
+        bytes_erase_free(data, n);
+        assert_int_equal(number(p->ledger, "SELECT count(*) FROM consent"), 2);
+}
+
 static int find_why(void *userdata, uint64_t id, const char *slot, unsigned position, uint64_t parcel,
                     const char *why) {
         char *all = userdata;
@@ -388,6 +437,7 @@ int main(void) {
                 TEST(test_rows_that_are_removed_added_moved_copied_and_put_back),
                 TEST(test_old_row_that_is_put_back_is_found),
                 TEST(test_nobody_opens_by_a_changed_row),
+                TEST(test_consent_that_was_changed_proves_nothing),
                 TEST(test_door_that_was_noted_as_open_by_somebody_else_counts_as_shut),
                 TEST(test_movement_that_was_invented_explains_nothing),
                 TEST(test_schema_that_is_not_the_one_that_was_made),

@@ -143,6 +143,65 @@ static void test_address_that_cannot_be_asked_for_is_a_failed_attempt(void **sta
         }
 }
 
+/* What a worker tells before it dies, and the next one is given. */
+static MqttWorker replaced(const MqttWorker *w, bool lasted) {
+        MqttWireHeader place = address_place(w, lasted);
+        MqttWorker next = {.setup = w->setup};
+
+        address_go_on(&next, &place);
+        return next;
+}
+
+static void test_address_place_outlives_the_worker(void **state) {
+        MqttSetup s = {.host = "a b c", .port = 1};
+        MqttWorker w = {.setup = &s};
+
+        for (unsigned i = 0; i < 7; i++) {
+                static const char *const expected[] = {"a:1", "b:1", "c:1"};
+                unsigned turn = w.addresses.turn;
+                assert_int_equal(turn, i / 3);
+                w.addresses.turn = 0; /* no addresses of names */
+                assert_string_equal(attempt(&w, 0), expected[i % 3]);
+                w.addresses.turn = turn;
+                assert_int_equal(w.addresses.rounds, i / 3);
+                w = replaced(&w, false);
+        }
+        w = replaced(&w, true);
+        assert_int_equal(w.addresses.rounds, 0); /* b lasted: the round begins there */
+        assert_int_equal(w.addresses.item, 2);
+        assert_int_equal(w.addresses.first, 1);
+}
+
+static void test_address_target_outlives_the_worker(void **state) {
+        MqttSetup s = {.host = "_secure-mqtt._tcp.example.org other", .port = 8883};
+        MqttWorker w = {.setup = &s};
+
+        records_are(3);
+        assert_string_equal(attempt(&w, 0), "node1.example.net:9001 for example.org");
+        w = replaced(&w, false);
+        assert_string_equal(attempt(&w, 0), "node2.example.net:9002 for example.org");
+        w = replaced(&w, false);
+        records_are(2); /* of which the third is not one any more */
+        assert_string_equal(attempt(&w, 0), "node1.example.net:9001 for example.org");
+        /* One that did not even learn which there are: the next of the list. */
+        w = (MqttWorker){.setup = &s};
+        w = replaced(&w, false);
+        assert_string_equal(attempt(&w, 0), "other:8883");
+}
+
+static void test_address_place_that_cannot_be_is_made_one(void **state) {
+        MqttSetup s = {.host = "a b", .port = 1};
+        MqttWorker w = {.setup = &s};
+
+        address_go_on(&w,
+                      &(MqttWireHeader){
+                              .token = UINT64_MAX, .flags = UINT32_MAX, .a = UINT32_MAX, .b = UINT32_MAX});
+        w.addresses.turn = 0;
+        assert_string_equal(attempt(&w, 0), "b:1");
+        assert_in_range(w.addresses.first, 0, 1);
+        (void)backoff_delay(&(MqttSetup){.backoff_min_usec = 1, .backoff_max_usec = 2}, w.addresses.rounds);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_address_list_is_tried_in_turn),
@@ -151,6 +210,9 @@ int main(void) {
                 cmocka_unit_test(test_address_first_target_is_tried_again_after_a_connection_that_lasted),
                 cmocka_unit_test(test_address_without_records_is_the_domain_itself),
                 cmocka_unit_test(test_address_that_cannot_be_asked_for_is_a_failed_attempt),
+                cmocka_unit_test(test_address_place_outlives_the_worker),
+                cmocka_unit_test(test_address_target_outlives_the_worker),
+                cmocka_unit_test(test_address_place_that_cannot_be_is_made_one),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "core/refusal.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -44,12 +45,25 @@ static void test_refusal_outside_the_table_is_internal(void **state) {
         }
 }
 
+/* A full disk and a locked ledger say so, wherever somebody asks; other faults tell no details. */
+static void test_refusal_of_an_error_says_what_to_do(void **state) {
+        assert_int_equal(refusal_of(LOCKER_E_WRONG_CODE), LOCKER_E_WRONG_CODE);
+        assert_null(refusal_why(LOCKER_E_WRONG_CODE));
+        assert_int_equal(refusal_of(-ENOSPC), LOCKER_E_STORAGE_FULL);
+        assert_non_null(strstr(refusal_why(-ENOSPC), "The disk is full"));
+        assert_int_equal(refusal_of(-EBUSY), LOCKER_E_BUSY);
+        assert_non_null(strstr(refusal_why(-EBUSY), "Another program"));
+        assert_int_equal(refusal_of(-EIO), LOCKER_E_INTERNAL);
+        assert_null(refusal_why(-EIO));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_refusal_each_has_name_sentence_and_status),
                 cmocka_unit_test(test_refusal_names_are_distinct),
                 cmocka_unit_test(test_refusal_none_is_success),
                 cmocka_unit_test(test_refusal_outside_the_table_is_internal),
+                cmocka_unit_test(test_refusal_of_an_error_says_what_to_do),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
