@@ -249,6 +249,19 @@ static void tell_tampering(Daemon *d) {
                                  "journal names them; see lockerd(8), CHANGED ROWS.");
 }
 
+/* Measured: docs/identity.md. Whoever has configured it so may have a reader that is better than most. */
+static void warn_of_reader(const IdentityReader *reader, const Sufficiency *alone) {
+        unsigned bit = credential_bit(reader->kind);
+
+        if (reader->usb && bit & (alone->deposit | alone->collect | alone->take_back | alone->lift))
+                log_warning(
+                        "A reader at USB takes a %s for somebody else's far more often than a module does: "
+                        "leave it "
+                        "out of AloneForDeposit=, AloneForCollect=, AloneForTakeBack= and AloneForLift=, see "
+                        "lockerd-%s-usb(8)",
+                        credential_kind_to_string(reader->kind), credential_kind_to_string(reader->kind));
+}
+
 static int wire(Daemon *d, const Settings *settings, const Cabinet *cabinet) {
         LockerOptions options = {
                 .cabinet = cabinet, .settings = settings, .ledger = d->ledger, .now = clock_now};
@@ -270,6 +283,7 @@ static int wire(Daemon *d, const Settings *settings, const Cabinet *cabinet) {
                                         &cabinet->readers[i]);
                 if (r < 0)
                         return log_error_errno(r, "Cannot prepare the readers");
+                warn_of_reader(&cabinet->readers[i], &settings->alone);
         }
         options.identity = d->identity;
         r = locker_new(&d->locker, &options);

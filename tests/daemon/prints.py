@@ -72,7 +72,9 @@ class Finger:
         part = self.ridges[MARGIN + dy:MARGIN + dy + HEIGHT, MARGIN + dx:MARGIN + dx + WIDTH]
         grey = 128 - 100 * part + random.normal(0, noise, part.shape)
         y, x = numpy.mgrid[0:HEIGHT, 0:WIDTH]
-        outside = ((x - WIDTH / 2) / (WIDTH / 2 - 4)) ** 2 + ((y - HEIGHT / 2) / (HEIGHT / 2 - 4)) ** 2 > 1
+        # Where it touches is different each time: an edge that is always the same would be a feature that all fingers share.
+        cx, cy, rx, ry = random.uniform(-14, 14), random.uniform(-18, 18), random.uniform(104, 132), random.uniform(126, 164)
+        outside = ((x - WIDTH / 2 - cx) / rx) ** 2 + ((y - HEIGHT / 2 - cy) / ry) ** 2 > 1
         grey[outside] = 250
         return WIDTH, HEIGHT, numpy.clip(grey, 0, 255).astype(numpy.uint8).tobytes()
 

@@ -145,6 +145,7 @@ class AtTheReader(UsbFingers):
         Requirement: D1, A2
         """
         self.wait_reader("ok", "Virtual image device")
+        self.cabinet.wait_log("leave it out of AloneForDeposit=")
         self.enrol_courier()
         self.assertEqual([p[5] for p in self.admin.people()], [["fingerprint"]])
         session = self.client.start_session("courier")
