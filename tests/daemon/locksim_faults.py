@@ -165,6 +165,15 @@ class Objections(SimCase):
         self.assertEqual(self.master(sim, baud=19200).inputs(1, 1), [1])
         self.assertEqual(self.kinds(sim), [])
 
+    def test_without_a_speed_it_is_the_profiles(self):
+        """As cabinet.conf(5) says of Baud=: here 19200, of generic-pulse-16."""
+        sim = self.start(cabinet=SHARED.replace("Baud=19200\n", ""))
+        self.assertEqual(len(self.master(sim, "south", baud=19200).inputs(3, 8)), 8)
+        self.assertEqual(self.kinds(sim), [])
+        self.assertEqual(self.master(sim, "south", baud=9600).exchange(request(3, 2, 0, 8), timeout=0.1), b"")
+        [objection] = sim.objections()
+        self.assertIn("runs at 19200 baud, its master at 9600", objection["text"])
+
     def test_a_request_without_silence_before_it(self):
         sim = self.start(fast=False)
         master = self.master(sim, gap=0)
