@@ -159,9 +159,6 @@ static int verify(Worker *w, MatcherResult *ret) {
                         return step;
                 g_ptr_array_add(gallery, print);
         }
-        /* Of a reader that compares one to one, and one to one alone. */
-        if (n != 1 && !fp_device_has_feature(w->reader, FP_DEVICE_FEATURE_IDENTIFY))
-                return MATCHER_PROBLEM_REFUSES;
         return compare_all(w, gallery, ret);
 }
 

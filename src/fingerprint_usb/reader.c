@@ -87,11 +87,25 @@ static int choose(Worker *w, FpDevice **ret) {
         return n ? MATCHER_PROBLEM_SEVERAL : MATCHER_PROBLEM_MISSING;
 }
 
+/* What a reader keeps nobody could erase; and one that cannot look for nobody would tell who is enrolled. */
+static bool is_suitable(const Worker *w, FpDevice *d) {
+        bool keeps = fp_device_has_feature(d, FP_DEVICE_FEATURE_STORAGE);
+
+        if (!keeps && fp_device_has_feature(d, FP_DEVICE_FEATURE_IDENTIFY))
+                return true;
+        if (!w->health_told || w->health.problem != MATCHER_PROBLEM_UNSUITABLE)
+                log_warning("Reader %s: %s (%s) %s; it is not used", w->setup.name, fp_device_get_driver(d),
+                            fp_device_get_name(d),
+                            keeps ? "keeps fingerprints in itself" : "cannot compare with several");
+        return false;
+}
+
 static int look(Worker *w, FpDevice **ret) {
         g_clear_object(&w->context);
         w->context = fp_context_new();
         fp_context_enumerate(w->context);
-        return choose(w, ret);
+        int step = choose(w, ret);
+        return step || is_suitable(w, *ret) ? step : MATCHER_PROBLEM_UNSUITABLE;
 }
 
 int reader_look(Worker *w) {

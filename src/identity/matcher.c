@@ -80,6 +80,7 @@ static const struct {
         [MATCHER_PROBLEM_SEVERAL] =
                 {IDENTITY_READER_FAILED,
                  "There are several readers; Id= of the cabinet's configuration says which."},
+        [MATCHER_PROBLEM_UNSUITABLE] = {IDENTITY_READER_FAILED, "This type of reader cannot be used here."},
         [MATCHER_PROBLEM_FAULT] = {IDENTITY_READER_FAILED, "There is a fault in the reader's program."},
 };
 

@@ -95,6 +95,7 @@ typedef enum MatcherProblem {
         MATCHER_PROBLEM_POOR_SAMPLE,  /* nothing could be made of what was presented */
         MATCHER_PROBLEM_UNLIKE,       /* the samples of an enrolment are not of one finger, voice, face */
         MATCHER_PROBLEM_SEVERAL,      /* readers, and nobody says which */
+        MATCHER_PROBLEM_UNSUITABLE,   /* it keeps templates itself, or cannot compare as it has to */
         MATCHER_PROBLEM_FAULT,        /* in the matcher itself */
         MATCHER_PROBLEM_MAX,
 } MatcherProblem;

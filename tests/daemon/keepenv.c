@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Preloaded into a worker that forgets its environment: what libfprint's virtual reader is told stays. */
+/* Preloaded into a worker that forgets its environment: what libfprint's virtual readers are told stays. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 int clearenv(void);
 int clearenv(void) {
-        const char *reader = getenv("FP_VIRTUAL_IMAGE");
-        char *kept = reader ? strdup(reader) : NULL;
+        static const char *const names[] = {"FP_VIRTUAL_IMAGE", "FP_VIRTUAL_DEVICE",
+                                            "FP_VIRTUAL_DEVICE_STORAGE"};
+        char *kept[3] = {NULL};
 
+        for (int i = 0; i < 3; i++)
+                kept[i] = getenv(names[i]) ? strdup(getenv(names[i])) : NULL;
         environ = NULL;
-        if (!kept)
-                return 0;
-        int r = setenv("FP_VIRTUAL_IMAGE", kept, 1);
-        free(kept);
-        return r;
+        for (int i = 0; i < 3; i++)
+                if (kept[i]) {
+                        (void)setenv(names[i], kept[i], 1);
+                        free(kept[i]);
+                }
+        return 0;
 }

@@ -78,12 +78,12 @@ class Touching:
         self.connection.close()
 
 
-def script(folder, reader, plugged=True):
+def script(folder, reader, plugged=True, kind="FP_VIRTUAL_IMAGE"):
     """The worker with libfprint's virtual reader plugged in, or without."""
     path = os.path.join(folder, "lockerd-fingerprint-usb")
     shim = os.path.join(build_directory(), "tests", "daemon", "keepenv.so")
     with open(path, "w", encoding="utf-8") as f:
-        f.write("#!/bin/sh\n" + (f"export FP_VIRTUAL_IMAGE={shlex.quote(reader)}\n" if plugged else "") +
+        f.write("#!/bin/sh\n" + (f"export {kind}={shlex.quote(reader)}\n" if plugged else "") +
                 f"export LD_PRELOAD={shlex.quote(shim)}\nexec {shlex.quote(WORKER)} \"$@\"\n")
     os.chmod(path, 0o755)
     return path
@@ -94,13 +94,14 @@ class UsbFingers(Scenario):
     fast = True
     section = ""
     plugged = True
+    kind = "FP_VIRTUAL_IMAGE"
 
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="lockerd-usb-")
         os.chmod(self.folder, 0o755)
         self.addCleanup(shutil.rmtree, self.folder, True)
         self.reader = VirtualReader(os.path.join(self.folder, "reader"))
-        self.workers = {"lockerd-fingerprint-usb": script(self.folder, self.reader.path, self.plugged)}
+        self.workers = {"lockerd-fingerprint-usb": script(self.folder, self.reader.path, self.plugged, self.kind)}
         section = self.section
         type(self).edit = staticmethod(lambda text: text + f"\n[Reader fingerprint]\nType=usb\n{section}")
         super().setUp()
@@ -238,6 +239,26 @@ class Another(UsbFingers):
         """Requirement: F4"""
         self.wait_reader("failed", "not connected")
         self.cabinet.wait_log("Id=elan fits 0 of these: virtual_image")
+
+
+class Keeping(UsbFingers):
+    """A reader that keeps prints in itself."""
+    kind, why = "FP_VIRTUAL_DEVICE_STORAGE", "keeps fingerprints in itself"
+
+    def test_a_reader_that_is_not_suitable_is_not_used(self):
+        """What it keeps could not be erased; what it cannot compare would tell who is enrolled.
+
+        Requirement: C6, F4
+        """
+        self.wait_reader("failed", "cannot be used here")
+        self.cabinet.wait_log(self.why)
+        session = self.client.start_session("courier")
+        self.assertRefused("ReaderFailed", self.begin_sign_in(session, number="4711").result)
+
+
+class OneToOne(Keeping):
+    """A reader that compares with one print alone."""
+    kind, why = "FP_VIRTUAL_DEVICE", "cannot compare with several"
 
 
 class FromAModule(test_fingerprint.Fingers):
