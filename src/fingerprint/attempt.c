@@ -10,19 +10,11 @@
 #define CAPTURES   3                    /* that may be useless, for each touch */
 #define USUAL_SIZE 512
 
-static int over(const Worker *w) {
-        if (w->leaving)
-                return STEP_LEAVING;
-        if (w->attempt.cancelled)
-                return STEP_CANCELLED;
-        return clock_now().boot_usec >= w->attempt.until ? STEP_LATE : 0;
-}
-
 /* Looks until there is a finger (or none). */
 static int wait_for_finger(Worker *w, bool present) {
         for (;;) {
                 ModuleCode code = MODULE_OK;
-                int step = over(w);
+                int step = matcher_end_over(&w->end);
 
                 if (!step)
                         step = module_capture(w, &code);
@@ -35,7 +27,7 @@ static int wait_for_finger(Worker *w, bool present) {
 }
 
 static int lift(Worker *w) {
-        worker_prompt(w, MATCHER_PROMPT_LIFT);
+        matcher_end_prompt(&w->end, MATCHER_PROMPT_LIFT);
         return wait_for_finger(w, false);
 }
 
@@ -73,7 +65,7 @@ static int touch(Worker *w, unsigned buffer, MatcherPrompt prompt) {
                 ModuleCode code = MODULE_OK;
                 int step;
 
-                worker_prompt(w, prompt);
+                matcher_end_prompt(&w->end, prompt);
                 step = wait_for_finger(w, true);
                 if (!step)
                         step = module_extract(w, buffer, &code);
@@ -90,8 +82,8 @@ static int touch(Worker *w, unsigned buffer, MatcherPrompt prompt) {
 
 /* Before anybody is asked for a finger. */
 static int check_candidates(Worker *w) {
-        for (unsigned i = 0; i < w->attempt.n_candidates; i++) {
-                const Candidate *c = &w->attempt.candidates[i];
+        for (unsigned i = 0; i < w->end.attempt.n_candidates; i++) {
+                const Candidate *c = &w->end.attempt.candidates[i];
                 Template t;
                 int r = template_read(c->data, c->n, &t);
 
@@ -133,10 +125,10 @@ static int compare_with_nobody(Worker *w) {
 static int compare_all(Worker *w, MatcherResult *ret) {
         unsigned n_matches = 0;
 
-        if (!w->attempt.n_candidates)
+        if (!w->end.attempt.n_candidates)
                 return compare_with_nobody(w);
-        for (unsigned i = 0; i < w->attempt.n_candidates; i++) {
-                const Candidate *c = &w->attempt.candidates[i];
+        for (unsigned i = 0; i < w->end.attempt.n_candidates; i++) {
+                const Candidate *c = &w->end.attempt.candidates[i];
                 unsigned score = 0;
                 bool match = false;
                 Template t;
@@ -193,27 +185,6 @@ static int enrol(Worker *w, uint8_t *code, size_t *ret_n) {
         return step;
 }
 
-static void say_result(Worker *w, int step, MatcherResult *r, const uint8_t *data, size_t n) {
-        if (step) {
-                bool cancelled = step == STEP_CANCELLED || step == STEP_LEAVING;
-                *r = (MatcherResult){.outcome = cancelled ? MATCHER_CANCELLED : MATCHER_FAILED,
-                                     .problem = cancelled           ? MATCHER_PROBLEM_NONE
-                                                : step == STEP_LATE ? MATCHER_PROBLEM_NO_SAMPLE
-                                                                    : (uint32_t)step};
-        }
-        r->header.attempt = w->attempt.number;
-        if (matcher_wire_send(w->socket, MATCHER_RESULT, r, data, n, -1) < 0)
-                w->leaving = true;
-}
-
-void attempt_forget(Attempt *a) {
-        for (unsigned i = 0; i < a->n_candidates; i++) {
-                explicit_bzero(a->candidates[i].data, a->candidates[i].n);
-                free(a->candidates[i].data);
-        }
-        *a = (Attempt){0};
-}
-
 void attempt_run(Worker *w) {
         uint8_t code[TEMPLATE_CODE_MAX], template[TEMPLATE_MAX];
         MatcherResult result = {.outcome = MATCHER_NO_MATCH};
@@ -221,19 +192,18 @@ void attempt_run(Worker *w) {
         int step = module_ready(w);
 
         if (!step)
-                step = w->attempt.task == MATCHER_ENROL ? enrol(w, code, &n) : verify(w, &result);
-        if (!step && w->attempt.task == MATCHER_ENROL) {
+                step = w->end.attempt.task == MATCHER_ENROL ? enrol(w, code, &n) : verify(w, &result);
+        if (!step && w->end.attempt.task == MATCHER_ENROL) {
                 n_template = template_write(&(Template){w->module.system_id, code, n}, template);
                 result.outcome = MATCHER_ENROLLED;
         }
         if (step == MATCHER_PROBLEM_MISSING || step == MATCHER_PROBLEM_UNPLUGGED)
-                worker_prompt(w, MATCHER_PROMPT_READER_MISSING);
+                matcher_end_prompt(&w->end, MATCHER_PROMPT_READER_MISSING);
         /* Nothing of anybody stays in the module. What cannot be wiped now is when it is there again. */
         int wiped = module_wipe(w);
         if (problem_is_readers(step) || problem_is_readers(wiped))
-                worker_health(w, (MatcherProblem)(problem_is_readers(step) ? step : wiped), "");
-        say_result(w, step, &result, n_template ? template : NULL, n_template);
+                matcher_end_health(&w->end, (MatcherProblem)(problem_is_readers(step) ? step : wiped), "");
+        matcher_end_result(&w->end, step, result, n_template ? template : NULL, n_template);
         explicit_bzero(code, sizeof(code));
         explicit_bzero(template, sizeof(template));
-        attempt_forget(&w->attempt);
 }

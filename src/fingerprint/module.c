@@ -28,21 +28,6 @@ enum {
         VERIFY_PASSWORD = 0x13,
 };
 
-bool problem_is_readers(int step) {
-        switch (step) {
-        case MATCHER_PROBLEM_MISSING:
-        case MATCHER_PROBLEM_UNPLUGGED:
-        case MATCHER_PROBLEM_SILENT:
-        case MATCHER_PROBLEM_CORRUPT:
-        case MATCHER_PROBLEM_CHATTER:
-        case MATCHER_PROBLEM_PASSWORD:
-        case MATCHER_PROBLEM_REFUSES:
-                return true;
-        default: /* cancelled, late, the sample's, the template's */
-                return false;
-        }
-}
-
 /* The next frame, whatever it is. */
 static int next_frame(Worker *w, PacketReader *reader, uint64_t until, Packet *ret) {
         bool began = false;
@@ -166,8 +151,8 @@ static void say_works(Worker *w) {
 
         snprintf(detail, sizeof(detail),
                  "UART module, system id %04x, room for %u, security level %u, %u baud", w->module.system_id,
-                 w->module.capacity, w->module.security, w->setup.baud);
-        worker_health(w, MATCHER_PROBLEM_NONE, detail);
+                 w->module.capacity, w->module.security, w->end.setup.baud);
+        matcher_end_health(&w->end, MATCHER_PROBLEM_NONE, detail);
 }
 
 static int introduce(Worker *w) {
@@ -199,7 +184,7 @@ int module_ready(Worker *w) {
         if (!step)
                 say_works(w);
         else if (problem_is_readers(step))
-                worker_health(w, (MatcherProblem)step, "");
+                matcher_end_health(&w->end, (MatcherProblem)step, "");
         return step;
 }
 

@@ -36,8 +36,8 @@ static int fetch(Worker *w) {
         }
         if (r == -EPIPE || r == -ECONNRESET) {
                 /* It ended, and will not come back: neither may this process. */
-                log_error("Reader %s: lockerd-open has ended; leaving", w->setup.name);
-                w->leaving = true;
+                log_error("Reader %s: lockerd-open has ended; leaving", w->end.setup.name);
+                w->end.leaving = true;
         }
         return r < 0 ? r : error ? -error : device;
 }
@@ -69,11 +69,11 @@ static int prepare(int fd, unsigned baud) {
 int port_open(Worker *w) {
         int fd = fetch(w), r;
 
-        if (w->leaving)
+        if (w->end.leaving)
                 return STEP_LEAVING;
         if (fd < 0)
                 return MATCHER_PROBLEM_MISSING;
-        r = prepare(fd, w->setup.baud);
+        r = prepare(fd, w->end.setup.baud);
         if (r < 0) {
                 close(fd);
                 return MATCHER_PROBLEM_MISSING;
@@ -93,7 +93,7 @@ void port_close(Worker *w) {
 int port_write(Worker *w, const uint8_t *bytes, size_t n) {
         uint64_t now = clock_now().boot_usec, until = now + SEND_AT_MOST;
 
-        w->module.sent_at = MAX(now, w->module.sent_at) + n * BITS * USEC_PER_SEC / w->setup.baud;
+        w->module.sent_at = MAX(now, w->module.sent_at) + n * BITS * USEC_PER_SEC / w->end.setup.baud;
 
         while (n > 0) {
                 struct pollfd fd = {.fd = w->module.fd, .events = POLLOUT};

@@ -8,14 +8,7 @@
 
 #include "fingerprint/packet.h"
 #include "fingerprint/template.h"
-#include "identity/matcher_wire.h"
-
-/* What came of a step: 0; > 0: the MatcherProblem it failed with; < 0: one of these. */
-enum {
-        STEP_CANCELLED = -1,
-        STEP_LATE = -2, /* the time of the attempt is over */
-        STEP_LEAVING = -3,
-};
+#include "identity/matcher_end.h"
 
 typedef struct Module {
         int fd; /* -1: not open */
@@ -25,41 +18,19 @@ typedef struct Module {
         uint64_t sent_at;     /* boot µs at which the last byte has left for certain */
 } Module;
 
-typedef struct Candidate {
-        uint8_t *data;
-        size_t n;
-} Candidate;
-
-typedef struct Attempt {
-        uint64_t number; /* 0: none */
-        MatcherType task;
-        uint64_t until; /* boot µs */
-        bool cancelled;
-        Candidate candidates[MATCHER_CLAIMED_MAX];
-        unsigned n_candidates;
-        uint64_t candidates_of; /* the attempt that they are for */
-} Attempt;
-
 typedef struct Worker {
-        int socket, opener, passed;
-        bool leaving, ready;
+        MatcherEnd end;
+        int opener;
         bool idle; /* between attempts: whatever the daemon says ends a wait */
         bool deaf; /* wiping: that is brought to its end, whether the daemon is there or not */
-        MatcherSetup setup;
         Module module;
-        Attempt attempt;
         uint64_t probe_at, backoff; /* boot µs; µs */
-        MatcherHealth health;       /* as told */
-        bool health_told;
-        uint8_t buffer[MATCHER_WIRE_MAX];
 } Worker;
 
 /* --- main.c --- */
 /* Until fd (-1: none) is readable: 1; until boot µs `until`: 0; without fd, and when idle, also when the
  * daemon has said something: 0. STEP_LEAVING. */
 int worker_wait(Worker *w, int fd, uint64_t until);
-void worker_prompt(Worker *w, MatcherPrompt prompt);
-void worker_health(Worker *w, MatcherProblem problem, const char *detail);
 
 /* --- port.c --- */
 int port_open(Worker *w); /* step */
@@ -98,9 +69,6 @@ int module_upload(Worker *w, unsigned buffer, uint8_t *room, size_t *ret_n);
 int module_download(Worker *w, unsigned buffer, const uint8_t *code, size_t n);
 /* Overwrites both buffers. */
 int module_wipe(Worker *w);
-/* Is that the reader's fault, and not the sample's or the template's? */
-bool problem_is_readers(int step);
 
 /* --- attempt.c --- */
 void attempt_run(Worker *w); /* to its RESULT */
-void attempt_forget(Attempt *a);

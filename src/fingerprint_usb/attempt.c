@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One attempt, from the task to its result. A finger is compared once: were there a second try, whoever
  * cancels after the first would have learned something that nobody has counted. */
-#include "base/clock.h"
 #include "fingerprint_usb/worker.h"
 
 #define CAPTURES 3 /* that may be useless, for each touch */
@@ -16,22 +15,14 @@ typedef struct Run {
         FpPrint *enrolled, *match; /* ours; one of the gallery's */
 } Run;
 
-static int over(const Worker *w) {
-        if (w->leaving)
-                return STEP_LEAVING;
-        if (w->attempt.cancelled)
-                return STEP_CANCELLED;
-        return clock_now().boot_usec >= w->attempt.until ? STEP_LATE : 0;
-}
-
 static void finger_changed(GObject *source, GParamSpec *spec, gpointer userdata) {
         FpFingerStatusFlags status = fp_device_get_finger_status(FP_DEVICE(source));
         Run *r = userdata;
 
         if (status & FP_FINGER_STATUS_NEEDED && !(status & FP_FINGER_STATUS_PRESENT))
-                worker_prompt(r->w, r->touched ? MATCHER_PROMPT_AGAIN : MATCHER_PROMPT_TOUCH);
+                matcher_end_prompt(&r->w->end, r->touched ? MATCHER_PROMPT_AGAIN : MATCHER_PROMPT_TOUCH);
         else if (status & FP_FINGER_STATUS_PRESENT && !(status & FP_FINGER_STATUS_NEEDED))
-                worker_prompt(r->w, MATCHER_PROMPT_LIFT);
+                matcher_end_prompt(&r->w->end, MATCHER_PROMPT_LIFT);
         if (status & FP_FINGER_STATUS_PRESENT)
                 r->touched = true;
 }
@@ -48,7 +39,7 @@ static int wait_for(Run *r) {
         worker_run_until(&r->done);
         g_signal_handler_disconnect(w->reader, r->watch);
         g_clear_object(&w->cancel);
-        int why = over(w), step = reader_problem(g_steal_pointer(&r->error));
+        int why = matcher_end_over(&w->end), step = reader_problem(g_steal_pointer(&r->error));
         /* It was cancelled because the attempt is over, or is over just now: nothing counts any more. */
         return why ? why : step == STEP_CANCELLED ? MATCHER_PROBLEM_NO_SAMPLE : step;
 }
@@ -76,7 +67,7 @@ static int enrol(Worker *w, uint8_t **ret, size_t *ret_n) {
         begin(&r);
         fp_device_enroll(w->reader, fp_print_new(w->reader), w->cancel, progress, &r, NULL, enrolled, &r);
         int step = wait_for(&r);
-        if (step == MATCHER_PROBLEM_NO_SAMPLE || step == MATCHER_PROBLEM_POOR_SAMPLE)
+        if (step == MATCHER_PROBLEM_NO_SAMPLE) /* given up for useless touches */
                 step = MATCHER_PROBLEM_POOR_SAMPLE;
         if (!step) {
                 *ret = template_write(r.enrolled, ret_n);
@@ -149,38 +140,17 @@ static int compare_all(Worker *w, GPtrArray *gallery, MatcherResult *ret) {
 
 static int verify(Worker *w, MatcherResult *ret) {
         g_autoptr(GPtrArray) gallery = g_ptr_array_new_with_free_func(g_object_unref);
-        unsigned n = w->attempt.n_candidates;
+        unsigned n = w->end.attempt.n_candidates;
 
         for (unsigned i = 0; i < n; i++) {
                 FpPrint *print = NULL;
-                int step = template_read(w->attempt.candidates[i].data, w->attempt.candidates[i].n, w->reader,
-                                         &print);
+                int step = template_read(w->end.attempt.candidates[i].data, w->end.attempt.candidates[i].n,
+                                         w->reader, &print);
                 if (step)
                         return step;
                 g_ptr_array_add(gallery, print);
         }
         return compare_all(w, gallery, ret);
-}
-
-static void say_result(Worker *w, int step, MatcherResult *r, const uint8_t *data, size_t n) {
-        if (step) {
-                bool cancelled = step == STEP_CANCELLED || step == STEP_LEAVING;
-                *r = (MatcherResult){.outcome = cancelled ? MATCHER_CANCELLED : MATCHER_FAILED,
-                                     .problem = cancelled           ? MATCHER_PROBLEM_NONE
-                                                : step == STEP_LATE ? MATCHER_PROBLEM_NO_SAMPLE
-                                                                    : (uint32_t)step};
-        }
-        r->header.attempt = w->attempt.number;
-        if (matcher_wire_send(w->socket, MATCHER_RESULT, r, data, n, -1) < 0)
-                w->leaving = true;
-}
-
-void attempt_forget(Attempt *a) {
-        for (unsigned i = 0; i < a->n_candidates; i++) {
-                explicit_bzero(a->candidates[i].data, a->candidates[i].n);
-                free(a->candidates[i].data);
-        }
-        *a = (Attempt){0};
 }
 
 void attempt_run(Worker *w) {
@@ -189,18 +159,19 @@ void attempt_run(Worker *w) {
         size_t n = 0;
         int step = reader_open(w);
 
+        if (!step) /* cancelled while it was opened */
+                step = matcher_end_over(&w->end);
         if (!step)
-                step = w->attempt.task == MATCHER_ENROL ? enrol(w, &template, &n) : verify(w, &result);
+                step = w->end.attempt.task == MATCHER_ENROL ? enrol(w, &template, &n) : verify(w, &result);
         if (!step && template)
                 result.outcome = MATCHER_ENROLLED;
         if (step == MATCHER_PROBLEM_MISSING || step == MATCHER_PROBLEM_UNPLUGGED)
-                worker_prompt(w, MATCHER_PROMPT_READER_MISSING);
+                matcher_end_prompt(&w->end, MATCHER_PROMPT_READER_MISSING);
         reader_close(w);
         if (problem_is_readers(step))
-                worker_health(w, (MatcherProblem)step, "");
-        say_result(w, step, &result, template, n);
+                matcher_end_health(&w->end, (MatcherProblem)step, "");
+        matcher_end_result(&w->end, step, result, template, n);
         if (template)
                 explicit_bzero(template, n);
         free(template);
-        attempt_forget(&w->attempt);
 }

@@ -7,7 +7,6 @@
 #include <stdio.h>
 
 typedef struct Opening {
-        Worker *w;
         bool done;
         GError *error;
 } Opening;
@@ -41,15 +40,9 @@ int reader_problem(GError *error) {
         return problem;
 }
 
-bool problem_is_readers(int step) {
-        return step > 0 && step != MATCHER_PROBLEM_NO_SAMPLE && step != MATCHER_PROBLEM_POOR_SAMPLE &&
-               step != MATCHER_PROBLEM_UNLIKE && step != MATCHER_PROBLEM_BAD_TEMPLATE &&
-               step != MATCHER_PROBLEM_OTHER_READER;
-}
-
 static bool is_meant(const Worker *w, FpDevice *d) {
-        return !*w->setup.device || streq(w->setup.device, fp_device_get_device_id(d)) ||
-               streq(w->setup.device, fp_device_get_driver(d));
+        return !*w->end.setup.device || streq(w->end.setup.device, fp_device_get_device_id(d)) ||
+               streq(w->end.setup.device, fp_device_get_driver(d));
 }
 
 /* Those that are there, in one line. */
@@ -78,11 +71,11 @@ static int choose(Worker *w, FpDevice **ret) {
                 }
         if (n == 1)
                 return 0;
-        if (devices->len && (!w->health_told ||
-                             w->health.problem != (n ? MATCHER_PROBLEM_SEVERAL : MATCHER_PROBLEM_MISSING))) {
+        if (devices->len && (!w->end.health_told || w->end.health.problem != (n ? MATCHER_PROBLEM_SEVERAL
+                                                                                : MATCHER_PROBLEM_MISSING))) {
                 list(devices, there, sizeof(there));
-                log_warning("Reader %s: Id=%s fits %u of these: %s", w->setup.name, w->setup.device, n,
-                            there);
+                log_warning("Reader %s: Id=%s fits %u of these: %s", w->end.setup.name, w->end.setup.device,
+                            n, there);
         }
         return n ? MATCHER_PROBLEM_SEVERAL : MATCHER_PROBLEM_MISSING;
 }
@@ -93,9 +86,9 @@ static bool is_suitable(const Worker *w, FpDevice *d) {
 
         if (!keeps && fp_device_has_feature(d, FP_DEVICE_FEATURE_IDENTIFY))
                 return true;
-        if (!w->health_told || w->health.problem != MATCHER_PROBLEM_UNSUITABLE)
-                log_warning("Reader %s: %s (%s) %s; it is not used", w->setup.name, fp_device_get_driver(d),
-                            fp_device_get_name(d),
+        if (!w->end.health_told || w->end.health.problem != MATCHER_PROBLEM_UNSUITABLE)
+                log_warning("Reader %s: %s (%s) %s; it is not used", w->end.setup.name,
+                            fp_device_get_driver(d), fp_device_get_name(d),
                             keeps ? "keeps fingerprints in itself" : "cannot compare with several");
         return false;
 }
@@ -116,7 +109,7 @@ int reader_look(Worker *w) {
         if (!step)
                 for (const char *c = fp_device_get_name(d); *c && strlen(detail) + 1 < sizeof(detail); c++)
                         detail[strlen(detail)] = *c >= ' ' && *c < 127 ? *c : '?';
-        worker_health(w, step ? (MatcherProblem)step : MATCHER_PROBLEM_NONE, detail);
+        matcher_end_health(&w->end, step ? (MatcherProblem)step : MATCHER_PROBLEM_NONE, detail);
         return step;
 }
 
@@ -135,7 +128,7 @@ static void closed(GObject *source, GAsyncResult *result, gpointer userdata) {
 }
 
 int reader_open(Worker *w) {
-        Opening o = {.w = w};
+        Opening o = {0};
         FpDevice *d = NULL;
         int step = look(w, &d);
 
@@ -152,7 +145,7 @@ int reader_open(Worker *w) {
 }
 
 void reader_close(Worker *w) {
-        Opening o = {.w = w};
+        Opening o = {0};
 
         if (!w->reader)
                 return;
