@@ -34,7 +34,6 @@ static void connect_manager(void) {
 }
 
 void worker_is_alive(void) {
-        static const char alive[] = "WATCHDOG=1", ready[] = "READY=1\nWATCHDOG=1";
         struct timespec ts = {0};
 
         if (manager_fd < 0)
@@ -44,10 +43,9 @@ void worker_is_alive(void) {
         if (alive_at && now - alive_at < WORKER_ALIVE_MS)
                 return;
         /* The watchdog runs from the first time on: until then a board that boots has much to do. */
-        bool first = !alive_at;
+        const char *words = alive_at ? "WATCHDOG=1" : "READY=1\nWATCHDOG=1";
         alive_at = now;
-        (void)send(manager_fd, first ? ready : alive, first ? sizeof(ready) - 1 : sizeof(alive) - 1,
-                   MSG_NOSIGNAL);
+        (void)send(manager_fd, words, strlen(words), MSG_NOSIGNAL);
 }
 
 /* The daemon runs as the same user, or as the one that the unit names. */

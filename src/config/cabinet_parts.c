@@ -16,10 +16,6 @@ typedef struct LineDraft {
         const IniEntry *device;
 } LineDraft;
 
-typedef struct ReaderDraft {
-        IdentityReader reader;
-} ReaderDraft;
-
 typedef struct BoardDraft {
         Board board;
         const IniEntry *line, *supply, *profile, *outputs, *inputs;
@@ -93,10 +89,10 @@ static const ConfigKey board_keys[] = {
 
 static const KeyChoice reader_types[] = {{"uart", false}, {"usb", true}, {}};
 static const ConfigKey reader_keys[] = {
-        CONFIG_KEY("Device", key_path, ReaderDraft, reader.device, .max = 255),
-        CONFIG_KEY("Type", key_choice, ReaderDraft, reader.usb, .choices = reader_types),
-        CONFIG_KEY("Id", key_text, ReaderDraft, reader.id, .min = 1, .max = 127),
-        CONFIG_KEY("Baud", key_choice, ReaderDraft, reader.baud, .choices = baud_rates),
+        CONFIG_KEY("Device", key_path, IdentityReader, device, .max = 255),
+        CONFIG_KEY("Type", key_choice, IdentityReader, usb, .choices = reader_types),
+        CONFIG_KEY("Id", key_text, IdentityReader, id, .min = 1, .max = 127),
+        CONFIG_KEY("Baud", key_choice, IdentityReader, baud, .choices = baud_rates),
 };
 
 /* The NAME of [Kind NAME], checked and copied; NULL only when out of memory. */
@@ -345,11 +341,10 @@ static void check_reader(Builder *b, const IniSection *s, const IdentityReader *
 /* Its name is what it reads. */
 static void read_reader(Builder *b, const IniSection *s) {
         Cabinet *c = b->cabinet;
-        ReaderDraft draft = {
-                .reader = {.kind = credential_kind_from_string(s->name, strlen(s->name)), .baud = 57600}};
+        IdentityReader draft = {.kind = credential_kind_from_string(s->name, strlen(s->name)), .baud = 57600};
         Suggestion suggestion = {.typed = s->name};
 
-        if (draft.reader.kind == CREDENTIAL_NONE || !credential_has_reader(draft.reader.kind)) {
+        if (draft.kind == CREDENTIAL_NONE || !credential_has_reader(draft.kind)) {
                 for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX; k++)
                         if (credential_has_reader(k))
                                 suggestion_offer(&suggestion, credential_kind_to_string(k));
@@ -359,7 +354,7 @@ static void read_reader(Builder *b, const IniSection *s) {
                 return;
         }
         for (int i = 0; i < c->n_readers; i++)
-                if (c->readers[i].kind == draft.reader.kind) {
+                if (c->readers[i].kind == draft.kind) {
                         complain(b->complaints, s, NULL,
                                  "this cabinet has such a reader already; one of a kind is allowed");
                         return;
@@ -367,12 +362,12 @@ static void read_reader(Builder *b, const IniSection *s) {
         keys_apply(b->complaints, s, reader_keys, ARRAY_SIZE(reader_keys), &draft);
         IdentityReader *reader = ARRAY_PUSH(c->readers, c->n_readers);
         if (!reader) {
-                free(draft.reader.device);
-                free(draft.reader.id);
+                free(draft.device);
+                free(draft.id);
                 complaints_broken(b->complaints, -ENOMEM);
                 return;
         }
-        *reader = draft.reader;
+        *reader = draft;
         check_reader(b, s, reader);
         for (int i = 0; reader->device && i < c->n_lines; i++)
                 if (c->lines[i].device && streq(c->lines[i].device, reader->device))

@@ -251,15 +251,14 @@ static void tell_tampering(Daemon *d) {
 
 /* Measured: docs/identity.md. Whoever has configured it so may have a reader that is better than most. */
 static void warn_of_reader(const IdentityReader *reader, const Sufficiency *alone) {
+        const char *kind = credential_kind_to_string(reader->kind);
         unsigned bit = credential_bit(reader->kind);
 
         if (reader->usb && bit & (alone->deposit | alone->collect | alone->take_back | alone->lift))
-                log_warning(
-                        "A reader at USB takes a %s for somebody else's far more often than a module does: "
-                        "leave it "
-                        "out of AloneForDeposit=, AloneForCollect=, AloneForTakeBack= and AloneForLift=, see "
-                        "lockerd-%s-usb(8)",
-                        credential_kind_to_string(reader->kind), credential_kind_to_string(reader->kind));
+                log_warning("A reader at USB takes a %s for somebody else's far more often than a module "
+                            "does: leave it out of AloneForDeposit=, AloneForCollect=, AloneForTakeBack= and "
+                            "AloneForLift=, see lockerd-%s-usb(8)",
+                            kind, kind);
 }
 
 static int wire(Daemon *d, const Settings *settings, const Cabinet *cabinet) {

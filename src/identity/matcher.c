@@ -200,6 +200,16 @@ static bool take_hello(Matcher *m, const MatcherHello *h) {
         return true;
 }
 
+static void log_health(Matcher *m) {
+        if (!bucket_take(&m->logged, &log_pace, clock_now().boot_usec))
+                return;
+        if (m->problem)
+                log_message(LOG_WARNING, LOCKERD_MESSAGE_READER_FAILED, m->fields, "Reader %s: %s",
+                            credential_kind_to_string(m->reader->kind), problems[m->problem].sentence);
+        else
+                log_info("Reader %s works: %s", credential_kind_to_string(m->reader->kind), m->detail);
+}
+
 static bool take_health(Matcher *m, const MatcherHealth *h) {
         bool same = m->told && m->problem == (MatcherProblem)h->problem;
 
@@ -208,13 +218,7 @@ static bool take_health(Matcher *m, const MatcherHealth *h) {
         snprintf(m->detail, sizeof(m->detail), "%s", h->detail);
         if (same)
                 return true;
-        if (!bucket_take(&m->logged, &log_pace, clock_now().boot_usec))
-                ;
-        else if (m->problem)
-                log_message(LOG_WARNING, LOCKERD_MESSAGE_READER_FAILED, m->fields, "Reader %s: %s",
-                            credential_kind_to_string(m->reader->kind), problems[m->problem].sentence);
-        else
-                log_info("Reader %s works: %s", credential_kind_to_string(m->reader->kind), m->detail);
+        log_health(m);
         health_changed(m);
         return true;
 }

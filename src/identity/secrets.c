@@ -73,13 +73,25 @@ static int start_worker(Secrets *i) {
         return r;
 }
 
+/* False: it is not there any more. */
+static bool unlink_job(Secrets *i, const IdentityJob *job) {
+        IdentityJob **at = &i->jobs;
+
+        while (*at && *at != job)
+                at = &(*at)->next;
+        if (!*at)
+                return false;
+        *at = job->next;
+        i->n_jobs[job->enrols]--;
+        return true;
+}
+
 /* Takes the job under way off the queue and tells its outcome. The callback may put in new jobs and cancel
  * others. */
 static void finish(Secrets *i, IdentityResult result, const uint8_t *data, size_t n_data) {
         IdentityJob *j = i->jobs;
 
-        i->jobs = j->next;
-        i->n_jobs[j->enrols]--;
+        (void)unlink_job(i, j);
         job_done(j, result, data, n_data);
 }
 
@@ -106,13 +118,6 @@ static int ask(Secrets *i, IdentityJob *j) {
         j->asked = true;
         arm(i, JOB_USEC);
         return 0;
-}
-
-static void unlink_job(Secrets *i, IdentityJob **at) {
-        IdentityJob *j = *at;
-
-        *at = j->next;
-        i->n_jobs[j->enrols]--;
 }
 
 /* In order, but who signs in waits for one enrolment at most, and the other way round. */
@@ -315,27 +320,16 @@ int secrets_add(IdentityJob *job) {
         *last = job;
         i->n_jobs[job->enrols]++;
         int r = next_job(i);
-        if (r < 0) {
-                /* Without a worker nothing is taken in: the caller is told here and not called. */
-                for (last = &i->jobs; *last != job; last = &(*last)->next)
-                        ;
-                unlink_job(i, last);
-        }
+        if (r < 0) /* without a worker nothing is taken in: the caller is told here and not called */
+                (void)unlink_job(i, job);
         return r;
 }
 
 /* What the worker has is still to be answered; what waits gives its place to others. */
 void secrets_cancel(IdentityJob *job) {
-        Secrets *i = job->identity->secrets;
-        IdentityJob **at = &i->jobs;
-
         job_erase_evidence(job);
-        while (*at && *at != job)
-                at = &(*at)->next;
-        if (!*at || job->asked)
-                return;
-        unlink_job(i, at);
-        job_free(job);
+        if (!job->asked && unlink_job(job->identity->secrets, job))
+                job_free(job);
 }
 
 void secrets_health(const Identity *identity, IdentityHealth *ret) {

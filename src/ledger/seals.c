@@ -12,34 +12,37 @@
 #define STATE_SIZE 72 /* u64 rows, sum, keyed hash of both */
 #define NAMED_MAX  8  /* rows that are named */
 
+enum { DOUBT_INBOX = 1 << 0, DOUBT_LOCKOUTS = 1 << 1, DOUBT_PARCELS = 1 << 2 };
+
 /* Not in here: what is history (the audit chain has it); session, which decides nothing and grows with the
  * history; reminder and habit, which only decide when somebody is reminded.
  *
  * `decides`: where a row is missing or an old one was put back, nobody opens by any row of this table.
  * `since`: the migration that makes room for its seals. `live`: which rows are sealed; the others are
- * history. */
+ * history. `doubts`: what is doubtful when rows of it are wrong. */
 static const struct {
         const char *name;
         bool decides;
         int since;
         const char *live;
+        unsigned doubts;
 } tables[] = {
-        {"meta", false, 10, NULL},
-        {"slot", false, 10, NULL},
-        {"position", false, 10, NULL},
-        {"person", true, 10, NULL},
-        {"credential", true, 10, NULL},
-        {"parcel", true, 10, NULL},
-        {"pickup_code", true, 10, NULL},
-        {"renewed_code", true, 10, NULL},
-        {"lockout", false, 10, NULL},
-        {"lockout_parcel", false, 10, NULL},
-        {"inbox", false, 10, NULL},
-        {"setting", false, 10, NULL},
-        {"epoch", false, 10, NULL},
-        {"door", false, 11, NULL},
-        {"movement", false, 11, "outcome IS NULL"},
-        {"consent", false, 13, NULL},
+        {"meta", false, 10, NULL, 0},
+        {"slot", false, 10, NULL, 0},
+        {"position", false, 10, NULL, 0},
+        {"person", true, 10, NULL, 0},
+        {"credential", true, 10, NULL, 0},
+        {"parcel", true, 10, NULL, DOUBT_PARCELS},
+        {"pickup_code", true, 10, NULL, 0},
+        {"renewed_code", true, 10, NULL, 0},
+        {"lockout", false, 10, NULL, DOUBT_LOCKOUTS},
+        {"lockout_parcel", false, 10, NULL, DOUBT_LOCKOUTS},
+        {"inbox", false, 10, NULL, DOUBT_INBOX},
+        {"setting", false, 10, NULL, DOUBT_INBOX}, /* it says what is remembered of forgotten commands */
+        {"epoch", false, 10, NULL, 0},
+        {"door", false, 11, NULL, 0},
+        {"movement", false, 11, "outcome IS NULL", 0},
+        {"consent", false, 13, NULL, 0},
 };
 #define N_TABLES ARRAY_SIZE(tables)
 
@@ -57,7 +60,7 @@ struct Seals {
         Table tables[N_TABLES];
         char *found;
         unsigned n_named;
-        bool inbox, lockouts, parcels;
+        unsigned doubts;
 };
 
 static int table_of(const char *name) {
@@ -76,7 +79,7 @@ int ledger_parcels_each_changed(Ledger *l, int (*each)(void *userdata, uint64_t 
         _cleanup_query_ Query q = {0};
 
         *ret_whole = false;
-        if (!l->seals || !l->seals->parcels)
+        if (!l->seals || !(l->seals->doubts & DOUBT_PARCELS))
                 return 0;
         *ret_whole = l->seals->tables[table_of("parcel")].bad;
         int r = query_begin(&q, l, SQL_PARCEL_EACH_CHANGED);
@@ -87,11 +90,11 @@ int ledger_parcels_each_changed(Ledger *l, int (*each)(void *userdata, uint64_t 
 }
 
 bool ledger_lockouts_are_doubtful(const Ledger *l) {
-        return l->seals && l->seals->lockouts;
+        return l->seals && l->seals->doubts & DOUBT_LOCKOUTS;
 }
 
 bool ledger_inbox_is_doubtful(const Ledger *l) {
-        return l->seals && l->seals->inbox;
+        return l->seals && l->seals->doubts & DOUBT_INBOX;
 }
 
 /* --- the hashes --- */
@@ -412,13 +415,8 @@ static int check_table(Ledger *l, int i) {
         t->bad = !is_signed || (memcmp(all, stored, 40) != 0 && memcmp(good, stored, 40) != 0);
         if (t->bad)
                 found(l, tables[i].name, " as a whole: rows are missing, or old ones were put back");
-        /* A setting says what is remembered of commands that were forgotten. */
-        if ((t->bad || some) && (streq(tables[i].name, "inbox") || streq(tables[i].name, "setting")))
-                l->seals->inbox = true;
-        if ((t->bad || some) && streq(tables[i].name, "parcel"))
-                l->seals->parcels = true;
-        if ((t->bad || some) && (streq(tables[i].name, "lockout") || streq(tables[i].name, "lockout_parcel")))
-                l->seals->lockouts = true;
+        if (t->bad || some)
+                l->seals->doubts |= tables[i].doubts;
         return 0;
 }
 

@@ -41,6 +41,17 @@ static int find_doubted(void *userdata, const ParcelRow *p) {
         return p->doubted || has_errand(all->locker, p->id, -1) ? 0 : ids_add(&all->parcels, p->id);
 }
 
+static int gather_doubted(Locker *l, Doubted *ret) {
+        *ret = (Doubted){.locker = l,
+                         .known = calloc((size_t)l->cabinet->n_positions + 1, sizeof(*ret->known))};
+        return ret->known ? ledger_parcel_each(l->ledger, find_doubted, ret) : -ENOMEM;
+}
+
+static void doubted_done(Doubted *all) {
+        ids_done(&all->parcels);
+        free(all->known);
+}
+
 static int doubt_parcel(Locker *l, uint64_t id, const char *reason) {
         _cleanup_parcel_ ParcelRow p = {0};
         int r = ledger_parcel_doubt(l->ledger, id);
@@ -100,15 +111,13 @@ static void tell_doubts(Locker *l, const Doubted *all, const char *reason) {
 }
 
 int locker_doubt_contents(Locker *l, const char *reason) {
-        Doubted all = {.locker = l, .known = calloc((size_t)l->cabinet->n_positions + 1, sizeof(*all.known))};
-        int r = all.known ? ledger_parcel_each(l->ledger, find_doubted, &all) : -ENOMEM;
+        _cleanup_(doubted_done) Doubted all = {0};
+        int r = gather_doubted(l, &all);
 
         if (r >= 0)
                 r = write_doubts(l, &all, reason);
         if (r >= 0)
                 tell_doubts(l, &all, reason);
-        ids_done(&all.parcels);
-        free(all.known);
         return r;
 }
 
@@ -151,42 +160,36 @@ static int write_changed(Locker *l, const Doubted *all, const Ids *changed) {
 
 /* What lay where such a row was before may be anywhere: no place is free on the ledger's word. */
 static int doubt_changed(Locker *l) {
-        Doubted all = {.locker = l};
+        _cleanup_(doubted_done) Doubted all = {0};
         _cleanup_ids_ Ids changed = {0};
         bool whole;
         int r = ledger_parcels_each_changed(l->ledger, collect_id, &changed, &whole);
 
         if (r < 0 || (!whole && is_settled(l, &changed)))
                 return r;
-        all.known = calloc((size_t)l->cabinet->n_positions + 1, sizeof(*all.known));
-        r = all.known ? ledger_parcel_each(l->ledger, find_doubted, &all) : -ENOMEM;
-        if (r >= 0)
-                r = write_changed(l, &all, &changed);
-        ids_done(&all.parcels);
-        free(all.known);
-        return r;
+        r = gather_doubted(l, &all);
+        return r < 0 ? r : write_changed(l, &all, &changed);
 }
 
 int locker_settle_finding(Locker *l) {
         uint64_t told;
         LedgerFinding f = ledger_finding(l->ledger, &told);
-        int r = 0;
 
+        if (f == LEDGER_IN_ORDER) {
+                int r = doubt_changed(l);
+                /* Where answered commands were taken out, those that name no epoch could be carried out
+                 * again. */
+                return r >= 0 && ledger_inbox_is_doubtful(l->ledger) ? locker_begin_epoch(l, EPOCH_UNCLEAN, 0)
+                                                                     : r;
+        }
         /* First: a power cut between the two finds the same again. */
-        if (f != LEDGER_IN_ORDER)
-                r = locker_doubt_contents(l, f == LEDGER_END_MISSING
-                                                     ? "the end of the ledger is missing"
-                                                     : "the ledger is not the one that was here last");
-        else
-                r = doubt_changed(l);
-        if (r >= 0 && f != LEDGER_IN_ORDER)
-                return locker_begin_epoch(l,
+        int r = locker_doubt_contents(l, f == LEDGER_END_MISSING
+                                                 ? "the end of the ledger is missing"
+                                                 : "the ledger is not the one that was here last");
+        return r < 0 ? r
+                     : locker_begin_epoch(l,
                                           f == LEDGER_BEHIND    ? EPOCH_BEHIND
                                           : f == LEDGER_FOREIGN ? EPOCH_FOREIGN
                                                                 : EPOCH_UNCLEAN,
                                           told);
-        /* Where answered commands were taken out, those that name no epoch could be carried out again. */
-        if (r >= 0 && ledger_inbox_is_doubtful(l->ledger))
-                r = locker_begin_epoch(l, EPOCH_UNCLEAN, 0);
-        return r;
 }

@@ -14,10 +14,12 @@
 int parcel_place(const Locker *l, const ParcelRow *p, int *ret_slot, int *ret_position) {
         int slot = p->slot[0] ? locker_find_slot(l, p->slot) : -1;
 
-        if (slot < 0 || p->position < 1 || p->position > (unsigned)l->cabinet->slots[slot].n_positions)
+        int position = cabinet_find_position(l->cabinet, slot, p->position);
+
+        if (position < 0)
                 return -ENOENT;
         *ret_slot = slot;
-        *ret_position = l->cabinet->slots[slot].first_position + (int)p->position - 1;
+        *ret_position = position;
         return 0;
 }
 
@@ -61,12 +63,14 @@ static int gather_place(void *userdata, const PlaceRow *p) {
          */
         if (slot < 0)
                 return 0;
-        if (p->position < 1 || p->position > (unsigned)g->locker->cabinet->slots[slot].n_positions) {
-                for (int i = 0; i < g->locker->cabinet->slots[slot].n_positions; i++)
-                        g->facts[g->locker->cabinet->slots[slot].first_position + i].taken = true;
+        const Slot *s = &g->locker->cabinet->slots[slot];
+        int position = cabinet_find_position(g->locker->cabinet, slot, p->position);
+        if (position < 0) {
+                for (int i = 0; i < s->n_positions; i++)
+                        g->facts[s->first_position + i].taken = true;
                 return 0;
         }
-        g->facts[g->locker->cabinet->slots[slot].first_position + (int)p->position - 1].taken = true;
+        g->facts[position].taken = true;
         g->load[slot]++;
         return 0;
 }

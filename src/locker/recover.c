@@ -169,10 +169,10 @@ typedef struct Known {
 static int mark_known(void *userdata, const ServiceRow *row) {
         Known *k = userdata;
         int slot = locker_find_slot(k->locker, row->slot);
+        int position = cabinet_find_position(k->locker->cabinet, slot, row->position);
 
-        if (slot >= 0 && row->position >= 1 &&
-            row->position <= (unsigned)k->locker->cabinet->slots[slot].n_positions)
-                k->known[k->locker->cabinet->slots[slot].first_position + (int)row->position - 1] = true;
+        if (position >= 0)
+                k->known[position] = true;
         return 0;
 }
 

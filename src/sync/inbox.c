@@ -27,14 +27,17 @@
 #define STRAY_EVERY_USEC (60 * USEC_PER_SEC)
 
 /* For messages that never become a command: nothing is stored, everything is answered. */
-static void refuse(Sync *s, const MqttMessage *m, const char *id, const char *name, Refusal refusal,
+static void refuse(Sync *s, const MqttMessage *m, const char *id, const char *name, int result,
                    const char *detail) {
+        Refusal refusal = refusal_of(result);
         _cleanup_erase_ char *answer = NULL;
 
         if (!pace_answers(s))
                 return;
+        if (!detail || !*detail)
+                detail = refusal_why(result);
         log_notice("A command (%s) of the backend is refused: %s", name,
-                   detail && *detail ? detail : refusal_sentence(refusal));
+                   detail ? detail : refusal_sentence(refusal));
         if (compose_answer(ledger_epoch(s->ledger), id, name, refusal, detail, NULL, &answer) >= 0)
                 answer_send(s, m->response_topic, m->correlation, answer);
 }
@@ -257,7 +260,7 @@ static bool repeated(Sync *s, const MqttMessage *m, const RemoteCommand *c) {
                         return false;
                 if (r < 0) {
                         log_error_errno(r, "Cannot look whether command %s was here before", c->id);
-                        refuse(s, m, c->id, c->name, refusal_of(r), refusal_why(r));
+                        refuse(s, m, c->id, c->name, r, NULL);
                         return true;
                 }
         }
@@ -339,7 +342,7 @@ static void take_if_it_may(Sync *s, RemoteCommand *c, const MqttMessage *m) {
                 sync_wake(s);
         }
         if (refusal)
-                refuse(s, m, c->id, c->name, refusal_of(refusal), *detail ? detail : refusal_why(refusal));
+                refuse(s, m, c->id, c->name, refusal, detail);
         else
                 take(s, c, m, class, now);
 }
@@ -374,7 +377,7 @@ static void read_message(Sync *s, const char *name, const MqttMessage *m) {
                          "\"reply\".");
         }
         if (r)
-                refuse(s, m, c.id, name, refusal_of(r), *detail ? detail : refusal_why(r));
+                refuse(s, m, c.id, name, r, detail);
         else if (!repeated(s, m, &c))
                 take_if_it_may(s, &c, m);
         remote_command_done(&c);
