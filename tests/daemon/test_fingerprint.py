@@ -12,6 +12,7 @@ import time
 import test_replaced_worker
 import uartmodule
 from daemonlib import CABINET, ROOT, DBusError, GLib, build_directory, dictionary, main, wait
+from fingers import AtReader
 from people import Scenario
 from uartmodule import UartModule
 
@@ -19,9 +20,9 @@ WORKER = os.path.join(build_directory(), "src", "fingerprint", "lockerd-fingerpr
 PHONE = "+49 170 5550123"
 
 
-class Fingers(Scenario):
-    """A cabinet with a reader, and who stands in front of it."""
-    fast = True
+class Fingers(AtReader):
+    """A fingerprint module."""
+    worker = WORKER
     module_options = {}
 
     def setUp(self):
@@ -35,10 +36,6 @@ class Fingers(Scenario):
         super().setUp()
         self.wait_reader("ok")
 
-    def wait_reader(self, state, text="", timeout=30):
-        return wait(lambda: next((s for n, s in self.admin.health().items() if n == "reader:fingerprint" and s[0] == state and text in s[1]),
-                                 None), f"reader {state} {text!r}, is {self.admin.health().get('reader:fingerprint')}", timeout)
-
     def wait_looks(self, n=1):
         """Until the module has looked so often more for a finger that is not there."""
         seen = self.module.seen
@@ -51,9 +48,6 @@ class Fingers(Scenario):
         self.touch_twice(finger, second)
         return pending.result()
 
-    def begin_enrol(self, **person):
-        return self.admin.begin(ROOT, CABINET, "Enrol", "a{sv}", dictionary(fingerprint=GLib.Variant("b", True), **person))
-
     def touch_twice(self, finger, second=None):
         before = self.module.count(uartmodule.EXTRACT)
         self.module.touch(finger)
@@ -63,12 +57,6 @@ class Fingers(Scenario):
         self.module.touch(second or finger)
         wait(lambda: self.module.count(uartmodule.EXTRACT) > before + 1, "the second capture")
         self.module.lift()
-
-    def enrol_courier(self, finger="anna", number="4711"):
-        return self.enrol(finger, kind="courier", number=number, name="Anna Bote", consent=True)
-
-    def begin_sign_in(self, session, **claim):
-        return session.begin("Authenticate", "sa{sv}", "fingerprint", dictionary(**claim))
 
     def sign_in(self, session, finger, **claim):
         pending = self.begin_sign_in(session, **claim)
@@ -87,17 +75,6 @@ class Fingers(Scenario):
     def assert_empty_module(self):
         wait(self.module.holds_nothing, "nothing left in the module")
         self.assertEqual(self.module.count(uartmodule.STORE), 0, "nothing was ever stored in it")
-
-    def worker_pid(self):
-        for entry in os.listdir("/proc"):
-            try:
-                if entry.isdigit() and os.readlink(f"/proc/{entry}/exe") == os.path.realpath(WORKER):
-                    with open(f"/proc/{entry}/stat", encoding="utf-8") as f:
-                        if int(f.read().rsplit(")", 1)[1].split()[1]) == self.cabinet.daemon.pid:
-                            return int(entry)
-            except OSError:
-                pass
-        return None
 
 
 class SignIn(Fingers):

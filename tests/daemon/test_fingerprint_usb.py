@@ -14,8 +14,8 @@ import threading
 
 import prints
 import test_fingerprint
-from daemonlib import CABINET, ROOT, GLib, build_directory, dictionary, main, wait
-from people import Scenario
+from daemonlib import build_directory, main, wait
+from fingers import AtReader
 
 WORKER = os.path.join(build_directory(), "src", "fingerprint_usb", "lockerd-fingerprint-usb")
 FINGERS = {"anna": 1, "bert": 2}
@@ -89,9 +89,9 @@ def script(folder, reader, plugged=True, kind="FP_VIRTUAL_IMAGE"):
     return path
 
 
-class UsbFingers(Scenario):
-    """A cabinet with a reader at USB, and who stands in front of it."""
-    fast = True
+class UsbFingers(AtReader):
+    """A reader at USB."""
+    worker = WORKER
     section = ""
     plugged = True
     kind = "FP_VIRTUAL_IMAGE"
@@ -106,37 +106,16 @@ class UsbFingers(Scenario):
         type(self).edit = staticmethod(lambda text: text + f"\n[Reader fingerprint]\nType=usb\n{section}")
         super().setUp()
 
-    def wait_reader(self, state, text="", timeout=30):
-        return wait(lambda: next((s for n, s in self.admin.health().items() if n == "reader:fingerprint" and s[0] == state and text in s[1]),
-                                 None), f"reader {state} {text!r}", timeout)
-
     def enrol(self, finger, **person):
-        pending = self.admin.begin(ROOT, CABINET, "Enrol", "a{sv}", dictionary(fingerprint=GLib.Variant("b", True), **person))
+        pending = self.begin_enrol(**person)
         with self.reader.resting(finger):
             return pending.result(60)
-
-    def enrol_courier(self, finger="anna", number="4711"):
-        return self.enrol(finger, kind="courier", number=number, name="Anna Bote", consent=True)
-
-    def begin_sign_in(self, session, **claim):
-        return session.begin("Authenticate", "sa{sv}", "fingerprint", dictionary(**claim))
 
     def sign_in(self, session, finger, **claim):
         pending = self.begin_sign_in(session, **claim)
         session.wait_prompt("touch")
         with self.reader.resting(finger):
             return pending.result(60)
-
-    def worker_pid(self):
-        for entry in os.listdir("/proc"):
-            try:
-                if entry.isdigit() and os.readlink(f"/proc/{entry}/exe") == os.path.realpath(WORKER):
-                    with open(f"/proc/{entry}/stat", encoding="utf-8") as f:
-                        if int(f.read().rsplit(")", 1)[1].split()[1]) == self.cabinet.daemon.pid:
-                            return int(entry)
-            except OSError:
-                pass
-        return None
 
 
 class AtTheReader(UsbFingers):

@@ -549,6 +549,24 @@ class Backend(Restoring, BackendTest, Scenario):
         for path in glob.glob(f"{copy}/*"):
             shutil.copy(path, self.cabinet.directory)
 
+    def keep_card(self, name):
+        """A copy of the card of now; it goes on."""
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        copy = self.card(name)
+        self.back()
+        self.wait_online()
+        return copy
+
+    def go_back_to(self, copy):
+        """That is noticed."""
+        self.wait_drained()
+        self.cabinet.stop_daemon()
+        self.put_card(copy)
+        self.back()
+        self.wait_online()
+        wait(self.began, "the event")
+
     def health(self):
         return {h[0]: h[1:] for h in self.admin.cabinet("Health")}["ledger"]
 
@@ -560,11 +578,7 @@ class Backend(Restoring, BackendTest, Scenario):
 
         Requirement: F14, F5
         """
-        self.wait_drained()
-        self.cabinet.stop_daemon()
-        copy = self.card("yesterday")
-        self.back()
-        self.wait_online()
+        copy = self.keep_card("yesterday")
         body = {"cabinet": self.number, "name": "open", **self.backend.body("open", {"slot": "03", "reason": "once"}, expires=3600)}
         command = self.key.sign(body)
         self.assertEqual(self.backend.ask("open", command)["status"], "done")
@@ -605,22 +619,13 @@ class Backend(Restoring, BackendTest, Scenario):
         """
         self.courier().end()
         first = self.store()
-        self.wait_drained()
-        self.cabinet.stop_daemon()
-        copy = self.card("before")
-        self.back()
-        self.wait_online()
+        copy = self.keep_card("before")
         self.collect(first.receipt["code"])
         for _ in range(12):  # each place is used once more
             second = self.store()
             if second.slot == first.slot:
                 break
-        self.wait_drained()
-        self.cabinet.stop_daemon()
-        self.put_card(copy)
-        self.back()
-        self.wait_online()
-        wait(self.began, "the event")
+        self.go_back_to(copy)
         self.assertEqual(self.began()[-1]["why"], "behind")
         parcel = self.admin.parcel(first.parcel)
         self.assertEqual(parcel["State"], "unverified")
@@ -635,18 +640,9 @@ class Backend(Restoring, BackendTest, Scenario):
     def test_place_that_is_empty_in_a_ledger_that_is_behind_is_offered_to_nobody(self):
         """Requirement: F14, F2"""
         self.courier().end()
-        self.wait_drained()
-        self.cabinet.stop_daemon()
-        copy = self.card("before")
-        self.back()
-        self.wait_online()
+        copy = self.keep_card("before")
         self.store()
-        self.wait_drained()
-        self.cabinet.stop_daemon()
-        self.put_card(copy)
-        self.back()
-        self.wait_online()
-        wait(self.began, "the event")
+        self.go_back_to(copy)
         session = self.courier()
         with self.only():
             self.assertRefused("NoFreePosition", session.deposit, size="S")
@@ -661,11 +657,7 @@ class Backend(Restoring, BackendTest, Scenario):
         """
         self.courier().end()
         put = self.store()
-        self.wait_drained()
-        self.cabinet.stop_daemon()
-        copy = self.card("before")
-        self.back()
-        self.wait_online()
+        copy = self.keep_card("before")
         self.admin.disable("07")
         self.wait_drained()
         self.cabinet.stop_daemon()
@@ -702,11 +694,7 @@ class Backend(Restoring, BackendTest, Scenario):
 
     def test_ledger_that_is_locked_when_it_is_found_behind_acts_on_nothing_until_it_says_so(self):
         """Requirement: F14, F4"""
-        self.wait_drained()
-        self.cabinet.stop_daemon()
-        copy = self.card("yesterday")
-        self.back()
-        self.wait_online()
+        copy = self.keep_card("yesterday")
         body = {"cabinet": self.number, "name": "open", **self.backend.body("open", {"slot": "03", "reason": "once"}, expires=3600)}
         command = self.key.sign(body)
         self.assertEqual(self.backend.ask("open", command)["status"], "done")

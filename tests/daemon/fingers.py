@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of fingerprint readers share: a cabinet with one of them, and who stands in front of it."""
+import os
+
+from daemonlib import CABINET, ROOT, GLib, dictionary, wait
+from people import Scenario
+
+
+class AtReader(Scenario):
+    """A subclass has a reader: `worker`, the program that drives it, and enrol(finger, **person)."""
+    fast = True
+    worker = None
+
+    def wait_reader(self, state, text="", timeout=30):
+        return wait(lambda: next((s for n, s in self.admin.health().items() if n == "reader:fingerprint" and s[0] == state and text in s[1]),
+                                 None), f"reader {state} {text!r}, is {self.admin.health().get('reader:fingerprint')}", timeout)
+
+    def begin_enrol(self, **person):
+        return self.admin.begin(ROOT, CABINET, "Enrol", "a{sv}", dictionary(fingerprint=GLib.Variant("b", True), **person))
+
+    def enrol_courier(self, finger="anna", number="4711"):
+        return self.enrol(finger, kind="courier", number=number, name="Anna Bote", consent=True)
+
+    def begin_sign_in(self, session, **claim):
+        return session.begin("Authenticate", "sa{sv}", "fingerprint", dictionary(**claim))
+
+    def worker_pid(self):
+        for entry in os.listdir("/proc"):
+            try:
+                if entry.isdigit() and os.readlink(f"/proc/{entry}/exe") == os.path.realpath(self.worker):
+                    with open(f"/proc/{entry}/stat", encoding="utf-8") as f:
+                        if int(f.read().rsplit(")", 1)[1].split()[1]) == self.cabinet.daemon.pid:
+                            return int(entry)
+            except OSError:
+                pass
+        return None
