@@ -28,6 +28,7 @@ typedef struct Module {
 typedef struct Candidate {
         uint8_t *data;
         size_t n;
+        bool useless; /* it cannot be compared here, and the claim may be another's */
 } Candidate;
 
 typedef struct Attempt {
@@ -36,7 +37,7 @@ typedef struct Attempt {
         uint64_t until; /* boot µs */
         bool cancelled;
         Candidate candidates[MATCHER_CLAIMED_MAX];
-        unsigned n_candidates;
+        unsigned n_candidates, n_comparisons;
         uint64_t candidates_of; /* the attempt that they are for */
 } Attempt;
 

@@ -149,20 +149,28 @@ static int compare_all(Worker *w, GPtrArray *gallery, MatcherResult *ret) {
 
 static int verify(Worker *w, MatcherResult *ret) {
         g_autoptr(GPtrArray) gallery = g_ptr_array_new_with_free_func(g_object_unref);
-        unsigned n = w->attempt.n_candidates;
+        unsigned numbers[MATCHER_CLAIMED_MAX];
 
-        for (unsigned i = 0; i < n; i++) {
+        for (unsigned i = 0; i < w->attempt.n_candidates; i++) {
                 FpPrint *print = NULL;
                 int step = template_read(w->attempt.candidates[i].data, w->attempt.candidates[i].n, w->reader,
                                          &print);
+                /* Where the claim may fit several, one that cannot be compared neither keeps the others out
+                 * nor tells that it is there. */
+                if (step && w->attempt.n_comparisons > 1)
+                        continue;
                 if (step)
                         return step;
+                numbers[gallery->len] = i + 1;
                 g_ptr_array_add(gallery, print);
         }
         /* Of a reader that compares one to one, and one to one alone. */
-        if (n != 1 && !fp_device_has_feature(w->reader, FP_DEVICE_FEATURE_IDENTIFY))
+        if (gallery->len != 1 && !fp_device_has_feature(w->reader, FP_DEVICE_FEATURE_IDENTIFY))
                 return MATCHER_PROBLEM_REFUSES;
-        return compare_all(w, gallery, ret);
+        int step = compare_all(w, gallery, ret);
+        if (!step && ret->outcome == MATCHER_MATCH)
+                ret->candidate = numbers[ret->candidate - 1];
+        return step;
 }
 
 static void say_result(Worker *w, int step, MatcherResult *r, const uint8_t *data, size_t n) {

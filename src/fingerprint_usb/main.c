@@ -82,6 +82,7 @@ static bool take_task(Worker *w, const MatcherTask *t) {
                 return false;
         a->number = t->header.attempt;
         a->task = (MatcherType)t->header.type;
+        a->n_comparisons = t->n_comparisons;
         a->until = clock_now().boot_usec + t->timeout_ms * USEC_PER_MSEC;
         return true;
 }

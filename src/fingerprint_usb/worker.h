@@ -29,7 +29,7 @@ typedef struct Attempt {
         uint64_t until; /* boot µs */
         bool cancelled;
         Candidate candidates[MATCHER_CLAIMED_MAX];
-        unsigned n_candidates;
+        unsigned n_candidates, n_comparisons;
         uint64_t candidates_of; /* the attempt that they are for */
 } Attempt;
 
