@@ -168,14 +168,21 @@ static int session_of(Bus *b, Peer *peer, sd_bus_message *m, Session **ret, sd_b
         return 0;
 }
 
-/* What is asked for by a kind of credential: its claim, and itself. What a reader of the cabinet takes nobody
- * may bring along. */
+/* What is asked for by a kind of credential: itself, and one of its claims. What a reader of the cabinet
+ * takes nobody may bring along. */
 static int read_credential(sd_bus_message *m, CredentialKind k, bool courier, Evidence *ret,
                            sd_bus_error *e) {
-        const ArgKey keys[] = {{credential_claim(courier), 's', true, offsetof(Evidence, claim)},
-                               {credential_info(k)->name, 's', true, offsetof(Evidence, data)}};
+        const ArgKey own = {credential_info(k)->name, 's', true, offsetof(Evidence, data)};
+        const ArgKey of_courier[] = {own, {"number", 's', true, offsetof(Evidence, claim.number)}};
+        const ArgKey of_recipient[] = {own,
+                                       {"phone", 's', false, offsetof(Evidence, claim.phone)},
+                                       {"phone_tail", 's', false, offsetof(Evidence, claim.phone_tail)},
+                                       {"parcel", 't', false, offsetof(Evidence, claim.parcel)},
+                                       {"waybill", 's', false, offsetof(Evidence, claim.waybill)}};
+        const ArgKey *keys = courier ? of_courier : of_recipient;
+        size_t n_keys = courier ? ARRAY_SIZE(of_courier) : ARRAY_SIZE(of_recipient);
         bool reader = credential_has_reader(k);
-        int r = args_read_dictionary(m, keys, reader ? 1 : ARRAY_SIZE(keys), ret, e);
+        int r = args_read_dictionary(m, keys + reader, n_keys - reader, ret, e);
 
         if (r >= 0 && !reader)
                 ret->n_data = strlen(ret->data);

@@ -41,10 +41,6 @@ bool credential_may_be_of(CredentialKind k, bool courier) {
         return kinds[k].holders & (courier ? HOLDER_COURIER : HOLDER_RECIPIENT);
 }
 
-const char *credential_claim(bool courier) {
-        return courier ? "number" : "phone";
-}
-
 void credential_names(unsigned set, const char *last, char *ret, size_t room) {
         unsigned left = 0;
         size_t n = 0;

@@ -57,8 +57,6 @@ CredentialKind credential_kind_from_string(const char *name, size_t n); /* CREDE
 CredentialKind credential_kind_of_evidence(const char *evidence);       /* CREDENTIAL_NONE */
 bool credential_has_reader(CredentialKind k);
 bool credential_may_be_of(CredentialKind k, bool courier);
-/* The key of the claim that it belongs to: "number" of a courier, "phone" of a recipient. */
-const char *credential_claim(bool courier);
 /* "password, pattern or card": the kinds of a set (bits of CredentialKind), cut when it does not fit. */
 void credential_names(unsigned kinds, const char *last, char *ret, size_t room);
 static inline unsigned credential_bit(CredentialKind k) {

@@ -35,7 +35,7 @@ _lockerctl() {
     local -A options=(
         [status]='' [map]='' [slots]='' [parcels]='' [parcel]='' [people]='' [audit]='' [backup]=''
         [deposit]="--courier --size --recipient --phone --waybill --parcel --accessible --temperature --exact --no-wait --timeout $secrets"
-        [collect]="--code --slot --phone-tail --phone --parcel --accept --reject --no-wait --timeout $secrets"
+        [collect]="--code --slot --phone-tail --phone --waybill --password --pattern --card --fingerprint --parcel --accept --reject --no-wait --timeout $secrets"
         [take-back]="--courier --timeout $secrets"
         [open]='--reason' [disable]='--reason' [enable]='--reason' [reconcile]='--reason'
         [recall]='--reason' [new-code]='--reason' [release]='--reason' [revoke]='--credential --reason'
@@ -62,7 +62,7 @@ _lockerctl() {
     local choices=''
     case $prev in
         --size) choices=$(__lockerctl_sizes) ;;
-        --credential) choices='pin password pattern card' ;;
+        --credential) choices='pin password pattern card fingerprint' ;;
         --temperature) choices='ambient chilled frozen' ;;
         --slot) choices=$(__lockerctl_first_column slots) ;;
         --parcel) choices=$(__lockerctl_first_column parcels) ;;

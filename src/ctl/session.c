@@ -64,7 +64,7 @@ void session_done(Session *s) {
         *s = (Session){.typed_fd = -1};
 }
 
-int session_authenticate(Session *s, const char *kind, const char *const *evidence) {
+int session_authenticate_of(Session *s, const char *kind, const char *const *evidence, uint64_t parcel) {
         _cleanup_message_ sd_bus_message *m = NULL;
         Ctl *c = s->ctl;
 
@@ -78,11 +78,17 @@ int session_authenticate(Session *s, const char *kind, const char *const *eviden
                 r = sd_bus_message_open_container(m, 'a', "{sv}");
         for (; r >= 0 && evidence[0]; evidence += 2)
                 r = append_string(m, evidence[0], evidence[1]);
+        if (r >= 0 && parcel)
+                r = append_u64(m, "parcel", parcel);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         if (r < 0)
                 return ctl_fail_bus(c, NULL, r, NULL);
         return ctl_send(c, m, CALL_TIMEOUT_USEC, NULL, NULL);
+}
+
+int session_authenticate(Session *s, const char *kind, const char *const *evidence) {
+        return session_authenticate_of(s, kind, evidence, 0);
 }
 
 int session_call(Session *s, const char *member, sd_bus_message **ret) {

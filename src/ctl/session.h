@@ -53,6 +53,8 @@ int session_listen(Session *s, const char *sender);
 /* Evidence: pairs of key and value, NULL-terminated; pairs without value are omitted. Sent as
  * sensitive. */
 int session_authenticate(Session *s, const char *kind, const char *const *evidence);
+/* Likewise, with the number of a parcel as the claim; 0: none. */
+int session_authenticate_of(Session *s, const char *kind, const char *const *evidence, uint64_t parcel);
 int session_call(Session *s, const char *member, sd_bus_message **ret);
 /* Follows prompts until the end. On the first interrupt calls `interrupt` (a method name), on the
  * second exits. */

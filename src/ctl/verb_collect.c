@@ -14,32 +14,88 @@ static const SessionKey collect_keys[] = {
         {0, NULL, NULL, false},
 };
 
-static int identify(Ctl *c, const Args *a, Session *s) {
+/* What is shown with a claim; also the name of its evidence. */
+static const struct {
+        const char *name, *question; /* NULL: the cabinet's reader takes it */
+} kinds[] = {
+        {"password", "Password"},
+        {"pattern", "Pattern (nodes 0 to 8, rows from the top left)"},
+        {"card", "Scan the card"},
+        {"fingerprint", NULL},
+};
+
+/* The kind of credential that is shown; -1: a code; -2: reported. */
+static int kind_of(Ctl *c, const Args *a) {
+        bool claim = args_has(a, "phone") || args_has(a, "waybill");
+        int kind = -1;
+
+        for (int k = 0; k < (int)ARRAY_SIZE(kinds); k++) {
+                if (!args_has(a, kinds[k].name))
+                        continue;
+                if (kind >= 0) {
+                        (void)ctl_usage(c, a, "--%s and --%s exclude each other.", kinds[kind].name,
+                                        kinds[k].name);
+                        return -2;
+                }
+                kind = k;
+        }
+        if (kind < 0 && claim)
+                kind = 0;
+        if (kind >= 0 && (args_has(a, "code") || args_has(a, "slot"))) {
+                (void)ctl_usage(c, a, "--code and --slot go with a code, not with a %s.", kinds[kind].name);
+                return -2;
+        }
+        return kind;
+}
+
+/* Exactly one; --parcel is one where no other is given. */
+static int check_claim(Ctl *c, const Args *a, int kind) {
+        int n = args_has(a, "phone") + args_has(a, "phone-tail") + args_has(a, "waybill");
+
+        if (n > 1)
+                return ctl_usage(c, a, "--phone, --phone-tail and --waybill exclude each other.");
+        return n || args_has(a, "parcel")
+                       ? 0
+                       : ctl_usage(c, a, "Whose %s? --phone, --phone-tail, --waybill or --parcel.",
+                                   kinds[kind].name);
+}
+
+static int show_credential(Session *s, const Args *a, int kind, uint64_t parcel, const char *secret) {
+        const char *phone = args_get(a, "phone"), *tail = args_get(a, "phone-tail"),
+                   *waybill = args_get(a, "waybill");
+        const char *const evidence[] = {kinds[kind].name, secret,  "phone", phone, "phone_tail", tail,
+                                        "waybill",        waybill, NULL};
+
+        if (!kinds[kind].question && !s->ctl->json)
+                fputs("At the cabinet: put the finger on the reader.\n", stderr);
+        return session_authenticate_of(s, kinds[kind].name, evidence, phone || tail || waybill ? 0 : parcel);
+}
+
+static int identify(Ctl *c, const Args *a, uint64_t parcel, Session *s) {
         _cleanup_secrets_ Secrets secrets = {.fd = -1};
         _cleanup_erase_ char *secret = NULL;
-        const char *phone = args_get(a, "phone"), *code = args_get(a, "code");
+        const char *code = args_get(a, "code");
+        int kind = kind_of(c, a), status = kind < -1 ? LOCKERCTL_USAGE : 0;
 
-        if (phone && (code || args_has(a, "slot") || args_has(a, "phone-tail")))
-                return ctl_usage(
-                        c, a,
-                        "--phone goes with a password; --code, --slot and --phone-tail go with a code.");
-        int status = secrets_open(c, a, &secrets);
+        if (!status && kind >= 0)
+                status = check_claim(c, a, kind);
+        if (!status)
+                status = secrets_open(c, a, &secrets);
         if (status)
                 return status;
         if (code)
                 secret = strdup(code);
-        else
-                status = secrets_ask(c, &secrets, phone ? "Password" : "Pickup code", false, &secret);
-        if (!status && !secret)
+        else if (kind < 0 || kinds[kind].question)
+                status = secrets_ask(c, &secrets, kind < 0 ? "Pickup code" : kinds[kind].question, false,
+                                     &secret);
+        if (!status && code && !secret)
                 status = ctl_oom(c);
         if (!status)
                 status = session_start(c, "recipient", s);
         if (status)
                 return status;
-        if (phone) {
-                const char *const evidence[] = {"phone", phone, "password", secret, NULL};
-                return session_authenticate(s, "password", evidence);
-        }
+        if (kind >= 0)
+                return show_credential(s, a, kind, parcel, secret);
         code_ungroup(secret);
         const char *slot = args_get(a, "slot"), *tail = args_get(a, "phone-tail");
         const char *const evidence[] = {"code", secret, "slot", slot, "phone_tail", tail, NULL};
@@ -93,7 +149,7 @@ static int run_collect(Ctl *c, const Args *a) {
         if (!status)
                 status = session_patience(c, a, &until);
         if (!status)
-                status = identify(c, a, &s);
+                status = identify(c, a, parcel, &s);
         if (!status)
                 status = collect(&s, parcel, !args_has(a, "no-wait"));
         if (status)
@@ -120,9 +176,16 @@ static int run_collect(Ctl *c, const Args *a) {
 static const Option collect_options[] = {
         {"code", 0, "CODE", "The pickup code; others may see it here, so better let it be asked for"},
         {"slot", 0, "SLOT", "With the code: the slot, where codes are digits only"},
-        {"phone-tail", 0, "DIGITS", "With the code: the last four digits of the phone number instead"},
-        {"phone", 0, "PHONE", "Identify by phone number and password; the password is asked for"},
-        {"parcel", 0, "PARCEL", "This one, when several are waiting"},
+        {"phone-tail", 0, "DIGITS",
+         "The last digits of the phone number: four with a code, four or more with the below"},
+        {"phone", 0, "PHONE", "Identify by phone number and, unless another is named, a password"},
+        {"waybill", 0, "WAYBILL", "Identify by the waybill, likewise"},
+        {"password", 0, NULL, "Ask for the password of whoever is claimed by phone, waybill or parcel"},
+        {"pattern", 0, NULL, "Ask for the drawn pattern, likewise"},
+        {"card", 0, NULL, "Ask for the card: scan it, or type what it says"},
+        {"fingerprint", 0, NULL, "Have the cabinet's reader take a finger"},
+        {"parcel", 0, "PARCEL",
+         "This one, when several are waiting; and whose it is, if nothing else says so"},
         {"accept", 0, NULL, "Keep the item, without asking"},
         {"reject", 0, NULL, "Give the item back, without asking"},
         PATIENCE_OPTIONS,
@@ -132,7 +195,7 @@ static const Option collect_options[] = {
 
 const Verb verb_collect = {
         .name = "collect",
-        .usage = "[--code CODE | --phone PHONE] [OPTION...]",
+        .usage = "[--code CODE | --phone PHONE | --phone-tail DIGITS --pattern | ...] [OPTION...]",
         .summary = "Collect a parcel, as a recipient at the cabinet",
         .details = "Opens the slot and only the position of this parcel, then waits until the door is shut. "
                    "Meanwhile a letter and Enter: a accept, r reject (after putting the item back), d does "

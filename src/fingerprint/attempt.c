@@ -80,18 +80,28 @@ static int touch(Worker *w, unsigned buffer, MatcherPrompt prompt) {
         }
 }
 
-/* Before anybody is asked for a finger. */
+static int check_candidate(const Worker *w, const Candidate *c) {
+        Template t;
+        int r = template_read(c->data, c->n, &t);
+
+        if (r < 0)
+                return r == -EXDEV ? MATCHER_PROBLEM_OTHER_READER : MATCHER_PROBLEM_BAD_TEMPLATE;
+        return t.system_id != w->module.system_id ||
+                               (w->module.template_size && t.n != w->module.template_size)
+                       ? MATCHER_PROBLEM_OTHER_READER
+                       : 0;
+}
+
+/* Before anybody is asked for a finger. Where the claim may fit several, one that cannot be compared neither
+ * keeps the others out nor tells that it is there. */
 static int check_candidates(Worker *w) {
         for (unsigned i = 0; i < w->end.attempt.n_candidates; i++) {
-                const Candidate *c = &w->end.attempt.candidates[i];
-                Template t;
-                int r = template_read(c->data, c->n, &t);
+                Candidate *c = &w->end.attempt.candidates[i];
+                int step = check_candidate(w, c);
 
-                if (r < 0)
-                        return r == -EXDEV ? MATCHER_PROBLEM_OTHER_READER : MATCHER_PROBLEM_BAD_TEMPLATE;
-                if (t.system_id != w->module.system_id ||
-                    (w->module.template_size && t.n != w->module.template_size))
-                        return MATCHER_PROBLEM_OTHER_READER;
+                if (step && w->end.attempt.n_comparisons == 1)
+                        return step;
+                c->useless = step != 0;
         }
         return 0;
 }
@@ -125,16 +135,18 @@ static int compare_with_nobody(Worker *w) {
 static int compare_all(Worker *w, MatcherResult *ret) {
         unsigned n_matches = 0;
 
-        if (!w->end.attempt.n_candidates)
-                return compare_with_nobody(w);
-        for (unsigned i = 0; i < w->end.attempt.n_candidates; i++) {
-                const Candidate *c = &w->end.attempt.candidates[i];
+        for (unsigned i = 0; i < w->end.attempt.n_comparisons; i++) {
+                const Candidate *c = i < w->end.attempt.n_candidates ? &w->end.attempt.candidates[i] : NULL;
                 unsigned score = 0;
                 bool match = false;
                 Template t;
+                int step;
 
-                (void)template_read(c->data, c->n, &t);
-                int step = compare(w, t.code, t.n, &match, &score);
+                if (c && !c->useless) {
+                        (void)template_read(c->data, c->n, &t);
+                        step = compare(w, t.code, t.n, &match, &score);
+                } else
+                        step = compare_with_nobody(w);
                 if (step)
                         return step;
                 if (match) {

@@ -140,17 +140,26 @@ static int compare_all(Worker *w, GPtrArray *gallery, MatcherResult *ret) {
 
 static int verify(Worker *w, MatcherResult *ret) {
         g_autoptr(GPtrArray) gallery = g_ptr_array_new_with_free_func(g_object_unref);
-        unsigned n = w->end.attempt.n_candidates;
+        const Attempt *a = &w->end.attempt;
+        unsigned numbers[MATCHER_CLAIMED_MAX];
 
-        for (unsigned i = 0; i < n; i++) {
+        for (unsigned i = 0; i < a->n_candidates; i++) {
                 FpPrint *print = NULL;
-                int step = template_read(w->end.attempt.candidates[i].data, w->end.attempt.candidates[i].n,
-                                         w->reader, &print);
+                int step = template_read(a->candidates[i].data, a->candidates[i].n, w->reader, &print);
+
+                /* Where the claim may fit several, one that cannot be compared neither keeps the others out
+                 * nor tells that it is there. */
+                if (step && a->n_comparisons > 1)
+                        continue;
                 if (step)
                         return step;
+                numbers[gallery->len] = i + 1;
                 g_ptr_array_add(gallery, print);
         }
-        return compare_all(w, gallery, ret);
+        int step = compare_all(w, gallery, ret);
+        if (!step && ret->outcome == MATCHER_MATCH)
+                ret->candidate = numbers[ret->candidate - 1];
+        return step;
 }
 
 void attempt_run(Worker *w) {

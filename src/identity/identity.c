@@ -33,7 +33,8 @@ IdentityJob *job_free(IdentityJob *j) {
         if (!j)
                 return NULL;
         job_erase_evidence(j);
-        erase_free(j->template, j->n_template);
+        for (unsigned i = 0; i < j->n_templates; i++)
+                erase_free(j->templates[i].data, j->templates[i].n);
         free(j);
         return NULL;
 }
@@ -103,14 +104,20 @@ static int new_job(Identity *i, const Verifier *v, const IdentityRequest *q, Ide
         *j = (IdentityJob){.identity = i,
                            .verifier = v,
                            .n_evidence = q->n_evidence,
-                           .n_template = q->template ? q->n_template : 0,
+                           .comparisons = MAX(MAX(q->comparisons, q->n_templates), 1U),
                            .done = q->done,
                            .progress = q->progress,
                            .userdata = q->userdata};
         j->evidence = copy(q->evidence, q->n_evidence);
-        j->template = q->template ? copy(q->template, q->n_template) : NULL;
-        if (!j->evidence || (q->template && !j->template))
+        if (!j->evidence)
                 return -ENOMEM;
+        for (unsigned k = 0; k < q->n_templates; k++) {
+                j->templates[k].data = copy(q->templates[k].data, q->templates[k].n);
+                if (!j->templates[k].data)
+                        return -ENOMEM;
+                j->templates[k].n = q->templates[k].n;
+                j->n_templates++;
+        }
         *ret = steal_ptr(j);
         return 0;
 }
@@ -136,7 +143,7 @@ int identity_enrol(Identity *i, const IdentityRequest *q, IdentityJob **ret_job)
         if (q->n_evidence > v->evidence_max)
                 return -E2BIG;
         IdentityRequest own = *q;
-        own.template = NULL;
+        own.n_templates = own.comparisons = 0;
         int r = new_job(i, v, &own, &j);
         if (r < 0)
                 return r;
@@ -151,13 +158,17 @@ int identity_verify(Identity *i, const IdentityRequest *q, IdentityJob **ret_job
 
         if (!v || !(v->abilities & VERIFIER_VERIFIES))
                 return -EOPNOTSUPP;
-        if (!q->done || (q->template && q->n_template > v->template_max))
+        if (!q->done || q->n_templates > IDENTITY_CANDIDATES_MAX || q->comparisons > IDENTITY_CANDIDATES_MAX)
                 return -EINVAL;
+        for (unsigned k = 0; k < q->n_templates; k++)
+                if (q->templates[k].n > v->template_max)
+                        return -EINVAL;
         /* Nobody could enrol such evidence: it cannot be right, and that is found out as slowly as anything
          * else. */
         if (own.n_evidence > v->evidence_max) {
                 own.n_evidence = 0;
-                own.template = NULL;
+                own.comparisons = MAX(q->comparisons, q->n_templates);
+                own.n_templates = 0;
         }
         int r = new_job(i, v, &own, &j);
         return r < 0 ? r : give(j, v->verify, ret_job);

@@ -17,7 +17,7 @@ typedef struct Identity Identity;
 typedef struct IdentityJob IdentityJob;
 
 typedef enum IdentityResult {
-        IDENTITY_MATCH,
+        IDENTITY_MATCH, /* data is one byte: the index of the template */
         IDENTITY_NO_MATCH,
         IDENTITY_ENROLLED, /* data holds the template to store */
         IDENTITY_FAILED,   /* the worker died or timed out: neither yes nor no */
@@ -30,13 +30,23 @@ typedef void (*IdentityDone)(void *userdata, IdentityResult result, const uint8_
 /* What the person is to do now ("touch", "again", …) and the sentence for it; both static. */
 typedef void (*IdentityProgress)(void *userdata, const char *what, const char *sentence);
 
+/* How many people one claim may fit. */
+#define IDENTITY_CANDIDATES_MAX 4
+
+typedef struct IdentityTemplate {
+        const uint8_t *data;
+        size_t n;
+} IdentityTemplate;
+
 typedef struct IdentityRequest {
         CredentialKind kind;
         const void *evidence; /* copied, and erased afterwards; NULL for verifiers with a device */
         size_t n_evidence;
-        const uint8_t *template; /* verify; NULL: does the same work against nothing and answers NO_MATCH, so
-                                    that the time does not tell whether a person exists */
-        size_t n_template;
+        /* verify: whom the claim fits, at most IDENTITY_CANDIDATES_MAX. Of several a single one must match;
+         * two that do are NO_MATCH. At least so many comparisons are made (at least one); those that are
+         * missing are made against nothing, so that the time does not tell how many candidates there are. */
+        const IdentityTemplate *templates;
+        unsigned n_templates, comparisons;
         IdentityDone done;
         IdentityProgress progress; /* may be NULL */
         void *userdata;

@@ -19,13 +19,21 @@ struct IdentityJob {
         const Verifier *verifier;
         IdentityJob *next; /* the verifier's own list */
         bool enrols;
-        uint8_t *evidence, *template; /* own copies */
-        size_t n_evidence, n_template;
-        IdentityDone done; /* NULL: cancelled */
+        uint8_t *evidence; /* own copies, here and below */
+        size_t n_evidence;
+        struct {
+                uint8_t *data;
+                size_t n;
+        } templates[IDENTITY_CANDIDATES_MAX];
+        unsigned n_templates, comparisons; /* to make: at least one, no fewer than templates */
+        IdentityDone done;                 /* NULL: cancelled */
         IdentityProgress progress;
         void *userdata;
         uint64_t id; /* the verifier's own */
         bool asked;  /* likewise: its worker has it */
+        /* Likewise, where they are made one by one: those made, how many of them matched, the last one. */
+        unsigned compared, n_matches;
+        uint8_t match;
 };
 
 /* Tells the outcome, unless cancelled, and frees the job. The callback may put in new jobs and cancel others.

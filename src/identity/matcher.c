@@ -126,12 +126,14 @@ static int start(Matcher *m) {
         IdentityJob *j = m->job;
         int socket = supervisor_socket(m->worker), r = 0;
         MatcherTask task = {.timeout_ms = ATTEMPT_MS};
-        MatcherCandidate candidate = {.number = 1};
 
-        task.header.attempt = candidate.header.attempt = ++m->attempts;
-        if (!j->enrols && j->template) {
-                task.n_candidates = 1;
-                r = matcher_wire_send(socket, MATCHER_CANDIDATE, &candidate, j->template, j->n_template, -1);
+        task.header.attempt = ++m->attempts;
+        task.n_candidates = j->n_templates;
+        task.n_comparisons = j->enrols ? 0 : j->comparisons;
+        for (unsigned i = 0; r >= 0 && i < j->n_templates; i++) {
+                MatcherCandidate candidate = {.header.attempt = m->attempts, .number = i + 1};
+                r = matcher_wire_send(socket, MATCHER_CANDIDATE, &candidate, j->templates[i].data,
+                                      j->templates[i].n, -1);
         }
         if (r >= 0)
                 r = matcher_wire_send(socket, j->enrols ? MATCHER_ENROL : MATCHER_VERIFY, &task, NULL, 0, -1);
@@ -245,7 +247,7 @@ static bool is_answer(const Matcher *m, const MatcherResult *r) {
         case MATCHER_ENROLLED:
                 return m->prompted && (!j || j->enrols);
         case MATCHER_MATCH: /* with somebody, who has been asked to show something */
-                return m->prompted && r->candidate == 1 && (!j || (!j->enrols && j->template));
+                return m->prompted && (!j || (!j->enrols && r->candidate <= j->n_templates));
         case MATCHER_NO_MATCH:
                 return m->prompted && (!j || !j->enrols);
         case MATCHER_OUTCOME_MAX:
@@ -257,7 +259,7 @@ static bool is_answer(const Matcher *m, const MatcherResult *r) {
 static void tell_result(Matcher *m, const MatcherResult *r, const uint8_t *data) {
         switch ((MatcherOutcome)r->outcome) {
         case MATCHER_MATCH:
-                finish(m, IDENTITY_MATCH, NULL, 0);
+                finish(m, IDENTITY_MATCH, &(uint8_t){(uint8_t)(r->candidate - 1)}, 1);
                 break;
         case MATCHER_NO_MATCH:
                 finish(m, IDENTITY_NO_MATCH, NULL, 0);

@@ -52,7 +52,7 @@ static bool take_candidate(Attempt *a, const MatcherMessage *m) {
         if (!copy)
                 return false;
         memcpy(copy, m->data, m->body.header.n_data);
-        a->candidates[a->n_candidates++] = (Candidate){copy, m->body.header.n_data};
+        a->candidates[a->n_candidates++] = (Candidate){copy, m->body.header.n_data, false};
         a->candidates_of = m->body.header.attempt;
         return true;
 }
@@ -65,6 +65,7 @@ static bool take_task(MatcherEnd *e, const MatcherTask *t) {
                 return false;
         a->number = t->header.attempt;
         a->task = (MatcherType)t->header.type;
+        a->n_comparisons = MAX(MAX(t->n_comparisons, t->n_candidates), 1U);
         a->until = clock_now().boot_usec + t->timeout_ms * USEC_PER_MSEC;
         return true;
 }

@@ -15,6 +15,7 @@ enum {
 typedef struct Candidate {
         uint8_t *data;
         size_t n;
+        bool useless; /* it cannot be compared here, and the claim may be another's */
 } Candidate;
 
 typedef struct Attempt {
@@ -23,7 +24,7 @@ typedef struct Attempt {
         uint64_t until; /* boot µs */
         bool cancelled;
         Candidate candidates[MATCHER_CLAIMED_MAX];
-        unsigned n_candidates;
+        unsigned n_candidates, n_comparisons;
         uint64_t candidates_of; /* the attempt that they are for */
 } Attempt;
 

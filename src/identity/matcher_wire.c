@@ -43,7 +43,10 @@ static bool task_is_fine(const MatcherTask *t) {
                         : t->header.type == MATCHER_VERIFY ? MATCHER_CLAIMED_MAX
                                                            : MATCHER_CANDIDATES_MAX;
 
-        return t->n_candidates <= most && t->timeout_ms && t->timeout_ms <= MATCHER_TIMEOUT_MAX_MS;
+        unsigned comparisons = t->header.type == MATCHER_VERIFY ? MATCHER_CLAIMED_MAX : 0;
+
+        return t->n_candidates <= most && t->n_comparisons <= comparisons && t->timeout_ms &&
+               t->timeout_ms <= MATCHER_TIMEOUT_MAX_MS;
 }
 
 static bool result_is_fine(const MatcherResult *r) {

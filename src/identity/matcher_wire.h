@@ -23,7 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MATCHER_WIRE_VERSION   1
+#define MATCHER_WIRE_VERSION   2
 #define MATCHER_WIRE_FD        3 /* where the matcher finds its end */
 #define MATCHER_TEMPLATE_MAX   CREDENTIAL_DATA_MAX
 #define MATCHER_KIND_MAX       16 /* bytes, with the NUL */
@@ -128,12 +128,14 @@ typedef struct MatcherCandidate {
         uint32_t number, reserved;
 } MatcherCandidate;
 
-/* ENROL, VERIFY, WATCH. A VERIFY without candidates does the same work against nothing, and its result is
- * NO_MATCH. */
+/* ENROL, VERIFY, WATCH. A VERIFY makes at least n_comparisons, and at least one: those for which there is no
+ * candidate are made against nothing. Where several may be made, a candidate that cannot be compared is none.
+ */
 typedef struct MatcherTask {
         MatcherHeader header;
         uint32_t n_candidates;
         uint32_t timeout_ms; /* for the whole attempt; of a WATCH: until it ends by itself */
+        uint32_t n_comparisons, reserved;
 } MatcherTask;
 
 typedef struct MatcherHello {

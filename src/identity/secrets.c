@@ -42,7 +42,7 @@ static int on_socket(sd_event_source *s, int fd, uint32_t revents, void *userdat
 static int on_exit_of_worker(sd_event_source *s, int fd, uint32_t revents, void *userdata);
 
 static HashVerb verb(const IdentityJob *j) {
-        return j->enrols ? HASH_ENROL : j->template ? HASH_VERIFY : HASH_VERIFY_NOTHING;
+        return j->enrols ? HASH_ENROL : j->compared < j->n_templates ? HASH_VERIFY : HASH_VERIFY_NOTHING;
 }
 
 static void arm(Secrets *i, uint64_t delay) {
@@ -102,19 +102,21 @@ static int ask(Secrets *i, IdentityJob *j) {
                 .id = j->id,
                 .log_n = i->log_n[j->verifier->kind],
                 .n_secret = (uint32_t)j->n_evidence,
-                .n_data = (uint32_t)j->n_template,
         };
 
         memcpy(q.pepper, i->pepper, sizeof(q.pepper));
-        if (j->n_template)
-                memcpy(q.data, j->template, j->n_template);
+        if (j->compared < j->n_templates) {
+                q.n_data = (uint32_t)j->templates[j->compared].n;
+                memcpy(q.data, j->templates[j->compared].data, q.n_data);
+        }
         memcpy(q.secret, j->evidence, q.n_secret);
         ssize_t n = send(i->worker.socket, &q, sizeof(q), MSG_DONTWAIT | MSG_NOSIGNAL);
         int r = n < 0 ? -errno : 0;
         explicit_bzero(&q, sizeof(q));
         if (r < 0)
                 return r;
-        job_erase_evidence(j);
+        if (j->compared + 1 >= j->comparisons)
+                job_erase_evidence(j);
         j->asked = true;
         arm(i, JOB_USEC);
         return 0;
@@ -124,6 +126,9 @@ static int ask(Secrets *i, IdentityJob *j) {
 static void choose(Secrets *i) {
         IdentityJob **at = &i->jobs, *j;
 
+        /* Its other comparisons follow at once. */
+        if (i->jobs->compared)
+                return;
         while (*at && (*at)->enrols == i->enrolled_last)
                 at = &(*at)->next;
         if (*at && *at != i->jobs) {
@@ -190,20 +195,36 @@ static bool read_answer(Secrets *i, HashAnswer *ret) {
         return false;
 }
 
+/* One comparison more of the job under way; all of them are made, whatever comes of the first. */
+static void compared(Secrets *i, bool match) {
+        IdentityJob *j = i->jobs;
+
+        if (match) {
+                j->match = (uint8_t)j->compared;
+                j->n_matches++;
+        }
+        if (++j->compared < j->comparisons && j->done) {
+                j->id = ++i->last_id;
+                j->asked = false;
+                return;
+        }
+        uint8_t winner = j->match;
+        bool single = j->n_matches == 1;
+        finish(i, single ? IDENTITY_MATCH : IDENTITY_NO_MATCH, single ? &winner : NULL, single);
+}
+
 /* Takes an answer if there is a good one; the queue does not go on by itself. */
 static bool take_answer(Secrets *i) {
-        static const IdentityResult results[] = {
-                [HASH_MATCH] = IDENTITY_MATCH,
-                [HASH_NO_MATCH] = IDENTITY_NO_MATCH,
-                [HASH_ENROLLED] = IDENTITY_ENROLLED,
-                [HASH_FAILED] = IDENTITY_FAILED,
-        };
         HashAnswer a = {0};
 
         if (!read_answer(i, &a))
                 return false;
-        bool enrolled = a.result == HASH_ENROLLED;
-        finish(i, results[a.result], enrolled ? a.data : NULL, enrolled ? a.n_data : 0);
+        if (a.result == HASH_MATCH || a.result == HASH_NO_MATCH)
+                compared(i, a.result == HASH_MATCH);
+        else if (a.result == HASH_ENROLLED)
+                finish(i, IDENTITY_ENROLLED, a.data, a.n_data);
+        else
+                finish(i, IDENTITY_FAILED, NULL, 0);
         explicit_bzero(&a, sizeof(a));
         return true;
 }

@@ -328,6 +328,16 @@ int ledger_parcel_each_of_phone_tail(Ledger *l, const char *tail4, ParcelEach ea
         return each_row(&q, each, userdata);
 }
 
+int ledger_parcel_each_of_waybill(Ledger *l, const char *waybill, ParcelEach each, void *userdata) {
+        _cleanup_query_ Query q = {0};
+
+        int r = query_begin(&q, l, SQL_PARCEL_EACH_OF_WAYBILL);
+        if (r < 0)
+                return r;
+        query_text(&q, 1, waybill);
+        return each_row(&q, each, userdata);
+}
+
 int ledger_parcel_each_in_slot(Ledger *l, const char *slot, ParcelEach each, void *userdata) {
         _cleanup_query_ Query q = {0};
 

@@ -63,6 +63,7 @@ int ledger_parcel_each(Ledger *l, ParcelEach each, void *userdata);
 int ledger_parcel_each_loose(Ledger *l, int (*each)(void *userdata, uint64_t id), void *userdata);
 int ledger_parcel_each_of_person(Ledger *l, uint64_t person, ParcelEach each, void *userdata);
 int ledger_parcel_each_of_phone_tail(Ledger *l, const char *tail4, ParcelEach each, void *userdata);
+int ledger_parcel_each_of_waybill(Ledger *l, const char *waybill, ParcelEach each, void *userdata);
 int ledger_parcel_each_in_slot(Ledger *l, const char *slot, ParcelEach each, void *userdata);
 /* Only id, state, slot, position, expiry: for maps and allocation. NULL: all live parcels, announced ones
  * (slot "") too. */

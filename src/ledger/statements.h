@@ -107,6 +107,8 @@
           "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE person = ?1 ORDER BY id")      \
         X(PARCEL_EACH_OF_TAIL,                                                                               \
           "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE phone_tail = ?1 ORDER BY id")  \
+        X(PARCEL_EACH_OF_WAYBILL,                                                                            \
+          "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE waybill = ?1 ORDER BY id")     \
         X(PARCEL_EACH_IN_SLOT,                                                                               \
           "SELECT " PARCEL_LIVE ", NULL, " PARCEL_PRESENT " FROM parcel WHERE slot = ?1 ORDER BY id")        \
         X(PLACE_EACH, "SELECT id, state, slot, position, expires FROM parcel ORDER BY id")                   \

@@ -137,8 +137,8 @@ int locker_vouch_parcel(Locker *l, Session *s, uint64_t parcel, const char *acto
 typedef struct Evidence {
         CredentialKind kind; /* CREDENTIAL_NONE: a pickup code */
         CodeEvidence code;
-        const char *claim; /* a credential's: number or phone */
-        const void *data;  /* and its evidence */
+        Claim claim;      /* a credential's */
+        const void *data; /* and its evidence */
         size_t n_data;
 } Evidence;
 

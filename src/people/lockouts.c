@@ -3,6 +3,8 @@
  *
  *  "terminal:<name>", "claim:slot:…", "claim:phone:…"   codes
  *  "<kind>:<number>", "<kind>:<person>"                 a person's credential
+ *  "<kind>:claim:<three digits>"                        what a parcel's recipient is claimed by: phone tail,
+ *                                                       number or waybill, known here or not; shared
  *  "<kind>:courier-<number>"                            a courier's, where recipients may have that kind, too
  *  "<kind>:unknown:<three digits>"                      of nobody; shared
  *  "terminal-<kind>:<name>"                             all that draw on this kind's budget at a terminal
@@ -102,7 +104,8 @@ static const char *shown(const char *subject, char ret[SUBJECT_MAX]) {
 /* What came of a wrong entry, over all of its subjects. */
 typedef struct Outcome {
         unsigned failures;
-        uint64_t wait; /* 0: nothing is locked */
+        uint64_t wait; /* 0: nothing is locked that the answer may tell of */
+        bool locked;
 } Outcome;
 
 static int count_wrong(People *p, const char *actor, const Charge *c, const Now *now, Outcome *o) {
@@ -111,10 +114,12 @@ static int count_wrong(People *p, const char *actor, const Charge *c, const Now 
 
         if (r < 0 || lockout_is_locked(&row.lockout, now->boot_usec))
                 return r;
+        unsigned failures = row.lockout.locked ? 0 : row.lockout.failures;
         bool locked = lockout_fail(&row.lockout, &c->rules, p->boot_id, now->boot_usec);
-        /* Where there is no rule of so many in a row, they are not counted. */
+        /* Where there is no rule of so many in a row, they are not counted, and what another claim has
+         * counted stays. */
         if (c->rules.attempts == LOCKOUT_NO_ROW)
-                row.lockout.failures = 0;
+                row.lockout.failures = failures;
         else
                 o->failures = MAX(o->failures, row.lockout.failures);
         r = ledger_lockout_put(p->ledger, &row);
@@ -122,7 +127,8 @@ static int count_wrong(People *p, const char *actor, const Charge *c, const Now 
                 return r;
         uint64_t wait = lockout_remaining(&row.lockout, now->boot_usec);
         char subject[SUBJECT_MAX];
-        o->wait = MAX(o->wait, wait);
+        o->locked = true;
+        o->wait = c->quiet ? o->wait : MAX(o->wait, wait);
         return records_add(p->records, actor, NULL, "lockout.locked", shown(c->subject, subject),
                            json_pack("{s:I}", "seconds", (json_int_t)(wait / USEC_PER_SEC)), NULL);
 }
@@ -154,8 +160,9 @@ int lockouts_wrong(People *p, const char *actor, const char *type, const Charge 
                 r = records_end(p->records, write_wrong(p, actor, type, charges, n, near, n_near, &now, &o));
         if (r < 0)
                 return r;
-        if (o.wait) {
+        if (o.locked)
                 p->lockouts_at = now.boot_usec;
+        if (o.wait) {
                 wait_sentence(o.wait, detail);
                 log_message(LOG_NOTICE, LOCKERD_MESSAGE_LOCKOUT, NULL,
                             "Entry is locked after too many wrong tries");

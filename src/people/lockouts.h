@@ -10,6 +10,7 @@
 typedef struct Charge {
         char subject[SUBJECT_MAX];
         LockoutRules rules;
+        bool quiet; /* the answer does not tell that this one is locked now: nobody has named it */
 } Charge;
 /* The rule of D4, the pace and this entry's risk. */
 void charge_init(const People *p, Charge *ret, uint64_t risk_usec, const char *format, ...) _printf_(4, 5);

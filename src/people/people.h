@@ -48,10 +48,21 @@ typedef struct CodeEvidence {
         const char *code, *slot, *phone_tail; /* as typed; slot and phone_tail may be NULL */
 } CodeEvidence;
 
+/* Who somebody says they are: exactly one of them. All but number and phone are those of a parcel that waits
+ * here; its recipient is meant. */
+typedef struct Claim {
+        const char *number;               /* a courier's */
+        const char *phone;                /* a recipient's, whole */
+        const char *phone_tail, *waybill; /* NULL: not that */
+        uint64_t parcel;                  /* 0: not that */
+} Claim;
+#define CLAIM_TAIL_MIN 4 /* last digits of a phone number */
+#define CLAIM_TAIL_MAX 15
+
 typedef struct CredentialEvidence {
         CredentialKind kind;
-        bool courier; /* whom the claim names: a courier by number, or a recipient by phone */
-        const char *claim;
+        bool courier; /* whom the claim names: a courier, or a recipient */
+        Claim claim;
         const void *data; /* NULL: it comes from a reader of the cabinet */
         size_t n;
         IdentityProgress progress; /* of that reader: what the person is to do; may be NULL */

@@ -2,6 +2,7 @@
 /* Evidence of who somebody is: a pickup code, or a credential of an enrolled person with the claim that it
  * belongs to. */
 #include "people/verification.h"
+#include "base/ids.h"
 #include "base/text.h"
 #include "core/mask.h"
 #include "people/lockouts.h"
@@ -16,8 +17,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define TAIL_LENGTH 4
-#define NEAR_MAX    4
+#define TAIL_LENGTH    4
+#define NEAR_MAX       4
+#define CLAIM_TEXT_MAX 160 /* "waybill:" and the longest one */
 
 /* --- pickup codes --- */
 
@@ -183,13 +185,19 @@ void people_check_code(People *p, const Presented *by, const CodeEvidence *e, Ve
 
 /* --- credentials --- */
 
+enum { CHARGE_CLAIM, CHARGE_TERMINAL, CHARGE_CANDIDATES };
+
 struct Verification {
         Verification *next;
         People *people;
         IdentityJob *job;
         CredentialKind kind;
-        uint64_t candidate; /* 0: nobody */
-        Charge charges[2];  /* the person's, all of this kind at the terminal */
+        uint64_t candidates[IDENTITY_CANDIDATES_MAX];
+        unsigned n_candidates;
+        /* The claim's (a person's own where it names one), all of this kind at the terminal, and each
+         * candidate's where it names nobody. */
+        Charge charges[CHARGE_CANDIDATES + IDENTITY_CANDIDATES_MAX];
+        size_t n_charges;
         uint64_t session;
         char actor[LABEL_MAX + 16];
         VerdictDone done;
@@ -218,10 +226,10 @@ void verifications_drop(People *p) {
                 verification_cancel(p->verifications);
 }
 
-static int accept_person(Verification *v, Verdict *ret) {
+static int accept_person(Verification *v, uint64_t person, Verdict *ret) {
         _cleanup_person_ PersonRow row = {0};
         People *p = v->people;
-        int r = ledger_person_get(p->ledger, v->candidate, &row); /* revoked meanwhile? */
+        int r = ledger_person_get(p->ledger, person, &row); /* revoked meanwhile? */
 
         if (r == -ENOENT)
                 return LOCKER_E_WRONG_CREDENTIAL;
@@ -229,7 +237,7 @@ static int accept_person(Verification *v, Verdict *ret) {
                 r = records_begin(p->records);
         if (r < 0)
                 return r;
-        r = lockouts_right(p, v->charges, ARRAY_SIZE(v->charges));
+        r = lockouts_right(p, v->charges, CHARGE_CANDIDATES);
         if (r >= 0)
                 r = ledger_session_person(p->ledger, v->session, row.id, credential_info(v->kind)->evidence);
         if (r >= 0)
@@ -260,17 +268,25 @@ static int unanswered(IdentityResult result, const uint8_t *data, size_t n, Verd
         return r ? r : LOCKER_E_INTERNAL;
 }
 
-static int judge(Verification *v, IdentityResult result, Verdict *ret) {
+/* matched: whom; -1: nobody. */
+static int judge(Verification *v, int matched, Verdict *ret) {
+        char unsaid[PEOPLE_DETAIL_MAX];
         People *p = v->people;
 
         /* Several may have asked at once: only as many answers as there are tries are given. */
-        int r = lockouts_check(p, v->charges, ARRAY_SIZE(v->charges), ret->detail);
+        int r = lockouts_check(p, v->charges, CHARGE_CANDIDATES, ret->detail);
+        if (!r && matched >= 0 && v->n_charges > CHARGE_CANDIDATES) {
+                r = lockouts_check(p, &v->charges[CHARGE_CANDIDATES + matched], 1, unsaid);
+                if (r > 0) {
+                        matched = -1;
+                        r = 0;
+                }
+        }
         if (r)
                 return r;
-        if (result == IDENTITY_MATCH)
-                return accept_person(v, ret);
-        r = lockouts_wrong(p, v->actor, "credential.wrong", v->charges, ARRAY_SIZE(v->charges), NULL, 0,
-                           ret->detail);
+        if (matched >= 0)
+                return accept_person(v, v->candidates[matched], ret);
+        r = lockouts_wrong(p, v->actor, "credential.wrong", v->charges, v->n_charges, NULL, 0, ret->detail);
         return r < 0 ? r : LOCKER_E_WRONG_CREDENTIAL;
 }
 
@@ -280,45 +296,203 @@ static void compared(void *userdata, IdentityResult result, const uint8_t *data,
         void *whose = v->userdata;
         Verdict verdict = {0};
 
-        verdict.result = result == IDENTITY_MATCH || result == IDENTITY_NO_MATCH
-                                 ? judge(v, result, &verdict)
-                                 : unanswered(result, data, n_data, &verdict);
+        if (result == IDENTITY_NO_MATCH)
+                verdict.result = judge(v, -1, &verdict);
+        else if (result == IDENTITY_MATCH && n_data == 1 && data[0] < v->n_candidates)
+                verdict.result = judge(v, data[0], &verdict);
+        else
+                verdict.result = unanswered(result, data, n_data, &verdict);
         verification_free(v);
         done(whose, &verdict);
 }
 
-/* Who is claimed to be here, and what a wrong entry costs them. Unknown numbers are counted like others, and
+/* --- who is claimed to be here --- */
+
+static int refuse_claim(char detail[PEOPLE_DETAIL_MAX], int refusal, const char *sentence) {
+        snprintf(detail, PEOPLE_DETAIL_MAX, "%s", sentence);
+        return refusal;
+}
+
+static int check_claim(const CredentialEvidence *e, char detail[PEOPLE_DETAIL_MAX]) {
+        const Claim *c = &e->claim;
+        const char *whole = e->courier ? c->number : c->phone;
+
+        if (!!c->number + !!c->phone + !!c->phone_tail + !!c->waybill + (c->parcel != 0) != 1 ||
+            (e->courier && !c->number) || (!e->courier && c->number))
+                return refuse_claim(detail, LOCKER_E_INVALID_ARGUMENT,
+                                    e->courier
+                                            ? "A courier is claimed by \"number\"."
+                                            : "A recipient is claimed by one of \"phone\", \"phone_tail\", "
+                                              "\"parcel\" and \"waybill\".");
+        if (whole && strlen(whole) > LABEL_MAX)
+                return LOCKER_E_INVALID_ARGUMENT;
+        if (c->waybill && !*c->waybill)
+                return refuse_claim(detail, LOCKER_E_INVALID_ARGUMENT, "\"waybill\" is empty.");
+        if (!c->phone_tail)
+                return 0;
+        size_t n = strlen(c->phone_tail);
+        return n >= CLAIM_TAIL_MIN && n <= CLAIM_TAIL_MAX && text_is_digits(c->phone_tail)
+                       ? 0
+                       : refuse_claim(detail, LOCKER_E_INVALID_ARGUMENT,
+                                      "\"phone_tail\" is the last 4 to 15 digits of the phone number.");
+}
+
+/* One person, who is named, and what a wrong entry costs them. Unknown numbers are counted like others, and
  * an unknown phone under a name that tells nobody's number. */
-static int find_candidate(Verification *v, const CredentialEvidence *e) {
+static int find_named(Verification *v, const CredentialEvidence *e, uint64_t risk) {
         const CredentialInfo *info = credential_info(e->kind);
+        Charge *charge = &v->charges[CHARGE_CLAIM];
         _cleanup_person_ PersonRow row = {0};
         People *p = v->people;
-        uint64_t risk = lockout_risk(1, credential_space(e->kind, e->n, p->settings->min_length[e->kind]));
         uint8_t mac[VAULT_MAC_SIZE];
         char digits[64] = "";
         int r;
 
         if (e->courier) {
-                r = ledger_person_by_number(p->ledger, e->claim, &row);
-                vault_mac(ledger_vault(p->ledger), VAULT_PHONE, e->claim, strlen(e->claim), mac);
+                const char *number = e->claim.number;
+                r = ledger_person_by_number(p->ledger, number, &row);
+                vault_mac(ledger_vault(p->ledger), VAULT_PHONE, number, strlen(number), mac);
                 /* A number is never taken for a recipient's id. */
                 if (r >= 0)
-                        charge_init(p, &v->charges[0], risk, "%s:%s%s", info->name,
-                                    info->holders & HOLDER_RECIPIENT ? "courier-" : "", e->claim);
+                        charge_init(p, charge, risk, "%s:%s%s", info->name,
+                                    info->holders & HOLDER_RECIPIENT ? "courier-" : "", number);
         } else {
-                phone_digits(e->claim, digits, sizeof(digits));
+                phone_digits(e->claim.phone, digits, sizeof(digits));
                 r = ledger_person_by_phone(p->ledger, digits, &row);
                 vault_mac(ledger_vault(p->ledger), VAULT_PHONE, digits, strlen(digits), mac);
                 explicit_bzero(digits, sizeof(digits));
                 if (r >= 0)
-                        charge_init(p, &v->charges[0], risk, "%s:%llu", info->name,
-                                    (unsigned long long)row.id);
+                        charge_init(p, charge, risk, "%s:%llu", info->name, (unsigned long long)row.id);
         }
         /* Whom nobody has enrolled: there is no end of numbers to invent, but of rows for them. */
         if (r < 0)
-                charge_init(p, &v->charges[0], risk, "%s:unknown:%02x%x", info->name, mac[0], mac[1] & 0xf);
-        v->candidate = r >= 0 && row.kind == (e->courier ? PERSON_COURIER : PERSON_RECIPIENT) ? row.id : 0;
+                charge_init(p, charge, risk, "%s:unknown:%02x%x", info->name, mac[0], mac[1] & 0xf);
+        if (r >= 0 && row.kind == (e->courier ? PERSON_COURIER : PERSON_RECIPIENT))
+                v->candidates[v->n_candidates++] = row.id;
         return r == -ENOENT ? 0 : r;
+}
+
+typedef struct Fitting {
+        const Claim *claim;
+        Ids people;
+} Fitting;
+
+static bool ends_with(const char *phone, const char *tail) {
+        char digits[64] = "";
+
+        if (phone)
+                phone_digits(phone, digits, sizeof(digits));
+        size_t n = strlen(digits), n_tail = strlen(tail);
+        bool same = n >= n_tail && streq(digits + n - n_tail, tail);
+        explicit_bzero(digits, sizeof(digits));
+        return same;
+}
+
+static int collect_fitting(void *userdata, const ParcelRow *p) {
+        Fitting *f = userdata;
+
+        if (!p->person || !parcel_is_recipients(p) ||
+            (f->claim->phone_tail && !ends_with(p->phone, f->claim->phone_tail)))
+                return 0;
+        for (size_t i = 0; i < f->people.n; i++)
+                if (f->people.ids[i] == p->person)
+                        return 0;
+        return ids_add(&f->people, p->person);
+}
+
+static int find_fitting(People *p, Fitting *f) {
+        const Claim *c = f->claim;
+
+        if (c->phone_tail)
+                return ledger_parcel_each_of_phone_tail(
+                        p->ledger, c->phone_tail + strlen(c->phone_tail) - CLAIM_TAIL_MIN, collect_fitting,
+                        f);
+        if (c->waybill)
+                return ledger_parcel_each_of_waybill(p->ledger, c->waybill, collect_fitting, f);
+        _cleanup_parcel_ ParcelRow row = {0};
+        int r = c->parcel > INT64_MAX ? -ENOENT : ledger_parcel_get(p->ledger, c->parcel, &row);
+        return r == -ENOENT ? 0 : r < 0 ? r : collect_fitting(f, &row);
+}
+
+/* Each candidate's risk counts, by whatever claim a guess came. Somebody who is locked out is compared with
+ * nobody: a refusal would tell that they are meant. */
+static int add_candidates(Verification *v, const Ids *people, uint64_t risk, char detail[PEOPLE_DETAIL_MAX]) {
+        const char *kind = credential_kind_to_string(v->kind);
+        char unsaid[PEOPLE_DETAIL_MAX];
+        unsigned fitting = 0;
+
+        for (size_t i = 0; i < people->n; i++) {
+                _cleanup_person_ PersonRow row = {0};
+                int r = ledger_person_get(v->people->ledger, people->ids[i], &row);
+                if (r == -ENOENT)
+                        continue;
+                if (r < 0)
+                        return r;
+                if (row.kind != PERSON_RECIPIENT || !person_has(&row, v->kind))
+                        continue;
+                if (++fitting > IDENTITY_CANDIDATES_MAX)
+                        return refuse_claim(
+                                detail, LOCKER_E_CLAIM_NEEDED,
+                                "This fits more than four people. Please give more digits, or the "
+                                "whole phone number.");
+                Charge *own = &v->charges[CHARGE_CANDIDATES + v->n_candidates];
+                charge_init_total(own, risk, "%s:%llu", kind, (unsigned long long)row.id);
+                own->quiet = true;
+                r = lockouts_check(v->people, own, 1, unsaid);
+                if (r < 0)
+                        return r;
+                if (!r)
+                        v->candidates[v->n_candidates++] = row.id;
+        }
+        v->n_charges += v->n_candidates;
+        return 0;
+}
+
+/* Whose parcel waits here under this tail, number or waybill. The claim is counted the same, whether it fits
+ * anybody or not, and under a name that tells nothing of it. */
+static int find_by_parcel(Verification *v, const CredentialEvidence *e, uint64_t risk,
+                          char detail[PEOPLE_DETAIL_MAX]) {
+        const Claim *c = &e->claim;
+        Fitting f = {.claim = c};
+        char text[CLAIM_TEXT_MAX];
+        uint8_t mac[VAULT_MAC_SIZE];
+
+        int n = c->parcel ? snprintf(text, sizeof(text), "parcel:%llu", (unsigned long long)c->parcel)
+                          : snprintf(text, sizeof(text), "%s:%s", c->waybill ? "waybill" : "tail",
+                                     c->waybill ? c->waybill : c->phone_tail);
+        vault_mac(ledger_vault(v->people->ledger), VAULT_PHONE, text, MIN((size_t)n, sizeof(text) - 1), mac);
+        explicit_bzero(text, sizeof(text));
+        charge_init(v->people, &v->charges[CHARGE_CLAIM], risk, "%s:claim:%02x%x",
+                    credential_kind_to_string(v->kind), mac[0], mac[1] & 0xf);
+        int r = lockouts_check(v->people, v->charges, CHARGE_CANDIDATES, detail);
+        if (!r)
+                r = find_fitting(v->people, &f);
+        if (!r)
+                r = add_candidates(v, &f.people, risk, detail);
+        ids_done(&f.people);
+        return r;
+}
+
+/* Refuses what is locked out before anybody is looked for. */
+static int find_candidates(Verification *v, const Presented *by, const CredentialEvidence *e,
+                           char detail[PEOPLE_DETAIL_MAX]) {
+        uint64_t space = credential_space(e->kind, e->n, v->people->settings->min_length[e->kind]);
+        uint64_t risk = lockout_risk(1, space);
+        Charge *terminal = &v->charges[CHARGE_TERMINAL];
+        bool named = e->claim.number || e->claim.phone;
+        const char *budget = credential_kind_to_string(credential_info(e->kind)->budget);
+
+        v->n_charges = CHARGE_CANDIDATES;
+        charge_init_total(terminal, risk, "terminal-%s:%s", budget, by->terminal);
+        int r = named ? find_named(v, e, risk) : find_by_parcel(v, e, risk, detail);
+        if (r)
+                return r;
+        if (named)
+                return lockouts_check(v->people, v->charges, CHARGE_CANDIDATES, detail);
+        /* It may be right for each of them. */
+        risk = lockout_risk(MAX(v->n_candidates, 1U), space);
+        v->charges[CHARGE_CLAIM].rules.risk_usec = terminal->rules.risk_usec = risk;
+        return 0;
 }
 
 static void progressed(void *userdata, const char *what, const char *sentence) {
@@ -338,24 +512,35 @@ int people_reader_refusal(int r, char detail[PEOPLE_DETAIL_MAX]) {
 }
 
 static int compare(Verification *v, const CredentialEvidence *e) {
-        uint8_t *template = NULL;
-        size_t n = 0;
-        int r = v->candidate ? ledger_credential_get(v->people->ledger, v->candidate,
-                                                     credential_kind_to_string(e->kind), &template, &n)
-                             : 0;
+        IdentityTemplate templates[IDENTITY_CANDIDATES_MAX] = {{0}};
+        const char *kind = credential_kind_to_string(e->kind);
+        bool named = e->claim.number || e->claim.phone;
+        unsigned n = 0;
+        int r = 0;
 
-        if (r >= 0 || r == -ENOENT)
+        for (unsigned i = 0; r >= 0 && i < v->n_candidates; i++) {
+                uint8_t *data = NULL;
+                r = ledger_credential_get(v->people->ledger, v->candidates[i], kind, &data, &templates[n].n);
+                templates[n].data = data;
+                if (r >= 0)
+                        n++;
+                else if (r == -ENOENT && named)
+                        r = 0;
+        }
+        if (r >= 0)
                 r = identity_verify(v->people->identity,
                                     &(IdentityRequest){.kind = e->kind,
                                                        .evidence = e->data,
                                                        .n_evidence = e->n,
-                                                       .template = template,
-                                                       .n_template = n,
+                                                       .templates = templates,
+                                                       .n_templates = n,
+                                                       .comparisons = named ? 1 : IDENTITY_CANDIDATES_MAX,
                                                        .done = compared,
                                                        .progress = v->progress ? progressed : NULL,
                                                        .userdata = v},
                                     &v->job);
-        bytes_erase_free(template, n);
+        for (unsigned i = 0; i < n; i++)
+                bytes_erase_free((uint8_t *)(uintptr_t)templates[i].data, templates[i].n);
         return r;
 }
 
@@ -367,9 +552,11 @@ int people_verify(People *p, const Presented *by, const CredentialEvidence *e, V
                 snprintf(detail, PEOPLE_DETAIL_MAX, "This cabinet cannot verify that kind of credential.");
                 return LOCKER_E_INVALID_ARGUMENT;
         }
-        if ((!e->data && !(verifier->abilities & VERIFIER_HAS_DEVICE)) || !e->claim ||
-            strlen(e->claim) > LABEL_MAX)
+        if (!e->data && !(verifier->abilities & VERIFIER_HAS_DEVICE))
                 return LOCKER_E_INVALID_ARGUMENT;
+        int r = check_claim(e, detail);
+        if (r)
+                return r;
         Verification *v = calloc(1, sizeof(*v));
         if (!v)
                 return -ENOMEM;
@@ -380,11 +567,7 @@ int people_verify(People *p, const Presented *by, const CredentialEvidence *e, V
                             .progress = e->progress,
                             .userdata = userdata};
         snprintf(v->actor, sizeof(v->actor), "%s", by->actor);
-        int r = find_candidate(v, e);
-        charge_init_total(&v->charges[1], v->charges[0].rules.risk_usec, "terminal-%s:%s",
-                          credential_kind_to_string(credential_info(e->kind)->budget), by->terminal);
-        if (r >= 0)
-                r = lockouts_check(p, v->charges, ARRAY_SIZE(v->charges), detail);
+        r = find_candidates(v, by, e, detail);
         if (!r)
                 r = people_reader_refusal(compare(v, e), detail);
         if (r) {

@@ -160,6 +160,51 @@ class SignIn(Fingers):
             session.wait_prompt("collected")
         self.assertTrue(self.item(other))
 
+    def test_recipients_are_claimed_by_what_they_come_for(self):
+        """Phone tail, parcel number or waybill, then one touch: whoever of those whose parcel it could be has this finger. Two who have it are
+        nobody, and an unknown claim costs the module the same work.
+
+        Requirement: C1, C3, F15
+        """
+        phones = [f"+49 17{i} 1234567" for i in range(3)]
+        for finger, phone in zip(("erika", "karl", "karl"), phones):
+            self.enrol(finger, kind="recipient", phone=phone, name="E", consent=True)
+        erika, karl = self.store(phone=phones[0], waybill="WB-1"), self.store(phone=phones[1])
+        session = self.client.start_session("recipient")
+        number = int(karl.parcel.rsplit("/", 1)[1])
+        for finger, claim, wanted in (("erika", {"phone_tail": "4567"}, erika), ("karl", {"phone_tail": "34567"}, karl),
+                                      ("erika", {"waybill": "WB-1"}, erika), ("karl", {"parcel": number}, karl)):
+            self.sign_in(session, finger, **claim)
+            self.assertEqual(session.parcels, [wanted.parcel])
+            self.assert_empty_module()
+        other = self.store(phone=phones[2])
+        with self.only():
+            for finger, claim in (("karl", {"phone_tail": "4567"}), ("anna", {"phone_tail": "4567"}), ("karl", {"waybill": "WB-1"}),
+                                  ("karl", {"phone_tail": "0000"}), ("erika", {"parcel": 99})):
+                matches = self.module.count(uartmodule.MATCH)
+                self.assertRefused("WrongCredential", self.sign_in, session, finger, **claim)
+                self.assertEqual(self.module.count(uartmodule.MATCH), matches + 4, claim)
+                self.assert_empty_module()
+        self.sign_in(session, "karl", phone_tail="21234567")
+        self.assertEqual(session.parcels, [other.parcel])
+
+    def test_a_finger_of_another_type_of_reader_keeps_no_neighbour_out(self):
+        """Requirement: C3, F15"""
+        phones = [f"+49 17{i} 1234567" for i in range(2)]
+        self.enrol("erika", kind="recipient", phone=phones[0], name="E", consent=True)
+        self.module.unplug()
+        self.wait_reader("failed")
+        self.module.system_id = 10
+        self.module.plug()
+        self.wait_reader("ok")
+        self.enrol("karl", kind="recipient", phone=phones[1], name="K", consent=True)
+        puts = [self.store(phone=phone) for phone in phones]
+        session = self.client.start_session("recipient")
+        self.sign_in(session, "karl", phone_tail="4567")
+        self.assertEqual(session.parcels, [puts[1].parcel])
+        self.assertRefused("WrongCredential", self.sign_in, session, "erika", phone_tail="4567")
+        self.assertRefused("ReaderFailed", self.begin_sign_in(session, phone=phones[0]).result)
+
     def test_no_template_of_a_recipient_without_consent(self):
         """Requirement: C6"""
         self.assertRefused("InvalidArgument", self.begin_enrol(kind="recipient", phone=PHONE, name="Erika").result)
@@ -590,7 +635,7 @@ class Killed(Fingers):
 LIAR = """#!/usr/bin/python3
 # A program in the matcher's place: it speaks the protocol, and lies.
 import os, socket, struct, sys
-def packet(type, attempt, body, data=b"", version=1, n=None):
+def packet(type, attempt, body, data=b"", version=2, n=None):
     return struct.pack("=HHIQ", version, type, len(data) if n is None else n, attempt) + body + data
 def result(attempt, outcome, problem=0, candidate=0, data=b"", **header):
     return packet(12, attempt, struct.pack("=IIIIII", outcome, problem, candidate, 99, 0, 0), data, **header)
@@ -641,7 +686,7 @@ while True:
         s.send(result(attempt, MATCH, candidate=1, n=0xFFFFFFFF))
     elif lie == "version":
         touch(attempt)
-        s.send(result(attempt, MATCH, candidate=1, version=2))
+        s.send(result(attempt, MATCH, candidate=1, version=1))
     elif lie == "template":
         touch(attempt)
         s.send(result(attempt, ENROLLED, data=b"y" * 100))

@@ -138,6 +138,22 @@ class AtTheReader(UsbFingers):
         self.assertEqual(self.opened(put.slot), [1])
         wait(lambda: not self.reader.is_open(), "the reader is closed between attempts")
 
+    def test_recipients_are_claimed_by_the_last_digits_of_their_phone(self):
+        """The finger is compared with both whom the claim fits, and signs in as whose it is.
+
+        Requirement: C1, C3
+        """
+        self.wait_reader("ok")
+        phones = [f"+49 17{i} 1234567" for i in range(2)]
+        for finger, phone in zip(("anna", "bert"), phones):
+            self.enrol(finger, kind="recipient", phone=phone, name="E", consent=True)
+        puts = [self.store(phone=phone) for phone in phones]
+        session = self.client.start_session("recipient")
+        self.assertRefused("WrongCredential", self.sign_in, session, "anna", phone_tail="0000")
+        for finger, put in zip(("bert", "anna"), reversed(puts)):
+            self.sign_in(session, finger, phone_tail="4567")
+            self.assertEqual(session.parcels, [put.parcel])
+
     def test_an_enrolled_finger_works_after_a_restart_and_not_after_revocation(self):
         """Requirement: D1, C6"""
         person = self.enrol_courier()

@@ -141,6 +141,26 @@ class Errands(LockerctlCase):
         self.assertNotIn("Mustermann", shown)
         self.assertNotIn("1711234567", shown)
 
+    def test_pattern_or_card_for_the_parcel_that_is_claimed(self):
+        """Requirement: C1, C3"""
+        self.ok("enrol", "recipient", "--name", "Erika Mustermann", "--phone", "491711234567", "--consent", "--password", "--pattern", "--card",
+                "--stdin", typed="correct horse\n40158\n8230119945602718\n")
+        self.enrol()
+        for n in range(5):
+            self.deposit("--phone", "491711234567", "--waybill", f"WB-{n}")
+        ids = [str(p["id"]) for p in self.json("parcels")]
+        self.refused(6, "collect", "--phone-tail", "4567", "--pattern", "--stdin", typed="13408\n", error="WrongCredential")
+        self.refused(6, "collect", "--waybill", "WB-9", "--card", "--stdin", typed="8230119945602718\n", error="WrongCredential")
+        for wrong in (["--pattern"], ["--pattern", "--card", "--phone", "1"], ["--card", "--phone-tail", "4567", "--waybill", "x"],
+                      ["--pattern", "--code", "K7F2QX", "--phone", "1"], ["--pattern", "--slot", "01", "--parcel", "1"]):
+            self.assertEqual(self.ctl("collect", *wrong, "--stdin", typed="40158\n").returncode, 2, wrong)
+        self.collect("--phone-tail", "4567", "--pattern", "--accept", typed="40158")
+        self.collect("--waybill", "WB-1", "--card", "--accept", typed="8230119945602718")
+        lines = self.collect("--parcel", ids[4], "--pattern", "--accept", typed="40158")
+        self.assertEqual(lines[0]["slot"], "05")
+        self.collect("--waybill", "WB-2", "--accept", typed="correct horse")
+        self.assertEqual([str(p["id"]) for p in self.json("parcels")], [ids[3]])
+
     def test_stuck_door_and_a_board_that_is_silent_exit_8(self):
         """Requirement: F1, F4"""
         self.sim.do("jam 03")

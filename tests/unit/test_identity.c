@@ -98,8 +98,8 @@ static int verify_pin(Identity *i, const char *secret, const uint8_t *data, size
                                &(IdentityRequest){.kind = CREDENTIAL_PIN,
                                                   .evidence = secret,
                                                   .n_evidence = strlen(secret),
-                                                  .template = data,
-                                                  .n_template = n,
+                                                  .templates = &(IdentityTemplate){data, n},
+                                                  .n_templates = data != NULL,
                                                   .done = then,
                                                   .userdata = userdata},
                                ret);
@@ -120,7 +120,7 @@ static IdentityResult verify(Fixture *f, const char *secret, const uint8_t *data
         assert_int_equal(verify_pin(f->identity, secret, data, n_data, done, &o, NULL), 0);
         assert_int_equal(o.calls, 0);
         wait_for(f, &o);
-        assert_int_equal(o.n_data, 0);
+        assert_int_equal(o.n_data, o.result == IDENTITY_MATCH);
         return o.result;
 }
 
@@ -319,6 +319,61 @@ static void test_identity_cancelled_jobs_are_never_called_back(void **state) {
         assert_int_equal(under_way.calls + waiting.calls, 0);
 }
 
+/* Compares with both, and with nothing until there have been four. */
+static void compare_with_two(Fixture *f, const char *secret, const Outcome *a, const Outcome *b, Outcome *o,
+                             IdentityJob **ret) {
+        const IdentityTemplate templates[] = {{a->data, a->n_data}, {b->data, b->n_data}};
+
+        assert_int_equal(identity_verify(f->identity,
+                                         &(IdentityRequest){.kind = CREDENTIAL_PIN,
+                                                            .evidence = secret,
+                                                            .n_evidence = strlen(secret),
+                                                            .templates = templates,
+                                                            .n_templates = ARRAY_SIZE(templates),
+                                                            .comparisons = IDENTITY_CANDIDATES_MAX,
+                                                            .done = done,
+                                                            .userdata = o},
+                                         ret),
+                         0);
+}
+
+static void test_identity_of_several_a_single_one_must_match(void **state) {
+        Fixture *f = *state;
+
+        new_identity(f, FAST, pepper);
+        Outcome a = enrol(f, "258036"), b = enrol(f, "739164"), same = enrol(f, "258036");
+        Outcome first = {0}, second = {0}, neither = {0}, both = {0};
+        compare_with_two(f, "258036", &a, &b, &first, NULL);
+        compare_with_two(f, "739164", &a, &b, &second, NULL);
+        compare_with_two(f, "111111", &a, &b, &neither, NULL);
+        compare_with_two(f, "258036", &a, &same, &both, NULL);
+        wait_for(f, &both);
+        assert_int_equal(first.calls + second.calls + neither.calls, 3);
+        assert_int_equal(first.result, IDENTITY_MATCH);
+        assert_int_equal(first.n_data, 1);
+        assert_int_equal(first.data[0], 0);
+        assert_int_equal(second.result, IDENTITY_MATCH);
+        assert_int_equal(second.data[0], 1);
+        assert_int_equal(neither.result, IDENTITY_NO_MATCH);
+        assert_int_equal(both.result, IDENTITY_NO_MATCH);
+        assert_int_equal(both.n_data, 0);
+}
+
+static void test_identity_cancelled_between_two_comparisons_makes_no_more(void **state) {
+        Fixture *f = *state;
+        Outcome cancelled = {0}, next = {0};
+        IdentityJob *job;
+
+        new_identity(f, FAST, pepper);
+        Outcome a = enrol(f, "258036"), b = enrol(f, "739164");
+        compare_with_two(f, "739164", &a, &b, &cancelled, &job);
+        identity_cancel(job);
+        compare_with_two(f, "739164", &a, &b, &next, NULL);
+        wait_for(f, &next);
+        assert_int_equal(next.result, IDENTITY_MATCH);
+        assert_int_equal(cancelled.calls, 0);
+}
+
 static void test_identity_jobs_are_answered_in_their_order(void **state) {
         Fixture *f = *state;
         Outcome o[8] = {0};
@@ -446,6 +501,8 @@ int main(int argc, char **argv) {
                 TEST(test_identity_worker_killed_while_idle_is_replaced),
                 TEST(test_identity_worker_that_hangs_fails_the_job_after_ten_seconds),
                 TEST(test_identity_cancelled_jobs_are_never_called_back),
+                TEST(test_identity_of_several_a_single_one_must_match),
+                TEST(test_identity_cancelled_between_two_comparisons_makes_no_more),
                 TEST(test_identity_jobs_are_answered_in_their_order),
                 TEST(test_identity_freed_with_jobs_calls_nobody),
                 TEST(test_identity_limits_are_refused),
