@@ -206,13 +206,18 @@ void locker_tick(Locker *l) {
         checkpoint_tick(l, &now);
 }
 
+/* What a request has erased is in the log until then: whoever asks for the next deadline after it gets it. */
+static uint64_t checkpoint_next(const Locker *l) {
+        return l->checkpoint_at == USEC_INFINITY && ledger_wants_checkpoint(l->ledger) ? 0 : l->checkpoint_at;
+}
+
 uint64_t locker_next_deadline(const Locker *l) {
         uint64_t next = hardware_next_deadline(&l->hardware);
 
         next = MIN(next, MIN(sessions_next_deadline(l), errands_next_deadline(l)));
         next = MIN(next, MIN(people_next_deadline(l->people), l->records.storage_at));
         next = MIN(next, calendar_next_deadline(&l->records));
-        next = MIN(next, MIN(l->checkpoint_at, l->exposed_at));
+        next = MIN(next, MIN(checkpoint_next(l), l->exposed_at));
         next = MIN(next, attendance_next(&l->attendance));
         return l->recovered ? next : MIN(next, l->recover_at);
 }

@@ -49,14 +49,14 @@ def directions(shape, random):
 
 
 class Finger:
-    def __init__(self, number):
+    def __init__(self, number, rounds=ROUNDS):
         random = numpy.random.default_rng(number)
         shape = (HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN)
         theta = directions(shape, random)
         index = numpy.round(theta / numpy.pi * DIRECTIONS).astype(int) % DIRECTIONS
         filters = bank(shape)
         ridges = random.normal(0, 1, shape)
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             spectrum = numpy.fft.rfft2(ridges)
             grown = numpy.zeros(shape)
             for k, f in enumerate(filters):
@@ -80,5 +80,5 @@ class Finger:
 
 
 @functools.lru_cache(maxsize=None)
-def finger(number):
-    return Finger(number)
+def finger(number, rounds=ROUNDS):
+    return Finger(number, rounds)
