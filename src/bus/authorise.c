@@ -27,6 +27,7 @@ static const Permission permissions[] = {
         {BUS_CABINET, "Enrol", ACT_RULE_PEOPLE, true, cabinet_enrol},
         {BUS_CABINET, "Revoke", ACT_RULE_PEOPLE, false, cabinet_revoke},
         {BUS_CABINET, "EnrolCredential", ACT_RULE_PEOPLE, true, cabinet_enrol_credential},
+        {BUS_CABINET, "CancelEnrolment", ACT_RULE_PEOPLE, false, cabinet_cancel_enrolment},
         {BUS_CABINET, "RevokeCredential", ACT_RULE_PEOPLE, false, cabinet_revoke_credential},
         {BUS_CABINET, "ListCredentials", ACT_RULE_PEOPLE, false, cabinet_list_credentials},
         {BUS_CABINET, "ListPeople", ACT_RULE_PEOPLE, false, cabinet_list_people},

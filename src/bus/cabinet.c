@@ -258,6 +258,7 @@ const sd_bus_vtable cabinet_vtable[] = {
                                 bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("EnrolCredential", SD_BUS_ARGS("t", person, "s", kind, "a{sv}", credential),
                                 SD_BUS_RESULT("a{sv}", result), bus_dispatch, BUS_FLAGS),
+        SD_BUS_METHOD_WITH_ARGS("CancelEnrolment", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("RevokeCredential", SD_BUS_ARGS("t", person, "s", kind, "s", reason),
                                 SD_BUS_NO_RESULT, bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("ListCredentials", SD_BUS_ARGS("t", person),
@@ -280,6 +281,9 @@ const sd_bus_vtable cabinet_vtable[] = {
                                 BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("FindHistory", SD_BUS_ARGS("t", parcel), SD_BUS_RESULT("a{sv}", facts),
                                 bus_dispatch, BUS_FLAGS),
+        SD_BUS_SIGNAL_WITH_ARGS(
+                "EnrolmentPrompt",
+                SD_BUS_ARGS("t", person, "s", kind, "s", what, "u", taken, "u", of, "s", sentence), 0),
         SD_BUS_SIGNAL_WITH_ARGS(
                 "Event",
                 SD_BUS_ARGS("t", sequence, "x", time, "s", type, "s", subject, "s", data, "b", synchronised),

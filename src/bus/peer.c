@@ -295,6 +295,7 @@ static int name_left(sd_bus_message *m, void *userdata, sd_bus_error *ignored) {
         if (sd_bus_message_read(m, "sss", &name, &before, &after) < 0 || name[0] != ':' || after[0] != '\0')
                 return 0;
         peer_gone(b, name);
+        (void)calls_cancel_enrolments(b, name);
         reader_gone(b, name);
         p = peer_find(b, name);
         if (p)

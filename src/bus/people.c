@@ -4,8 +4,10 @@
 #include "bus/args.h"
 #include "bus/bus_struct.h"
 #include "bus/cleanup.h"
+#include "bus/names.h"
 #include "bus/peer.h"
 #include "bus/reply.h"
+#include "base/log.h"
 #include "core/mask.h"
 
 #include <errno.h>
@@ -19,6 +21,25 @@
 
 static int append_person_id(Bus *b, const LockerAnswer *a, sd_bus_message *reply) {
         return sd_bus_message_append(reply, "t", a->person);
+}
+
+/* To the caller alone: what somebody does at a reader is nobody else's to see. */
+static void tell_prompt(void *userdata, uint64_t person, CredentialKind kind, const IdentityPrompt *prompt) {
+        const Call *c = userdata;
+        _cleanup_message_ sd_bus_message *m = NULL;
+
+        if (!c->bus)
+                return;
+        int r = sd_bus_message_new_signal(c->bus->bus, &m, BUS_ROOT, BUS_CABINET, "EnrolmentPrompt");
+        if (r >= 0)
+                r = sd_bus_message_set_destination(m, sd_bus_message_get_sender(c->message));
+        if (r >= 0)
+                r = sd_bus_message_append(m, "tssuus", person, credential_kind_to_string(kind), prompt->what,
+                                          prompt->taken, prompt->of, prompt->sentence);
+        if (r >= 0)
+                r = sd_bus_message_send(m);
+        if (r < 0)
+                log_error_errno(r, "Cannot send a prompt of an enrolment");
 }
 
 typedef struct Asked {
@@ -35,7 +56,7 @@ int cabinet_enrol(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
                 {"phone", 's', false, offsetof(Enrolment, phone)},
                 CONSENT_KEYS(Enrolment),
         };
-        Asked asked = {.enrolment.consent.place = peer_terminal(peer)};
+        Asked asked = {.enrolment = {.consent.place = peer_terminal(peer), .progress = tell_prompt}};
         const char *actor = peer_actor(peer);
         Call *call;
         int r;
@@ -57,6 +78,7 @@ int cabinet_enrol(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
                 r = call_new(b, m, append_person_id, false, &call);
         if (r < 0)
                 return r;
+        call->enrols = true;
         locker_enrol(b->locker, &asked.enrolment, actor, call_answer, call);
         return 1;
 }
@@ -80,7 +102,7 @@ static int append_card(Bus *b, const LockerAnswer *a, sd_bus_message *reply) {
 }
 
 int cabinet_enrol_credential(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
-        CredentialEnrolment enrolment = {.consent.place = peer_terminal(peer)};
+        CredentialEnrolment enrolment = {.consent.place = peer_terminal(peer), .progress = tell_prompt};
         const char *actor = peer_actor(peer), *word;
         Call *call;
         int r;
@@ -103,8 +125,13 @@ int cabinet_enrol_credential(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error
                 r = call_new(b, m, append_card, true, &call);
         if (r < 0)
                 return r;
+        call->enrols = true;
         locker_enrol_credential(b->locker, &enrolment, actor, call_answer, call);
         return 1;
+}
+
+int cabinet_cancel_enrolment(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+        return bus_reply_result(m, calls_cancel_enrolments(b, peer->name) ? 0 : LOCKER_E_WRONG_STATE, e);
 }
 
 int cabinet_revoke_credential(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {

@@ -7,6 +7,7 @@
 HANDLER(cabinet_enrol);
 HANDLER(cabinet_revoke);
 HANDLER(cabinet_enrol_credential);
+HANDLER(cabinet_cancel_enrolment);
 HANDLER(cabinet_revoke_credential);
 HANDLER(cabinet_list_credentials);
 HANDLER(cabinet_list_people);

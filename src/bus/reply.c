@@ -94,6 +94,18 @@ void call_answer(void *userdata, const LockerAnswer *a) {
         free(c);
 }
 
+unsigned calls_cancel_enrolments(Bus *b, const char *name) {
+        unsigned n = 0;
+
+        for (Call *c = b->calls, *next; c; c = next) {
+                next = c->next; /* the answer comes from inside, and frees this one alone */
+                const char *sender = sd_bus_message_get_sender(c->message);
+                if (c->enrols && sender && streq(sender, name) && locker_cancel_enrolment(b->locker, c))
+                        n++;
+        }
+        return n;
+}
+
 /* The locker will still give these answers; they are dropped. */
 void calls_abandon(Bus *b) {
         while (b->calls) {

@@ -20,6 +20,7 @@ typedef struct Call {
         sd_bus_message *message;
         int (*append)(Bus *b, const LockerAnswer *a, sd_bus_message *reply); /* NULL: the reply is empty */
         bool secret;
+        bool enrols; /* a person is waited for, perhaps at a reader: it may be cancelled */
         struct Call *previous, *next;
 } Call;
 typedef int (*CallAppend)(Bus *b, const LockerAnswer *a, sd_bus_message *reply);
@@ -27,3 +28,5 @@ typedef int (*CallAppend)(Bus *b, const LockerAnswer *a, sd_bus_message *reply);
 int call_new(Bus *b, sd_bus_message *m, CallAppend append, bool secret, Call **ret);
 void call_answer(void *userdata, const LockerAnswer *a); /* a LockerReply; frees the call */
 void calls_abandon(Bus *b);
+/* Ends the enrolments that this connection waits for. How many there were. */
+unsigned calls_cancel_enrolments(Bus *b, const char *name);

@@ -84,6 +84,7 @@ typedef struct Settings {
                                                       MinimumPatternLength=, MinimumCardLength= */
         char *consent_text, *consent_version; /* ConsentText=, ConsentVersion=: of a consent that names no
                                                  text */
+        uint64_t reader_usec;                 /* ReaderTimeout=: how long a reader waits for a person */
         uint64_t end_unused_usec;             /* EndUnused=: credentials that nobody uses; 0: never */
         Sufficiency alone;                    /* AloneForDeposit=, … */
         ReminderSettings reminders;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Enrolled people. */
+#include "ctl/enrolment.h"
 #include "ctl/table.h"
 
 #include "base/text.h"
@@ -127,6 +128,25 @@ static const struct {
         {"card", "Scan the card"},
 };
 
+/* What a reader of the cabinet takes. */
+static const char *const at_reader[] = {"fingerprint"};
+
+static const char *reader_asked(const Args *a) {
+        for (size_t i = 0; i < ARRAY_SIZE(at_reader); i++)
+                if (args_has(a, at_reader[i]))
+                        return at_reader[i];
+        return NULL;
+}
+
+/* Where a reader is used there are lines of prompts before it, and with --json it is one, too. */
+static int done_at_reader(const Ctl *c, json_t *object, const char *sentence) {
+        if (c->json)
+                return json_print(c, object, true);
+        json_decref(object);
+        puts(sentence);
+        return 0;
+}
+
 /* Consent is never assumed: not with --yes, and not without a terminal. */
 static int check_consent(Ctl *c, const Args *a) {
         _cleanup_free_ char *answer = NULL;
@@ -160,9 +180,6 @@ static int check_new_person(Ctl *c, const Args *a, bool courier) {
                                  a->words[0]);
         if (args_has(a, "new-card"))
                 return ctl_usage(c, a, "--new-card is for somebody who is enrolled: enrol ID --new-card.");
-        if (args_has(a, "fingerprint"))
-                return ctl_usage(c, a,
-                                 "--fingerprint is for somebody who is enrolled: enrol ID --fingerprint.");
         if (!args_has(a, "name"))
                 return ctl_usage(c, a, "A name is needed: --name.");
         if (courier && !args_has(a, "number"))
@@ -172,6 +189,8 @@ static int check_new_person(Ctl *c, const Args *a, bool courier) {
         for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
                 if (kind_is_asked(a, k, NULL) && !streq(kinds[k].name, "pin"))
                         only_pin = false;
+        if (reader_asked(a))
+                only_pin = false;
         return courier && only_pin ? 0 : check_consent(c, a);
 }
 
@@ -185,7 +204,9 @@ static int append_consent(sd_bus_message *m, const Args *a, bool given) {
 
 static int enrol_person(Ctl *c, const Args *a, bool courier, Secrets *secrets) {
         _cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
-        bool consent = !courier || args_has(a, "consent");
+        bool consent = !courier || args_has(a, "consent") || reader_asked(a);
+        const char *usual = reader_asked(a) ? NULL : courier ? "pin" : "password";
+        char sentence[64];
         uint64_t id;
 
         int status = ctl_message(c, LOCKERD_PATH, LOCKERD_INTERFACE_CABINET, "Enrol", &m);
@@ -204,7 +225,7 @@ static int enrol_person(Ctl *c, const Args *a, bool courier, Secrets *secrets) {
                 r = append_string(m, "phone", args_get(a, "phone"));
         for (size_t k = 0; r >= 0 && k < ARRAY_SIZE(kinds); k++) {
                 _cleanup_erase_ char *secret = NULL;
-                if (!kind_is_asked(a, k, courier ? "pin" : "password"))
+                if (!kind_is_asked(a, k, usual))
                         continue;
                 status = secrets_ask(c, secrets, kinds[k].question, !streq(kinds[k].name, "card"), &secret);
                 if (status)
@@ -212,26 +233,32 @@ static int enrol_person(Ctl *c, const Args *a, bool courier, Secrets *secrets) {
                 r = append_string(m, kinds[k].name, secret);
                 consent = consent || !streq(kinds[k].name, "pin");
         }
+        for (size_t k = 0; r >= 0 && k < ARRAY_SIZE(at_reader); k++)
+                if (args_has(a, at_reader[k]))
+                        r = append_bool(m, at_reader[k], true);
         if (r >= 0)
                 r = append_consent(m, a, consent);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         if (r < 0)
                 return ctl_fail_bus(c, NULL, r, NULL);
-        status = ctl_send(c, m, CALL_TIMEOUT_USEC, NULL, &reply);
+        status = reader_asked(a) ? enrolment_follow(c, m, &reply)
+                                 : ctl_send(c, m, CALL_TIMEOUT_USEC, NULL, &reply);
         if (status)
                 return status;
         r = sd_bus_message_read(reply, "t", &id);
         if (r < 0)
                 return ctl_bad_reply(c, r);
-        return ctl_done(
-                c, json_pack("{s:s, s:I, s:s}", "done", "enrol", "id", (json_int_t)id, "kind", a->words[0]),
-                "Enrolled as %s %llu.", courier ? "courier" : "recipient", (unsigned long long)id);
+        snprintf(sentence, sizeof(sentence), "Enrolled as %s %llu.", a->words[0], (unsigned long long)id);
+        json_t *done =
+                json_pack("{s:s, s:I, s:s}", "done", "enrol", "id", (json_int_t)id, "kind", a->words[0]);
+        return reader_asked(a) ? done_at_reader(c, done, sentence) : ctl_done(c, done, "%s", sentence);
 }
 
 /* One credential of somebody who is enrolled. secret NULL: a card that the cabinet makes up, or what its
  * reader takes. */
-static int enrol_credential(Ctl *c, const Args *a, uint64_t id, const char *kind, const char *secret) {
+static int enrol_credential(Ctl *c, const Args *a, uint64_t id, const char *kind, const char *secret,
+                            bool reader) {
         _cleanup_message_ sd_bus_message *m = NULL, *reply = NULL;
         _cleanup_json_ json_t *result = NULL;
 
@@ -251,7 +278,7 @@ static int enrol_credential(Ctl *c, const Args *a, uint64_t id, const char *kind
                 r = sd_bus_message_close_container(m);
         if (r < 0)
                 return ctl_fail_bus(c, NULL, r, NULL);
-        status = ctl_send(c, m, CALL_TIMEOUT_USEC, NULL, &reply);
+        status = reader ? enrolment_follow(c, m, &reply) : ctl_send(c, m, CALL_TIMEOUT_USEC, NULL, &reply);
         if (status)
                 return status;
         r = json_from_bus(reply, &result);
@@ -260,15 +287,19 @@ static int enrol_credential(Ctl *c, const Args *a, uint64_t id, const char *kind
         const char *card = json_text(result, "card");
         json_t *done =
                 json_pack("{s:s, s:I, s:s}", "done", "enrol", "id", (json_int_t)id, "credential", kind);
+        char sentence[64];
+        snprintf(sentence, sizeof(sentence), "Person %llu has a new %s.", (unsigned long long)id, kind);
+        if (reader)
+                return done_at_reader(c, done, sentence);
         if (!*card)
-                return ctl_done(c, done, "Person %llu has a new %s.", (unsigned long long)id, kind);
+                return ctl_done(c, done, "%s", sentence);
         json_object_set_new(done, "card", json_string(card));
         return ctl_done(c, done, "Person %llu has a new card; print it, it is not stored: %s",
                         (unsigned long long)id, card);
 }
 
 static int enrol_more(Ctl *c, const Args *a, Secrets *secrets) {
-        bool finger = args_has(a, "fingerprint"), some = finger || args_has(a, "new-card"), only_pin = !some;
+        bool some = reader_asked(a) || args_has(a, "new-card"), only_pin = !some;
         uint64_t id = 0;
 
         int status =
@@ -297,16 +328,14 @@ static int enrol_more(Ctl *c, const Args *a, Secrets *secrets) {
                         continue;
                 status = secrets_ask(c, secrets, kinds[k].question, !streq(kinds[k].name, "card"), &secret);
                 if (!status)
-                        status = enrol_credential(c, a, id, kinds[k].name, secret);
+                        status = enrol_credential(c, a, id, kinds[k].name, secret, false);
         }
         if (!status && args_has(a, "new-card"))
-                status = enrol_credential(c, a, id, "card", NULL);
-        if (status || !finger)
-                return status;
-        if (!c->json)
-                fputs("At the cabinet: put the finger on the reader, lift it, and put it there again.\n",
-                      stderr);
-        return enrol_credential(c, a, id, "fingerprint", NULL);
+                status = enrol_credential(c, a, id, "card", NULL, false);
+        for (size_t k = 0; !status && k < ARRAY_SIZE(at_reader); k++)
+                if (args_has(a, at_reader[k]))
+                        status = enrol_credential(c, a, id, at_reader[k], NULL, true);
+        return status;
 }
 
 static int run_enrol(Ctl *c, const Args *a) {

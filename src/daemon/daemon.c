@@ -277,6 +277,7 @@ static int wire(Daemon *d, const Settings *settings, const Cabinet *cabinet) {
                 r = identity_set_cost(d->identity, CREDENTIAL_CARD, CARD_LOG_N);
         if (r < 0)
                 return log_error_errno(r, "Cannot prepare the verifiers");
+        identity_set_patience(d->identity, settings->reader_usec);
         for (int i = 0; i < cabinet->n_readers; i++) {
                 r = identity_add_reader(d->identity, d->event, settings->worker_directory,
                                         &cabinet->readers[i]);

@@ -8,6 +8,7 @@
 
 #define POLL       (80 * USEC_PER_MSEC) /* between two looks for a finger */
 #define CAPTURES   3                    /* that may be useless, for each touch */
+#define CAPTURED   2                    /* that make a template */
 #define USUAL_SIZE 512
 
 /* Looks until there is a finger (or none). */
@@ -71,6 +72,8 @@ static int touch(Worker *w, unsigned buffer, MatcherPrompt prompt) {
                         step = module_extract(w, buffer, &code);
                 if (!step)
                         step = useful(code);
+                if (!step)
+                        w->end.attempt.taken++;
                 if (step != MATCHER_PROBLEM_POOR_SAMPLE || tries == CAPTURES)
                         return step;
                 step = lift(w);
@@ -176,6 +179,7 @@ static int verify(Worker *w, MatcherResult *ret) {
 
 static int enrol(Worker *w, uint8_t *code, size_t *ret_n) {
         ModuleCode answer = MODULE_OK;
+        w->end.attempt.of = CAPTURED;
         int step = begin_without_finger(w);
 
         if (!step)

@@ -49,6 +49,7 @@ static int wait_for(Run *r) {
 static void progress(FpDevice *reader, gint stages, FpPrint *print, gpointer userdata, GError *error) {
         Run *r = userdata;
 
+        r->w->end.attempt.taken = (uint16_t)MAX(stages, 0);
         /* A useless touch does not count as a stage, and somebody may put down another finger for ever. */
         if (error && ++r->useless >= CAPTURES * (unsigned)MAX(fp_device_get_nr_enroll_stages(reader), 1))
                 g_cancellable_cancel(r->w->cancel);
@@ -64,6 +65,7 @@ static void enrolled(GObject *source, GAsyncResult *result, gpointer userdata) {
 static int enrol(Worker *w, uint8_t **ret, size_t *ret_n) {
         Run r = {.w = w};
 
+        w->end.attempt.of = (uint16_t)MAX(fp_device_get_nr_enroll_stages(w->reader), 0);
         begin(&r);
         fp_device_enroll(w->reader, fp_print_new(w->reader), w->cancel, progress, &r, NULL, enrolled, &r);
         int step = wait_for(&r);

@@ -52,6 +52,7 @@ int identity_new(Identity **ret, sd_event *event, const char *worker_directory, 
 
         if (!i)
                 return -ENOMEM;
+        i->patience = IDENTITY_PATIENCE_USEC;
         int r = secrets_new(&i->secrets, event, worker_directory, scrypt_log_n, pepper);
         if (r < 0)
                 return r;
@@ -76,6 +77,10 @@ int identity_set_cost(Identity *i, CredentialKind k, unsigned log_n) {
 int identity_add_reader(Identity *i, sd_event *event, const char *worker_directory,
                         const IdentityReader *reader) {
         return matcher_new(&i->matchers[reader->kind], event, worker_directory, reader, i);
+}
+
+void identity_set_patience(Identity *i, uint64_t usec) {
+        i->patience = usec;
 }
 
 void identity_on_health(Identity *i, void (*changed)(void *userdata), void *userdata) {

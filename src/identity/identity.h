@@ -6,6 +6,7 @@
  * see matcher_wire.h). */
 #pragma once
 
+#include "base/clock.h"
 #include "base/macros.h"
 #include "core/cabinet.h"
 #include "core/credential.h"
@@ -27,8 +28,16 @@ typedef enum IdentityResult {
 } IdentityResult;
 
 typedef void (*IdentityDone)(void *userdata, IdentityResult result, const uint8_t *data, size_t n_data);
-/* What the person is to do now ("touch", "again", …) and the sentence for it; both static. */
-typedef void (*IdentityProgress)(void *userdata, const char *what, const char *sentence);
+
+/* What the person is to do now. */
+typedef struct IdentityPrompt {
+        const char *what, *sentence; /* "touch", "again", …, and the sentence for it; both static */
+        unsigned taken,
+                of; /* of an enrolment: samples taken so far, and how many are needed; 0, 0: not told */
+} IdentityPrompt;
+typedef void (*IdentityProgress)(void *userdata, const IdentityPrompt *prompt);
+
+#define IDENTITY_PATIENCE_USEC (17 * USEC_PER_SEC) /* unless identity_set_patience() says otherwise */
 
 /* How many people one claim may fit. */
 #define IDENTITY_CANDIDATES_MAX 4
@@ -94,6 +103,8 @@ DEFINE_CLEANUP(Identity *, identity_free);
  * kind. */
 int identity_add_reader(Identity *i, sd_event *event, const char *worker_directory,
                         const IdentityReader *reader);
+/* How long a reader waits for a person: a verification as a whole, an enrolment for each sample. µs. */
+void identity_set_patience(Identity *i, uint64_t usec);
 /* Called from the event loop when the health of a reader is another one. changed NULL: no more. */
 void identity_on_health(Identity *i, void (*changed)(void *userdata), void *userdata);
 

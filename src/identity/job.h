@@ -10,6 +10,7 @@ typedef struct Matcher Matcher;
 struct Identity {
         Secrets *secrets;                        /* what is hashed: lockerd-hash */
         Matcher *matchers[CREDENTIAL_KINDS_MAX]; /* of the readers that this cabinet has; NULL */
+        uint64_t patience;                       /* µs: how long a reader waits for a person */
         void (*health_changed)(void *userdata);
         void *health_userdata;
 };

@@ -15,13 +15,12 @@
 #define UNANSWERED    3 /* pings; then the worker hangs */
 #define RESTART_FIRST (250 * USEC_PER_MSEC)
 #define RESTART_MAX   (30 * USEC_PER_SEC)
-#define BUFFER        (256 * 1024) /* more than the longest message */
-/* Whoever called waits for the answer; D-Bus clients usually for 25 s. */
-#define ATTEMPT_MS  17000
-#define GRACE       (7 * USEC_PER_SEC)  /* beyond it, for its end: a slow module is wiped in four seconds */
-#define WORKER_USEC (3 * USEC_PER_SEC)  /* a job waits for a worker */
-#define CANCEL_USEC (10 * USEC_PER_SEC) /* wiping a module at 9600 baud takes several seconds */
-#define LEAVE_USEC  (2 * USEC_PER_SEC)
+#define BUFFER        (256 * 1024)        /* more than the longest message */
+#define ENROL_USEC    (60 * USEC_PER_SEC) /* all samples of an enrolment together */
+#define GRACE         (7 * USEC_PER_SEC)  /* beyond it, for its end: a slow module is wiped in four seconds */
+#define WORKER_USEC   (3 * USEC_PER_SEC)  /* a job waits for a worker */
+#define CANCEL_USEC   (10 * USEC_PER_SEC) /* wiping a module at 9600 baud takes several seconds */
+#define LEAVE_USEC    (2 * USEC_PER_SEC)
 
 /* Each message of a worker may be a signal to every kiosk, and a line in the journal: an honest one sends a
  * few with each touch. */
@@ -43,6 +42,7 @@ struct Matcher {
         uint64_t running;  /* the attempt that the worker is at, also a cancelled one; 0: none */
         bool cancelled;    /* the worker was told to end it */
         bool prompted;     /* somebody has been asked to show something */
+        uint64_t until;    /* boot µs: when it must have come to its end */
         uint64_t attempts; /* the last number */
 
         bool told; /* it has said how its reader is */
@@ -122,10 +122,18 @@ static void finish_saying(Matcher *m, IdentityResult result, const char *sentenc
         finish(m, result, (const uint8_t *)sentence, strlen(sentence));
 }
 
+/* An enrolment also ends when nobody has shown anything for long since it was asked for. */
+static void arm_attempt(Matcher *m) {
+        uint64_t now = clock_now().boot_usec, left = m->until - MIN(now, m->until);
+
+        arm(m, m->job && m->job->enrols ? MIN(left, m->identity->patience + GRACE) : left);
+}
+
 static int start(Matcher *m) {
         IdentityJob *j = m->job;
         int socket = supervisor_socket(m->worker), r = 0;
-        MatcherTask task = {.timeout_ms = ATTEMPT_MS};
+        uint64_t usec = j->enrols ? ENROL_USEC : m->identity->patience;
+        MatcherTask task = {.timeout_ms = (uint32_t)(usec / USEC_PER_MSEC)};
 
         task.header.attempt = ++m->attempts;
         task.n_candidates = j->n_templates;
@@ -142,7 +150,8 @@ static int start(Matcher *m) {
         m->running = m->attempts;
         m->cancelled = m->prompted = false;
         j->asked = true;
-        arm(m, ATTEMPT_MS * USEC_PER_MSEC + GRACE);
+        m->until = clock_now().boot_usec + usec + GRACE;
+        arm_attempt(m);
         return 0;
 }
 
@@ -178,10 +187,24 @@ static void go_on(Matcher *m) {
                 give_up_worker(m, "does not take messages");
 }
 
+static void cancel(Matcher *m) {
+        MatcherPlain p = {.header.attempt = m->running};
+
+        m->cancelled = true;
+        m->until = clock_now().boot_usec + CANCEL_USEC;
+        arm(m, CANCEL_USEC);
+        if (matcher_wire_send(supervisor_socket(m->worker), MATCHER_CANCEL, &p, NULL, 0, -1) < 0)
+                give_up_worker(m, "does not take messages");
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         Matcher *m = userdata;
 
-        if (m->running)
+        if (m->running && clock_now().boot_usec < m->until) {
+                cancel(m);
+                finish_saying(m, problems[MATCHER_PROBLEM_NO_SAMPLE].result,
+                              problems[MATCHER_PROBLEM_NO_SAMPLE].sentence);
+        } else if (m->running)
                 give_up_worker(m, "does not come to an end");
         else if (m->job)
                 finish_saying(m, IDENTITY_READER_FAILED,
@@ -230,8 +253,13 @@ static bool take_progress(Matcher *m, const MatcherProgress *p) {
                 return false;
         if (p->prompt != MATCHER_PROMPT_READER_MISSING)
                 m->prompted = true;
-        if (m->job && m->job->asked && m->job->progress)
-                m->job->progress(m->job->userdata, prompts[p->prompt].what, prompts[p->prompt].sentence);
+        if (!m->job || !m->job->asked)
+                return true;
+        arm_attempt(m);
+        if (m->job->progress)
+                m->job->progress(m->job->userdata,
+                                 &(IdentityPrompt){prompts[p->prompt].what, prompts[p->prompt].sentence,
+                                                   p->taken, p->of});
         return true;
 }
 
@@ -415,7 +443,6 @@ int matcher_add(IdentityJob *job) {
 
 void matcher_cancel(IdentityJob *job) {
         Matcher *m = job->identity->matchers[job->verifier->kind];
-        MatcherPlain p = {.header.attempt = m->running};
         bool asked = job->asked;
 
         m->job = NULL;
@@ -425,10 +452,7 @@ void matcher_cancel(IdentityJob *job) {
                         disarm(m);
                 return;
         }
-        m->cancelled = true;
-        arm(m, CANCEL_USEC);
-        if (matcher_wire_send(supervisor_socket(m->worker), MATCHER_CANCEL, &p, NULL, 0, -1) < 0)
-                give_up_worker(m, "does not take messages");
+        cancel(m);
 }
 
 void matcher_health(const Identity *i, CredentialKind k, IdentityHealth *ret) {

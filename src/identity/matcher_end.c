@@ -25,7 +25,10 @@ void matcher_end_hello(MatcherEnd *e, unsigned abilities) {
 }
 
 void matcher_end_prompt(MatcherEnd *e, MatcherPrompt prompt) {
-        MatcherProgress m = {.header.attempt = e->attempt.number, .prompt = prompt};
+        MatcherProgress m = {.header.attempt = e->attempt.number,
+                             .prompt = prompt,
+                             .taken = MIN(e->attempt.taken, e->attempt.of),
+                             .of = e->attempt.of};
 
         say(e, MATCHER_PROGRESS, &m);
 }

@@ -23,6 +23,7 @@ typedef struct Attempt {
         MatcherType task;
         uint64_t until; /* boot µs */
         bool cancelled;
+        uint16_t taken, of; /* of an ENROL: samples taken, and needed; prompts say it. 0: not told */
         Candidate candidates[MATCHER_CLAIMED_MAX];
         unsigned n_candidates, n_comparisons;
         uint64_t candidates_of; /* the attempt that they are for */

@@ -76,7 +76,7 @@ static bool body_is_fine(const MatcherBody *b) {
                 return b->health.problem < MATCHER_PROBLEM_MAX &&
                        is_text(b->health.detail, sizeof(b->health.detail));
         case MATCHER_PROGRESS:
-                return b->progress.prompt < MATCHER_PROMPT_MAX;
+                return b->progress.prompt < MATCHER_PROMPT_MAX && b->progress.taken <= b->progress.of;
         case MATCHER_RESULT:
                 return result_is_fine(&b->result);
         case MATCHER_DEVICE:

@@ -154,7 +154,8 @@ typedef struct MatcherHealth {
 typedef struct MatcherProgress {
         MatcherHeader header;
         uint32_t prompt; /* MatcherPrompt */
-        uint32_t reserved;
+        uint16_t taken,
+                of; /* of an ENROL: samples taken so far, and how many it needs; 0, 0: it does not tell */
 } MatcherProgress;
 
 typedef struct MatcherResult {

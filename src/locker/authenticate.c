@@ -70,10 +70,10 @@ static void verified(void *userdata, const Verdict *v) {
 }
 
 /* What the person is to do at a reader; their terminal alone is told. */
-static void shown(void *userdata, const char *what, const char *sentence) {
+static void shown(void *userdata, const IdentityPrompt *prompt) {
         Session *s = userdata;
 
-        notify_prompt(&s->locker->records, s, -1, 0, what, sentence);
+        notify_prompt(&s->locker->records, s, -1, 0, prompt->what, prompt->sentence);
 }
 
 bool session_give_up_evidence(Session *s) {
@@ -170,10 +170,22 @@ int locker_vouch_parcel(Locker *l, Session *s, uint64_t parcel, const char *acto
 
 /* --- people, by src/people/ --- */
 
-typedef struct Enrolled {
+struct Enrolled {
+        Enrolled *next;
+        Locker *locker;
         LockerReply reply;
+        EnrolProgress progress;
         void *userdata;
-} Enrolled;
+};
+
+static void enrolled_free(Enrolled *e) {
+        Enrolled **at = &e->locker->enrolling;
+
+        while (*at != e)
+                at = &(*at)->next;
+        *at = e->next;
+        free(e);
+}
 
 static void enrolled(void *userdata, int result, const char *detail, uint64_t person, const char *card) {
         Enrolled *e = userdata;
@@ -182,32 +194,53 @@ static void enrolled(void *userdata, int result, const char *detail, uint64_t pe
         if (detail)
                 snprintf(answer.detail, sizeof(answer.detail), "%s", detail);
         e->reply(e->userdata, &answer);
-        free(e);
+        enrolled_free(e);
 }
 
-static Enrolled *enrolled_new(LockerReply reply, void *userdata) {
+static void enrolment_shown(void *userdata, uint64_t person, CredentialKind kind,
+                            const IdentityPrompt *prompt) {
+        Enrolled *e = userdata;
+
+        e->progress(e->userdata, person, kind, prompt);
+}
+
+static Enrolled *enrolled_new(Locker *l, EnrolProgress progress, LockerReply reply, void *userdata) {
         Enrolled *waiting = malloc(sizeof(*waiting));
 
-        if (waiting)
-                *waiting = (Enrolled){reply, userdata};
-        else
+        if (!waiting) {
                 reply_refusal(reply, userdata, -ENOMEM, NULL);
+                return NULL;
+        }
+        *waiting = (Enrolled){l->enrolling, l, reply, progress, userdata};
+        l->enrolling = waiting;
         return waiting;
 }
 
 void locker_enrol(Locker *l, const Enrolment *e, const char *actor, LockerReply reply, void *userdata) {
-        Enrolled *waiting = enrolled_new(reply, userdata);
+        Enrolled *waiting = enrolled_new(l, e->progress, reply, userdata);
+        Enrolment own = *e;
 
+        own.progress = e->progress ? enrolment_shown : NULL;
         if (waiting)
-                people_enrol(l->people, e, actor, enrolled, waiting);
+                people_enrol(l->people, &own, actor, enrolled, waiting);
 }
 
 void locker_enrol_credential(Locker *l, const CredentialEnrolment *e, const char *actor, LockerReply reply,
                              void *userdata) {
-        Enrolled *waiting = enrolled_new(reply, userdata);
+        Enrolled *waiting = enrolled_new(l, e->progress, reply, userdata);
+        CredentialEnrolment own = *e;
 
+        own.progress = e->progress ? enrolment_shown : NULL;
         if (waiting)
-                people_enrol_credential(l->people, e, actor, enrolled, waiting);
+                people_enrol_credential(l->people, &own, actor, enrolled, waiting);
+}
+
+bool locker_cancel_enrolment(Locker *l, const void *userdata) {
+        Enrolled *e = l->enrolling;
+
+        while (e && e->userdata != userdata)
+                e = e->next;
+        return e && people_cancel_enrolment(l->people, e);
 }
 
 int locker_each_credential(Locker *l, uint64_t person, CredentialEach each, void *userdata) {

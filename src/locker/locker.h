@@ -181,9 +181,12 @@ int locker_release(Locker *l, uint64_t parcel, const char *actor, const char *re
 /* code: for CODE_LENGTH + 1 characters; the caller erases it. */
 int locker_new_code(Locker *l, uint64_t parcel, const char *actor, const char *reason, char *ret_code);
 
+/* Both: e->progress is called with this userdata, too. */
 void locker_enrol(Locker *l, const Enrolment *e, const char *actor, LockerReply reply, void *userdata);
 void locker_enrol_credential(Locker *l, const CredentialEnrolment *e, const char *actor, LockerReply reply,
                              void *userdata);
+/* The one with this userdata: nothing is stored, and it is answered with CANCELLED. false: there is none. */
+bool locker_cancel_enrolment(Locker *l, const void *userdata);
 /* All of this person's, without templates. UNKNOWN_PERSON. */
 int locker_each_credential(Locker *l, uint64_t person, CredentialEach each, void *userdata);
 int locker_revoke_credential(Locker *l, uint64_t person, CredentialKind kind, const char *actor,

@@ -14,6 +14,8 @@
 typedef struct Errand Errand;
 typedef struct Exposure Exposure;
 
+typedef struct Enrolled Enrolled; /* authenticate.c */
+
 struct Locker {
         /* The same as in `records`. */
         const Cabinet *cabinet;
@@ -31,6 +33,7 @@ struct Locker {
         uint64_t exposed_at; /* boot µs: look at them again; USEC_INFINITY */
         Session *sessions;
         Errand *errands;
+        Enrolled *enrolling; /* who waits for an enrolment */
 
         uint64_t recover_until; /* the last movement that a former run left open; ids only grow */
         bool adopt_due;         /* what was written before the start could not be taken over yet */

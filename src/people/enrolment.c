@@ -38,6 +38,7 @@ struct Enrolling {
         char *actor;
         InboxRow *command; /* of the backend, executed when the evidence has been processed; NULL */
         EnrolDone done;
+        EnrolProgress progress; /* NULL: nobody looks */
         void *userdata;
 };
 
@@ -79,6 +80,19 @@ void enrolments_give_up(People *p) {
                         0, NULL);
                 enrolling_free(e);
         }
+}
+
+bool people_cancel_enrolment(People *p, const void *userdata) {
+        Enrolling *e = p->enrolling;
+
+        while (e && e->userdata != userdata)
+                e = e->next;
+        if (!e)
+                return false;
+        identity_cancel(e->job);
+        e->done(e->userdata, LOCKER_E_CANCELLED, NULL, 0, NULL);
+        enrolling_free(e);
+        return true;
 }
 
 static int write_credential(Enrolling *e, CredentialKind k) {
@@ -189,6 +203,12 @@ static void processed(void *userdata, IdentityResult result, const uint8_t *data
         fail(e, r, result, data, n);
 }
 
+static void shown(void *userdata, const IdentityPrompt *prompt) {
+        Enrolling *e = userdata;
+
+        e->progress(e->userdata, e->person.id, e->at, prompt);
+}
+
 /* 0: it has been given to its verifier, or everything is stored and e is gone. */
 static int process_next(Enrolling *e) {
         CredentialKind k = 0;
@@ -206,6 +226,7 @@ static int process_next(Enrolling *e) {
                                                  .evidence = secret,
                                                  .n_evidence = strlen(secret),
                                                  .done = processed,
+                                                 .progress = e->progress ? shown : NULL,
                                                  .userdata = e},
                               &e->job);
 }
@@ -333,7 +354,8 @@ static int remember_consent(Enrolling *n, const ConsentGiven *c) {
         return n->text && n->version && n->place ? 0 : -ENOMEM;
 }
 
-static Enrolling *enrolling_new(People *p, const char *actor, EnrolDone done, void *userdata) {
+static Enrolling *enrolling_new(People *p, const char *actor, EnrolProgress progress, EnrolDone done,
+                                void *userdata) {
         Enrolling *n = calloc(1, sizeof(*n));
 
         if (!n)
@@ -342,6 +364,7 @@ static Enrolling *enrolling_new(People *p, const char *actor, EnrolDone done, vo
                          .actor = strdup(actor),
                          .command = p->records->command,
                          .done = done,
+                         .progress = progress,
                          .userdata = userdata,
                          .next = p->enrolling};
         p->enrolling = n;
@@ -378,7 +401,7 @@ void people_enrol(People *p, const Enrolment *e, const char *actor, EnrolDone do
 
         if (!r)
                 r = already_enrolled(p, e, courier);
-        Enrolling *n = r ? NULL : enrolling_new(p, actor, done, userdata);
+        Enrolling *n = r ? NULL : enrolling_new(p, actor, e->progress, done, userdata);
         if (n)
                 start(n, prepare(n, e, courier));
         else
@@ -436,7 +459,7 @@ void people_enrol_credential(People *p, const CredentialEnrolment *e, const char
                              void *userdata) {
         char detail[PEOPLE_DETAIL_MAX] = "";
         int r = check_one(p, e, detail);
-        Enrolling *n = r ? NULL : enrolling_new(p, actor, done, userdata);
+        Enrolling *n = r ? NULL : enrolling_new(p, actor, e->progress, done, userdata);
 
         if (n)
                 start(n, prepare_one(n, e));

@@ -96,11 +96,16 @@ typedef struct ConsentGiven {
         const char *place;          /* the terminal, or "backend" */
 } ConsentGiven;
 
+/* What a reader wants the person to do, of whom (0: not yet enrolled) and of which kind. */
+typedef void (*EnrolProgress)(void *userdata, uint64_t person, CredentialKind kind,
+                              const IdentityPrompt *prompt);
+
 typedef struct Enrolment {
         const char *kind; /* "courier", "recipient" */
         const char *number, *name, *phone;
         const char *secrets[CREDENTIAL_KINDS_MAX]; /* NULL: none of this kind; "": a reader takes it */
         ConsentGiven consent;
+        EnrolProgress progress; /* may be NULL, here and below */
 } Enrolment;
 
 typedef struct CredentialEnrolment {
@@ -108,6 +113,7 @@ typedef struct CredentialEnrolment {
         CredentialKind kind;
         const char *secret; /* NULL: a card, which the cabinet makes up; "": a reader takes it */
         ConsentGiven consent;
+        EnrolProgress progress;
 } CredentialEnrolment;
 
 /* card: what the cabinet has made up, valid during the call; NULL: nothing. */
@@ -118,6 +124,9 @@ void people_enrol(People *p, const Enrolment *e, const char *actor, EnrolDone do
 /* Replaces one of the same kind. UNKNOWN_PERSON. */
 void people_enrol_credential(People *p, const CredentialEnrolment *e, const char *actor, EnrolDone done,
                              void *userdata);
+/* Whoever gave this userdata does not want it any more: nothing is stored, and it is answered with
+ * CANCELLED. false: it has been answered already. */
+bool people_cancel_enrolment(People *p, const void *userdata);
 /* The template is erased; whoever is signed in as this person is so no longer; what waits for somebody who
  * cannot open it any more gets a code. UNKNOWN_PERSON, UNKNOWN_CREDENTIAL. */
 int people_revoke_credential(People *p, uint64_t person, CredentialKind kind, const char *actor,

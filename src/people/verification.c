@@ -495,10 +495,10 @@ static int find_candidates(Verification *v, const Presented *by, const Credentia
         return 0;
 }
 
-static void progressed(void *userdata, const char *what, const char *sentence) {
+static void progressed(void *userdata, const IdentityPrompt *prompt) {
         Verification *v = userdata;
 
-        v->progress(v->userdata, what, sentence);
+        v->progress(v->userdata, prompt);
 }
 
 int people_reader_refusal(int r, char detail[PEOPLE_DETAIL_MAX]) {

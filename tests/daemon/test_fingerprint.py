@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -112,30 +111,6 @@ class SignIn(Fingers):
         session = self.client.start_session("courier")
         self.assertRefused("WrongCredential", self.sign_in, session, "anna", number="4711")
         session.authenticate_pin("4711", "258036")
-
-    def test_lockerctl_has_the_reader_take_a_finger(self):
-        """It says what is to be done at the cabinet, and what came of it.
-
-        Requirement: C1, F8
-        """
-        person = self.admin.enrol_courier("4711", "258036")
-        command = [os.path.join(build_directory(), "src", "ctl", "lockerctl"), "enrol", str(person), "--fingerprint", "--consent"]
-        def run():
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                    env=self.cabinet.environment())
-        ctl = run()
-        self.wait_looks()
-        self.touch_twice("anna")
-        out, err = ctl.communicate(timeout=30)
-        self.assertEqual((ctl.returncode, out), (0, f"Person {person} has a new fingerprint.\n"))
-        self.assertIn("put the finger on the reader", err)
-        self.courier_by_finger().end()
-        self.module.unplug()
-        self.wait_reader("failed")
-        ctl = run()
-        out, err = ctl.communicate(timeout=30)
-        self.assertEqual((ctl.returncode, out), (8, ""))
-        self.assertIn("The reader is not connected.", err)
 
     def begin_enrol_credential(self, person, **credential):
         return self.admin.begin(ROOT, CABINET, "EnrolCredential", "tsa{sv}", person, "fingerprint", dictionary(**credential))
@@ -423,19 +398,6 @@ class Leaving(Fingers):
         self.module.lift()
         self.assertEqual((first.state, second.state), ("authenticated", "new"))
         self.sign_in(second, "bert", number="4712")
-
-    def test_nobody_comes(self):
-        """The wait has an end, which is no failed attempt.
-
-        Requirement: F4
-        """
-        self.enrol_courier()
-        session = self.client.start_session("courier")
-        began = time.monotonic()
-        error = self.assertRefused("NoSample", self.begin_sign_in(session, number="4711").result)
-        self.assertIn("in time", error.message)
-        self.assertLess(time.monotonic() - began, 24)
-        self.assertEqual(self.admin.lockouts(), {})
 
 
 class Faults(Fingers):

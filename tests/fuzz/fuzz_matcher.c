@@ -28,7 +28,8 @@ static void expect_from_matcher(const MatcherMessage *m) {
                        b->health.problem < MATCHER_PROBLEM_MAX);
                 break;
         case MATCHER_PROGRESS:
-                expect(b->header.attempt && b->progress.prompt < MATCHER_PROMPT_MAX);
+                expect(b->header.attempt && b->progress.prompt < MATCHER_PROMPT_MAX &&
+                       b->progress.taken <= b->progress.of);
                 break;
         case MATCHER_RESULT:
                 expect(b->header.attempt && b->result.outcome < MATCHER_OUTCOME_MAX);

@@ -187,6 +187,7 @@ static void test_values_outside_their_ranges_are_refused(void **state) {
 
         expect_refused(sample(MATCHER_PROGRESS),
                        (MatcherBody){.progress = {ATTEMPT, .prompt = MATCHER_PROMPT_MAX}});
+        expect_refused(sample(MATCHER_PROGRESS), (MatcherBody){.progress = {ATTEMPT, .taken = 3, .of = 2}});
         expect_refused(sample(MATCHER_HEALTH), (MatcherBody){.health.problem = MATCHER_PROBLEM_MAX});
         expect_refused(sample(MATCHER_HEALTH), (MatcherBody){.health.detail = "two\nlines"});
         MatcherBody endless = {0};
