@@ -31,6 +31,7 @@ static const Permission permissions[] = {
         {BUS_CABINET, "RevokeCredential", ACT_RULE_PEOPLE, false, cabinet_revoke_credential},
         {BUS_CABINET, "ListCredentials", ACT_RULE_PEOPLE, false, cabinet_list_credentials},
         {BUS_CABINET, "ListPeople", ACT_RULE_PEOPLE, false, cabinet_list_people},
+        {BUS_CABINET, "ListEnrolled", ACT_RULE_PEOPLE, false, cabinet_list_enrolled},
         {BUS_CABINET, "ListLockouts", ACT_RULE_LOCKOUTS, false, cabinet_list_lockouts},
         {BUS_CABINET, "LiftLockout", ACT_RULE_LOCKOUTS, false, cabinet_lift_lockout},
         {BUS_CABINET, "GetEvents", ACT_READ_EVENTS, false, cabinet_get_events},

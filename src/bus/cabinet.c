@@ -265,6 +265,8 @@ const sd_bus_vtable cabinet_vtable[] = {
                                 SD_BUS_RESULT("a(sxxxssss)", credentials), bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("ListPeople", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(tssssas)", people),
                                 bus_dispatch, BUS_FLAGS),
+        SD_BUS_METHOD_WITH_ARGS("ListEnrolled", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(tssssa(sxxxssss))", people),
+                                bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("ListLockouts", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sut)", lockouts),
                                 bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("LiftLockout", SD_BUS_ARGS("s", subject, "s", reason), SD_BUS_NO_RESULT,

@@ -4,6 +4,7 @@
 #include "bus/args.h"
 #include "bus/bus_struct.h"
 #include "bus/cleanup.h"
+#include "bus/handler.h"
 #include "bus/names.h"
 #include "bus/peer.h"
 #include "bus/reply.h"
@@ -198,8 +199,22 @@ int cabinet_revoke(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         return bus_reply_result(m, locker_revoke(b->locker, person, actor, reason), e);
 }
 
+static int append_credentials(sd_bus_message *reply, Ledger *l, uint64_t person) {
+        int r = sd_bus_message_open_container(reply, 'a', "(sxxxssss)");
+
+        if (r >= 0)
+                r = ledger_credential_each(l, person, append_credential, reply);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+typedef struct PeopleList {
+        sd_bus_message *reply;
+        Ledger *whole; /* with what ListCredentials tells of each; NULL: kinds alone */
+} PeopleList;
+
 static int append_person(void *userdata, const PersonRow *p) {
-        sd_bus_message *reply = userdata;
+        const PeopleList *list = userdata;
+        sd_bus_message *reply = list->reply;
         _cleanup_free_ char *name = mask_name(p->name ? p->name : "");
         _cleanup_free_ char *phone = mask_phone(p->phone ? p->phone : "");
         int r;
@@ -208,29 +223,40 @@ static int append_person(void *userdata, const PersonRow *p) {
                 return -ENOMEM;
         if (p->revoked != 0)
                 return 0;
-        r = sd_bus_message_open_container(reply, 'r', "tssssas");
+        r = sd_bus_message_open_container(reply, 'r', list->whole ? "tssssa(sxxxssss)" : "tssssas");
         if (r >= 0)
                 r = sd_bus_message_append(reply, "tssss", p->id, person_kind_to_string(p->kind), p->number,
                                           name, phone);
         if (r >= 0)
-                r = args_append_kinds(reply, p->credentials);
+                r = list->whole ? append_credentials(reply, list->whole, p->id)
+                                : args_append_kinds(reply, p->credentials);
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
         return r < 0 ? r : 0;
 }
 
-int cabinet_list_people(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
+static int list_people(const Bus *b, sd_bus_message *m, bool whole) {
         _cleanup_message_ sd_bus_message *reply = NULL;
         int r;
 
         r = sd_bus_message_new_method_return(m, &reply);
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(tssssas)");
-        if (r >= 0)
-                r = ledger_person_each(b->ledger, append_person, reply);
+                r = sd_bus_message_open_container(reply, 'a', whole ? "(tssssa(sxxxssss))" : "(tssssas)");
+        if (r >= 0) {
+                PeopleList list = {.reply = reply, .whole = whole ? b->ledger : NULL};
+                r = ledger_person_each(b->ledger, append_person, &list);
+        }
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
         return r < 0 ? r : sd_bus_message_send(reply);
+}
+
+HANDLER(cabinet_list_people) {
+        return list_people(b, m, false);
+}
+
+HANDLER(cabinet_list_enrolled) {
+        return list_people(b, m, true);
 }
 
 typedef struct LockoutList {

@@ -11,5 +11,6 @@ HANDLER(cabinet_cancel_enrolment);
 HANDLER(cabinet_revoke_credential);
 HANDLER(cabinet_list_credentials);
 HANDLER(cabinet_list_people);
+HANDLER(cabinet_list_enrolled);
 HANDLER(cabinet_list_lockouts);
 HANDLER(cabinet_lift_lockout);

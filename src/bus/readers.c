@@ -43,8 +43,9 @@ static uint64_t reply_size(const Bus *b, const char *interface, const char *memb
         static const struct {
                 const char *member;
                 uint64_t bytes;
-        } sizes[] = {{"GetAll", 2048},      {"Introspect", 24576},   {"GetEvents", 65536},
-                     {"ListPeople", 65536}, {"ListLockouts", 65536}, {"FindHistory", 4096}};
+        } sizes[] = {{"GetAll", 2048},      {"Introspect", 24576},    {"GetEvents", 65536},
+                     {"ListPeople", 65536}, {"ListEnrolled", 131072}, {"ListLockouts", 65536},
+                     {"FindHistory", 4096}};
 
         if (streq(member, "GetManagedObjects"))
                 return 4096 + 1024 * ((uint64_t)b->cabinet->n_slots + b->parcels.n);

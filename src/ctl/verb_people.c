@@ -7,14 +7,40 @@
 
 #include <time.h>
 
+/* "details" of the credentials: their times and consents; "credentials": their kinds. */
+static int set_credentials(json_t *person, const json_t *rows) {
+        static const char *const texts[] = {"consent_text", "consent_version", "consent_place",
+                                            "consent_witness"};
+        static const char *const times[] = {"enrolled", "used", "consented"};
+        json_t *kinds = json_array(), *details = json_array(), *row;
+        size_t i;
+        int r = 0;
+
+        json_array_foreach(rows, i, row) {
+                json_t *one = json_object();
+                json_object_set(one, "kind", json_array_get(row, 0));
+                for (size_t k = 0; k < ARRAY_SIZE(times); k++)
+                        (void)json_set_time(one, times[k], json_integer_value(json_array_get(row, 1 + k)));
+                for (size_t k = 0; k < ARRAY_SIZE(texts); k++)
+                        json_object_set(one, texts[k], json_array_get(row, 1 + ARRAY_SIZE(times) + k));
+                if (json_array_append(kinds, json_array_get(row, 0)) < 0)
+                        r = -1;
+                if (json_array_append_new(details, one) < 0)
+                        r = -1;
+        }
+        if (json_object_set_new(person, "credentials", kinds) < 0)
+                r = -1;
+        return json_object_set_new(person, "details", details) < 0 ? -1 : r;
+}
+
 static int read_people(Ctl *c, json_t **ret) {
-        static const char *const names[] = {"id", "kind", "number", "name", "phone", "credentials"};
+        static const char *const names[] = {"id", "kind", "number", "name", "phone"};
         _cleanup_message_ sd_bus_message *reply = NULL;
         _cleanup_json_ json_t *rows = NULL, *people = json_array();
         json_t *row;
         size_t i, k;
 
-        int status = ctl_call(c, LOCKERD_PATH, LOCKERD_INTERFACE_CABINET, "ListPeople", NULL, &reply, "");
+        int status = ctl_call(c, LOCKERD_PATH, LOCKERD_INTERFACE_CABINET, "ListEnrolled", NULL, &reply, "");
         if (status)
                 return status;
         int r = json_from_bus(reply, &rows);
@@ -24,41 +50,12 @@ static int read_people(Ctl *c, json_t **ret) {
                 json_t *person = json_object();
                 for (k = 0; k < ARRAY_SIZE(names); k++)
                         json_object_set(person, names[k], json_array_get(row, k));
-                if (json_array_append_new(people, person) < 0)
+                r = set_credentials(person, json_array_get(row, ARRAY_SIZE(names)));
+                if (json_array_append_new(people, person) < 0 || r < 0)
                         return ctl_oom(c);
         }
         *ret = steal_ptr(people);
         return 0;
-}
-
-/* Adds "details" of the credentials: their times and consents. */
-static int read_details(Ctl *c, json_t *person) {
-        static const char *const texts[] = {"consent_text", "consent_version", "consent_place",
-                                            "consent_witness"};
-        static const char *const times[] = {"enrolled", "used", "consented"};
-        _cleanup_message_ sd_bus_message *reply = NULL;
-        _cleanup_json_ json_t *rows = NULL, *details = json_array();
-        json_t *row;
-        size_t i;
-
-        int status = ctl_call(c, LOCKERD_PATH, LOCKERD_INTERFACE_CABINET, "ListCredentials", NULL, &reply,
-                              "t", json_number(person, "id"));
-        if (status)
-                return status;
-        int r = json_from_bus(reply, &rows);
-        if (r < 0)
-                return ctl_bad_reply(c, r);
-        json_array_foreach(rows, i, row) {
-                json_t *one = json_object();
-                json_object_set(one, "kind", json_array_get(row, 0));
-                for (size_t k = 0; k < ARRAY_SIZE(times); k++)
-                        (void)json_set_time(one, times[k], json_integer_value(json_array_get(row, 1 + k)));
-                for (size_t k = 0; k < ARRAY_SIZE(texts); k++)
-                        json_object_set(one, texts[k], json_array_get(row, 1 + ARRAY_SIZE(times) + k));
-                if (json_array_append_new(details, one) < 0)
-                        return ctl_oom(c);
-        }
-        return json_object_set(person, "details", details) < 0 ? ctl_oom(c) : 0;
 }
 
 /* "pattern (3 d), card (2 h)": how old each is. */
@@ -89,11 +86,6 @@ static int run_people(Ctl *c, const Args *a) {
         int status = read_people(c, &people);
         if (status)
                 return status;
-        json_array_foreach(people, i, person) {
-                status = read_details(c, person);
-                if (status)
-                        return status;
-        }
         if (c->json)
                 return json_print(c, steal_ptr(people), false);
         json_array_foreach(people, i, person) {

@@ -257,6 +257,10 @@ class Client:
     def people(self):
         return self.call(ROOT, CABINET, "ListPeople")
 
+    def enrolled(self):
+        """people() with, in place of the kinds, the rows of credentials()"""
+        return self.call(ROOT, CABINET, "ListEnrolled")
+
     def lockouts(self):
         """subject → (failures, seconds)"""
         return {subject: (n, seconds) for subject, n, seconds in self.call(ROOT, CABINET, "ListLockouts")}

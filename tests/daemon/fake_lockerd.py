@@ -218,14 +218,9 @@ class Fake:
         if self.people.pop(number, None) is None:
             raise Refusal("UnknownPerson", "There is no such person.")
 
-    def Cabinet_ListPeople(self, _path):
-        return ([(i, p["kind"], p.get("number", ""), p.get("name", "")[:1] + "*", "", ["pin" if "pin" in p else "password"])
+    def Cabinet_ListEnrolled(self, _path):
+        return ([(i, p["kind"], p.get("number", ""), p.get("name", "")[:1] + "*", "", [("pin" if "pin" in p else "password", 1, 0, 0, "", "", "", "")])
                  for i, p in self.people.items()],)
-
-    def Cabinet_ListCredentials(self, _path, person):
-        if person not in self.people:
-            raise Refusal("UnknownPerson", "There is no such person.")
-        return ([("pin" if "pin" in self.people[person] else "password", 1, 0, 0, "", "", "", "")],)
 
     def Cabinet_ListLockouts(self, _path):
         return ([(s, *v) for s, v in self.lockouts.items()],)

@@ -203,6 +203,23 @@ class Enrolment(Scenario):
         self.collect(put.receipt["code"])
         self.collect(other.receipt["code"])
 
+    def test_everybody_is_listed_with_their_credentials_in_one_answer(self):
+        """As ListPeople and ListCredentials tell it, masked, and without whom nobody knows any more.
+
+        Requirement: C6, F8, F9
+        """
+        self.assertEqual(self.admin.enrolled(), [])
+        erika, courier = self.person(pattern=PATTERN, card=CARD, consent=True), self.admin.enrol_courier("4711", "258036")
+        bare = self.admin.enrol(kind="recipient", phone="+49 172 7654321", name="Karl")
+        self.admin.revoke(self.admin.enrol_courier("4712", "369147"))
+        rows = self.admin.enrolled()
+        self.assertEqual([row[:5] for row in rows], [row[:5] for row in self.admin.people()])
+        self.assertEqual([row[0] for row in rows], [erika, courier, bare])
+        for person, *_, credentials in rows:
+            self.assertEqual({c[0]: tuple(c[1:]) for c in credentials}, self.admin.credentials(person))
+        self.assertNotIn("Mustermann", str(rows))
+        self.assertNotIn("1234567", str(rows))
+
     def test_another_one_of_a_kind_replaces_the_former(self):
         """Requirement: C1, C3"""
         person = self.person(pattern=PATTERN, consent=True)
