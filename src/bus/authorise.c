@@ -9,6 +9,7 @@
 #include "bus/cabinet.h"
 #include "bus/names.h"
 #include "bus/parcel.h"
+#include "bus/own.h"
 #include "bus/peer.h"
 #include "bus/people.h"
 #include "bus/reply.h"
@@ -60,6 +61,9 @@ static const Permission permissions[] = {
         {BUS_SESSION, "Reject", ACT_COLLECT, false, session_reject},
         {BUS_SESSION, "TakeBack", ACT_TAKE_BACK, false, session_take_back},
         {BUS_SESSION, "LiftLockout", ACT_LIFT_TERMINAL_LOCKOUT, false, session_lift_lockout},
+        {BUS_SESSION, "EnrolCredential", ACT_OWN_CREDENTIALS, true, session_enrol_credential},
+        {BUS_SESSION, "RevokeCredential", ACT_OWN_CREDENTIALS, false, session_revoke_credential},
+        {BUS_SESSION, "ListCredentials", ACT_OWN_CREDENTIALS, false, session_list_credentials},
         {BUS_SESSION, "Cancel", ACT_REOPEN, false, session_cancel},
         {BUS_SESSION, "End", ACT_END_SESSION, false, session_end},
 };

@@ -84,7 +84,7 @@ int cabinet_enrol(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
         return 1;
 }
 
-static int read_kind(const char *word, CredentialKind *ret, sd_bus_error *e) {
+int credential_read_kind(const char *word, CredentialKind *ret, sd_bus_error *e) {
         char known[160];
 
         *ret = credential_kind_from_string(word, strlen(word));
@@ -94,12 +94,24 @@ static int read_kind(const char *word, CredentialKind *ret, sd_bus_error *e) {
         return args_invalid(e, "\"kind\" must be %s.", known);
 }
 
-static int append_card(Bus *b, const LockerAnswer *a, sd_bus_message *reply) {
+int credential_append_card(Bus *b, const LockerAnswer *a, sd_bus_message *reply) {
         int r = sd_bus_message_open_container(reply, 'a', "{sv}");
 
         if (r >= 0 && a->card)
                 r = sd_bus_message_append(reply, "{sv}", "card", "s", a->card);
         return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+int credential_read(sd_bus_message *m, const char *word, CredentialEnrolment *ret, sd_bus_error *e) {
+        const ArgKey keys[] = {{word, 's', false, offsetof(CredentialEnrolment, secret)},
+                               CONSENT_KEYS(CredentialEnrolment)};
+        /* What a reader takes is not brought along. */
+        size_t first = credential_has_reader(ret->kind);
+        int r = args_read_dictionary(m, keys + first, ARRAY_SIZE(keys) - first, ret, e);
+
+        if (first)
+                ret->secret = "";
+        return r;
 }
 
 int cabinet_enrol_credential(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error *e) {
@@ -112,18 +124,11 @@ int cabinet_enrol_credential(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error
                 return -ENOMEM;
         r = sd_bus_message_read(m, "ts", &enrolment.person, &word);
         if (r >= 0)
-                r = read_kind(word, &enrolment.kind, e);
-        if (r < 0)
-                return r;
-        const ArgKey keys[] = {{word, 's', false, offsetof(CredentialEnrolment, secret)},
-                               CONSENT_KEYS(CredentialEnrolment)};
-        /* What a reader takes is not brought along. */
-        size_t first = credential_has_reader(enrolment.kind);
-        r = args_read_dictionary(m, keys + first, ARRAY_SIZE(keys) - first, &enrolment, e);
-        if (first)
-                enrolment.secret = "";
+                r = credential_read_kind(word, &enrolment.kind, e);
         if (r >= 0)
-                r = call_new(b, m, append_card, true, &call);
+                r = credential_read(m, word, &enrolment, e);
+        if (r >= 0)
+                r = call_new(b, m, credential_append_card, true, &call);
         if (r < 0)
                 return r;
         call->enrols = true;
@@ -143,7 +148,7 @@ int cabinet_revoke_credential(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_erro
 
         r = sd_bus_message_read(m, "tss", &person, &word, &reason);
         if (r >= 0)
-                r = read_kind(word, &kind, e);
+                r = credential_read_kind(word, &kind, e);
         if (r >= 0)
                 r = args_check_reason(reason, e);
         if (r < 0)
@@ -157,7 +162,7 @@ static const char *or_empty(const char *s) {
         return s ? s : "";
 }
 
-static int append_credential(void *userdata, const CredentialRow *c) {
+int credential_append(void *userdata, const CredentialRow *c) {
         int r = sd_bus_message_append(userdata, "(sxxxssss)", c->kind, c->enrolled, c->used, c->given,
                                       or_empty(c->consent.text), or_empty(c->consent.version),
                                       or_empty(c->consent.place), or_empty(c->consent.witness));
@@ -176,7 +181,7 @@ int cabinet_list_credentials(Bus *b, Peer *peer, sd_bus_message *m, sd_bus_error
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "(sxxxssss)");
         if (r >= 0)
-                r = locker_each_credential(b->locker, person, append_credential, reply);
+                r = locker_each_credential(b->locker, person, credential_append, reply);
         if (r > 0)
                 return bus_failure(e, m, r, NULL);
         if (r >= 0)
@@ -203,7 +208,7 @@ static int append_credentials(sd_bus_message *reply, Ledger *l, uint64_t person)
         int r = sd_bus_message_open_container(reply, 'a', "(sxxxssss)");
 
         if (r >= 0)
-                r = ledger_credential_each(l, person, append_credential, reply);
+                r = ledger_credential_each(l, person, credential_append, reply);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

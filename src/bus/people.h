@@ -4,6 +4,13 @@
 
 #include "bus/handler.h"
 
+/* Shared with a person's own (own.c). */
+int credential_read_kind(const char *word, CredentialKind *ret, sd_bus_error *e);
+/* The a{sv} of a credential of this kind. */
+int credential_read(sd_bus_message *m, const char *word, CredentialEnrolment *ret, sd_bus_error *e);
+int credential_append_card(Bus *b, const LockerAnswer *a, sd_bus_message *reply);
+int credential_append(void *userdata, const CredentialRow *c); /* a CredentialEach; userdata: the message */
+
 HANDLER(cabinet_enrol);
 HANDLER(cabinet_revoke);
 HANDLER(cabinet_enrol_credential);

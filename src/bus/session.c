@@ -154,8 +154,7 @@ static int get_parcels(sd_bus *bus, const char *path, const char *interface, con
 
 /* --- Methods ---------------------------------------------------------------------------------------- */
 
-/* The session of this path, when the caller owns it. */
-static int session_of(Bus *b, Peer *peer, sd_bus_message *m, Session **ret, sd_bus_error *e) {
+int session_of(Bus *b, Peer *peer, sd_bus_message *m, Session **ret, sd_bus_error *e) {
         SessionNode *n = node_at(b, sd_bus_message_get_path(m));
 
         if (!n)
@@ -468,6 +467,12 @@ const sd_bus_vtable session_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("TakeBack", NOTHING, SD_BUS_RESULT("a(osu)", parcels), bus_dispatch,
                                 BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("LiftLockout", NOTHING, SD_BUS_NO_RESULT, bus_dispatch, BUS_FLAGS),
+        SD_BUS_METHOD_WITH_ARGS("EnrolCredential", SD_BUS_ARGS("s", kind, "a{sv}", credential),
+                                SD_BUS_RESULT("a{sv}", result), bus_dispatch, BUS_FLAGS),
+        SD_BUS_METHOD_WITH_ARGS("RevokeCredential", SD_BUS_ARGS("s", kind), SD_BUS_NO_RESULT, bus_dispatch,
+                                BUS_FLAGS),
+        SD_BUS_METHOD_WITH_ARGS("ListCredentials", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sxxxssss)", credentials),
+                                bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("Cancel", NOTHING, SD_BUS_NO_RESULT, bus_dispatch, BUS_FLAGS),
         SD_BUS_METHOD_WITH_ARGS("End", NOTHING, SD_BUS_NO_RESULT, bus_dispatch, BUS_FLAGS),
         SD_BUS_SIGNAL_WITH_ARGS("Prompt", SD_BUS_ARGS("s", slot, "u", position, "s", what, "s", sentence), 0),

@@ -25,6 +25,9 @@ int session_node_new(Bus *b, Session *s, const char *owner, SessionNode **ret);
 SessionNode *session_node_of(Bus *b, const Session *s); /* NULL: not (or no longer) on the bus */
 void session_node_free(SessionNode *n);                 /* takes it out of the list */
 
+/* The session of the message's path, when the caller owns it; else a negative errno with e. */
+int session_of(Bus *b, Peer *peer, sd_bus_message *m, Session **ret, sd_bus_error *e);
+
 HANDLER(session_authenticate);
 HANDLER(session_deposit);
 HANDLER(session_too_small);

@@ -65,6 +65,7 @@ static const ConfigKey identity_keys[] = {
         CONFIG_KEY("ConsentText", key_name, Settings, consent_text, .max = 64),
         CONFIG_KEY("ConsentVersion", key_name, Settings, consent_version, .max = 64),
         CONFIG_KEY("EndUnused", key_usec, Settings, end_unused_usec, .max = DAYS(3660)),
+        CONFIG_KEY("SelfEnrol", key_kinds, Settings, self_enrol),
         CONFIG_KEY("ReaderTimeout", key_usec, Settings, reader_usec, .min = SECONDS(2), .max = SECONDS(60)),
         CONFIG_KEY("AloneForDeposit", key_kinds, Settings, alone.deposit),
         CONFIG_KEY("AloneForCollect", key_kinds, Settings, alone.collect),

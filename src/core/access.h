@@ -31,6 +31,7 @@ typedef enum Act {
         ACT_REOPEN,  /* with DoesNotOpen, Cancel: a slot that was opened for this session */
         ACT_TAKE_BACK,
         ACT_LIFT_TERMINAL_LOCKOUT,
+        ACT_OWN_CREDENTIALS, /* enrol, revoke, list one's own */
         ACT_END_SESSION,
         /* operators */
         ACT_OPEN_SLOT,

@@ -84,9 +84,10 @@ typedef struct Settings {
                                                       MinimumPatternLength=, MinimumCardLength= */
         char *consent_text, *consent_version; /* ConsentText=, ConsentVersion=: of a consent that names no
                                                  text */
-        uint64_t reader_usec;                 /* ReaderTimeout=: how long a reader waits for a person */
-        uint64_t end_unused_usec;             /* EndUnused=: credentials that nobody uses; 0: never */
-        Sufficiency alone;                    /* AloneForDeposit=, … */
+        uint32_t self_enrol;  /* SelfEnrol=: kinds (bits) that people enrol and revoke themselves; 0: none */
+        uint64_t reader_usec; /* ReaderTimeout=: how long a reader waits for a person */
+        uint64_t end_unused_usec; /* EndUnused=: credentials that nobody uses; 0: never */
+        Sufficiency alone;        /* AloneForDeposit=, … */
         ReminderSettings reminders;
         MqttSettings mqtt;
 } Settings;

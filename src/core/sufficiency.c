@@ -28,6 +28,7 @@ static bool rule(const Sufficiency *s, Act act, uint32_t *ret) {
         case ACT_START_SESSION:
         case ACT_AUTHENTICATE:
         case ACT_REOPEN:
+        case ACT_OWN_CREDENTIALS: /* what suffices to deposit, or to collect: src/locker/own.c */
         case ACT_END_SESSION:
         case ACT_OPEN_SLOT:
         case ACT_SERVICE_SLOT:

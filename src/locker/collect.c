@@ -5,6 +5,7 @@
 #include "core/access.h"
 #include "core/errand.h"
 #include "locker/authenticate.h"
+#include "locker/own.h"
 #include "locker/errand.h"
 #include "locker/locker.h"
 #include "locker/locker_struct.h"
@@ -141,7 +142,7 @@ int locker_reject(Locker *l, Session *s) {
 }
 
 int locker_cancel(Locker *l, Session *s) {
-        if (session_give_up_evidence(s))
+        if (session_give_up_evidence(s) || session_give_up_enrolment(s))
                 return 0;
         if (s->errand && s->errand->m.kind == ERRAND_TAKE_BACK && errand_is_at_work(&s->errand->m)) {
                 int r = session_expect(s, ACT_REOPEN);

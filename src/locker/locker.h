@@ -166,6 +166,14 @@ void locker_take_back(Locker *l, Session *s, LockerReply reply, void *userdata);
 int locker_lift_terminal_lockout(Locker *l, Session *s, char detail[LOCKER_DETAIL_MAX]);
 int locker_cancel(Locker *l, Session *s);
 
+/* Of their own, by SelfEnrol=, after what suffices to deposit or to collect. e: person, place and witness are
+ * the session's. NOT_ALLOWED, with detail. */
+void locker_enrol_own(Locker *l, Session *s, const CredentialEnrolment *e, LockerReply reply, void *userdata);
+/* All sessions of this person end, also this one. As people_revoke_own(). */
+int locker_revoke_own(Locker *l, Session *s, CredentialKind kind, char detail[LOCKER_DETAIL_MAX]);
+int locker_each_own_credential(Locker *l, Session *s, CredentialEach each, void *userdata,
+                               char detail[LOCKER_DETAIL_MAX]);
+
 /* --- Operators. actor: who, e.g. "operator:anna"; reason: why, never empty (InvalidArgument).
  * -------------------- */
 

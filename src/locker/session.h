@@ -27,6 +27,7 @@ struct Session {
         bool vouched;            /* another door has said who it is */
         Verification *job;       /* under way */
         CredentialKind job_kind; /* of what is under way */
+        bool enrolling;          /* a credential of their own is; `reply` waits for it */
 
         /* what: the errand at hand (also one that is only kept for reopening), and the last parcel */
         Errand *errand;

@@ -8,6 +8,7 @@
 #include "locker/errand.h"
 #include "locker/locker.h"
 #include "locker/locker_struct.h"
+#include "locker/own.h"
 #include "locker/recover.h"
 #include "locker/session.h"
 #include "ledger/parcels.h"
@@ -238,6 +239,7 @@ void session_unlink(Session *s) {
                 s->errand->session = NULL;
         if (s->job)
                 verification_cancel(s->job);
+        (void)session_give_up_enrolment(s);
         free(s->queue);
         free(s);
 }
@@ -252,6 +254,7 @@ void locker_end_session(Locker *l, Session *s, const char *how) {
                 verification_cancel(s->job);
                 s->job = NULL;
         }
+        (void)session_give_up_enrolment(s);
         if (s->reply)
                 session_answer(s, LOCKER_E_SESSION_ENDED, NULL);
         storage_make_room(&l->records);

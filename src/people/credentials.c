@@ -133,31 +133,40 @@ int parcels_adopt(People *p, const PersonRow *person) {
 
 /* --- revoked --- */
 
-static int write_end(People *p, uint64_t person, CredentialKind kind, const char *actor, const char *reason,
-                     const char *type) {
+/* Of a credential that ends: terminal: where its person has said so; NULL: somebody else has. */
+typedef struct Ending {
+        const char *actor, *reason, *type, *terminal;
+} Ending;
+
+static int write_end(People *p, uint64_t person, CredentialKind kind, const Ending *e) {
         const char *name = credential_kind_to_string(kind);
         char subject[SUBJECT_MAX];
         int r = ledger_credential_erase(p->ledger, person, name, people_wall(p));
 
         snprintf(subject, sizeof(subject), "person:%llu", (unsigned long long)person);
         if (r >= 0)
-                r = records_add(p->records, actor, reason, type, subject, json_pack("{s:s}", "kind", name),
-                                NULL);
+                r = records_add(p->records, e->actor, e->reason, e->type, subject,
+                                json_pack("{s:s, s:s*}", "kind", name, "terminal", e->terminal), NULL);
         if (r >= 0)
-                r = bindings_tell(p, person, actor);
-        return r < 0 ? r : codes_instead(p, person, actor);
+                r = bindings_tell(p, person, e->actor);
+        return r < 0 ? r : codes_instead(p, person, e->actor);
 }
 
-static int end_credential(People *p, uint64_t person, CredentialKind kind, const char *actor,
-                          const char *reason, const char *type) {
+static int end_credential(People *p, uint64_t person, CredentialKind kind, const Ending *e) {
         int r = records_begin(p->records);
 
         if (r < 0)
                 return r;
-        r = records_end(p->records, MIN(write_end(p, person, kind, actor, reason, type), 0));
+        r = records_end(p->records, MIN(write_end(p, person, kind, e), 0));
         if (r >= 0)
                 p->revoked(p->userdata, person);
         return r;
+}
+
+static int revoke_one(People *p, uint64_t person, CredentialKind kind, const Ending *e) {
+        int r = end_credential(p, person, kind, e);
+
+        return r == -ENOENT ? LOCKER_E_UNKNOWN_CREDENTIAL : r;
 }
 
 int people_revoke_credential(People *p, uint64_t person, CredentialKind kind, const char *actor,
@@ -169,8 +178,46 @@ int people_revoke_credential(People *p, uint64_t person, CredentialKind kind, co
         int r = ledger_person_get(p->ledger, person, &row);
         if (r < 0)
                 return r == -ENOENT ? LOCKER_E_UNKNOWN_PERSON : r;
-        r = end_credential(p, person, kind, actor, reason, "credential.revoked");
-        return r == -ENOENT ? LOCKER_E_UNKNOWN_CREDENTIAL : r;
+        return revoke_one(p, person, kind, &(Ending){actor, reason, "credential.revoked", NULL});
+}
+
+/* A recipient without credentials gets codes; a courier would have no way in, or none for whom the reader
+ * does not work. */
+static int may_drop(const People *p, const PersonRow *row, CredentialKind kind,
+                    char detail[PEOPLE_DETAIL_MAX]) {
+        const Sufficiency *alone = &p->settings->alone;
+        unsigned left = row->credentials & ~credential_bit(kind), without = left;
+
+        if (row->kind != PERSON_COURIER || !(row->credentials & credential_bit(kind)))
+                return 0;
+        for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX; k++)
+                if (credential_has_reader(k))
+                        without &= ~credential_bit(k);
+        if (!sufficiency_possible(alone, ACT_DEPOSIT, left))
+                snprintf(detail, PEOPLE_DETAIL_MAX,
+                         "With what is left you could not sign in any more. Please ask the operator.");
+        else if (!credential_has_reader(kind) && !sufficiency_possible(alone, ACT_DEPOSIT, without))
+                snprintf(
+                        detail, PEOPLE_DETAIL_MAX,
+                        "One way to sign in that needs no reader has to stay. Please enrol another first, or "
+                        "ask the operator.");
+        else
+                return 0;
+        return LOCKER_E_NOT_ALLOWED;
+}
+
+int people_revoke_own(People *p, uint64_t person, CredentialKind kind, const char *actor,
+                      const char *terminal, char detail[PEOPLE_DETAIL_MAX]) {
+        _cleanup_person_ PersonRow row = {0};
+
+        *detail = 0;
+        int r = ledger_person_get(p->ledger, person, &row);
+        if (r < 0)
+                return r == -ENOENT ? LOCKER_E_UNKNOWN_PERSON : r;
+        r = may_drop(p, &row, kind, detail);
+        return r ? r
+                 : revoke_one(p, person, kind,
+                              &(Ending){actor, "by the person's own wish", "credential.revoked", terminal});
 }
 
 /* --- unused --- */
@@ -213,8 +260,8 @@ void credentials_tick(People *p, const Now *now) {
         int r = ledger_credential_each_unused(p->ledger, moment.wall - (int64_t)keep, AT_A_TIME,
                                               remember_unused, &u);
         for (size_t i = 0; r >= 0 && i < u.n; i++)
-                r = end_credential(p, u.found[i].person, u.found[i].kind, NULL, "not used for long",
-                                   "credential.ended");
+                r = end_credential(p, u.found[i].person, u.found[i].kind,
+                                   &(Ending){NULL, "not used for long", "credential.ended", NULL});
         if (r < 0)
                 log_error_errno(r, "Cannot end credentials that nobody has used for long");
         if (u.n == AT_A_TIME)

@@ -25,7 +25,7 @@ struct Enrolling {
         IdentityJob *job;
         People *people;
         PersonRow person; /* id 0: not yet in the ledger */
-        bool consented;
+        bool consented, self;
         char *text, *version, *place; /* of the consent */
         char *card;                   /* that the cabinet has made up; NULL */
         /* Of each kind: what was presented, until it has been processed, and what came of it. */
@@ -96,7 +96,7 @@ bool people_cancel_enrolment(People *p, const void *userdata) {
 }
 
 static int write_credential(Enrolling *e, CredentialKind k) {
-        const Consent consent = {e->text, e->version, e->place, e->actor};
+        const Consent consent = {e->text, e->version, e->place, e->self ? "self" : e->actor};
         const char *kind = credential_kind_to_string(k);
         People *p = e->people;
         char subject[SUBJECT_MAX];
@@ -110,6 +110,8 @@ static int write_credential(Enrolling *e, CredentialKind k) {
         if (data && e->consented)
                 json_object_set_new(data, "consent",
                                     json_pack("{s:s, s:s}", "text", e->text, "version", e->version));
+        if (data && e->self)
+                json_object_set_new(data, "terminal", json_string(e->place));
         return data ? records_add(p->records, e->actor, NULL, "credential.enrolled", subject, data, NULL)
                     : -ENOMEM;
 }
@@ -346,11 +348,12 @@ static int remember_consent(Enrolling *n, const ConsentGiven *c) {
         const Settings *s = n->people->settings;
 
         n->consented = c->given;
+        n->self = c->self;
+        n->place = strdup(c->place ? c->place : "unknown");
         if (!c->given)
-                return 0;
+                return n->place ? 0 : -ENOMEM;
         n->text = strdup(c->text ? c->text : s->consent_text);
         n->version = strdup(c->version ? c->version : s->consent_version);
-        n->place = strdup(c->place ? c->place : "unknown");
         return n->text && n->version && n->place ? 0 : -ENOMEM;
 }
 

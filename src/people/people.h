@@ -94,6 +94,7 @@ typedef struct ConsentGiven {
         bool given;
         const char *text, *version; /* which text; NULL: ConsentText=, ConsentVersion= */
         const char *place;          /* the terminal, or "backend" */
+        bool self;                  /* by the person, with nobody else there: the witness is "self" */
 } ConsentGiven;
 
 /* What a reader wants the person to do, of whom (0: not yet enrolled) and of which kind. */
@@ -131,6 +132,10 @@ bool people_cancel_enrolment(People *p, const void *userdata);
  * cannot open it any more gets a code. UNKNOWN_PERSON, UNKNOWN_CREDENTIAL. */
 int people_revoke_credential(People *p, uint64_t person, CredentialKind kind, const char *actor,
                              const char *reason);
+/* Likewise, by the person at this terminal. NOT_ALLOWED, with detail: a courier's last way to sign in, or the
+ * last one without a reader. */
+int people_revoke_own(People *p, uint64_t person, CredentialKind kind, const char *actor,
+                      const char *terminal, char detail[PEOPLE_DETAIL_MAX]);
 int people_revoke(People *p, uint64_t person, const char *actor, const char *reason);
 
 /* --- Lockouts (lockouts.c) */
