@@ -127,6 +127,14 @@ static const struct {
         {"card", "Scan the card"},
 };
 
+/* Those that a reader of the cabinet's takes, and what is to be done there. */
+static const struct {
+        const char *name, *how;
+} at_reader[] = {
+        {"fingerprint", "put the finger on the reader, lift it, and put it there again"},
+        {"face", "look into the camera, alone and not far away, until it has seen the face three times"},
+};
+
 /* Consent is never assumed: not with --yes, and not without a terminal. */
 static int check_consent(Ctl *c, const Args *a) {
         _cleanup_free_ char *answer = NULL;
@@ -160,9 +168,10 @@ static int check_new_person(Ctl *c, const Args *a, bool courier) {
                                  a->words[0]);
         if (args_has(a, "new-card"))
                 return ctl_usage(c, a, "--new-card is for somebody who is enrolled: enrol ID --new-card.");
-        if (args_has(a, "fingerprint"))
-                return ctl_usage(c, a,
-                                 "--fingerprint is for somebody who is enrolled: enrol ID --fingerprint.");
+        for (size_t k = 0; k < ARRAY_SIZE(at_reader); k++)
+                if (args_has(a, at_reader[k].name))
+                        return ctl_usage(c, a, "--%s is for somebody who is enrolled: enrol ID --%s.",
+                                         at_reader[k].name, at_reader[k].name);
         if (!args_has(a, "name"))
                 return ctl_usage(c, a, "A name is needed: --name.");
         if (courier && !args_has(a, "number"))
@@ -268,9 +277,12 @@ static int enrol_credential(Ctl *c, const Args *a, uint64_t id, const char *kind
 }
 
 static int enrol_more(Ctl *c, const Args *a, Secrets *secrets) {
-        bool finger = args_has(a, "fingerprint"), some = finger || args_has(a, "new-card"), only_pin = !some;
+        bool some = args_has(a, "new-card"), only_pin;
         uint64_t id = 0;
 
+        for (size_t k = 0; k < ARRAY_SIZE(at_reader); k++)
+                some = some || args_has(a, at_reader[k].name);
+        only_pin = !some;
         int status =
                 parse_number(c, "the ID of a person (see: lockerctl people)", a->words[0], UINT64_MAX, &id);
         if (status)
@@ -286,7 +298,7 @@ static int enrol_more(Ctl *c, const Args *a, Secrets *secrets) {
         if (!some)
                 return ctl_usage(c, a,
                                  "Say what is to be enrolled: --pin, --password, --pattern, --card, "
-                                 "--new-card or --fingerprint.");
+                                 "--new-card, --fingerprint or --face.");
         if (args_has(a, "card") && args_has(a, "new-card"))
                 return ctl_usage(c, a, "--card and --new-card exclude each other.");
         if (!only_pin)
@@ -301,12 +313,14 @@ static int enrol_more(Ctl *c, const Args *a, Secrets *secrets) {
         }
         if (!status && args_has(a, "new-card"))
                 status = enrol_credential(c, a, id, "card", NULL);
-        if (status || !finger)
-                return status;
-        if (!c->json)
-                fputs("At the cabinet: put the finger on the reader, lift it, and put it there again.\n",
-                      stderr);
-        return enrol_credential(c, a, id, "fingerprint", NULL);
+        for (size_t k = 0; !status && k < ARRAY_SIZE(at_reader); k++) {
+                if (!args_has(a, at_reader[k].name))
+                        continue;
+                if (!c->json)
+                        fprintf(stderr, "At the cabinet: %s.\n", at_reader[k].how);
+                status = enrol_credential(c, a, id, at_reader[k].name, NULL);
+        }
+        return status;
 }
 
 static int run_enrol(Ctl *c, const Args *a) {
@@ -331,6 +345,7 @@ static const Option enrol_options[] = {
         {"card", 0, NULL, "Ask for a card: scan it, or type what it says"},
         {"new-card", 0, NULL, "Have the cabinet make up a card, and print what it says"},
         {"fingerprint", 0, NULL, "Have the cabinet's reader take a finger"},
+        {"face", 0, NULL, "Have the cabinet's camera take a face"},
         {"consent", 0, NULL, "The person has agreed to what is stored (else asked)"},
         {"consent-text", 0, "NAME", "To which text"},
         {"consent-version", 0, "VERSION", "To which version of it"},
@@ -382,7 +397,7 @@ static int run_revoke(Ctl *c, const Args *a) {
 }
 
 static const Option revoke_options[] = {
-        {"credential", 0, "KIND", "Only this one: pin, password, pattern, card or fingerprint"},
+        {"credential", 0, "KIND", "Only this one: pin, password, pattern, card, fingerprint or face"},
         {"reason", 'r', "TEXT", "Why, for the audit trail (asked for on a terminal)"},
         {NULL, 0, NULL, NULL},
 };

@@ -9,6 +9,7 @@
 #define SHOTS_ENROL  3
 #define SHOTS_VERIFY 2
 #define BETWEEN      (500 * USEC_PER_MSEC) /* two shots of an enrolment: people move a little */
+#define EVERY        (120 * USEC_PER_MSEC) /* a picture is looked at: nobody moves faster */
 #define SILENT       (3 * USEC_PER_SEC)    /* without a picture: the camera does not work */
 #define PATIENCE                                                                                   \
         (1500 * USEC_PER_MSEC) /* before somebody is told what is wrong: cameras adjust themselves \
@@ -20,6 +21,7 @@
 typedef struct Look {
         MatcherProblem problem; /* with the picture before; NONE: nothing */
         uint64_t since;         /* boot µs */
+        uint64_t next;          /* boot µs: no picture before */
         MatcherPrompt told;
 } Look;
 
@@ -86,10 +88,18 @@ static int choose_face(Worker *w, Face *ret, MatcherProblem *ret_problem) {
         return 0;
 }
 
-static int wait_for_picture(Worker *w) {
+static int wait_for_picture(Worker *w, Look *look) {
         uint64_t since = clock_now().boot_usec;
         bool is_new = false;
 
+        while (clock_now().boot_usec < look->next) {
+                int step = worker_wait(w, -1, MIN(look->next, w->end.attempt.until));
+                if (!step)
+                        step = matcher_end_over(&w->end);
+                if (step)
+                        return step;
+        }
+        look->next = clock_now().boot_usec + EVERY;
         for (;;) {
                 int step =
                         worker_wait(w, -1, 0); /* a camera that is always ready must not drown the daemon */
@@ -113,7 +123,7 @@ static int shoot(Worker *w, Look *look, float *ret) {
                 MatcherProblem problem = MATCHER_PROBLEM_NONE;
                 bool clear = false;
                 Face face;
-                int step = wait_for_picture(w);
+                int step = wait_for_picture(w, look);
 
                 if (!step)
                         step = choose_face(w, &face, &problem);
