@@ -86,6 +86,8 @@ typedef struct Builder {
 
 /* cabinet_parts.c: [Cabinet] [Size] [Supply] [Line] [Board], and the profiles that the boards name. */
 void builder_read_parts(Builder *b);
+/* cabinet_face.c: [Reader face]. */
+void builder_read_face(Builder *b, const IniSection *s, IdentityReader *ret);
 /* cabinet_gpio.c: lists of GPIO lines, and the match of board and line types. */
 typedef struct GpioRefs {
         GpioRef *refs;

@@ -345,12 +345,19 @@ static void read_reader(Builder *b, const IniSection *s) {
         Suggestion suggestion = {.typed = s->name};
 
         if (draft.kind == CREDENTIAL_NONE || !credential_has_reader(draft.kind)) {
+                unsigned kinds = 0;
+                char names[80];
+
                 for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX; k++)
-                        if (credential_has_reader(k))
+                        if (credential_has_reader(k)) {
                                 suggestion_offer(&suggestion, credential_kind_to_string(k));
+                                kinds |= credential_bit(k);
+                        }
+                credential_names(kinds, " and ", names, sizeof(names));
                 complain(b->complaints, s, NULL,
-                         "there is no such reader" SUGGESTION_FORMAT "; [Reader fingerprint] is allowed",
-                         SUGGESTION_ARGS(suggestion));
+                         "there is no such reader" SUGGESTION_FORMAT
+                         "; [Reader KIND] is allowed of the kinds %s",
+                         SUGGESTION_ARGS(suggestion), names);
                 return;
         }
         for (int i = 0; i < c->n_readers; i++)
@@ -359,16 +366,21 @@ static void read_reader(Builder *b, const IniSection *s) {
                                  "this cabinet has such a reader already; one of a kind is allowed");
                         return;
                 }
-        keys_apply(b->complaints, s, reader_keys, ARRAY_SIZE(reader_keys), &draft);
+        if (draft.kind == CREDENTIAL_FACE)
+                builder_read_face(b, s, &draft);
+        else {
+                keys_apply(b->complaints, s, reader_keys, ARRAY_SIZE(reader_keys), &draft);
+                check_reader(b, s, &draft);
+        }
         IdentityReader *reader = ARRAY_PUSH(c->readers, c->n_readers);
         if (!reader) {
                 free(draft.device);
                 free(draft.id);
+                free(draft.setup);
                 complaints_broken(b->complaints, -ENOMEM);
                 return;
         }
         *reader = draft;
-        check_reader(b, s, reader);
         for (int i = 0; reader->device && i < c->n_lines; i++)
                 if (c->lines[i].device && streq(c->lines[i].device, reader->device))
                         complain(b->complaints, s, ini_section_find(s, "Device"),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sets of kinds of credentials, by the names of their table. */
+/* Sets of kinds of credentials that may suffice alone, by the names of their table. */
 #include "config/keys.h"
 #include "core/credential.h"
 
@@ -19,7 +19,7 @@ static int parse_kinds(_unused_ const ConfigKey *key, const IniEntry *entry, voi
         while (*(s += strspn(s, BLANKS))) {
                 size_t n = strcspn(s, BLANKS);
                 CredentialKind k = credential_kind_from_string(s, n);
-                if (k == CREDENTIAL_NONE)
+                if (k == CREDENTIAL_NONE || !credential_info(k)->alone)
                         return -EINVAL;
                 kinds |= credential_bit(k);
                 s += n;
@@ -29,9 +29,13 @@ static int parse_kinds(_unused_ const ConfigKey *key, const IniEntry *entry, voi
 }
 
 static void describe_kinds(_unused_ const ConfigKey *key, char *buffer, size_t size) {
+        unsigned kinds = 0;
         char names[160];
 
-        credential_names(credential_bit(CREDENTIAL_KINDS_MAX) - 1, " and ", names, sizeof(names));
+        for (CredentialKind k = 0; k < CREDENTIAL_KINDS_MAX; k++)
+                if (credential_info(k)->alone)
+                        kinds |= credential_bit(k);
+        credential_names(kinds, " and ", names, sizeof(names));
         snprintf(buffer, size, "\"none\", or kinds of credentials with blanks between them (of %s)", names);
 }
 

@@ -17,6 +17,10 @@ static void refs_free(GpioRef *refs, unsigned n) {
         free(refs);
 }
 
+bool reader_opens_itself(const IdentityReader *r) {
+        return r->usb || r->kind == CREDENTIAL_FACE;
+}
+
 Cabinet *cabinet_free(Cabinet *c) {
         if (!c)
                 return NULL;
@@ -48,6 +52,7 @@ Cabinet *cabinet_free(Cabinet *c) {
         for (int i = 0; i < c->n_readers; i++) {
                 free(c->readers[i].device);
                 free(c->readers[i].id);
+                free(c->readers[i].setup);
         }
         free(c->readers);
         free(c->sizes);

@@ -202,9 +202,13 @@ typedef struct Alarm {
 typedef struct IdentityReader {
         CredentialKind kind; /* one with a device of the cabinet's */
         bool usb;
-        char *device;  /* of a serial reader: the path of a tty */
+        char *device;  /* of a serial reader: the path of a tty; of a camera: of that */
         unsigned baud; /* of that */
         char *id;      /* of a USB reader: which one, by driver or identifier; NULL: the only one */
+        /* What its worker has to know beyond that, and gets as it is: a FaceReader (core/face_reader.h);
+         * NULL: nothing. */
+        void *setup;
+        size_t n_setup;
 } IdentityReader;
 
 typedef struct Cabinet {
@@ -225,6 +229,9 @@ typedef struct Cabinet {
         int n_sizes, n_slots, n_positions, n_locks, n_boards, n_profiles, n_lines, n_supplies, n_alarms,
                 n_readers;
 } Cabinet;
+
+/* Its worker opens the device; else that comes open from lockerd-open. */
+bool reader_opens_itself(const IdentityReader *r);
 
 Cabinet *cabinet_free(Cabinet *c);
 DEFINE_CLEANUP(Cabinet *, cabinet_free);

@@ -18,17 +18,19 @@
  * name:     of the kind, wherever it is named; its verifier is verifier_<name>
  * evidence: "kind" of Session.Authenticate
  * holders:  whose it may be; a courier's belongs to a number that is told first, a recipient's to a phone
- * alone:    whether it suffices without another kind, unless lockerd.conf says otherwise (core/sufficiency.h)
+ * alone:    whether it may suffice without another kind; it does, unless lockerd.conf says otherwise
+ *           (core/sufficiency.h)
  * reader:   it comes from a reader of the cabinet's; nobody may present it
  * space:    equally likely values, for the guessing budgets; 0: 10 to the number of characters
  * budget:   whose guesses at a terminal it shares: one kind more that recipients remember is not one budget
  *           more for a guesser (docs/guessing.md) */
-#define CREDENTIAL_KINDS(X)                                                                 \
-        X(PIN, pin, "courier-pin", HOLDER_COURIER, true, false, 0, PIN)                     \
-        X(PASSWORD, password, "password", HOLDER_RECIPIENT, true, false, 1000000, PASSWORD) \
-        X(PATTERN, pattern, "pattern", HOLDER_ANYBODY, true, false, 387488, PASSWORD)       \
-        X(CARD, card, "card", HOLDER_ANYBODY, true, false, 0, CARD)                         \
-        X(FINGERPRINT, fingerprint, "fingerprint", HOLDER_ANYBODY, true, true, 100000, FINGERPRINT)
+#define CREDENTIAL_KINDS(X)                                                                         \
+        X(PIN, pin, "courier-pin", HOLDER_COURIER, true, false, 0, PIN)                             \
+        X(PASSWORD, password, "password", HOLDER_RECIPIENT, true, false, 1000000, PASSWORD)         \
+        X(PATTERN, pattern, "pattern", HOLDER_ANYBODY, true, false, 387488, PASSWORD)               \
+        X(CARD, card, "card", HOLDER_ANYBODY, true, false, 0, CARD)                                 \
+        X(FINGERPRINT, fingerprint, "fingerprint", HOLDER_ANYBODY, true, true, 100000, FINGERPRINT) \
+        X(FACE, face, "face", HOLDER_ANYBODY, false, true, 100000, FACE)
 
 /* clang-format off */
 typedef enum CredentialKind {

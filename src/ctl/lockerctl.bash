@@ -41,7 +41,7 @@ _lockerctl() {
         [recall]='--reason' [new-code]='--reason' [release]='--reason' [revoke]='--credential --reason'
         [lockout]="--reason --courier $secrets"
         [events]='--follow --after --newest --all'
-        [enrol]="--number --name --phone --pin --password --pattern --card --new-card --fingerprint --consent --consent-text --consent-version $secrets"
+        [enrol]="--number --name --phone --pin --password --pattern --card --new-card --fingerprint --face --consent --consent-text --consent-version $secrets"
         [check-config]='--config --cabinet' [restore]='--reason --nothing-since --renumber --config --cabinet'
     )
 

@@ -81,6 +81,18 @@ static const struct {
                 {IDENTITY_READER_FAILED,
                  "There are several readers; Id= of the cabinet's configuration says which."},
         [MATCHER_PROBLEM_UNSUITABLE] = {IDENTITY_READER_FAILED, "This type of reader cannot be used here."},
+        [MATCHER_PROBLEM_BUSY] = {IDENTITY_READER_FAILED, "Another program is using the reader."},
+        [MATCHER_PROBLEM_MODEL_MISSING] = {IDENTITY_READER_FAILED, "A model file cannot be read."},
+        [MATCHER_PROBLEM_MODEL_OTHER] = {IDENTITY_READER_FAILED,
+                                         "A model file is not the one that the configuration names."},
+        [MATCHER_PROBLEM_MODEL_UNUSABLE] = {IDENTITY_READER_FAILED, "A model file cannot be used."},
+        [MATCHER_PROBLEM_OTHER_MODEL] = {IDENTITY_READER_FAILED,
+                                         "This was enrolled with other models. Please enrol again."},
+        [MATCHER_PROBLEM_NO_FACE] = {IDENTITY_NO_SAMPLE, "No face was clearly seen in time."},
+        [MATCHER_PROBLEM_SEVERAL_FACES] =
+                {IDENTITY_NO_SAMPLE, "More than one face was in view. Please come to the camera alone."},
+        [MATCHER_PROBLEM_TOO_DARK] = {IDENTITY_NO_SAMPLE, "It was too dark to see a face."},
+        [MATCHER_PROBLEM_TOO_FAR] = {IDENTITY_NO_SAMPLE, "The face was too far away. Please come nearer."},
         [MATCHER_PROBLEM_FAULT] = {IDENTITY_READER_FAILED, "There is a fault in the reader's program."},
 };
 
@@ -94,6 +106,10 @@ static const struct {
                                            "The reader is missing. Please use another way."},
         [MATCHER_PROMPT_SPEAK] = {"speak", "Please speak now."},
         [MATCHER_PROMPT_LOOK] = {"look", "Please look into the camera."},
+        [MATCHER_PROMPT_LOOK_AGAIN] = {"again", "Please look into the camera once more."},
+        [MATCHER_PROMPT_NEARER] = {"nearer", "Please come nearer to the camera."},
+        [MATCHER_PROMPT_TOO_DARK] = {"too-dark", "It is too dark for the camera. Please turn to the light."},
+        [MATCHER_PROMPT_ALONE] = {"alone", "More than one face is in view. Please come to the camera alone."},
 };
 
 static void health_changed(Matcher *m) {
@@ -379,7 +395,8 @@ static int started(void *userdata) {
         Matcher *m = userdata;
         const IdentityReader *reader = m->reader;
         const char *kind = credential_kind_to_string(reader->kind);
-        MatcherSetup setup = {.baud = reader->usb ? 0 : reader->baud};
+        bool opens = reader_opens_itself(reader);
+        MatcherSetup setup = {.baud = opens ? 0 : reader->baud};
         MatcherPlain device = {0};
         _cleanup_close_ int opener = -1;
 
@@ -390,8 +407,9 @@ static int started(void *userdata) {
         const char *which = reader->usb ? reader->id : reader->device;
         if (which && snprintf(setup.device, sizeof(setup.device), "%s", which) >= (int)sizeof(setup.device))
                 return -ENAMETOOLONG;
-        int r = matcher_wire_send(supervisor_socket(m->worker), MATCHER_SETUP, &setup, NULL, 0, -1);
-        if (r < 0 || reader->usb) /* the unit of its worker opens it */
+        int r = matcher_wire_send(supervisor_socket(m->worker), MATCHER_SETUP, &setup, reader->setup,
+                                  reader->n_setup, -1);
+        if (r < 0 || opens) /* the unit of its worker opens it */
                 return r;
         r = opener_start(m->event, m->opener, reader->device, &opener);
         if (r >= 0)
@@ -467,8 +485,12 @@ void matcher_health(const Identity *i, CredentialKind k, IdentityHealth *ret) {
                 return;
         }
         ret->state = m->problem ? "failed" : "ok";
-        snprintf(ret->sentence, sizeof(ret->sentence), "%s",
-                 m->problem ? problems[m->problem].sentence : m->detail);
+        if (m->problem && *m->detail)
+                snprintf(ret->sentence, sizeof(ret->sentence), "%s (%s)", problems[m->problem].sentence,
+                         m->detail);
+        else
+                snprintf(ret->sentence, sizeof(ret->sentence), "%s",
+                         m->problem ? problems[m->problem].sentence : m->detail);
 }
 
 static const SupervisorHandlers handlers = {started, readable, ping, gone};

@@ -144,6 +144,10 @@ bool problem_is_readers(int step) {
         case MATCHER_PROBLEM_REFUSES:
         case MATCHER_PROBLEM_SEVERAL:
         case MATCHER_PROBLEM_UNSUITABLE:
+        case MATCHER_PROBLEM_BUSY:
+        case MATCHER_PROBLEM_MODEL_MISSING:
+        case MATCHER_PROBLEM_MODEL_OTHER:
+        case MATCHER_PROBLEM_MODEL_UNUSABLE:
         case MATCHER_PROBLEM_FAULT:
                 return true;
         default: /* cancelled, late, the sample's, the template's */

@@ -9,7 +9,7 @@ static const struct {
         size_t size;
         bool from_daemon, with_data, with_attempt;
 } types[MATCHER_TYPE_MAX] = {
-        [MATCHER_SETUP] = {sizeof(MatcherSetup), true, false, false},
+        [MATCHER_SETUP] = {sizeof(MatcherSetup), true, true, false},
         [MATCHER_DEVICE] = {sizeof(MatcherPlain), true, false, false},
         [MATCHER_ENROL] = {sizeof(MatcherTask), true, false, true},
         [MATCHER_CANDIDATE] = {sizeof(MatcherCandidate), true, true, true},

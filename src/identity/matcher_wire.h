@@ -5,7 +5,8 @@
  * template. Integers are in the machine's own byte order (both sides come from one build; the version guards
  * against a half-done upgrade). Nothing is a pointer, everything has a bound.
  *
- *   daemon → matcher   SETUP, DEVICE (where the reader is a serial device); then, one attempt at a time,
+ *   daemon → matcher   SETUP (with what its kind of matcher has to know, if anything, as data), DEVICE (where
+ *                      the reader is a serial device); then, one attempt at a time,
  *                      ENROL, or CANDIDATE… and VERIFY or WATCH; CANCEL; PING.
  *   matcher → daemon   HELLO first; then HEALTH whenever it changes; PROGRESS… and one RESULT for each ENROL
  *                      and VERIFY, for a WATCH one RESULT for each sight until it ends; PONG.
@@ -67,6 +68,10 @@ typedef enum MatcherPrompt {
         MATCHER_PROMPT_READER_MISSING,
         MATCHER_PROMPT_SPEAK,
         MATCHER_PROMPT_LOOK,
+        MATCHER_PROMPT_LOOK_AGAIN,
+        MATCHER_PROMPT_NEARER,
+        MATCHER_PROMPT_TOO_DARK,
+        MATCHER_PROMPT_ALONE, /* before the camera */
         MATCHER_PROMPT_MAX,
 } MatcherPrompt;
 
@@ -82,21 +87,30 @@ typedef enum MatcherOutcome {
 /* Why an attempt failed, or what is wrong with the reader. */
 typedef enum MatcherProblem {
         MATCHER_PROBLEM_NONE,
-        MATCHER_PROBLEM_MISSING,      /* the device is not there */
-        MATCHER_PROBLEM_UNPLUGGED,    /* it was, and is not any more */
-        MATCHER_PROBLEM_SILENT,       /* it does not answer, or too late */
-        MATCHER_PROBLEM_CORRUPT,      /* frames with wrong checksums or lengths */
-        MATCHER_PROBLEM_CHATTER,      /* it sends what nobody asked for */
-        MATCHER_PROBLEM_PASSWORD,     /* it wants a password */
-        MATCHER_PROBLEM_REFUSES,      /* it answers with an error that is none of a sample's */
-        MATCHER_PROBLEM_OTHER_READER, /* the template comes from another type of reader */
-        MATCHER_PROBLEM_BAD_TEMPLATE, /* the template is none */
-        MATCHER_PROBLEM_NO_SAMPLE,    /* nobody presented anything in time */
-        MATCHER_PROBLEM_POOR_SAMPLE,  /* nothing could be made of what was presented */
-        MATCHER_PROBLEM_UNLIKE,       /* the samples of an enrolment are not of one finger, voice, face */
-        MATCHER_PROBLEM_SEVERAL,      /* readers, and nobody says which */
-        MATCHER_PROBLEM_UNSUITABLE,   /* it keeps templates itself, or cannot compare as it has to */
-        MATCHER_PROBLEM_FAULT,        /* in the matcher itself */
+        MATCHER_PROBLEM_MISSING,        /* the device is not there */
+        MATCHER_PROBLEM_UNPLUGGED,      /* it was, and is not any more */
+        MATCHER_PROBLEM_SILENT,         /* it does not answer, or too late */
+        MATCHER_PROBLEM_CORRUPT,        /* frames with wrong checksums or lengths */
+        MATCHER_PROBLEM_CHATTER,        /* it sends what nobody asked for */
+        MATCHER_PROBLEM_PASSWORD,       /* it wants a password */
+        MATCHER_PROBLEM_REFUSES,        /* it answers with an error that is none of a sample's */
+        MATCHER_PROBLEM_OTHER_READER,   /* the template comes from another type of reader */
+        MATCHER_PROBLEM_BAD_TEMPLATE,   /* the template is none */
+        MATCHER_PROBLEM_NO_SAMPLE,      /* nobody presented anything in time */
+        MATCHER_PROBLEM_POOR_SAMPLE,    /* nothing could be made of what was presented */
+        MATCHER_PROBLEM_UNLIKE,         /* the samples of an enrolment are not of one finger, voice, face */
+        MATCHER_PROBLEM_SEVERAL,        /* readers, and nobody says which */
+        MATCHER_PROBLEM_UNSUITABLE,     /* it keeps templates itself, or cannot compare as it has to */
+        MATCHER_PROBLEM_BUSY,           /* another program has the device */
+        MATCHER_PROBLEM_MODEL_MISSING,  /* a model's file is not there, or cannot be read */
+        MATCHER_PROBLEM_MODEL_OTHER,    /* it is another file than the one that is configured */
+        MATCHER_PROBLEM_MODEL_UNUSABLE, /* it is none, or one of another kind */
+        MATCHER_PROBLEM_OTHER_MODEL,    /* the template comes from other models */
+        MATCHER_PROBLEM_NO_FACE,        /* in view */
+        MATCHER_PROBLEM_SEVERAL_FACES,
+        MATCHER_PROBLEM_TOO_DARK,
+        MATCHER_PROBLEM_TOO_FAR, /* too small in the picture */
+        MATCHER_PROBLEM_FAULT,   /* in the matcher itself */
         MATCHER_PROBLEM_MAX,
 } MatcherProblem;
 

@@ -252,7 +252,7 @@ class Enrolment(Scenario):
         self.assertIn("consent", why("InvalidArgument", person, "pattern", pattern=PATTERN))
         self.assertIn("consent", why("InvalidArgument", courier, "card", card=CARD))
         self.assertIn("belong together", why("InvalidArgument", person, "pattern", pattern=PATTERN, consent=True, consent_text="x"))
-        self.assertIn("pin, password, pattern, card or fingerprint", why("InvalidArgument", person, "iris", iris="x", consent=True))
+        self.assertIn("pin, password, pattern, card, fingerprint", why("InvalidArgument", person, "iris", iris="x", consent=True))
         self.assertIn("pattern is missing", why("InvalidArgument", person, "pattern", consent=True))
         self.assertIn("couriers have none", why("InvalidArgument", courier, "password", password=PASSWORD, consent=True))
         self.assertIn("twice", why("InvalidArgument", person, "pattern", pattern="012345671", consent=True))

@@ -29,6 +29,7 @@ ARROWS = {
     "identity": {"base", "core"},
     "fingerprint": {"base", "core", "identity"},
     "fingerprint_usb": {"base", "core", "identity"},
+    "face": {"base", "core", "identity"},
     "recorder": {"base"},
     "records": {"base", "core", "ledger"},
     "cabinet": {"base", "core", "ledger", "lock", "records"},
@@ -57,6 +58,8 @@ HOMES = {
     "gpiod.h": {"gpio"},
     "libfprint-2/fprint.h": {"fingerprint_usb"},
     "glib-unix.h": {"fingerprint_usb"},
+    "opencv2/": {"face"},
+    "linux/videodev2.h": {"face"},
     "mosquitto.h": {"mqtt"},
     "systemd/sd-bus": {"bus", "ctl", "daemon"},
     "ini.h": {"config", "sim"},
@@ -129,7 +132,7 @@ def check_includes(root):
             problems.append(f"src/{folder}: no row in the table of tests/house/arrows.py")
             continue
         for where, _, names in os.walk(os.path.join(source, folder)):
-            for name in sorted(n for n in names if n.endswith((".c", ".h"))):
+            for name in sorted(n for n in names if n.endswith((".c", ".cpp", ".h"))):
                 path = os.path.relpath(os.path.join(where, name), os.getcwd())
                 with open(path, encoding="utf-8") as f:
                     text = f.read()

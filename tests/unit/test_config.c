@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "config/parse.h"
 #include "config/ranges.h"
+#include "core/face_reader.h"
 
 #include <errno.h>
 #include <math.h>
@@ -305,6 +306,42 @@ static void test_cabinet_reader_of_fingers_has_the_usual_baud_rate(void **state)
         assert_int_equal(d->readers[0].baud, 9600);
 }
 
+#define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define FACE_WITH(detector)                                                                      \
+        "[Reader face]\nDevice=/dev/video0\nDetector=" detector "\nLandmarks=/srv/b.onnx 7 " SHA \
+        "\nEmbedding=/srv/c.onnx\t268435456 " SHA "\n"
+#define FACE_TEXT FACE_WITH("/srv/a model.onnx 1200 " SHA)
+
+/* Requirement: C1 */
+static void test_cabinet_camera_names_its_models_and_has_the_measured_threshold(void **state) {
+        _cleanup_free_ char *text = edit(cabinet_text, "[Size L]", FACE_TEXT "[Size L]");
+        _cleanup_free_ char *strict = edit(text, "[Reader face]",
+                                           "[Reader "
+                                           "face]\nThreshold=600\nEmbeddingPixels=raw\nMinimumFace="
+                                           "100\nMinimumLight=0\nWidth=1280\nHeight=720");
+        ConfigReport report = {};
+        _cleanup_(cabinet_freep) Cabinet *c = NULL, *d = NULL;
+
+        expect_clean(parse(text, board_text, &c, &report), &report);
+        assert_int_equal(c->n_readers, 1);
+        assert_int_equal(c->readers[0].kind, CREDENTIAL_FACE);
+        assert_string_equal(c->readers[0].device, "/dev/video0");
+        assert_int_equal(c->readers[0].n_setup, sizeof(FaceReader));
+        const FaceReader *r = c->readers[0].setup;
+        assert_string_equal(r->models[FACE_DETECTOR].path, "/srv/a model.onnx");
+        assert_int_equal(r->models[FACE_DETECTOR].size, 1200);
+        assert_int_equal(r->models[FACE_EMBEDDING].size, FACE_MODEL_MAX);
+        assert_int_equal(r->models[FACE_LANDMARKS].sha256[31], 0xef);
+        assert_int_equal(r->threshold, 450);
+        assert_false(r->raw_pixels);
+        expect_clean(parse(strict, board_text, &d, &report), &report);
+        r = d->readers[0].setup;
+        assert_int_equal(r->threshold, 600);
+        assert_true(r->raw_pixels);
+        assert_int_equal(r->width * r->height, 1280 * 720);
+        assert_int_equal(r->minimum_face + r->minimum_light, 100);
+}
+
 static void test_cabinet_order_of_sections_does_not_matter(void **state) {
         static const char reversed[] =
                 "[Position P1/1]\nLock=A:2\nLatch=A:2\n"
@@ -367,7 +404,7 @@ static void test_cabinet_each_mistake_raises_its_complaint(void **state) {
                 {"[Size L]", "[Size L]\nOrder=3\n[Size L]", "names must differ"},
                 {"[Size L]", "[Size ../L]\nOrder=3\n[Size L]", "write [Size NAME]"},
                 {"[Size L]", "[Reader finger]\nDevice=/dev/ttyS1\n[Size L]",
-                 "[Reader fingerprint] is allowed"},
+                 "[Reader KIND] is allowed of the kinds fingerprint"},
                 {"[Size L]", "[Reader pin]\nDevice=/dev/ttyS1\n[Size L]", "there is no such reader"},
                 {"[Size L]", "[Reader]\nDevice=/dev/ttyS1\n[Size L]", "there is no such reader"},
                 {"[Size L]", "[Reader fingerprint]\n[Size L]", "Device= is missing and required"},
@@ -385,6 +422,18 @@ static void test_cabinet_each_mistake_raises_its_complaint(void **state) {
                 {"[Size L]",
                  "[Reader fingerprint]\nDevice=/dev/ttyS1\n[Reader fingerprint]\nDevice=/dev/ttyS2\n[Size L]",
                  "one of a kind is allowed"},
+                {"[Size L]",
+                 "[Reader face]\nDevice=/dev/video0\nDetector=/a 1 " SHA "\nLandmarks=/b 1 " SHA "\n[Size L]",
+                 "Embedding= is missing and required"},
+                {"[Size L]", FACE_TEXT "Baud=9600\n[Size L]", "there is no such key in [Reader]"},
+                {"[Size L]", FACE_TEXT "Threshold=299\n[Size L]", "a whole number from 300 to 900"},
+                {"[Size L]", FACE_TEXT "EmbeddingPixels=bgr\n[Size L]", "normalised or raw is allowed"},
+                {"[Size L]", FACE_WITH("a.onnx 7 " SHA) "[Size L]", "this is not the path of a file"},
+                {"[Size L]", FACE_WITH("/a.onnx " SHA) "[Size L]", "this is not the path of a file"},
+                {"[Size L]", FACE_WITH("/a.onnx 0 " SHA) "[Size L]", "this is not the path of a file"},
+                {"[Size L]", FACE_WITH("/a.onnx 268435457 " SHA) "[Size L]", "its size in bytes"},
+                {"[Size L]", FACE_WITH("/a.onnx 7 " SHA "0") "[Size L]", "its SHA-256"},
+                {"[Size L]", FACE_WITH("/a.onnx") "[Size L]", "this is not the path of a file"},
                 {"MaxActive=2", "MaxActive=17", "a whole number from 1 to 16"},
                 {"MaxActive=2", "MaxActive=0", "outside the range"},
                 {"MaxActive=2", "Cooldown=100", "with its unit"},
@@ -896,6 +945,7 @@ static void test_settings_each_mistake_raises_its_complaint(void **state) {
                  "\"none\", or kinds of credentials with blanks between them (of pin, password, pattern, "
                  "card "
                  "and fingerprint)"},
+                {NULL, "[Identity]\nAloneForCollect=password face\n", "and fingerprint)"},
                 {NULL, "[Identity]\nAloneForDeposit=pin,card\n", "is not understood"},
                 {NULL, "[Identity]\nMinimumPatternLength=4\n", "a whole number from 5 to 9"},
                 {NULL, "[Bus]\nAdminGroup=a group\n", "a name of letters"},
@@ -1017,6 +1067,7 @@ int main(void) {
                 cmocka_unit_test(test_cabinet_wiring_refers_by_index),
                 cmocka_unit_test(test_cabinet_safety_inputs_have_a_debounce_time_of_their_own),
                 cmocka_unit_test(test_cabinet_reader_of_fingers_has_the_usual_baud_rate),
+                cmocka_unit_test(test_cabinet_camera_names_its_models_and_has_the_measured_threshold),
                 cmocka_unit_test(test_cabinet_order_of_sections_does_not_matter),
                 cmocka_unit_test(test_cabinet_range_wraps_into_next_column),
                 cmocka_unit_test(test_cabinet_each_mistake_raises_its_complaint),

@@ -11,6 +11,7 @@
 #define PASSWORD (1U << CREDENTIAL_PASSWORD)
 #define PATTERN  (1U << CREDENTIAL_PATTERN)
 #define CARD     (1U << CREDENTIAL_CARD)
+#define FACE     (1U << CREDENTIAL_FACE)
 
 /* Requirement: C3 */
 static void test_sufficiency_by_default_each_of_these_kinds_is_enough(void **state) {
@@ -23,6 +24,20 @@ static void test_sufficiency_by_default_each_of_these_kinds_is_enough(void **sta
                 assert_int_equal(sufficiency_of(&s, acts[i], PATTERN), REFUSAL_NONE);
                 assert_int_equal(sufficiency_of(&s, acts[i], CARD), REFUSAL_NONE);
                 assert_int_equal(sufficiency_of(&s, acts[i], 0), LOCKER_E_NOT_AUTHENTICATED);
+        }
+}
+
+/* Whoever holds up a photograph has no more than half.
+ *
+ * Requirement: C3 */
+static void test_sufficiency_a_face_is_never_enough(void **state) {
+        static const Act acts[] = {ACT_DEPOSIT, ACT_COLLECT, ACT_TAKE_BACK, ACT_LIFT_TERMINAL_LOCKOUT};
+        const Sufficiency s = sufficiency_default();
+
+        for (size_t i = 0; i < ARRAY_SIZE(acts); i++) {
+                assert_int_equal(sufficiency_of(&s, acts[i], FACE), LOCKER_E_ANOTHER_NEEDED);
+                assert_int_equal(sufficiency_of(&s, acts[i], FACE | CARD), REFUSAL_NONE);
+                assert_false(sufficiency_possible(&s, acts[i], FACE));
         }
 }
 
@@ -82,6 +97,7 @@ static void test_credential_kinds_belong_to_couriers_recipients_or_both(void **s
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_sufficiency_by_default_each_of_these_kinds_is_enough),
+                cmocka_unit_test(test_sufficiency_a_face_is_never_enough),
                 cmocka_unit_test(test_sufficiency_a_kind_that_is_not_enough_needs_another_one),
                 cmocka_unit_test(test_credential_kinds_belong_to_couriers_recipients_or_both),
         };
