@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 
+#define SPENT_CODES_MAX 4096 /* more than a cabinet turns over in the time for which a code is valid */
+
 static void code_mac(const Ledger *l, const char *code, uint8_t ret[VAULT_MAC_SIZE]) {
         vault_mac(l->vault, VAULT_CODE, code, strlen(code), ret);
 }
@@ -34,6 +36,15 @@ static int code_put(Ledger *l, Statement statement, uint64_t parcel, const char 
         return run_with(l, statement, parcel, mac);
 }
 
+/* What opened it is remembered as what does so no longer. */
+static int spend(Ledger *l, uint64_t parcel) {
+        int r = run_with(l, SQL_CODE_SPEND, parcel, NULL);
+
+        return r < 0 || sqlite3_changes(l->db) == 0
+                       ? r
+                       : run_with(l, SQL_CODE_FORGET_SPENT, SPENT_CODES_MAX, NULL);
+}
+
 int ledger_code_set(Ledger *l, uint64_t parcel, const char *code) {
         uint8_t mac[VAULT_MAC_SIZE];
         uint64_t owner;
@@ -50,11 +61,13 @@ int ledger_code_set(Ledger *l, uint64_t parcel, const char *code) {
                 return r;
         code_mac(l, code, mac);
         /* A row that somebody else has changed stays wrong when it is updated. */
-        r = run_with(l, SQL_CODE_ERASE, parcel, NULL);
+        r = spend(l, parcel);
         if (r >= 0)
-                r = run_with(l, SQL_CODE_SET, parcel, mac);
+                r = run_with(l, SQL_CODE_ERASE, parcel, NULL);
         if (r >= 0)
                 r = run_with(l, SQL_CODE_ERASE_RENEWED, parcel, NULL);
+        if (r >= 0)
+                r = run_with(l, SQL_CODE_SET, parcel, mac);
         return scope_end(l, own, r);
 }
 
@@ -62,11 +75,11 @@ int ledger_code_renew(Ledger *l, uint64_t parcel, const char *code) {
         return code_put(l, SQL_CODE_RENEW, parcel, code);
 }
 
-int ledger_code_find(Ledger *l, const char *code, uint64_t *ret_parcel) {
+static int find(Ledger *l, Statement statement, const char *code, uint64_t *ret_parcel) {
         _cleanup_query_ Query q = {0};
         uint8_t mac[VAULT_MAC_SIZE];
 
-        int r = query_begin(&q, l, SQL_CODE_FIND);
+        int r = query_begin(&q, l, statement);
         if (r < 0)
                 return r;
         code_mac(l, code, mac);
@@ -76,6 +89,10 @@ int ledger_code_find(Ledger *l, const char *code, uint64_t *ret_parcel) {
                 return r;
         *ret_parcel = column_u64(&q, 0);
         return 0;
+}
+
+int ledger_code_find(Ledger *l, const char *code, uint64_t *ret_parcel) {
+        return find(l, SQL_CODE_FIND, code, ret_parcel);
 }
 
 static bool mac_matches(Ledger *l, Statement statement, uint64_t parcel, const uint8_t mac[VAULT_MAC_SIZE]) {
@@ -128,8 +145,20 @@ int ledger_code_count(Ledger *l, uint64_t *ret) {
         return r < 0 ? r : 0;
 }
 
-int ledger_code_erase(Ledger *l, uint64_t parcel) {
-        int r = run_with(l, SQL_CODE_ERASE_RENEWED, parcel, NULL);
+int ledger_code_find_spent(Ledger *l, const char *code, uint64_t *ret_parcel) {
+        return find(l, SQL_CODE_FIND_SPENT, code, ret_parcel);
+}
 
-        return r < 0 ? r : run_with(l, SQL_CODE_ERASE, parcel, NULL);
+int ledger_code_erase(Ledger *l, uint64_t parcel) {
+        bool own;
+        int r = scope_begin(l, &own);
+
+        if (r < 0)
+                return r;
+        r = spend(l, parcel);
+        if (r >= 0)
+                r = run_with(l, SQL_CODE_ERASE_RENEWED, parcel, NULL);
+        if (r >= 0)
+                r = run_with(l, SQL_CODE_ERASE, parcel, NULL);
+        return scope_end(l, own, r);
 }

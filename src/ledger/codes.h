@@ -13,4 +13,6 @@ int ledger_code_find(Ledger *l, const char *code, uint64_t *ret_parcel); /* -ENO
 bool ledger_code_matches(Ledger *l, uint64_t parcel, const char *code);  /* constant time */
 int ledger_code_exists(Ledger *l, uint64_t parcel);                      /* how many: 0 to 2 */
 int ledger_code_count(Ledger *l, uint64_t *ret);                         /* in all of the cabinet */
+/* One that is void now: used, cancelled, replaced. -ENOENT: unknown, or long ago. */
+int ledger_code_find_spent(Ledger *l, const char *code, uint64_t *ret_parcel);
 int ledger_code_erase(Ledger *l, uint64_t parcel);

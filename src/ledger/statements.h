@@ -126,6 +126,11 @@
         X(CODE_GET_RENEWED,                                                                                  \
           "SELECT mac FROM renewed_code WHERE parcel = ?1 AND lockerd_row_ok('renewed_code', parcel)")       \
         X(CODE_COUNT, "SELECT (SELECT count(*) FROM pickup_code) + (SELECT count(*) FROM renewed_code)")     \
+        X(CODE_SPEND,                                                                                        \
+          "INSERT INTO spent_code (mac, parcel) SELECT mac, parcel FROM pickup_code WHERE parcel = ?1 "      \
+          "UNION ALL SELECT mac, parcel FROM renewed_code WHERE parcel = ?1")                                \
+        X(CODE_FORGET_SPENT, "DELETE FROM spent_code WHERE id <= (SELECT max(id) FROM spent_code) - ?1")     \
+        X(CODE_FIND_SPENT, "SELECT parcel FROM spent_code WHERE mac = ?1 ORDER BY id DESC LIMIT 1")          \
         X(CODE_ERASE, "DELETE FROM pickup_code WHERE parcel = ?1")                                           \
         X(CODE_ERASE_RENEWED, "DELETE FROM renewed_code WHERE parcel = ?1")                                  \
         /* people.c */                                                                                       \
@@ -237,7 +242,7 @@
           "(SELECT sequence FROM event WHERE sequence > ?1 AND sequence <= ?2 AND type IN "                  \
           "('door.commanded', 'door.released', 'door.opened', 'door.closed', 'door.unknown', "               \
           "'board.online', "                                                                                 \
-          "'board.offline', 'code.wrong', 'credential.wrong', 'session.prompt'))")                           \
+          "'board.offline', 'code.wrong', 'code.refused', 'credential.wrong', 'session.prompt'))")           \
         /* inbox.c */                                                                                        \
         X(INBOX_GET, "SELECT " INBOX_COLUMNS " FROM inbox WHERE id = ?1")                                    \
         X(INBOX_INSERT,                                                                                      \

@@ -25,14 +25,15 @@ struct Vault {
 
 /* Part of the file format: changing a word here makes every existing ledger unreadable. */
 static const char *const purpose_info[VAULT_PURPOSE_MAX] = {
-        [VAULT_SEAL] = "lockerd/1/seal",   [VAULT_CODE] = "lockerd/1/code",
-        [VAULT_PHONE] = "lockerd/1/phone", [VAULT_PEPPER] = "lockerd/1/pepper",
-        [VAULT_CHECK] = "lockerd/1/check", [VAULT_ROW] = "lockerd/1/row",
-        [VAULT_AUDIT] = "lockerd/1/audit", [VAULT_TOLD] = "lockerd/1/told",
+        [VAULT_SEAL] = "lockerd/1/seal",       [VAULT_CODE] = "lockerd/1/code",
+        [VAULT_PHONE] = "lockerd/1/phone",     [VAULT_PEPPER] = "lockerd/1/pepper",
+        [VAULT_CHECK] = "lockerd/1/check",     [VAULT_ROW] = "lockerd/1/row",
+        [VAULT_AUDIT] = "lockerd/1/audit",     [VAULT_TOLD] = "lockerd/1/told",
+        [VAULT_OFFLINE] = "lockerd/1/offline",
 };
 
-static int hkdf(const uint8_t key[KEY_SIZE], const uint8_t *salt, size_t n_salt, const char *info,
-                uint8_t ret[KEY_SIZE]) {
+static int hkdf(const uint8_t key[KEY_SIZE], const uint8_t *salt, size_t n_salt, const void *info,
+                size_t n_info, uint8_t ret[KEY_SIZE]) {
         EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
         EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
         OSSL_PARAM params[5], *p = params;
@@ -41,7 +42,7 @@ static int hkdf(const uint8_t key[KEY_SIZE], const uint8_t *salt, size_t n_salt,
         if (ctx) {
                 *p++ = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0);
                 *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)key, KEY_SIZE);
-                *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info, strlen(info));
+                *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info, n_info);
                 if (n_salt > 0)
                         *p++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)salt, n_salt);
                 *p = OSSL_PARAM_construct_end();
@@ -58,7 +59,7 @@ int vault_new(Vault **ret, const uint8_t key[VAULT_KEY_SIZE]) {
         if (!v)
                 return -ENOMEM;
         for (int i = 0; i < VAULT_PURPOSE_MAX; i++) {
-                int r = hkdf(key, NULL, 0, purpose_info[i], v->keys[i]);
+                int r = hkdf(key, NULL, 0, purpose_info[i], strlen(purpose_info[i]), v->keys[i]);
                 if (r < 0) {
                         vault_free(v);
                         return r;
@@ -80,22 +81,32 @@ const uint8_t *vault_key(const Vault *v, VaultPurpose p) {
         return v->keys[p];
 }
 
-void vault_mac(const Vault *v, VaultPurpose p, const void *data, size_t n, uint8_t ret[VAULT_MAC_SIZE]) {
+void vault_mac_by(const uint8_t key[KEY_SIZE], const void *data, size_t n, uint8_t ret[VAULT_MAC_SIZE]) {
         unsigned int length = 0;
 
         /* A hash that could not be computed must never be compared: abort. */
-        if (!HMAC(EVP_sha256(), v->keys[p], KEY_SIZE, data, n, ret, &length) || length != VAULT_MAC_SIZE) {
+        if (!HMAC(EVP_sha256(), key, KEY_SIZE, data, n, ret, &length) || length != VAULT_MAC_SIZE) {
                 log_error("The crypto library cannot compute an HMAC.");
                 abort();
         }
 }
+
+void vault_mac(const Vault *v, VaultPurpose p, const void *data, size_t n, uint8_t ret[VAULT_MAC_SIZE]) {
+        vault_mac_by(v->keys[p], data, n, ret);
+}
+
+int vault_derive(const Vault *v, VaultPurpose p, const void *info, size_t n, uint8_t ret[KEY_SIZE]) {
+        return hkdf(v->keys[p], NULL, 0, info, n, ret);
+}
+
+static const char person_info[] = "lockerd/1/person";
 
 static int seal_key(const Vault *v, const uint8_t *salt, uint8_t ret[KEY_SIZE]) {
         if (!salt) {
                 memcpy(ret, v->keys[VAULT_SEAL], KEY_SIZE);
                 return 0;
         }
-        return hkdf(v->keys[VAULT_SEAL], salt, SALT_SIZE, "lockerd/1/person", ret);
+        return hkdf(v->keys[VAULT_SEAL], salt, SALT_SIZE, person_info, strlen(person_info), ret);
 }
 
 static bool encrypt(EVP_CIPHER_CTX *ctx, const uint8_t key[KEY_SIZE], const char *label, const void *plain,

@@ -22,7 +22,8 @@ typedef enum VaultPurpose {
         VAULT_CHECK,
         VAULT_ROW,
         VAULT_AUDIT,
-        VAULT_TOLD, /* what the cabinet says of itself at the broker */
+        VAULT_TOLD,    /* what the cabinet says of itself at the broker */
+        VAULT_OFFLINE, /* the keys of deposits, docs/link.md */
         VAULT_PURPOSE_MAX
 } VaultPurpose;
 
@@ -44,4 +45,8 @@ int vault_seal(const Vault *v, const char *label, const uint8_t *salt, const voi
 /* ret: n - VAULT_SEAL_EXTRA bytes. -EBADMSG: not sealed by this key, or changed. */
 int vault_open(const Vault *v, const char *label, const uint8_t *salt, const uint8_t *sealed, size_t n,
                void *ret);
+/* HKDF-SHA256 with the purpose's key, without salt; ret: VAULT_KEY_SIZE bytes. */
+int vault_derive(const Vault *v, VaultPurpose p, const void *info, size_t n, uint8_t ret[VAULT_KEY_SIZE]);
+/* HMAC-SHA256 with a derived key. */
+void vault_mac_by(const uint8_t key[VAULT_KEY_SIZE], const void *data, size_t n, uint8_t ret[VAULT_MAC_SIZE]);
 int vault_random(void *ret, size_t n);

@@ -16,7 +16,7 @@
 #include <stdio.h>
 
 static Presented presented(const Session *s) {
-        return (Presented){.session = s->id, .terminal = s->terminal, .actor = s->actor};
+        return (Presented){.session = s->id, .terminal = s->terminal, .actor = s->actor, .apart = s->apart};
 }
 
 /* Whoever shows evidence now may be somebody else than before: what is kept for reopening was that one's.

@@ -14,6 +14,7 @@
 #include "locker/recover.h"
 #include "locker/session.h"
 #include "locker/sessions.h"
+#include "ledger/codes.h"
 #include "ledger/parcels.h"
 #include "ledger/people.h"
 #include "base/log.h"
@@ -21,10 +22,15 @@
 #include <errno.h>
 #include <stdio.h>
 
+void deposit_forget_code(Deposit *d) {
+        explicit_bzero(d->code, sizeof(d->code));
+        explicit_bzero(&d->receipt, sizeof(d->receipt));
+}
+
 Deposit *deposit_free(Deposit *d) {
         if (!d)
                 return NULL;
-        explicit_bzero(d->code, sizeof(d->code));
+        deposit_forget_code(d);
         free(d->tried);
         free(d);
         return NULL;
@@ -44,6 +50,13 @@ static int bind_recipient(Locker *l, ParcelRow *p, unsigned *ret_bound, bool *re
                              : 0;
         *ret_needs_code = !*ret_bound || l->settings->code_for_everybody;
         return 0;
+}
+
+static int issue_code(Errand *e, ParcelRow *p, const char *actor, const char *why) {
+        Deposit *d = e->deposit;
+
+        return d->offline ? people_issue_offline_code(e->locker->people, p, actor, why, &d->receipt, d->code)
+                          : people_issue_code(e->locker->people, p, actor, why, d->code);
 }
 
 /* Inside the transaction: parcel, code, intents, event. */
@@ -66,11 +79,18 @@ static int write_deposit(Errand *e, const Session *s, ParcelRow *p) {
         if (d->bound)
                 r = people_bound(l->people, p, d->bound, s->actor);
         if (r >= 0 && needs_code)
-                r = people_issue_code(l->people, p, s->actor, NULL, d->code);
+                r = issue_code(e, p, s->actor, NULL);
         return r < 0 ? r : errand_intend(e, "deposit", false);
 }
 
 /* --- another place --- */
+
+/* A code that is made of the place is another one at another place, unless there is none. */
+static int move_code(Errand *e, ParcelRow *p, const char *why) {
+        int r = e->deposit->offline ? ledger_code_exists(e->locker->ledger, p->id) : 0;
+
+        return r > 0 ? issue_code(e, p, e->actor, why) : r;
+}
 
 /* Inside the transaction. A parcel that has just been stored is being deposited again. */
 static int write_move(Errand *e, Errand *next, const char *why) {
@@ -87,6 +107,8 @@ static int write_move(Errand *e, Errand *next, const char *why) {
         r = parcel_write(l, &p, PARCEL_DEPOSITING, e->actor, why);
         if (r >= 0 && !again)
                 r = locker_record_parcel(l, e->actor, why, &p, NULL);
+        if (r >= 0)
+                r = move_code(e, &p, why);
         return r < 0 ? r : errand_intend(next, why, false);
 }
 
@@ -256,6 +278,7 @@ static int begin_deposit(Session *s, const DepositRequest *q, Errand **ret) {
                 r = errand_new(l, ERRAND_DEPOSIT, s, l->cabinet->positions[position].slot, position, &e);
         if (r)
                 return r;
+        d->offline = q->offline;
         e->deposit = steal_ptr(d);
         r = locker_begin(l);
         if (!r)

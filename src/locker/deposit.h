@@ -13,6 +13,8 @@ typedef struct Deposit {
         FitRequest fit;
         uint8_t *tried;             /* [n_positions] */
         char code[CODE_LENGTH + 1]; /* between commit and reply only; erased */
+        bool offline;               /* the code is made of place and time: another place, another code */
+        OfflineReceipt receipt;     /* with it; erased with the code */
         int64_t expires_usec;
         unsigned bound; /* kinds of credentials that open it */
         /* the search for another place, while one is asked for */
@@ -22,5 +24,6 @@ typedef struct Deposit {
 
 /* 0: it has moved on; else a refusal, or a negative errno. */
 int deposit_seek(Errand *e);
+void deposit_forget_code(Deposit *d); /* it was told */
 Deposit *deposit_free(Deposit *d);
 DEFINE_CLEANUP(Deposit *, deposit_free);

@@ -137,9 +137,11 @@ void errand_answer(Errand *e, int result, const char *detail) {
         if (!result)
                 answer.prompt = answer_prompt(e);
         if (!result && e->deposit)
-                answer.receipt = (Receipt){.code = e->deposit->code[0] ? e->deposit->code : NULL,
-                                           .expires_usec = e->deposit->expires_usec,
-                                           .bound = e->deposit->bound};
+                answer.receipt = (Receipt){
+                        .code = e->deposit->code[0] ? e->deposit->code : NULL,
+                        .expires_usec = e->deposit->expires_usec,
+                        .bound = e->deposit->bound,
+                        .offline = e->deposit->offline && e->deposit->code[0] ? &e->deposit->receipt : NULL};
         if (!result && e->m.kind == ERRAND_TAKE_BACK && e->session) {
                 answer.places = e->session->queue;
                 answer.n_places = e->session->n_queue;
@@ -147,7 +149,7 @@ void errand_answer(Errand *e, int result, const char *detail) {
         if (reply)
                 reply(e->reply_userdata, &answer);
         if (e->deposit)
-                explicit_bzero(e->deposit->code, sizeof(e->deposit->code));
+                deposit_forget_code(e->deposit);
 }
 
 /* An opening by an operator is reported when there was one; the intent, with who and why, has been in the

@@ -50,7 +50,8 @@ const char *session_state_to_string(SessionState s);
 typedef struct Receipt {
         const char *code; /* NULL: the recipient is enrolled and codes are not for everybody */
         int64_t expires_usec;
-        unsigned bound; /* kinds of the recipient's credentials that open it, too */
+        unsigned bound;                /* kinds of the recipient's credentials that open it, too */
+        const OfflineReceipt *offline; /* with which others compute the code; NULL: it is one of chance */
 } Receipt;
 
 typedef struct Placement {
@@ -113,6 +114,8 @@ bool session_is_spare(const Session *s);
 /* For one errand only: the session ends by itself when nothing is left to reopen, and gives way to a new
  * session (MaxSessions=) as soon as its errand is settled. */
 void session_end_with_errand(Session *s);
+/* Everybody in the street has its terminal: what is claimed there is counted apart. */
+void session_count_apart(Session *s);
 
 uint64_t session_id(const Session *s);
 const char *session_terminal(const Session *s);
@@ -149,6 +152,7 @@ typedef struct DepositRequest {
         const char *recipient, *phone, *waybill; /* may be NULL */
         uint64_t parcel;                         /* announced before; 0: none */
         bool accessible, allow_larger;
+        bool offline; /* the code is one that others can compute (docs/link.md) */
         Temperature temperature;
 } DepositRequest;
 

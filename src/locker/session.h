@@ -15,6 +15,7 @@ struct Session {
         SessionState told; /* what the listeners know; see session_refresh() */
         bool gone;         /* ended; freed by the next tick */
         bool with_errand;  /* ends when its errand does */
+        bool apart;        /* its terminal is one of the street */
         char terminal[LABEL_MAX];
         char actor[LABEL_MAX + 16];
         void *userdata;

@@ -52,6 +52,10 @@ void session_end_with_errand(Session *s) {
         s->with_errand = true;
 }
 
+void session_count_apart(Session *s) {
+        s->apart = true;
+}
+
 SessionKind session_kind(const Session *s) {
         return s->kind;
 }

@@ -2,6 +2,8 @@
 /* Wrong entries and their price (D4, core/lockout.h, docs/guessing.md). Subjects:
  *
  *  "terminal:<name>", "claim:slot:…", "claim:phone:…"   codes
+ *  "apart-claim:slot:…", "apart-claim:phone:…"          the same at a terminal that everybody in the street
+ * has
  *  "<kind>:<number>", "<kind>:<person>"                 a person's credential
  *  "<kind>:claim:<three digits>"                        what a parcel's recipient is claimed by: phone tail,
  *                                                       number or waybill, known here or not; shared
@@ -90,13 +92,25 @@ int lockouts_check(People *p, const Charge *charges, size_t n, char detail[PEOPL
         return LOCKER_E_LOCKED_OUT;
 }
 
+/* What a claim names: behind "claim:slot:", say, wherever it was made. NULL: it is another subject. */
+static const char *claimed(const char *subject, const char *kind) {
+        static const char claim[] = "claim:", apart[] = CLAIMS_APART;
+
+        if (!strncmp(subject, apart, sizeof(apart) - 1))
+                subject += sizeof(apart) - 1;
+        if (strncmp(subject, claim, sizeof(claim) - 1) != 0)
+                return NULL;
+        subject += sizeof(claim) - 1;
+        return strncmp(subject, kind, strlen(kind)) == 0 ? subject + strlen(kind) : NULL;
+}
+
 /* As events tell it: the last digits of a phone number narrow down whose it is. */
 static const char *shown(const char *subject, char ret[SUBJECT_MAX]) {
-        static const char phone[] = "claim:phone:";
+        const char *phone = claimed(subject, "phone:");
 
         snprintf(ret, SUBJECT_MAX, "%s", subject);
-        if (!strncmp(subject, phone, sizeof(phone) - 1))
-                for (char *c = ret + sizeof(phone) - 1; c[0] && c[1]; c++)
+        if (phone)
+                for (char *c = ret + (phone - subject); c[0] && c[1]; c++)
                         *c = '*';
         return ret;
 }
@@ -133,8 +147,8 @@ static int count_wrong(People *p, const char *actor, const Charge *c, const Now 
                            json_pack("{s:I}", "seconds", (json_int_t)(wait / USEC_PER_SEC)), NULL);
 }
 
-static int write_wrong(People *p, const char *actor, const char *type, const Charge *charges, size_t n,
-                       const uint64_t *near, size_t n_near, const Now *now, Outcome *o) {
+static int write_wrong(People *p, const char *actor, const char *type, const char *why, const Charge *charges,
+                       size_t n, const uint64_t *near, size_t n_near, const Now *now, Outcome *o) {
         char subject[SUBJECT_MAX];
         int r = 0;
 
@@ -144,12 +158,12 @@ static int write_wrong(People *p, const char *actor, const char *type, const Cha
                 r = ledger_lockout_concern(p->ledger, charges[n - 1].subject, near[i]);
         if (r >= 0)
                 r = records_add(p->records, actor, NULL, type, shown(charges[0].subject, subject),
-                                json_object(), NULL);
+                                json_pack("{s:s*}", "why", why), NULL);
         return MIN(r, 0);
 }
 
-int lockouts_wrong(People *p, const char *actor, const char *type, const Charge *charges, size_t n,
-                   const uint64_t *near, size_t n_near, char detail[PEOPLE_DETAIL_MAX]) {
+int lockouts_wrong(People *p, const char *actor, const char *type, const char *why, const Charge *charges,
+                   size_t n, const uint64_t *near, size_t n_near, char detail[PEOPLE_DETAIL_MAX]) {
         unsigned attempts = p->settings->lockout_attempts;
         Now now = people_now(p);
         Outcome o = {0};
@@ -157,7 +171,8 @@ int lockouts_wrong(People *p, const char *actor, const char *type, const Charge 
 
         int r = records_begin(p->records);
         if (r >= 0)
-                r = records_end(p->records, write_wrong(p, actor, type, charges, n, near, n_near, &now, &o));
+                r = records_end(p->records,
+                                write_wrong(p, actor, type, why, charges, n, near, n_near, &now, &o));
         if (r < 0)
                 return r;
         if (o.locked)
@@ -226,12 +241,13 @@ static int collect_parcel(void *userdata, const ParcelRow *p) {
 
 /* The parcels concerned: those that the claim named, and those whose code was nearly typed. */
 static int parcels_concerned(People *p, const char *subject, Ids *ids) {
+        const char *slot = claimed(subject, "slot:"), *phone = claimed(subject, "phone:");
         int r = ledger_lockout_concerned(p->ledger, subject, collect_id, ids);
 
-        if (r >= 0 && !strncmp(subject, "claim:slot:", 11))
-                r = ledger_parcel_each_in_slot(p->ledger, subject + 11, collect_parcel, ids);
-        if (r >= 0 && !strncmp(subject, "claim:phone:", 12))
-                r = ledger_parcel_each_of_phone_tail(p->ledger, subject + 12, collect_parcel, ids);
+        if (r >= 0 && slot)
+                r = ledger_parcel_each_in_slot(p->ledger, slot, collect_parcel, ids);
+        if (r >= 0 && phone)
+                r = ledger_parcel_each_of_phone_tail(p->ledger, phone, collect_parcel, ids);
         return r;
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/code.h"
+#include "core/offline_code.h"
 #include "ledger/lockouts.h"
 #include "ledger/parcels.h"
 #include "ledger/people.h"
@@ -42,10 +43,12 @@ typedef struct Presented {
         uint64_t session;     /* in the ledger */
         const char *terminal; /* who called */
         const char *actor;
+        bool apart; /* everybody in the street has this terminal: its claims are counted apart */
 } Presented;
 
 typedef struct CodeEvidence {
         const char *code, *slot, *phone_tail; /* as typed; slot and phone_tail may be NULL */
+        const char *cabinet;                  /* for which it was given out, where that is known; NULL */
 } CodeEvidence;
 
 /* Who somebody says they are: exactly one of them. All but number and phone are those of a parcel that waits
@@ -152,6 +155,14 @@ uint64_t people_lockout_seconds(const People *p, const LockoutRow *row); /* 0: n
  * the caller's reply and, sealed, by the outbox. */
 int people_issue_code(People *p, ParcelRow *parcel, const char *actor, const char *reason,
                       char ret_code[CODE_LENGTH + 1]);
+/* Likewise, but made from the place and time of the deposit with a key that others may have (docs/link.md).
+ */
+typedef struct OfflineReceipt {
+        uint8_t key[OFFLINE_KEY_SIZE];
+        int64_t deposited_usec; /* the recorded time */
+} OfflineReceipt;
+int people_issue_offline_code(People *p, ParcelRow *parcel, const char *actor, const char *reason,
+                              OfflineReceipt *ret, char ret_code[CODE_LENGTH + 1]);
 /* Says in the ledger which kinds of this parcel's person open it from now on; none: no more. */
 int people_bound(People *p, const ParcelRow *parcel, unsigned kinds, const char *actor);
 /* A second one beside it. -EEXIST: it has two. */

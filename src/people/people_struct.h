@@ -2,6 +2,7 @@
 /* What is kept in memory of people; inside of people.h. */
 #pragma once
 
+#include "core/bucket.h"
 #include "core/reminder.h"
 #include "people/people.h"
 
@@ -19,6 +20,7 @@ struct People {
         Enrolling *enrolling;        /* waiting for their evidence to be processed */
         Verification *verifications; /* likewise */
         uint64_t lockouts_at;        /* boot µs */
+        Bucket refused; /* right codes that do not open: rows that cost the one who tries nothing */
         struct {
                 ReminderRules rules;
                 uint64_t at;       /* boot µs: look for what is due */

@@ -74,6 +74,11 @@ static int count_candidates(People *p, const CodeEvidence *e, uint64_t *ret) {
         return r;
 }
 
+/* Where claims of this terminal are counted. */
+static const char *claims(const Presented *by) {
+        return by->apart ? CLAIMS_APART : "";
+}
+
 static int read_claim(People *p, const Presented *by, const CodeEvidence *e, CodeClaim *c) {
         uint64_t right;
 
@@ -89,11 +94,16 @@ static int read_claim(People *p, const Presented *by, const CodeEvidence *e, Cod
                 return r;
         uint64_t risk = lockout_risk(right, code_space(p->settings->code_alphabet));
         if (e->slot)
-                charge_init(p, &c->charges[c->n++], risk, "claim:slot:%s", e->slot);
+                charge_init(p, &c->charges[c->n++], risk, "%sclaim:slot:%s", claims(by), e->slot);
         if (e->phone_tail)
-                charge_init(p, &c->charges[c->n++], risk, "claim:phone:%s", e->phone_tail);
+                charge_init(p, &c->charges[c->n++], risk, "%sclaim:phone:%s", claims(by), e->phone_tail);
         charge_init(p, &c->charges[c->n++], risk, "terminal:%s", by->terminal);
         return 0;
+}
+
+/* Where it is said for which cabinet it was given out, it opens nothing here. */
+static bool is_for_another_cabinet(const People *p, const CodeEvidence *e) {
+        return e->cabinet && !streq(e->cabinet, p->records->cabinet->number);
 }
 
 /* 0 with the parcel, -ENOENT, or another negative errno. Codes are unique among the parcels inside, so that
@@ -101,7 +111,7 @@ static int read_claim(People *p, const Presented *by, const CodeEvidence *e, Cod
 static int find_by_code(People *p, const CodeEvidence *e, const char *code, ParcelRow *ret) {
         _cleanup_parcel_ ParcelRow row = {0};
         uint64_t id;
-        int r = ledger_code_find(p->ledger, code, &id);
+        int r = is_for_another_cabinet(p, e) ? -ENOENT : ledger_code_find(p->ledger, code, &id);
 
         if (r >= 0)
                 r = ledger_parcel_get(p->ledger, id, &row);
@@ -130,6 +140,64 @@ static size_t find_near(People *p, const char *code, uint64_t ret[NEAR_MAX]) {
         return found;
 }
 
+/* --- why a code does not open: for the ledger; outside there is one sentence --- */
+
+/* Right codes that do not open cost whoever tries them nothing, so that their rows are bounded here. */
+static const BucketRules refused_pace = {.burst = 30, .each_usec = 60 * USEC_PER_SEC};
+
+/* What became of a parcel whose code this was. */
+static const char *why_spent(People *p, uint64_t parcel) {
+        _cleanup_parcel_ ParcelRow live = {0}, ended = {0};
+        bool is_live = ledger_parcel_get(p->ledger, parcel, &live) >= 0;
+
+        if (!is_live && ledger_parcel_history(p->ledger, parcel, &ended) < 0)
+                return NULL;
+        const ParcelRow *row = is_live ? &live : &ended;
+        if (row->state == PARCEL_COLLECTED)
+                return "used";
+        if (row->state == PARCEL_CANCELLED || row->state == PARCEL_RETURNED ||
+            row->state == PARCEL_REJECTED || row->state == PARCEL_RECALLED)
+                return parcel_state_to_string(row->state);
+        return "replaced";
+}
+
+/* NULL: nothing is known of it. */
+static const char *why_wrong(People *p, const CodeEvidence *e, const char *code) {
+        uint64_t parcel;
+
+        if (is_for_another_cabinet(p, e))
+                return "another-cabinet";
+        if (ledger_code_find(p->ledger, code, &parcel) >= 0)
+                return "another-claim";
+        return ledger_code_find_spent(p->ledger, code, &parcel) >= 0 ? why_spent(p, parcel) : NULL;
+}
+
+/* Its code, but not now. Refusal, or a negative errno. */
+static int refuse_right(People *p, const Presented *by, const ParcelRow *row, const char *why, int refusal) {
+        char subject[SUBJECT_MAX];
+        int r;
+
+        if (!bucket_take(&p->refused, &refused_pace, people_now(p).boot_usec))
+                return refusal;
+        snprintf(subject, sizeof(subject), "parcel:%llu", (unsigned long long)row->id);
+        r = records_begin(p->records);
+        if (r >= 0)
+                r = records_end(p->records,
+                                records_add(p->records, by->actor, NULL, "code.refused", subject,
+                                            json_pack("{s:s, s:s}", "why", why, "terminal", by->terminal),
+                                            NULL));
+        return r < 0 ? r : refusal;
+}
+
+static int judge_right(People *p, const Presented *by, const ParcelRow *row) {
+        if (people_code_expired(p, row))
+                return refuse_right(p, by, row, "expired", LOCKER_E_CODE_EXPIRED);
+        if (!parcel_is_recipients(row))
+                return refuse_right(p, by, row, row->doubted ? "doubted" : parcel_state_to_string(row->state),
+                                    LOCKER_E_WRONG_STATE);
+        return 0;
+}
+
 static int accept_code(People *p, const Presented *by, const CodeClaim *claim, const ParcelRow *row) {
         int r = records_begin(p->records);
 
@@ -155,17 +223,15 @@ static int check_normalised(People *p, const Presented *by, const CodeEvidence *
         r = find_by_code(p, e, code, &row);
         if (r == -ENOENT) {
                 size_t n_near = find_near(p, code, near);
-                r = lockouts_wrong(p, by->actor, "code.wrong", claim.charges, claim.n, near, n_near,
-                                   v->detail);
+                r = lockouts_wrong(p, by->actor, "code.wrong", why_wrong(p, e, code), claim.charges, claim.n,
+                                   near, n_near, v->detail);
                 return r < 0 ? r : LOCKER_E_WRONG_CODE;
         }
         if (r < 0)
                 return r;
-        if (people_code_expired(p, &row))
-                return LOCKER_E_CODE_EXPIRED;
-        if (!parcel_is_recipients(&row))
-                return LOCKER_E_WRONG_STATE;
-        r = accept_code(p, by, &claim, &row);
+        r = judge_right(p, by, &row);
+        if (!r)
+                r = accept_code(p, by, &claim, &row);
         if (!r)
                 v->parcel = row.id;
         return r;
@@ -286,7 +352,7 @@ static int judge(Verification *v, int matched, Verdict *ret) {
                 return r;
         if (matched >= 0)
                 return accept_person(v, v->candidates[matched], ret);
-        r = lockouts_wrong(p, v->actor, "credential.wrong", v->charges, v->n_charges, NULL, 0, ret->detail);
+        r = lockouts_wrong(p, v->actor, "credential.wrong", NULL, v->charges, v->n_charges, NULL, 0, ret->detail);
         return r < 0 ? r : LOCKER_E_WRONG_CREDENTIAL;
 }
 

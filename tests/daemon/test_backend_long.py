@@ -22,7 +22,7 @@ from daemonlib import main
 from dbusclient import wait
 
 EVENTS = 5000
-ROUTINE = {"door.commanded", "door.released", "door.opened", "door.closed", "door.unknown", "board.online", "board.offline", "code.wrong", "credential.wrong"}
+ROUTINE = {"door.commanded", "door.released", "door.opened", "door.closed", "door.unknown", "board.online", "board.offline", "code.wrong", "code.refused", "credential.wrong"}
 # What the daemon and its MQTT worker together may need more while they drain than before; it must not grow with the outbox.
 MEMORY_KIB = 2048
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import sqlite3
 import subprocess
 import time
@@ -384,6 +385,38 @@ class Digits(Scenario):
         self.recipient(code, phone_tail="4567").end()
         self.recipient(f"{code[:3]} {code[3:]}", slot=put.slot).end()
         self.collect(code, slot=put.slot)
+
+
+class WhyRefused(Scenario):
+    settings = {"Lockout": {"Attempts": "10"}, "Codes": {"ValidFor": "12s"}}
+
+    def refused(self, error, code):
+        """The sentence outside, and what the ledger says."""
+        mark = self.last_event()
+        session = self.client.start_session("recipient")
+        said = self.assertRefused(error, session.authenticate_code, code)
+        session.end()
+        [row] = [e for e in self.admin.events(mark) if e.type in ("code.wrong", "code.refused")]
+        return re.sub(r"\d+ more tr(y|ies)", "some", said.message), row.data.get("why")
+
+    def test_why_a_code_does_not_open_is_for_the_ledger_alone(self):
+        """Requirement: B3, F9"""
+        used, left = self.store(), self.store()
+        self.collect(used.receipt["code"])
+        session = self.courier()
+        cancelled = session.deposit(size="S")
+        session.cancel()
+        self.shut(cancelled)
+        session.end()
+        replaced = left.receipt["code"]
+        code = self.admin.new_code(left.parcel)
+        said = {}
+        for name, tried in {"never": WRONG, "used": used.receipt["code"], "cancelled": cancelled.receipt["code"], "replaced": replaced}.items():
+            said[name], why = self.refused("WrongCode", tried)
+            self.assertEqual(why, None if name == "never" else name)
+        self.assertEqual(len(set(said.values())), 1, "nobody outside learns which it was")
+        wait(lambda: self.admin.parcels()[left.receipt["parcel"]]["Expires"] < time.time() * 1e6, "the end of its window")
+        self.assertEqual(self.refused("CodeExpired", code)[1], "expired")
 
 
 main()

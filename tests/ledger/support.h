@@ -42,7 +42,9 @@ void place_undo(Place *p, const char *sql);
         "'movement'); "                                                                                   \
         "ALTER TABLE door DROP COLUMN seal; ALTER TABLE movement DROP COLUMN seal; "
 #define UNDO_SEAL(table) "ALTER TABLE " #table " DROP COLUMN seal; "
+#define UNDO_SPENT       "DROP TABLE spent_code; "
 #define UNDO_IDENTITY                                                                                    \
+        UNDO_SPENT                                                                                       \
         "DROP TABLE credential; DROP TABLE consent; CREATE TABLE credential (person INTEGER NOT NULL "   \
         "REFERENCES person (id), kind TEXT NOT NULL CHECK (kind <> ''), data BLOB NOT NULL, seal BLOB, " \
         "PRIMARY "                                                                                       \

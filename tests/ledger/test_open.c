@@ -30,7 +30,7 @@ static void test_open_nothing_there_made_private_and_complete(void **state) {
                 0);
         assert_int_equal(
                 number(p->ledger, "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND strict"),
-                24);
+                25);
 }
 
 static void test_open_zero_length_is_new(void **state) {

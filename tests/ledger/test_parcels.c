@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "core/code.h"
 #include "support.h"
 #include "ledger/codes.h"
 #include "ledger/parcels.h"
@@ -345,6 +346,55 @@ static void test_code_renewed_opens_beside_the_first_one(void **state) {
         assert_int_equal(ledger_code_find(l, "EEEEEE", &id), -ENOENT);
 }
 
+/* Requirement: B3 */
+static void test_code_that_is_void_is_known_as_such(void **state) {
+        Ledger *l = ((Place *)*state)->ledger;
+        ParcelRow a = row_in("1", 1), b = row_in("1", 2);
+        uint64_t id = 0;
+
+        assert_int_equal(ledger_parcel_insert(l, &a), 0);
+        assert_int_equal(ledger_parcel_insert(l, &b), 0);
+        assert_int_equal(ledger_code_set(l, a.id, "AAAAAA"), 0);
+        assert_int_equal(ledger_code_find_spent(l, "AAAAAA", &id), -ENOENT);
+        begin(l);
+        assert_int_equal(ledger_code_renew(l, a.id, "BBBBBB"), 0);
+        commit(l);
+        assert_int_equal(ledger_code_set(l, a.id, "CCCCCC"), 0); /* replaces both */
+        assert_int_equal(ledger_code_find_spent(l, "AAAAAA", &id), 0);
+        assert_int_equal(id, a.id);
+        assert_int_equal(ledger_code_find_spent(l, "BBBBBB", &id), 0);
+        assert_int_equal(ledger_code_find_spent(l, "CCCCCC", &id), -ENOENT);
+        /* Another parcel may have it: the newest counts. */
+        assert_int_equal(ledger_code_set(l, b.id, "AAAAAA"), 0);
+        a.state = PARCEL_CANCELLED;
+        a.ended = 5;
+        assert_int_equal(ledger_parcel_update(l, &a), 0);
+        assert_int_equal(ledger_code_find_spent(l, "CCCCCC", &id), 0);
+        assert_int_equal(id, a.id);
+        assert_int_equal(ledger_code_erase(l, b.id), 0);
+        assert_int_equal(ledger_code_find_spent(l, "AAAAAA", &id), 0);
+        assert_int_equal(id, b.id);
+        assert_int_equal(ledger_code_find_spent(l, "ZZZZZZ", &id), -ENOENT);
+}
+
+static void test_codes_that_are_void_have_an_end(void **state) {
+        Ledger *l = ((Place *)*state)->ledger;
+        ParcelRow a = row_in("1", 1);
+        char code[CODE_LENGTH + 1];
+        uint64_t id;
+
+        assert_int_equal(ledger_parcel_insert(l, &a), 0);
+        begin(l);
+        for (int i = 0; i < 4200; i++) {
+                snprintf(code, sizeof(code), "%06d", i);
+                assert_int_equal(ledger_code_set(l, a.id, code), 0);
+        }
+        commit(l);
+        assert_int_equal(number(l, "SELECT count(*) FROM spent_code"), 4096);
+        assert_int_equal(ledger_code_find_spent(l, "000000", &id), -ENOENT);
+        assert_int_equal(ledger_code_find_spent(l, "004198", &id), 0);
+}
+
 /* Requirement: F9 */
 static void test_parcel_file_bytes_hold_no_plaintext(void **state) {
         Place *p = *state;
@@ -376,6 +426,8 @@ int main(void) {
                 TEST(test_parcel_walk_row_ended_inside_goes_on),
                 TEST(test_code_of_another_live_parcel_refused),
                 TEST(test_code_renewed_opens_beside_the_first_one),
+                TEST(test_code_that_is_void_is_known_as_such),
+                TEST(test_codes_that_are_void_have_an_end),
                 TEST(test_parcel_file_bytes_hold_no_plaintext),
         };
 
