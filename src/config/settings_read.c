@@ -6,6 +6,7 @@
 #include "config/array.h"
 #include "config/keys.h"
 #include "config/parse.h"
+#include "config/settings_link.h"
 #include "config/settings_mqtt.h"
 
 #include <dirent.h>
@@ -93,6 +94,7 @@ static const struct {
         {"Session", session_keys, ARRAY_SIZE(session_keys)},
         {"Identity", identity_keys, ARRAY_SIZE(identity_keys)},
         {"Mqtt", mqtt_keys, N_MQTT_KEYS},
+        {"Link", link_keys, N_LINK_KEYS},
         {"Reminders", reminders_keys, ARRAY_SIZE(reminders_keys)},
 };
 
@@ -156,8 +158,8 @@ static void apply_section(Complaints *c, const IniFile *f, const IniSection *s, 
         if (k == ARRAY_SIZE(sections))
                 complain(c, s, NULL,
                          "there is no such section" SUGGESTION_FORMAT
-                         "; [Daemon], [Bus], [Codes], [Lockout], [Session], [Identity], [Mqtt] and "
-                         "[Reminders] are allowed",
+                         "; [Daemon], [Bus], [Codes], [Lockout], [Session], [Identity], [Mqtt], [Link] "
+                         "and [Reminders] are allowed",
                          SUGGESTION_ARGS(suggestion));
         else if (*s->name)
                 complain(c, s, NULL, "this section has no name; write [%s]", s->kind);
@@ -178,6 +180,7 @@ void settings_check(Complaints *c, const Settings *settings, const char *path) {
         const ReminderSettings *r = &settings->reminders;
 
         settings_check_mqtt(c, path, &settings->mqtt);
+        settings_check_link(c, path, &settings->link);
         if (r->reminder_after_usec && r->recall_after_usec && r->recall_after_usec <= r->reminder_after_usec)
                 complain_at(c, path, 0, "[Reminders] RecallAfter= must be longer than ReminderAfter=");
 }

@@ -2,6 +2,7 @@
 #include "core/access.h"
 
 #define KIOSK   CALLER_KIOSK
+#define THERE   (CALLER_KIOSK | CALLER_HANDHELD) /* people in front of the cabinet */
 #define ADMIN   CALLER_ADMIN
 #define BACKEND (CALLER_BACKEND | CALLER_SIGNED) /* what changes nothing */
 /* What opens doors, or makes somebody able to; and what may be used to that end or shuts people out, which
@@ -13,15 +14,15 @@
 static const struct {
         unsigned callers, proofs;
 } rules[ACT_MAX] = {
-        [ACT_START_SESSION] = {KIOSK, ANY},
-        [ACT_AUTHENTICATE] = {KIOSK, ANY},
-        [ACT_DEPOSIT] = {KIOSK | SIGNED, PROOF_COURIER},
-        [ACT_COLLECT] = {KIOSK | SIGNED, PROOF_CODE | PROOF_RECIPIENT},
-        [ACT_REOPEN] = {KIOSK | SIGNED, PROOF_COURIER | PROOF_CODE | PROOF_RECIPIENT},
-        [ACT_TAKE_BACK] = {KIOSK | SIGNED, PROOF_COURIER},
+        [ACT_START_SESSION] = {THERE, ANY},
+        [ACT_AUTHENTICATE] = {THERE, ANY},
+        [ACT_DEPOSIT] = {THERE | SIGNED, PROOF_COURIER},
+        [ACT_COLLECT] = {THERE | SIGNED, PROOF_CODE | PROOF_RECIPIENT},
+        [ACT_REOPEN] = {THERE | SIGNED, PROOF_COURIER | PROOF_CODE | PROOF_RECIPIENT},
+        [ACT_TAKE_BACK] = {THERE | SIGNED, PROOF_COURIER},
         [ACT_LIFT_TERMINAL_LOCKOUT] = {KIOSK, PROOF_COURIER},
         [ACT_OWN_CREDENTIALS] = {KIOSK, PROOF_COURIER | PROOF_RECIPIENT},
-        [ACT_END_SESSION] = {KIOSK | SIGNED, ANY},
+        [ACT_END_SESSION] = {THERE | SIGNED, ANY},
 
         [ACT_OPEN_SLOT] = {ADMIN | SIGNED, ANY},
         [ACT_SERVICE_SLOT] = {ADMIN | MIGRATING, ANY},

@@ -12,6 +12,7 @@ typedef enum Caller {
         CALLER_SIGNED = 1 << 3,   /* a command signed by a key of the ring, for this cabinet */
         CALLER_UNSIGNED = 1 << 4, /* whoever may publish at the broker, where UnsignedCommands=yes: until a
                                      backend signs what it did not have to sign before */
+        CALLER_HANDHELD = 1 << 5, /* whoever is in reach of the short-range link */
 } Caller;
 
 /* The evidence that a person has presented in this session. */

@@ -25,6 +25,11 @@ Settings *settings_free(Settings *s) {
         free(s->mqtt.signing_keys);
         free(s->mqtt.sealing_key);
         free(s->mqtt.community);
+        free(s->link.listen);
+        free(s->link.cert_file);
+        free(s->link.key_file);
+        free(s->link.ca_file);
+        free(s->link.revocation_file);
         free(s);
         return NULL;
 }

@@ -41,6 +41,20 @@ typedef struct MqttSettings {
 
 bool mqtt_settings_use_tls(const MqttSettings *m);
 
+/* [Link]: handhelds at the cabinet. Without Listen= and LoopbackPort= there are none, and nothing is started
+ * for them. */
+typedef struct LinkSettings {
+        char *listen;               /* Listen=: the path of a Unix socket */
+        unsigned loopback_port;     /* LoopbackPort=: TCP at 127.0.0.1; 0: not */
+        char *cert_file, *key_file; /* CertFile=, KeyFile=: the cabinet's own */
+        char *ca_file;              /* CaFile=: whose certificates couriers may have */
+        char *revocation_file;      /* RevocationFile=: lists of those that count no longer; NULL: none */
+} LinkSettings;
+
+static inline bool link_settings_are_on(const LinkSettings *l) {
+        return l->listen || l->loopback_port;
+}
+
 /* [Reminders]: parcels that wait for long. The backend may set other thresholds at run time. */
 typedef struct ReminderSettings {
         bool enabled;                                    /* Enabled= */
@@ -90,6 +104,7 @@ typedef struct Settings {
         Sufficiency alone;        /* AloneForDeposit=, … */
         ReminderSettings reminders;
         MqttSettings mqtt;
+        LinkSettings link;
 } Settings;
 
 Settings *settings_free(Settings *s);

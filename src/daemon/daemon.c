@@ -10,6 +10,7 @@
 #include "bus/bus.h"
 #include "config/config.h"
 #include "daemon/manager.h"
+#include "handheld/handheld.h"
 #include "locker/locker.h"
 #include "sync/sync.h"
 
@@ -38,7 +39,8 @@ typedef struct Daemon {
         Locker *locker;
         Locks *locks;
         Bus *bus;
-        Sync *sync; /* NULL: no backend is configured */
+        Sync *sync;           /* NULL: no backend is configured */
+        Handhelds *handhelds; /* NULL: no link */
         Manager *manager;
         bool attended; /* somebody is at the cabinet */
 } Daemon;
@@ -299,7 +301,9 @@ static int wire(Daemon *d, const Settings *settings, const Cabinet *cabinet) {
         if (r < 0)
                 return log_error_errno(r, "Cannot start the lock workers");
         r = bus_new(&d->bus, d->event, d->locker, settings);
-        return r < 0 ? r : sync_new(&d->sync, d->event, d->locker, settings);
+        if (r >= 0)
+                r = sync_new(&d->sync, d->event, d->locker, settings);
+        return r < 0 ? r : handhelds_new(&d->handhelds, d->event, d->locker, settings);
 }
 
 static int add_sources(Daemon *d) {
@@ -319,6 +323,7 @@ static void stop(Daemon *d) {
         d->locks = locks_free(d->locks);
         if (d->locker)
                 locker_attach_locks(d->locker, NULL);
+        d->handhelds = handhelds_free(d->handhelds);
         d->sync = sync_free(d->sync);
         d->bus = bus_free(d->bus);
         d->locker = locker_free(d->locker);
@@ -342,11 +347,12 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
 
         if (!d->locker)
                 return 0; /* it still waits for the ledger, and loads all of it then */
-        manager_tell(d->manager, "RELOADING=1\nSTATUS=Loading the signing keys again");
-        if (d->sync)
-                sync_reload(d->sync);
-        else
-                log_info("No backend is configured, so there is nothing to reload; a changed configuration "
+        manager_tell(d->manager, "RELOADING=1\nSTATUS=Loading keys and certificates again");
+        sync_reload(d->sync);
+        handhelds_reload(d->handhelds);
+        if (!d->sync && !d->handhelds)
+                log_info("Neither a backend nor a link is configured, so there is nothing to reload; a "
+                         "changed configuration "
                          "needs a "
                          "restart.");
         tell_ready(d);

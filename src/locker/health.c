@@ -64,6 +64,12 @@ void locker_set_backend_health(Locker *l, const char *state, const char *sentenc
         notify_health(&l->records);
 }
 
+void locker_set_link_health(Locker *l, const char *state, const char *sentence) {
+        l->link_state = state;
+        snprintf(l->link_sentence, sizeof(l->link_sentence), "%s", sentence);
+        notify_health(&l->records);
+}
+
 void locker_set_keys_health(Locker *l, const char *state, const char *sentence) {
         l->keys_state = state;
         snprintf(l->keys_sentence, sizeof(l->keys_sentence), "%s", sentence);
@@ -80,7 +86,7 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         Now now = l->now();
         char wiring[160], parcels[128], clock[160];
         size_t n = 0;
-        Health *all = calloc((size_t)(6 + c->n_lines + c->n_boards + c->n_locks + c->n_alarms + c->n_readers),
+        Health *all = calloc((size_t)(7 + c->n_lines + c->n_boards + c->n_locks + c->n_alarms + c->n_readers),
                              sizeof(*all));
 
         if (!all)
@@ -100,6 +106,8 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         say(&all[n++], "clock", NULL, clock_ok ? "ok" : "degraded", clock);
         if (l->backend_state)
                 say(&all[n++], "backend", NULL, l->backend_state, l->backend_sentence);
+        if (l->link_state)
+                say(&all[n++], "link", NULL, l->link_state, l->link_sentence);
         if (l->n_homeless) {
                 (void)snprintf(
                         parcels, sizeof(parcels),

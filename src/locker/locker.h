@@ -263,6 +263,8 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n);
 /* What the backend's door says of itself, for the list of health: "ok", "degraded"; NULL: there is no
  * backend. */
 void locker_set_backend_health(Locker *l, const char *state, const char *sentence);
+/* Likewise of the short-range link. */
+void locker_set_link_health(Locker *l, const char *state, const char *sentence);
 /* Whose signatures count. */
 void locker_set_keys_health(Locker *l, const char *state, const char *sentence);
 /* Free positions by size, temperature and accessibility: every kind that this cabinet has, also those of

@@ -46,6 +46,8 @@ struct Locker {
         Attendance attendance;
         const char *backend_state; /* NULL: no backend */
         char backend_sentence[160];
+        const char *link_state; /* NULL: no link */
+        char link_sentence[160];
         const char *keys_state; /* NULL: no backend */
         char keys_sentence[160];
         bool clock_known, clock_synced, clock_vouched; /* what was last said of the clock */

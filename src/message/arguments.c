@@ -354,15 +354,11 @@ static int unknown_argument(const CommandRow *command, const char *key, char ret
                       n ? allowed : "none");
 }
 
-int arguments_check(const char *name, const json_t *arguments, char ret_detail[MESSAGE_DETAIL_MAX]) {
-        const CommandRow *command = command_row(name);
+int arguments_check_row(const CommandRow *command, const json_t *arguments,
+                        char ret_detail[MESSAGE_DETAIL_MAX]) {
         const char *key, *wrong;
         json_t *value;
 
-        if (!command) {
-                snprintf(ret_detail, MESSAGE_DETAIL_MAX, "%s", refusal_sentence(LOCKER_E_UNKNOWN_COMMAND));
-                return LOCKER_E_UNKNOWN_COMMAND;
-        }
         json_object_foreach((json_t *)arguments, key, value) {
                 size_t i = 0;
                 while (i < command->n_arguments && !streq(command->arguments[i].key, key))
@@ -377,6 +373,16 @@ int arguments_check(const char *name, const json_t *arguments, char ret_detail[M
                         return refuse(ret_detail, "\"%s\" is missing.", command->arguments[i].key);
         wrong = command->together ? command->together(arguments) : NULL;
         return wrong ? refuse(ret_detail, "%s", wrong) : 0;
+}
+
+int arguments_check(const char *name, const json_t *arguments, char ret_detail[MESSAGE_DETAIL_MAX]) {
+        const CommandRow *command = command_row(name);
+
+        if (!command) {
+                snprintf(ret_detail, MESSAGE_DETAIL_MAX, "%s", refusal_sentence(LOCKER_E_UNKNOWN_COMMAND));
+                return LOCKER_E_UNKNOWN_COMMAND;
+        }
+        return arguments_check_row(command, arguments, ret_detail);
 }
 
 const char *argument_text(const json_t *arguments, const char *key) {

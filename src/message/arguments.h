@@ -46,6 +46,9 @@ bool command_must_be_signed(const CommandRow *row);
 /* 0, LOCKER_E_UNKNOWN_COMMAND or LOCKER_E_INVALID_ARGUMENT, with a detail. No value is repeated in it. */
 int arguments_check(const char *name, const json_t *arguments, char ret_detail[MESSAGE_DETAIL_MAX]);
 
+/* Likewise, of a row of another table. */
+int arguments_check_row(const CommandRow *row, const json_t *arguments, char ret_detail[MESSAGE_DETAIL_MAX]);
+
 /* Reading what was checked. Absent: NULL, `otherwise`. */
 const char *argument_text(const json_t *arguments, const char *key);
 uint64_t argument_number(const json_t *arguments, const char *key, uint64_t otherwise);

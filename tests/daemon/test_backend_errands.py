@@ -3,12 +3,15 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import sqlite3
+import tempfile
 import types
 
 from backendlib import BackendTest, SigningKey
 from daemonlib import main, wait
+from linklib import Authority, Link, SocketStream, link_settings, pickup_code
 from people import Scenario
 from small_disk import SmallDisk, needs_mount
 
@@ -670,14 +673,68 @@ class OverMqtt:
         self.test.assertIn((answer["status"], answer.get("error")), [("done", None), ("refused", "SessionEnded")])
 
 
+class OverLink:
+    """The same, with handhelds: the courier's with a certificate, the recipient's with the code that the courier's has computed."""
+
+    def __init__(self, test):
+        self.test = test
+        self.link = None
+        self.codes = {}
+        self.prompts = []
+
+    def _begin(self, courier=False):
+        cert = self.test.courier_files if courier else (None, None)
+        self.link = Link(SocketStream(f"unix:{self.test.settings['Link']['Listen']}"), self.test.number, self.test.authority.file, *cert)
+        return self.link
+
+    def _keep(self, put):
+        self.codes[put["parcel"]] = pickup_code(bytes.fromhex(put["key"]), put["slot"], put["deposited"])
+        return place_of(put)
+
+    def deposit(self, size):
+        return self._keep(self._begin(courier=True).request("deposit", size=size))
+
+    def collect(self, parcel):
+        return place_of(self._begin().request("collect", code=self.codes[parcel]))
+
+    def take_back(self):
+        return [place_of(p) for p in self._begin(courier=True).request("take-back")["parcels"]]
+
+    def say(self, verb):
+        self.link.request(verb)
+
+    def open_again(self, verb):
+        place = self.link.request(verb)
+        return self._keep(place) if verb in ("too-small", "not-empty") else place_of(place)
+
+    def wait_prompt(self, what):
+        while True:
+            p = self.link.prompt(20)
+            self.prompts.append((p.get("slot", ""), p.get("position", 0), p["prompt"], p["sentence"]))
+            if p["prompt"] == what:
+                return
+
+    def end(self):
+        self.link.request("end")
+        self.link.close()
+
+
 def only_shared_in_m(text):
     """cabinet-60 with nothing but the shared slots in size M."""
     return re.sub(r"(\[Slot 4[19]-\d+\]\n)Size=M", r"\1Size=S", text)
 
 
-class BothWays(Errands):
+class AllWays(Errands):
     cabinet_file = "cabinet-60.conf"
     edit = staticmethod(only_shared_in_m)
+
+    def setUp(self):
+        directory = tempfile.mkdtemp(prefix="link-")
+        self.addCleanup(shutil.rmtree, directory, True)
+        self.authority = Authority(directory)
+        self.courier_files = self.authority.courier("4711")[1:]
+        self.settings = {**self.settings, "Link": link_settings(self.authority, "C-0060")}
+        super().setUp()
 
     # Each movement of the hands is seen before the next: else two facts may come in either order.
 
@@ -811,6 +868,14 @@ class BothWays(Errands):
         self.shut_slowly(got)
         self.wait_told(got.session, "collected")
 
+    @staticmethod
+    def codes_issued(rows):
+        return sum(type == "code.issued" for type, _ in rows["event"])
+
+    @staticmethod
+    def but_for_codes(rows):
+        return {**rows, "event": [row for row in rows["event"] if row[0] != "code.issued"]}
+
     def rows(self, mark):
         parcel = "id, state, slot, position, size, waybill, person, courier_number, stored > 0, expires > 0"
         queries = {
@@ -840,16 +905,22 @@ class BothWays(Errands):
         self.heard = {}
         self.backend.receive().clear()
 
-    def test_same_errands_on_the_bus_and_over_mqtt_leave_the_same_ledger(self):
-        """Requirement: A5"""
-        ways = [OnTheBus(self), OverMqtt(self)]
+    def test_same_errands_on_the_bus_over_mqtt_and_over_the_link_leave_the_same_ledger(self):
+        """Requirement: A5, B1, B3"""
+        ways = [OnTheBus(self), OverMqtt(self), OverLink(self)]
         first = self.walk(ways[0])
         self.start_anew()
         second = self.walk(ways[1])
+        self.start_anew()
+        third = self.walk(ways[2])
+        # A code that is made of the place is another one at another place: too-small and not-empty.
+        self.assertEqual(self.codes_issued(third), self.codes_issued(first) + 2)
         for table, rows in first.items():
             self.assertGreater(len(rows), 0, table)
             self.assertEqual(rows, second[table], table)
+            self.assertEqual(self.but_for_codes(first)[table], self.but_for_codes(third)[table], table)
         self.assertEqual(ways[0].prompts, ways[1].prompts, "the person is told the same")
+        self.assertEqual(ways[0].prompts, ways[2].prompts, "the person is told the same")
         self.assertGreaterEqual({r[4] for r in first["movement"]},
                                 {"deposit", "collect", "reopen", "take-back", "too-small", "not-empty", "does-not-open"})
         self.assertEqual({r[1] for r in first["history"]}, {"collected", "cancelled", "returned"})

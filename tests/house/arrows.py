@@ -39,8 +39,9 @@ ARROWS = {
     "message": {"base", "core"},
     "mqtt": {"base"},
     "sync": {"base", "core", "locker", "ledger", "message", "mqtt"},
-    "link": {"base", "core", "locker"},
-    "daemon": {"base", "core", "config", "ledger", "lock", "records", "identity", "recorder", "locker", "bus", "sync", "link"},
+    "link": {"base", "core", "message"},
+    "handheld": {"base", "core", "locker", "link"},
+    "daemon": {"base", "core", "config", "ledger", "lock", "records", "identity", "recorder", "locker", "bus", "sync", "handheld"},
     "ctl": {"base"},
     "sim": {"base"},
 }

@@ -41,7 +41,7 @@ KNOWN = {
     "P4": "sentences in three languages", "P5": "metrics in OpenMetrics text", "P6": "a reference backend",
     "P7": "an idle cabinet costs next to nothing",
 }
-NOT_YET = {"B1", "B2", "B3", "C1", "D1", "D6", "E1", "E2", "E3", "E4", "E5", "E6", "F5",
+NOT_YET = {"C1", "D1", "D6", "E1", "E2", "E3", "E4", "E5", "E6", "F5",
            "B5", "P1", "P2", "P3", "P4", "P5", "P6", "P7"}
 
 TAG = re.compile(r"\bRequirements?:[ \t]*([A-Z]\d+(?:[ \t]*,\s*(?:[*#/]+\s*)?[A-Z]\d+)*)")

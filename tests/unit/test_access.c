@@ -8,30 +8,30 @@
 
 typedef struct Row {
         Act act;
-        bool kiosk, admin, backend, signed_backend, migrating;
+        bool kiosk, admin, backend, signed_backend, migrating, handheld;
 } Row;
 
 static const Row rows_of_callers[] = {
-        {ACT_START_SESSION, true, false, false, false, false},
-        {ACT_AUTHENTICATE, true, false, false, false, false},
-        {ACT_DEPOSIT, true, false, false, true, false},
-        {ACT_COLLECT, true, false, false, true, false},
-        {ACT_REOPEN, true, false, false, true, false},
-        {ACT_TAKE_BACK, true, false, false, true, false},
-        {ACT_LIFT_TERMINAL_LOCKOUT, true, false, false, false, false},
-        {ACT_OWN_CREDENTIALS, true, false, false, false, false},
-        {ACT_END_SESSION, true, false, false, true, false},
-        {ACT_OPEN_SLOT, false, true, false, true, false},
-        {ACT_SERVICE_SLOT, false, true, false, true, true},
-        {ACT_RULE_PARCEL, false, true, false, true, true},
-        {ACT_NEW_CODE, false, true, false, true, false},
-        {ACT_RULE_PEOPLE, false, true, false, true, false},
-        {ACT_RULE_LOCKOUTS, false, true, false, true, false},
-        {ACT_READ_EVENTS, false, true, false, false, false},
-        {ACT_BACKUP, false, true, false, false, false},
-        {ACT_ANNOUNCE, false, false, false, true, true},
-        {ACT_SET_THRESHOLDS, false, false, false, true, true},
-        {ACT_ASK, false, false, true, true, false},
+        {ACT_START_SESSION, true, false, false, false, false, true},
+        {ACT_AUTHENTICATE, true, false, false, false, false, true},
+        {ACT_DEPOSIT, true, false, false, true, false, true},
+        {ACT_COLLECT, true, false, false, true, false, true},
+        {ACT_REOPEN, true, false, false, true, false, true},
+        {ACT_TAKE_BACK, true, false, false, true, false, true},
+        {ACT_LIFT_TERMINAL_LOCKOUT, true, false, false, false, false, false},
+        {ACT_OWN_CREDENTIALS, true, false, false, false, false, false},
+        {ACT_END_SESSION, true, false, false, true, false, true},
+        {ACT_OPEN_SLOT, false, true, false, true, false, false},
+        {ACT_SERVICE_SLOT, false, true, false, true, true, false},
+        {ACT_RULE_PARCEL, false, true, false, true, true, false},
+        {ACT_NEW_CODE, false, true, false, true, false, false},
+        {ACT_RULE_PEOPLE, false, true, false, true, false, false},
+        {ACT_RULE_LOCKOUTS, false, true, false, true, false, false},
+        {ACT_READ_EVENTS, false, true, false, false, false, false},
+        {ACT_BACKUP, false, true, false, false, false, false},
+        {ACT_ANNOUNCE, false, false, false, true, true, false},
+        {ACT_SET_THRESHOLDS, false, false, false, true, true, false},
+        {ACT_ASK, false, false, true, true, false, false},
 };
 
 static void assert_caller(Act act, unsigned callers, bool may) {
@@ -50,6 +50,7 @@ static void test_access_every_caller_may_only_its_own_acts(void **state) {
                 assert_caller(row->act, CALLER_BACKEND, row->backend);
                 assert_caller(row->act, CALLER_SIGNED, row->signed_backend);
                 assert_caller(row->act, CALLER_UNSIGNED, row->migrating);
+                assert_caller(row->act, CALLER_HANDHELD, row->handheld);
                 assert_caller(row->act, CALLER_KIOSK | CALLER_ADMIN, row->kiosk || row->admin);
         }
 }
