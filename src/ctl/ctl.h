@@ -158,4 +158,4 @@ int read_line(int fd, char **ret);
 extern const Verb verb_status, verb_map, verb_slots, verb_parcels, verb_parcel, verb_deposit, verb_collect,
         verb_take_back, verb_open, verb_disable, verb_enable, verb_reconcile, verb_events, verb_enrol,
         verb_revoke, verb_people, verb_lockout, verb_audit, verb_recall, verb_new_code, verb_release,
-        verb_backup, verb_restore, verb_check_config;
+        verb_backup, verb_restore, verb_check_config, verb_link;

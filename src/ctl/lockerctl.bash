@@ -42,7 +42,7 @@ _lockerctl() {
         [lockout]="--reason --courier $secrets"
         [events]='--follow --after --newest --all'
         [enrol]="--number --name --phone --pin --password --pattern --card --new-card --fingerprint --face --consent --consent-text --consent-version $secrets"
-        [check-config]='--config --cabinet' [restore]='--reason --nothing-since --renumber --config --cabinet'
+        [check-config]='--config --cabinet' [link]='--config --cabinet' [restore]='--reason --nothing-since --renumber --config --cabinet'
     )
 
     # The verb, and how many words stand before the one being typed.

@@ -22,7 +22,7 @@ static const VerbGroup groups[] = {
         {"Slots", {&verb_open, &verb_disable, &verb_enable, &verb_reconcile}},
         {"Parcels", {&verb_recall, &verb_new_code, &verb_release}},
         {"People", {&verb_people, &verb_enrol, &verb_revoke, &verb_lockout}},
-        {"Keeping", {&verb_audit, &verb_backup, &verb_restore, &verb_check_config}},
+        {"Keeping", {&verb_audit, &verb_backup, &verb_restore, &verb_check_config, &verb_link}},
 };
 
 static void print_help(const Ctl *c) {

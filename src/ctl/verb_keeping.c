@@ -154,6 +154,13 @@ static int run_caught(const Ctl *c, char *const argv[]) {
         return status;
 }
 
+static int run_lockerd(const Ctl *c, const char *argv[]) {
+        if (c->json)
+                return run_caught(c, (char *const *)argv);
+        execvp(argv[0], (char *const *)argv);
+        return ctl_fail(c, LOCKERCTL_FAILED, "Cannot run %s: %s.", argv[0], strerror(errno));
+}
+
 static int run_check_config(Ctl *c, const Args *a) {
         char buffer[PATH_MAX];
         const char *argv[4 + LOCKERD_FILES_MAX + 1] = {lockerd_program(buffer), "--check-config"};
@@ -166,10 +173,7 @@ static int run_check_config(Ctl *c, const Args *a) {
                 argv[n++] = a->words[0];
         }
         (void)lockerd_files(a, argv, n);
-        if (c->json)
-                return run_caught(c, (char *const *)argv);
-        execvp(argv[0], (char *const *)argv);
-        return ctl_fail(c, LOCKERCTL_FAILED, "Cannot run %s: %s.", argv[0], strerror(errno));
+        return run_lockerd(c, argv);
 }
 
 static const Option check_config_options[] = {
@@ -186,4 +190,31 @@ const Verb verb_check_config = {
         .options = check_config_options,
         .max_words = 1,
         .run = run_check_config,
+};
+
+static int run_link(Ctl *c, const Args *a) {
+        char buffer[PATH_MAX];
+        const char *argv[2 + LOCKERD_FILES_MAX + 1] = {lockerd_program(buffer), "--check-link"};
+
+        (void)lockerd_files(a, argv, 2);
+        return run_lockerd(c, argv);
+}
+
+static const Option link_options[] = {
+        {"config", 0, "FILE", "Use this instead of the installed lockerd.conf"},
+        {"cabinet", 0, "FILE", "Use this instead of the installed cabinet.conf"},
+        {NULL, 0, NULL, NULL},
+};
+
+const Verb verb_link = {
+        .name = "link",
+        .usage = "[--config FILE] [--cabinet FILE]",
+        .summary = "Show what is configured of the short-range link, and try it",
+        .details =
+                "Reads the certificates and revocations of [Link] in lockerd.conf, connects as a handheld "
+                "without a "
+                "certificate does, looks at the certificate that the cabinet shows and says hello. Runs "
+                "\"lockerd --check-link\" and exits with its status; it must be allowed to read the files.",
+        .options = link_options,
+        .run = run_link,
 };

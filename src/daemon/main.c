@@ -17,7 +17,7 @@
 typedef struct Options {
         const char *config, *cabinet, *workers;
         const char *verify, *key, *head; /* of a ledger; NULL: its audit chain is not to be verified */
-        bool check;
+        bool check, check_link;
         RestoreOptions restore; /* file NULL: nothing is to be restored */
 } Options;
 
@@ -29,6 +29,7 @@ static void help(void) {
              "  --workers DIRECTORY   get the worker processes from the programs, or the sockets of units, "
              "in here\n"
              "  --check-config        read the configuration, say what is wrong with it, and leave\n"
+             "  --check-link          say what is configured of the short-range link, try it, and leave\n"
              "  --check-ledger FILE   check a whole ledger file (read-only) and leave\n"
              "  --verify-audit FILE   recompute a ledger's audit chain (read-only) and leave\n"
              "                        (with --head HEAD, one from earlier that it must lead through, and\n"
@@ -71,9 +72,9 @@ static int with_configuration(const Options *o) {
                 r = config_read_cabinet(o->cabinet ? o->cabinet : settings->cabinet_path,
                                         settings->board_directory, &cabinet, &report);
         if (r < 0) {
-                complain(&report, o->check || o->restore.file);
+                complain(&report, o->check || o->check_link || o->restore.file);
                 config_report_clear(&report);
-                if (!o->check)
+                if (!o->check && !o->check_link)
                         log_error("The configuration cannot be used; nothing was started.");
                 return EXIT_BAD_CONFIG;
         }
@@ -91,6 +92,8 @@ static int with_configuration(const Options *o) {
                 wiring_print(cabinet);
                 return EXIT_SUCCESS;
         }
+        if (o->check_link)
+                return tool_check_link(settings, cabinet);
         if (o->restore.file)
                 return tool_restore(settings, cabinet, &o->restore);
         return daemon_run(settings, cabinet);
@@ -119,6 +122,7 @@ int main(int argc, char *argv[]) {
                 OPT_CABINET,
                 OPT_WORKERS,
                 OPT_CHECK,
+                OPT_CHECK_LINK,
                 OPT_CHECK_LEDGER,
                 OPT_VERIFY,
                 OPT_HEAD,
@@ -136,6 +140,7 @@ int main(int argc, char *argv[]) {
                 {"cabinet", required_argument, NULL, OPT_CABINET},
                 {"workers", required_argument, NULL, OPT_WORKERS},
                 {"check-config", no_argument, NULL, OPT_CHECK},
+                {"check-link", no_argument, NULL, OPT_CHECK_LINK},
                 {"check-ledger", required_argument, NULL, OPT_CHECK_LEDGER},
                 {"verify-audit", required_argument, NULL, OPT_VERIFY},
                 {"head", required_argument, NULL, OPT_HEAD},
@@ -167,6 +172,9 @@ int main(int argc, char *argv[]) {
                         break;
                 case OPT_CHECK:
                         o.check = true;
+                        break;
+                case OPT_CHECK_LINK:
+                        o.check_link = true;
                         break;
                 case OPT_CHECK_LEDGER:
                         return tool_check_ledger(optarg);

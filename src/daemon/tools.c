@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/tools.h"
 #include "base/text.h"
+#include "build-config.h"
 #include "daemon/daemon.h"
+#include "handheld/handheld.h"
 #include "ledger/audit.h"
 #include "ledger/ledger.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 /* -EUCLEAN is a verdict on the file. Any other error means that it could not be read. */
 static int print(json_t *object, int r) {
@@ -18,6 +21,32 @@ static int print(json_t *object, int r) {
                 return EXIT_FAILURE;
         puts(text);
         return r == -EUCLEAN ? EXIT_BAD_LEDGER : r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Where the workers come from units, the program itself is where it was installed. */
+static char *link_program(const Settings *settings) {
+        char *program = text_printf("%s/lockerd-link", settings->worker_directory);
+        struct stat st;
+
+        if (!program || (stat(program, &st) >= 0 && S_ISREG(st.st_mode)))
+                return program;
+        free(program);
+        return text_printf("%s/lockerd-link", LOCKERD_LIBEXECDIR);
+}
+
+int tool_check_link(const Settings *settings, const Cabinet *cabinet) {
+        _cleanup_free_ char *setup = NULL, *program = NULL;
+
+        if (!link_settings_are_on(&settings->link)) {
+                fputs("No link is configured: [Link] in lockerd.conf(5).\n", stderr);
+                return EXIT_FAILURE;
+        }
+        setup = link_client_setup(settings, cabinet);
+        program = link_program(settings);
+        if (setup && program)
+                (void)execl(program, "lockerd-link", "--check", setup, NULL);
+        fprintf(stderr, "Cannot run %s: %s\n", program ? program : "lockerd-link", strerror(errno));
+        return EXIT_FAILURE;
 }
 
 int tool_check_ledger(const char *path) {

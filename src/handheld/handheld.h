@@ -10,6 +10,8 @@
 
 typedef struct Handhelds Handhelds;
 
+/* What lockerd-link is told at its start, as text; also for lockerd-link --check. NULL: no memory. */
+char *link_client_setup(const Settings *settings, const Cabinet *cabinet);
 /* Does nothing, successfully, when [Link] is not configured. */
 int handhelds_new(Handhelds **ret, sd_event *event, Locker *locker, const Settings *settings);
 /* Certificates and revocations are read again: by another worker, so that connections end. NULL: nothing to

@@ -7,8 +7,9 @@
 #include "handheld/link_client.h"
 #include "lockerd/link.h"
 
-#define HANDHELD_TERMINAL "link" /* of its sessions, in the ledger and for lockouts: all handhelds are one \
-                                  */
+#define HANDHELD_TERMINAL                                                                \
+        "link" /* of its sessions, in the ledger and for lockouts: all handhelds are one \
+                */
 
 typedef struct Connection Connection;
 

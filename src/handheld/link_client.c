@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "handheld/link_client.h"
+#include "handheld/handheld.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/supervisor.h"
@@ -105,7 +106,7 @@ static void gone(void *userdata, const char *sentence) {
 static const SupervisorHandlers worker_handlers = {
         .started = started, .readable = read_message, .ping = ping, .gone = gone};
 
-static char *encode_setup(const Settings *settings, const Cabinet *cabinet) {
+char *link_client_setup(const Settings *settings, const Cabinet *cabinet) {
         const LinkSettings *l = &settings->link;
         LinkSetup s = {.cabinet = cabinet->number,
                        .name = cabinet->name && *cabinet->name ? cabinet->name : NULL,
@@ -136,7 +137,7 @@ int link_client_new(LinkClient **ret, sd_event *event, const Settings *settings,
                 return -ENOMEM;
         c->handlers = handlers;
         c->userdata = userdata;
-        c->setup = encode_setup(settings, cabinet);
+        c->setup = link_client_setup(settings, cabinet);
         if (!c->setup)
                 return -ENOMEM;
         SupervisorOptions worker = {.program = program,

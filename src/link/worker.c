@@ -6,6 +6,7 @@
 #include "base/confine.h"
 #include "base/json_memory.h"
 #include "base/log.h"
+#include "link/check.h"
 #include "link/connection.h"
 #include "link/socket.h"
 
@@ -324,6 +325,8 @@ int main(int argc, char *argv[]) {
         static LinkWorker w = {.socket = LINK_WIRE_FD, .listen = {-1, -1}};
 
         json_memory_erase();
+        if (argc == 3 && streq(argv[1], "--check"))
+                return link_check(argv[2]);
         worker_begin(argc, argv);
         /* The end comes as end of file. */
         (void)signal(SIGTERM, SIG_IGN);

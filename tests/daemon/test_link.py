@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The short-range link: couriers and recipients with handhelds, by the reference handheld of examples/handheld."""
 import contextlib
+import json
+import os
 import sqlite3
+import subprocess
 import time
 
 from daemonlib import TREE, main, wait
@@ -38,6 +41,33 @@ class Errands(LinkTest):
             self.assertSaysNo("WrongCode", link, "collect", code=code)
         self.assertEqual(self.admin.parcel(other.parcel)["State"], "stored")
         self.assertEqual(self.collect(other_code).slot, other.slot)
+
+    def test_lockerctl_shows_and_tries_the_link(self):
+        """Requirement: F4, F8"""
+        def run(*arguments):
+            return subprocess.run([os.path.join(self.cabinet.build, "src", "ctl", "lockerctl"), *arguments, "link", "--config", self.cabinet.config],
+                                  capture_output=True, text=True, check=False, env=self.cabinet.environment())
+        done = run()
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        for text in ("Cabinet C-0012", "Its certificate: ", "Warning: that is soon", "Revoked: no list", f"{self.socket}: connected",
+                     "signed by an authority of CaFile=", "cabinet C-0012, clock known", "The link is fine."):
+            self.assertIn(text, done.stdout)
+        self.assertTrue(json.loads(run("--json").stdout)["ok"])
+        self.cabinet.stop_daemon()
+        gone = run()
+        self.assertEqual(gone.returncode, 1)
+        self.assertIn("Does lockerd run?", gone.stderr)
+        other = self.authority.cabinet("C-0099")[0]
+        with open(self.cabinet.config, encoding="utf-8") as f:
+            text = f.read()
+        with open(self.cabinet.config, "w", encoding="utf-8") as f:
+            f.write(text.replace(self.settings["Link"]["CertFile"], other))
+        wrong = run()
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn("KeyFile=", wrong.stderr)
+        self.cabinet.start_daemon()  # it serves the kiosk all the same, and says what is wrong
+        wait(lambda: self.admin.health().get("link", ("",))[0] == "failed", "the failure at a glance")
+        self.assertIn("KeyFile=", self.admin.health()["link"][1])
 
     def test_too_small_brings_another_place_and_another_code(self):
         """Requirement: B2, F3"""
