@@ -20,6 +20,7 @@ import time
 
 import daemonlib
 from daemonlib import build_directory, main, wait
+from linklib import Authority, link_settings
 from mqtt_brokers import Broker
 from people import Scenario
 from units import Units
@@ -27,6 +28,7 @@ from units import Units
 REFUSED = {errno.EPERM, errno.EACCES, errno.ENOENT, errno.ENOSYS, errno.EAGAIN, errno.ENOMEM, errno.EAFNOSUPPORT}
 STRANGER = 65533  # a user that nothing belongs to
 PROGRAMS = {"lockerd-line": "line", "lockerd-open": "line", "lockerd-gpio": "gpio", "lockerd-hash": "identity", "lockerd-mqtt": "mqtt",
+            "lockerd-link": "link",
             "lockerd-fingerprint": "fingerprint"}
 
 
@@ -211,6 +213,33 @@ class ExploitedGpio(Exploited):
         self.assert_nothing_reached(r, allowed=("terminal", "terminal-write", "kernel", "kernel-write") +
                                     (() if landlock() else ("key", "ledger", "settings", "device", "passwords", "processes", "memory", "environment")))
         self.assertEqual(r["descriptors"], 1)
+
+
+class ExploitedLink(Exploited):
+    """The same for what strangers send over the short-range link."""
+    test_code_in_the_worker_of_a_line_reaches_nothing = None
+    test_code_in_the_worker_of_the_network_reaches_the_network_alone = None
+    test_code_in_the_worker_of_hashes_reaches_nothing = None
+    test_every_worker_is_the_first_to_go_and_cannot_be_looked_into = None
+
+    def prepare(self):
+        super().prepare()
+        preload = os.path.join(build_directory(), "tests", "daemon", "intruder.so")
+        self.workers["lockerd-link"] = self.script("lockerd-link", program("lockerd-link"), preload)
+        self.settings["Link"] = link_settings(Authority(self.folder), "C-0012")
+
+    def targets(self):
+        return super().targets() | {"device": self.settings["Link"]["KeyFile"]}
+
+    def test_code_in_the_worker_of_the_link_reaches_nothing(self):
+        """What is behind TLS gets to no file, not even that of the cabinet's key, to no network and to no other process.
+
+        Requirement: F17, B1
+        """
+        r = self.replace("lockerd-link")
+        self.assert_nothing_reached(r)
+        self.assertLessEqual(r["descriptors"], 2, "the daemon's socket, the one that it listens at")
+        self.assertEqual(r["variables"], 0)
 
 
 class WithUnits(Intruded):
