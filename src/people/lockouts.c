@@ -41,6 +41,7 @@ void charge_init(const People *p, Charge *ret, uint64_t risk_usec, const char *f
         va_start(ap, format);
         (void)vsnprintf(ret->subject, sizeof(ret->subject), format, ap);
         va_end(ap);
+        ret->quiet = false;
         ret->rules =
                 lockout_rules(p->settings->lockout_attempts, p->settings->lockout_duration_usec, risk_usec);
 }
@@ -51,6 +52,7 @@ void charge_init_total(Charge *ret, uint64_t risk_usec, const char *format, ...)
         va_start(ap, format);
         (void)vsnprintf(ret->subject, sizeof(ret->subject), format, ap);
         va_end(ap);
+        ret->quiet = false;
         ret->rules = lockout_rules_total(risk_usec);
 }
 
