@@ -38,10 +38,10 @@
 void charge_init(const People *p, Charge *ret, uint64_t risk_usec, const char *format, ...) {
         va_list ap;
 
-        *ret = (Charge){0};
         va_start(ap, format);
         (void)vsnprintf(ret->subject, sizeof(ret->subject), format, ap);
         va_end(ap);
+        ret->quiet = false;
         ret->rules =
                 lockout_rules(p->settings->lockout_attempts, p->settings->lockout_duration_usec, risk_usec);
 }
@@ -49,10 +49,10 @@ void charge_init(const People *p, Charge *ret, uint64_t risk_usec, const char *f
 void charge_init_total(Charge *ret, uint64_t risk_usec, const char *format, ...) {
         va_list ap;
 
-        *ret = (Charge){0};
         va_start(ap, format);
         (void)vsnprintf(ret->subject, sizeof(ret->subject), format, ap);
         va_end(ap);
+        ret->quiet = false;
         ret->rules = lockout_rules_total(risk_usec);
 }
 

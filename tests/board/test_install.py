@@ -16,7 +16,7 @@ def test_install(board):
     assert state == "inactive", state
     assert board.out("systemctl is-enabled lockerd") == "enabled"
     assert "ConditionPathExists=/etc/lockerd/cabinet.conf" in board.out("systemctl status lockerd", check=None)
-    board.out("id lockerd lockerd-line lockerd-open lockerd-gpio lockerd-hash lockerd-mqtt && getent group lockerd-kiosk lockerd-admin")
+    board.out("id lockerd lockerd-line lockerd-open lockerd-gpio lockerd-hash lockerd-mqtt lockerd-link && getent group lockerd-kiosk lockerd-admin")
     assert board.out("systemctl list-units --failed --no-legend") == ""
 
 

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from daemonlib import TREE, main, wait
-from linklib import LinkTest, check, place_of
+from linklib import Link, LinkTest, SocketStream, check, place_of
 
 
 class Errands(LinkTest):
@@ -141,6 +141,57 @@ class Errands(LinkTest):
     def endings(self):
         with contextlib.closing(sqlite3.connect(f"file:{self.cabinet.ledger}?mode=ro", uri=True)) as db:
             return [how for how, in db.execute("SELECT how FROM session WHERE terminal = 'link'")]
+
+    def test_what_it_costs_in_bytes_and_round_trips(self):
+        """The figures of docs/link.md, for radios that are slow: what a change adds is seen here.
+
+        Requirement: B1"""
+        class Counting(SocketStream):
+            up = down = turns = 0
+            waiting = False
+
+            def send(self, data):
+                self.up += len(data)
+                self.turns += not self.waiting
+                self.waiting = True
+                super().send(data)
+
+            def receive(self, timeout):
+                data = super().receive(timeout)
+                self.down += len(data)
+                self.waiting = False
+                return data
+
+            def cost(self):
+                result = (self.up, self.down, self.turns)
+                self.up = self.down = self.turns = 0
+                self.waiting = False
+                return result
+        costs = {}
+        for who, files in (("courier", self.couriers["4711"]), ("recipient", (None, None))):
+            stream = Counting(f"unix:{self.socket}")
+            link = Link(stream, "C-0012", self.authority.file, *files)
+            costs[f"{who}: handshake and hello"] = stream.cost()
+            if who == "courier":
+                put = place_of(link.request("deposit", size="S", phone="+49 171 1234567"))
+                costs["deposit"] = stream.cost()
+                code = self.code_of(link, vars(put))
+                self.put(put)
+                self.shut(put)
+                link.wait_prompt("stored")
+            else:
+                got = place_of(link.request("collect", code=code))
+                costs["collect"] = stream.cost()
+                self.take(got)
+                link.request("accept")
+                self.shut(got)
+                link.wait_prompt("collected")
+            link.close()
+        bounds = {"courier: handshake and hello": (1400, 1750, 2), "recipient: handshake and hello": (520, 1750, 2),
+                  "deposit": (130, 500, 1), "collect": (100, 420, 1)}
+        for what, most in bounds.items():
+            for n, limit in zip(costs[what], most):
+                self.assertLessEqual(n, limit, f"{what}: {costs[what]}")
 
     def test_each_may_do_what_is_theirs(self):
         """Requirement: B1, A5, F17"""

@@ -191,7 +191,7 @@ class Stage:
     def _write_files(self):
         for name in ("state", "workers", "lines"):
             os.mkdir(self.path(name), 0o700)
-        for folder, worker in (("line", "lockerd-line"), ("line", "lockerd-open"), ("identity", "lockerd-hash"), ("mqtt", "lockerd-mqtt")):
+        for folder, worker in (("line", "lockerd-line"), ("line", "lockerd-open"), ("identity", "lockerd-hash"), ("mqtt", "lockerd-mqtt"), ("link", "lockerd-link")):
             os.symlink(self.program(folder, worker), self.path("workers", worker))
         # The example of the large cabinet; only its adapters are elsewhere.
         with open(os.path.join(ROOT, "config", "cabinet-60.conf"), encoding="utf-8") as f:
