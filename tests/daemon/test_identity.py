@@ -13,8 +13,11 @@ from people import Scenario
 PHONE, PASSWORD, PATTERN, CARD = "+49 171 1234567", "correct horse battery", "40158", "8230119945602718"
 
 
+QUICK = {"PatternScryptLogN": "14"}  # the least; what hashing costs is not what is tested here
+
+
 class Kinds(Scenario):
-    settings = {"Session": {"ReopenGrace": "0"}}
+    settings = {"Session": {"ReopenGrace": "0"}, "Identity": QUICK}
 
     def recipient_by(self, kind, claim=PHONE, **evidence):
         session = self.client.start_session("recipient")
@@ -114,7 +117,7 @@ class Kinds(Scenario):
 
 
 class Enrolment(Scenario):
-    settings = {"Session": {"ReopenGrace": "0"}, "Identity": {"ConsentText": "house-rules", "ConsentVersion": "3"}}
+    settings = {"Session": {"ReopenGrace": "0"}, "Identity": {**QUICK, "ConsentText": "house-rules", "ConsentVersion": "3"}}
 
     def person(self, **more):
         return self.admin.enrol(kind="recipient", phone=PHONE, name="Erika Mustermann", **more)
@@ -257,7 +260,7 @@ class Enrolment(Scenario):
 
 
 class Erasure(Scenario):
-    settings = {"Session": {"ReopenGrace": "0"}}
+    settings = {"Session": {"ReopenGrace": "0"}, "Identity": QUICK}
     SECRETS = (PASSWORD, PATTERN, CARD, "Erika Mustermann", "491711234567", "171 1234567")
 
     def enrol_erika(self):
@@ -374,7 +377,7 @@ class Unused(Scenario):
 class TwoKinds(Scenario):
     """A pattern does not suffice alone."""
     settings = {"Session": {"ReopenGrace": "0"},
-                "Identity": {"AloneForCollect": "password", "AloneForDeposit": "pin", "AloneForTakeBack": "none", "AloneForLift": "pin"}}
+                "Identity": {**QUICK, "AloneForCollect": "password", "AloneForDeposit": "pin", "AloneForTakeBack": "none", "AloneForLift": "pin"}}
 
     def test_a_second_kind_completes_what_one_does_not_suffice_for(self):
         """Requirement: C3"""
