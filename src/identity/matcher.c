@@ -82,6 +82,8 @@ static const struct {
                  "There are several readers; Id= of the cabinet's configuration says which."},
         [MATCHER_PROBLEM_UNSUITABLE] = {IDENTITY_READER_FAILED, "This type of reader cannot be used here."},
         [MATCHER_PROBLEM_BUSY] = {IDENTITY_READER_FAILED, "Another program is using the reader."},
+        [MATCHER_PROBLEM_HOT] = {IDENTITY_READER_FAILED,
+                                 "The reader is too hot. Please wait some minutes, or use another way."},
         [MATCHER_PROBLEM_MODEL_MISSING] = {IDENTITY_READER_FAILED, "A model file cannot be read."},
         [MATCHER_PROBLEM_MODEL_OTHER] = {IDENTITY_READER_FAILED,
                                          "A model file is not the one that the configuration names."},

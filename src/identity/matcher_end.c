@@ -145,6 +145,7 @@ bool problem_is_readers(int step) {
         case MATCHER_PROBLEM_SEVERAL:
         case MATCHER_PROBLEM_UNSUITABLE:
         case MATCHER_PROBLEM_BUSY:
+        case MATCHER_PROBLEM_HOT:
         case MATCHER_PROBLEM_MODEL_MISSING:
         case MATCHER_PROBLEM_MODEL_OTHER:
         case MATCHER_PROBLEM_MODEL_UNUSABLE:

@@ -102,6 +102,7 @@ typedef enum MatcherProblem {
         MATCHER_PROBLEM_SEVERAL,        /* readers, and nobody says which */
         MATCHER_PROBLEM_UNSUITABLE,     /* it keeps templates itself, or cannot compare as it has to */
         MATCHER_PROBLEM_BUSY,           /* another program has the device */
+        MATCHER_PROBLEM_HOT,            /* it has been in use for too long, and rests */
         MATCHER_PROBLEM_MODEL_MISSING,  /* a model's file is not there, or cannot be read */
         MATCHER_PROBLEM_MODEL_OTHER,    /* it is another file than the one that is configured */
         MATCHER_PROBLEM_MODEL_UNUSABLE, /* it is none, or one of another kind */

@@ -74,9 +74,23 @@ int consents_withdraw(Ledger *l, uint64_t person, const char *kind, int64_t wall
         return r < 0 ? r : run_for_kind(l, SQL_CONSENT_WITHDRAW, person, kind, wall);
 }
 
+/* 1, 0 or a negative errno. */
+static int credential_exists(Ledger *l, uint64_t person, const char *kind) {
+        _cleanup_query_ Query q = {0};
+        int r = query_begin(&q, l, SQL_CREDENTIAL_GET);
+
+        if (r < 0)
+                return r;
+        query_u64(&q, 1, person);
+        query_text(&q, 2, kind);
+        r = query_row(&q);
+        return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
 int ledger_credential_set(Ledger *l, uint64_t person, const char *kind, const uint8_t *data, size_t n,
                           const Consent *consent, int64_t wall) {
         uint8_t salt[SALT_SIZE];
+        int replaces = 0;
         bool own;
 
         if (n > CREDENTIAL_DATA_MAX || !kind[0])
@@ -94,13 +108,17 @@ int ledger_credential_set(Ledger *l, uint64_t person, const char *kind, const ui
                 r = scope_begin(l, &own);
         if (r < 0)
                 return r;
-        if (consent)
+        r = replaces = credential_exists(l, person, kind);
+        if (r >= 0 && consent)
                 r = put_consent(l, person, kind, consent, wall);
         if (r >= 0)
                 r = put_credential(l, person, kind, sealed, n + VAULT_SEAL_EXTRA, consent, wall);
         if (r >= 0)
                 r = run_for_kind(l, SQL_CONSENT_DROP_WRONG, person, kind, wall);
-        return scope_end(l, own, r);
+        r = scope_end(l, own, r);
+        if (r >= 0 && replaces)
+                l->scrub = SCRUB_SOON; /* the former template is in old pages of the log */
+        return r;
 }
 
 int ledger_credential_used(Ledger *l, uint64_t person, const char *kind, int64_t wall) {

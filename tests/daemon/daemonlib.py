@@ -306,10 +306,13 @@ class DaemonTest(unittest.TestCase):
     arguments = ()
     maxDiff = None
 
+    def make_cabinet(self, **options):
+        return Cabinet(**options)
+
     def setUp(self):
         edit = type(self).__dict__.get("edit")
-        self.cabinet = Cabinet(cabinet=self.cabinet_file, settings=self.settings, edit=getattr(edit, "__func__", edit),
-                               fast=self.fast, workers=self.workers, arguments=self.arguments)
+        self.cabinet = self.make_cabinet(cabinet=self.cabinet_file, settings=self.settings, edit=getattr(edit, "__func__", edit),
+                                         fast=self.fast, workers=self.workers, arguments=self.arguments)
         self.addCleanup(self._stop)
         self.cabinet.start()
         self.sim = self.cabinet.sim

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Enrolling at a reader, from prompt to prompt: the real daemon and worker, and a module that is played byte by byte."""
+import hashlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import time
 
 import uartmodule
 from daemonlib import CABINET, ROOT, build_directory, dictionary, main, wait
+from ledger_copy import Copy
 from test_fingerprint import WORKER, Fingers
 
 LOCKERCTL = os.path.join(build_directory(), "src", "ctl", "lockerctl")
@@ -149,6 +151,55 @@ class Patience(Enrolments):
         self.nothing_stored()
         self.assertEqual(self.admin.lockouts(), {})
         self.works_now()
+
+
+class Erased(Enrolments):
+    """With a copy of all files and the key."""
+    KNOWN = hashlib.sha256(b"9:anna").digest()  # what the module makes of this finger, whatever the touch
+
+    def fingers(self, copy, salts=()):
+        return [said for label, said in copy.open(salts) if label == "credential.fingerprint"]
+
+    def erased(self, *gone):
+        def look():
+            copy = Copy(self.cabinet)
+            return None if any(g in copy.raw for g in gone) else copy
+        return wait(look, "the erased bytes gone from the files", 8)
+
+    def sealed(self, copy):
+        [sealed] = [row[2] for row in copy.tables["credential"] if row[1] == "fingerprint"]
+        return sealed
+
+    def test_no_finger_is_read_from_the_files_after_it_was_revoked(self):
+        """Before, the whole template is: so what follows is no failure of the reader. Then one finger is replaced, then revoked, then its
+        person; of each nothing is left, also in a backup that is made then.
+
+        Requirement: C6, F9
+        """
+        self.works_now()
+        copy = Copy(self.cabinet)
+        [read] = self.fingers(copy)
+        self.assertIn(self.KNOWN, read)
+        self.assertNotIn(self.KNOWN, copy.raw)
+        first = self.sealed(copy)
+        self.works_now()
+        second = self.sealed(self.erased(first))
+        self.admin.revoke_credential(self.person, "fingerprint", "does not want it any more")
+        copy = self.erased(second)
+        self.assertEqual(self.fingers(copy), [])
+        self.works_now()
+        copy = Copy(self.cabinet)
+        third = self.sealed(copy)
+        [salt] = [v for row in copy.tables["person"] if row[0] == self.person for v in row if isinstance(v, bytes) and len(v) == 16]
+        self.admin.revoke(self.person)
+        copy = self.erased(third, salt)
+        self.assertEqual([label for label, _ in copy.open() if label.startswith(("person.", "credential."))], [])
+        backup = os.path.join(self.cabinet.directory, "later.db")
+        self.admin.backup(backup)
+        copy = Copy(self.cabinet, backup)
+        for gone in (first, second, third, salt, self.KNOWN):
+            self.assertNotIn(gone, copy.raw)
+        self.assertEqual(self.fingers(copy), [])
 
 
 class Ctl(Enrolments):

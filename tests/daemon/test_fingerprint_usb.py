@@ -79,12 +79,13 @@ class Touching:
         self.connection.close()
 
 
-def script(folder, reader, plugged=True, kind="FP_VIRTUAL_IMAGE"):
-    """The worker with libfprint's virtual reader plugged in, or without."""
+def script(folder, reader, plugged=True, kind="FP_VIRTUAL_IMAGE", more=()):
+    """The worker with libfprint's virtual reader plugged in, or without; more: others beside it, kind → name of the socket."""
     path = os.path.join(folder, "lockerd-fingerprint-usb")
     shim = os.path.join(build_directory(), "tests", "daemon", "keepenv.so")
     with open(path, "w", encoding="utf-8") as f:
-        f.write("#!/bin/sh\n" + (f"export {kind}={shlex.quote(reader)}\n" if plugged else "") +
+        others = "".join(f"export {other}={shlex.quote(os.path.join(folder, more[other]))}\n" for other in more)
+        f.write("#!/bin/sh\n" + others + (f"export {kind}={shlex.quote(reader)}\n" if plugged else "") +
                 f"export LD_PRELOAD={shlex.quote(shim)}\nexec {shlex.quote(WORKER)} \"$@\"\n")
     os.chmod(path, 0o755)
     return path
@@ -96,13 +97,14 @@ class UsbFingers(AtReader):
     section = ""
     plugged = True
     kind = "FP_VIRTUAL_IMAGE"
+    more = {}
 
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="lockerd-usb-")
         os.chmod(self.folder, 0o755)
         self.addCleanup(shutil.rmtree, self.folder, True)
         self.reader = VirtualReader(os.path.join(self.folder, "reader"))
-        self.workers = {"lockerd-fingerprint-usb": script(self.folder, self.reader.path, self.plugged, self.kind)}
+        self.workers = {"lockerd-fingerprint-usb": script(self.folder, self.reader.path, self.plugged, self.kind, self.more)}
         section = self.section
         type(self).edit = staticmethod(lambda text: text + f"\n[Reader fingerprint]\nType=usb\n{section}")
         super().setUp()
@@ -205,6 +207,57 @@ class AtTheReader(UsbFingers):
         self.wait_reader("ok")
         self.sign_in(session, "anna", number="4711")
 
+    def test_what_the_reader_reports_has_its_own_sentence(self):
+        """For the caller and in Health; nothing is counted, and the reader is used again when it can be.
+
+        Requirement: F4
+        """
+        person = self.enrol_courier()
+        session = self.client.start_session("courier")
+        for code, sentence in ((0x101, "too hot"), (4, "Another program"), (5, "damaged"), (0, "reports an error"), (0x100, "unplugged")):
+            enrols = code in (4, 5)  # enrolling and comparing end in one place
+            pending = self.begin_enrol(kind="courier", number="4712", name="B", consent=True) if enrols else self.begin_sign_in(session, number="4711")
+            with self.reader.connect() as connection:
+                connection.sendall(struct.pack("=ii", -2, code))
+                error = self.assertRefused("ReaderFailed", pending.result)
+            self.assertIn(sentence, error.message)
+            self.wait_reader("failed", sentence)
+        self.assertEqual((session.state, self.admin.lockouts(), [p[0] for p in self.admin.people()]), ("new", {}, [person]))
+        self.wait_reader("ok")
+        self.sign_in(session, "anna", number="4711")
+
+    def test_a_recipient_collects_by_a_finger(self):
+        """Enrolled in advance, bound when the parcel comes, compared at the pickup: theirs opens one door, another's none.
+
+        Requirement: C1, C2, C3
+        """
+        phone = "+49 171 1234567"
+        self.enrol("anna", kind="recipient", phone=phone, name="Anna", consent=True)
+        put, other = self.store(phone=phone), self.store(phone="+49 172 7654321")
+        self.assertEqual((put.receipt["credentials"], "code" in put.receipt, "code" in other.receipt), (["fingerprint"], False, True))
+        session = self.client.start_session("recipient")
+        with self.only():
+            self.assertRefused("WrongCredential", self.sign_in, session, "bert", phone=phone)
+            self.assertRefused("NotAuthenticated", session.collect)
+        self.sign_in(session, "anna", phone=phone)
+        self.assertEqual(session.parcels, [put.parcel])
+        with self.only(put.slot):
+            place = session.collect()
+            self.take(place)
+            session.accept()
+            self.shut(place)
+            session.wait_prompt("collected")
+        self.assertTrue(self.item(other))
+
+    def test_an_enrolment_counts_its_touches(self):
+        """Requirement: C1"""
+        pending = self.begin_enrol(kind="courier", number="4711", name="Anna", consent=True)
+        with self.reader.resting("anna"):
+            pending.result(60)
+        prompts = [s.values[2:5] for s in self.admin.signals if s.member == "EnrolmentPrompt"]
+        self.assertEqual(prompts[0], ("touch", 0, 5))
+        self.assertEqual([taken for what, taken, _ in prompts if what == "again"], [1, 2, 3, 4])
+
     def test_memory(self):
         """What the worker takes, at rest and after an enrolment; printed."""
         self.wait_reader("ok")
@@ -226,6 +279,36 @@ class Missing(UsbFingers):
         self.wait_reader("failed", "not connected")
         session = self.client.start_session("courier")
         self.assertRefused("ReaderFailed", self.begin_sign_in(session, number="4711").result)
+
+
+class Two(UsbFingers):
+    """Two readers, and nobody says which."""
+    more = {"FP_VIRTUAL_DEVICE": "another"}
+
+    def test_two_readers_are_not_guessed_between(self):
+        """Nobody is asked for a finger, and the log names both.
+
+        Requirement: F4
+        """
+        self.wait_reader("failed", "several readers")
+        self.cabinet.wait_log("fits 2 of these")
+        session = self.client.start_session("courier")
+        for begin in (lambda: self.begin_sign_in(session, number="4711"), lambda: self.begin_enrol(kind="courier", number="4711", name="B", consent=True)):
+            self.assertIn("several readers", self.assertRefused("ReaderFailed", begin().result).message)
+        self.assertEqual((session.prompts, self.admin.people()), ([], []))
+
+
+class OneOfTwo(Two):
+    """Two readers, and Id= says which."""
+    section = "Id=virtual_image\n"
+    test_two_readers_are_not_guessed_between = None
+
+    def test_the_reader_that_is_named_is_used(self):
+        """Requirement: F4, D1"""
+        self.wait_reader("ok", "Virtual image device")
+        self.enrol_courier()
+        session = self.client.start_session("courier")
+        self.sign_in(session, "anna", number="4711")
 
 
 class Another(UsbFingers):

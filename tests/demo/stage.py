@@ -18,6 +18,8 @@ import time
 import dbus
 import paho.mqtt.client as mqtt
 
+from reader import find_reader
+
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 NAME = "org.lockerd.Locker1"
 CABINET = "/org/lockerd/Locker1"
@@ -101,6 +103,7 @@ class Stage:
         self.directory = tempfile.mkdtemp(prefix="lockerd-demo-")
         self.processes = []  # (name, Popen), in the order of starting
         self.bus = self.backend = None
+        self.reader = find_reader(self.build, self.directory)  # None: this build has none
         self.environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={self.directory}/bus")
 
     def __enter__(self):
@@ -197,6 +200,9 @@ class Stage:
         with open(os.path.join(ROOT, "config", "cabinet-60.conf"), encoding="utf-8") as f:
             cabinet = f.read()
         cabinet = re.sub(r"(\[Line (\w+)\]\nDevice=)\S+", lambda m: m[1] + self.path("lines", m[2]), cabinet)
+        if self.reader:
+            cabinet += self.reader.section
+            self.reader.write_worker(self.path("workers", "lockerd-fingerprint-usb"))
         with open(self.path("cabinet.conf"), "w", encoding="utf-8") as f:
             f.write(cabinet)
         with open(self.path("lockerd.conf"), "w", encoding="utf-8") as f:
@@ -215,7 +221,7 @@ class Stage:
 
     def _all_boards_known(self):
         health = self.property(CABINET, "Cabinet", "Health")
-        return all(state == "ok" for component, state, _ in health if component.startswith(("board:", "line:")))
+        return all(state == "ok" for component, state, _ in health if component.startswith(("board:", "line:", "reader:")))
 
     # --- speaking to the daemon and to the boards
 

@@ -32,7 +32,11 @@ class Terminal:
         self.path = stage.object(CABINET, "Cabinet").StartSession(kind)
         self.session = stage.object(self.path, "Session")
 
-    def sign_in(self):
+    def sign_in(self, finger=False):
+        if finger:
+            with self.stage.reader.finger():
+                self.session.Authenticate("fingerprint", variants(number=COURIER["number"]))
+            return
         self.session.Authenticate("courier-pin", variants(number=COURIER["number"], pin=COURIER["pin"]))
 
 
@@ -86,9 +90,9 @@ def put_in(stage, slot, position):
     shut(stage, slot, position)
 
 
-def deposit(stage, recipient, phone):
+def deposit(stage, recipient, phone, finger=False):
     terminal = Terminal(stage, "courier")
-    terminal.sign_in()
+    terminal.sign_in(finger)
     slot, position, parcel, receipt = terminal.session.Deposit(
         variants(size="M", recipient=recipient, phone=phone, accessible=True))
     say(f"“{receipt['prompt']}”")
@@ -113,7 +117,7 @@ def wrong_code(right):
 
 def tell(stage):
     section("An operator enrols a courier and keeps two plain slots free of deposits")
-    stage.object(CABINET, "Cabinet").Enrol(variants(**COURIER))
+    courier = stage.object(CABINET, "Cabinet").Enrol(variants(**COURIER))
     for slot in ("49", "50"):
         path = next(p for p in slot_paths(stage) if stage.property(p, "Slot", "Label") == slot)
         stage.object(path, "Slot").Disable(dbus.UInt32(0), "demo: use the shared slots")
@@ -122,8 +126,16 @@ def tell(stage):
     section("The courier deposits a parcel in a shared slot")
     slot, position, parcel, code = deposit(stage, "Max Sample", "+49 30 555 0142")
 
+    if stage.reader:
+        section("The courier's finger is enrolled, and is enough from now on")
+        with stage.reader.finger():
+            stage.lockerctl("enrol", str(courier), "--fingerprint", "--consent")
+        stage.lockerctl("people")
+
     section("… and one for somebody else, who gets the position beside it")
-    slot2, position2, parcel2, code2 = deposit(stage, "Kim Other", "+49 30 555 0199")
+    slot2, position2, parcel2, code2 = deposit(stage, "Kim Other", "+49 30 555 0199", finger=bool(stage.reader))
+    if stage.reader:
+        check(True, "unlocked by the courier's number and finger, without a PIN")
     check(slot2 == slot and position2 != position, f"both lie in slot {slot}, in positions {position} and {position2}")
     stage.lockerctl("map")
 
