@@ -34,8 +34,9 @@ enum {
 enum { LOCKERD_BLE_SERVED = 1, LOCKERD_BLE_WAITING = 2 };
 
 /* A fragment of the phone: one byte that counts the fragments of its stream (0, 1, … 255, 0, …), then one or
- * more bytes of the stream; all of it at most 512 bytes, and the MTU less 3. Of the cabinet: the phone's
- * number, such a count, then the bytes. A count that is not the next ends the stream. */
+ * more bytes of the stream; all of it at most LOCKERD_BLE_VALUE_MAX bytes, and the MTU less 3. Of the
+ * cabinet: the phone's number, such a count, then the bytes. A count that is not the next ends the stream. */
+#define LOCKERD_BLE_VALUE_MAX  510 /* BlueZ throws away what is longer, without a word */
 #define LOCKERD_BLE_IN_HEADER  1
 #define LOCKERD_BLE_OUT_HEADER 2
 

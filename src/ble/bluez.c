@@ -18,7 +18,6 @@
 #define CALL_TIMEOUT  (30 * USEC_PER_SEC)
 #define RETRY_FIRST   (1 * USEC_PER_SEC)
 #define RETRY_MAX     (60 * USEC_PER_SEC)
-#define VALUE_MAX     512 /* of an attribute */
 
 /* In this order; each is a call whose answer leads to the next. */
 typedef enum Stage {
@@ -142,7 +141,7 @@ static int on_write(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 return r;
         if (o.offset)
                 return refuse(m, "org.bluez.Error.InvalidOffset", "A fragment is written at once.");
-        if (n > VALUE_MAX || b->handlers->wrote(b->userdata, o.device, data, n) < 0)
+        if (n > LOCKERD_BLE_VALUE_MAX || b->handlers->wrote(b->userdata, o.device, data, n) < 0)
                 return refuse(m, "org.bluez.Error.Failed", "This is no fragment of a stream.");
         return sd_bus_reply_method_return(m, NULL);
 }

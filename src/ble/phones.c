@@ -4,11 +4,12 @@
 
 #include <string.h>
 
-#define IDLE       (UINT64_C(1000) * LOCKERD_BLE_IDLE_MS)
-#define MTU_MIN    23U
-#define MTU_MAX    517U
-#define ATT_HEADER 3U
-#define VALUE_MAX  512U /* of an attribute, however large the MTU */
+#define IDLE    (UINT64_C(1000) * LOCKERD_BLE_IDLE_MS)
+#define MTU_MIN 23U
+#define MTU_MAX 517U
+/* Opcode, handle and, where a phone takes several notifications in one packet, the length: BlueZ cuts off
+ * what does not fit. */
+#define NOTIFICATION_HEADER 5U
 
 Phone *phones_find(Phones *p, const char *device) {
         for (unsigned i = 0; i < PHONES_MAX; i++)
@@ -74,7 +75,9 @@ static void become(Phone *phone, PhoneState state, uint64_t now) {
 void phones_ask(Phones *p, Phone *phone, unsigned mtu, uint64_t now) {
         if (mtu < MTU_MIN || mtu > MTU_MAX)
                 mtu = MTU_MIN;
-        phone->most = (mtu - ATT_HEADER < VALUE_MAX ? mtu - ATT_HEADER : VALUE_MAX) - LOCKERD_BLE_OUT_HEADER;
+        phone->most = (mtu - NOTIFICATION_HEADER < LOCKERD_BLE_VALUE_MAX ? mtu - NOTIFICATION_HEADER
+                                                                         : LOCKERD_BLE_VALUE_MAX) -
+                      LOCKERD_BLE_OUT_HEADER;
         if (phone->state != PHONE_IDLE)
                 return;
         phone->number = new_number(p);

@@ -25,7 +25,7 @@ GUEST = HERE / "guest"
 # What the guest has beside the dependencies of lockerd's packages.
 USERLAND = ["apt", "dbus", "dbus-daemon", "gpiod", "kmod", "mosquitto", "mosquitto-clients", "procps", "systemd", "systemd-sysv", "udev"]
 # Beside those, for the board with a radio: BlueZ, an emulator of controllers, and what a program on a phone is written in.
-RADIO = ["bluez", "bluez-test-tools", "python3-bleak"]
+RADIO = ["bluez", "bluez-test-tools", "python3-gi"]
 # Of the kernel's modules: these, and what they need. Order counts: the initrd loads the first five.
 BOOT_MODULES = ["virtio_pci", "virtio_mmio", "virtio_blk", "crc32c_generic", "ext4"]
 MODULES = BOOT_MODULES + ["virtio_console", "configfs", "usbserial", "cdc_acm", "ftdi_sio", "pl2303", "8250_pci", "gpio_pl061",

@@ -2,7 +2,8 @@
 """BlueZ as lockerd-ble sees it, on a private bus: adapters, phones that connect, read, write and hear.
 
 Its part on the air is on the virtual board (tests/board); here its answers can be late, wrong or missing. What it does is what BlueZ
-5.66 does: WriteValue and ReadValue say which device and which MTU, notifications go to all who have subscribed.
+5.66 does: WriteValue and ReadValue say which device and which MTU, notifications go to all who have subscribed, and
+what is longer than the MTU less 5 is cut off (phones that take several in one packet).
 """
 from dbusclient import Gio, GLib, wait
 
@@ -58,7 +59,7 @@ class FakePhone:
         return bytes(self.bluez.call(self.bluez.paths["out"], CHARACTERISTIC, "ReadValue", GLib.Variant("(a{sv})", (self.options(**more),)))[0])
 
     def write(self, data, **more):
-        if len(data) > min(self.mtu - 3, 512):
+        if len(data) > min(self.mtu - 3, 510):
             raise ValueError("longer than one write")
         self.bluez.call(self.bluez.paths["in"], CHARACTERISTIC, "WriteValue", GLib.Variant("(aya{sv})", (data, self.options(**more))))
 
@@ -168,7 +169,7 @@ class FakeBluez:
             return
         for phone in self.phones.values():
             if phone.subscribed:
-                phone.heard.append(bytes(values["Value"])[:min(phone.mtu - 3, 512)])
+                phone.heard.append(bytes(values["Value"])[:min(phone.mtu - 5, 510)])
 
     def changed(self, path, interface, values):
         self.bus.emit_signal(None, path, PROPERTIES, "PropertiesChanged", GLib.Variant("(sa{sv}as)", (interface, values, [])))

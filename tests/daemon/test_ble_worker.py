@@ -96,7 +96,7 @@ class App:
         self.version, self.number, self.state, self.ahead, self.most = struct.unpack(">BBBBH", phone.read())
 
     def send(self, data):
-        for part in fragments(data, min(self.phone.mtu - 3, 512) - 1):
+        for part in fragments(data, min(self.phone.mtu - 3, 510) - 1):
             self.phone.write(bytes([self.count]) + part)
             self.count = (self.count + 1) % 256
 
@@ -187,7 +187,7 @@ class BleWorker(unittest.TestCase):
         for i, mtu in enumerate((23, 24, 185, 517)):
             with self.subTest(mtu=mtu):
                 app, stream = self.stream(worker, i + 1, mtu=mtu)
-                self.assertEqual((app.version, app.most), (1, min(mtu - 3, 512) - 2))
+                self.assertEqual((app.version, app.most), (1, min(mtu - 5, 510) - 2))
                 app.send(said)
                 self.assertEqual(self.read(stream, len(said)), said)
                 stream.sendall(said[::-1])
@@ -262,7 +262,7 @@ class BleWorker(unittest.TestCase):
         other, quiet = self.stream(worker, 2)
         with self.assertRaises(Refused):
             for _ in range(4000):
-                flood.send(b"x" * 512)
+                flood.send(b"x" * 509)
         other.send(b"still here")
         self.assertEqual(self.read(quiet, 10), b"still here")
         wait(lambda: flood.notices() == [ENDED], "the notice", 5)
