@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stream of bytes to a cabinet over Bluetooth LE, on Linux, through BlueZ's D-Bus interface (Debian: python3-gi).
 
-    stream = connect("C-0012", adapter="hci0")
-    stream.send(b"...")
-    data = stream.receive(timeout=10)      # b"": the cabinet has ended the stream
-    stream.close()
+    link = Link(connect("C-0012", adapter="hci0"), "C-0012", "ca.pem")
 
-How the stream is carried is described in docs/ble.md. What is on it is TLS: see handheld.py.
+How the stream is carried is described in docs/ble.md. What is on it is TLS: see link.py.
 """
 import select
 import socket
@@ -16,6 +13,8 @@ import gi
 
 gi.require_version("Gio", "2.0")
 from gi.repository import Gio, GLib  # noqa: E402
+
+from link import Stream  # noqa: E402
 
 SERVICE = "8c5a1f30-6f0e-4c57-9d3c-5d1f2f0b7a10"
 IN = "8c5a1f31-6f0e-4c57-9d3c-5d1f2f0b7a10"
@@ -31,7 +30,7 @@ PROPERTIES = "org.freedesktop.DBus.Properties"
 MANAGER = "org.freedesktop.DBus.ObjectManager"
 
 
-class BleError(Exception):
+class BleError(OSError):
     """No cabinet, no connection, or one that makes no sense."""
 
 
@@ -77,10 +76,10 @@ def find(cabinet=None, adapter="hci0", timeout=30):
 
 def connect(cabinet=None, adapter="hci0", timeout=60):
     """Finds the cabinet, connects, and waits until it is this phone's turn."""
-    return Stream(find(cabinet, adapter, timeout)[0], timeout)
+    return BleStream(find(cabinet, adapter, timeout)[0], timeout)
 
 
-class Stream:
+class BleStream(Stream):
     def __init__(self, device, timeout=60):
         self.bus, self.device = _Bus(), device
         self.received = bytearray()
@@ -180,13 +179,12 @@ class Stream:
             except OSError as error:
                 raise BleError(f"the cabinet has gone: {error.strerror}") from None
 
-    def receive(self, timeout=30):
-        """At least one byte; b"": the cabinet has ended the stream."""
+    def receive(self, timeout):
         end = time.monotonic() + timeout
         while not self.received and not self.ended:
             left = end - time.monotonic()
             if left <= 0:
-                raise BleError(f"nothing from the cabinet within {timeout} s")
+                raise TimeoutError
             self._hear(left)
         data = bytes(self.received)
         self.received.clear()

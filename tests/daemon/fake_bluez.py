@@ -65,6 +65,8 @@ class FakePhone:
 
     def leave(self):
         self.connected = False
+        if self.bluez.bus.is_closed():
+            return
         self.bluez.changed(self.path, "org.bluez.Device1", {"Connected": GLib.Variant("b", False)})
         self.bluez.phones.pop(self.path, None)
 

@@ -41,7 +41,7 @@ ARROWS = {
     "mqtt": {"base"},
     "sync": {"base", "core", "locker", "ledger", "message", "mqtt"},
     "link": {"base", "core", "message"},
-    "handheld": {"base", "core", "locker", "link"},
+    "handheld": {"base", "core", "locker", "link", "ble"},
     "daemon": {"base", "core", "config", "ledger", "lock", "records", "identity", "recorder", "locker", "bus", "sync", "handheld"},
     "ctl": {"base"},
     "sim": {"base"},
