@@ -3,7 +3,7 @@
 """A handheld at the command line, to read and to run: a courier's with a certificate, a recipient's without.
 
     handheld.py --at unix:/run/lockerd-link/link --cabinet C-0012 --ca ca.pem --cert 4711.pem --key 4711.key deposit --size S
-    handheld.py --at unix:/run/lockerd-link/link --cabinet C-0012 --ca ca.pem collect 7Q2M9X
+    handheld.py --at ble:hci0 --cabinet C-0012 --ca ca.pem collect 7Q2M9X
 
 It shows what the cabinet says until the errand is over. Meanwhile a line of input is a request: too-small, not-empty, does-not-open,
 reopen, cancel, accept, reject, end. Exit status: 0 done, 1 refused or gone, 2 wrong usage.
@@ -28,6 +28,13 @@ def show_code(link, result):
     if "key" in result:
         code = pickup_code(bytes.fromhex(result["key"]), result["slot"], result["deposited"], link.hello["code_alphabet"])
         print(f"Pickup code: {code}", flush=True)
+
+
+def stream(options):
+    if not options.at.startswith("ble:"):
+        return SocketStream(options.at)
+    import ble  # it needs python3-gi, and BlueZ
+    return ble.connect(options.cabinet, options.at.removeprefix("ble:"))
 
 
 def errand(link, options):
@@ -70,7 +77,7 @@ def follow(link):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--at", required=True, help="unix:PATH or tcp:PORT")
+    parser.add_argument("--at", required=True, help="ble:ADAPTER, such as ble:hci0; unix:PATH or tcp:PORT of this machine")
     parser.add_argument("--cabinet", required=True, help="the number of the cabinet that it must be")
     parser.add_argument("--ca", required=True, help="the operator's authority (PEM)")
     parser.add_argument("--cert", help="a courier's certificate (PEM)")
@@ -88,7 +95,7 @@ def main():
     requests.add_parser("hello")
     options = parser.parse_args()
     try:
-        with Link(SocketStream(options.at), options.cabinet, options.ca, options.cert, options.key) as link:
+        with Link(stream(options), options.cabinet, options.ca, options.cert, options.key) as link:
             if options.request == "hello":
                 print("\n".join(f"{k}: {v}" for k, v in link.hello.items()))
                 return 0

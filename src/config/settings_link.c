@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/settings_link.h"
+#include "base/text.h"
 
 #include <errno.h>
 
@@ -9,6 +10,9 @@
 const ConfigKey link_keys[N_LINK_KEYS] = {
         KEY("Listen", key_path, listen),
         KEY("LoopbackPort", key_unsigned, loopback_port, .min = 1, .max = UINT16_MAX),
+        KEY("Bluetooth", key_bool, bluetooth),
+        KEY("BluetoothAdapter", key_text, adapter, .min = 1, .max = 15),
+        KEY("BluetoothPhones", key_unsigned, phones, .min = 1, .max = 8),
         KEY("CertFile", key_path, cert_file),
         KEY("KeyFile", key_path, key_file),
         KEY("CaFile", key_path, ca_file),
@@ -26,11 +30,17 @@ void settings_check_link(Complaints *c, const char *file, const LinkSettings *l)
 
         if (!on && (l->cert_file || l->key_file || l->ca_file || l->revocation_file))
                 complain_at(c, file, 0,
-                            "[Link]: Listen= or LoopbackPort= is missing; without them there is no link");
+                            "[Link]: Listen=, LoopbackPort= and Bluetooth= are missing; without one of them "
+                            "there is no link");
         if (on && !(l->cert_file && l->key_file && l->ca_file))
                 complain_at(c, file, 0,
                             "[Link]: CertFile=, KeyFile= and CaFile= are needed: the cabinet shows "
                             "handhelds who it is, and couriers show it");
+        if (!l->bluetooth && l->adapter)
+                complain_at(c, file, 0, "[Link] BluetoothAdapter=%s needs Bluetooth=yes", l->adapter);
+        if (l->adapter && (strncmp(l->adapter, "hci", 3) != 0 || !text_is_digits(l->adapter + 3)))
+                complain_at(c, file, 0, "[Link] BluetoothAdapter=%s: adapters are called hci0, hci1, …",
+                            l->adapter);
         if (l->listen && strlen(l->listen) > PATH_OF_SOCKET_MAX)
                 complain_at(c, file, 0, "[Link] Listen=%s: the path of a socket has at most %d characters",
                             l->listen, PATH_OF_SOCKET_MAX);

@@ -6,7 +6,7 @@
 #include "config/keys.h"
 #include "core/settings.h"
 
-#define N_LINK_KEYS 6
+#define N_LINK_KEYS 9
 extern const ConfigKey link_keys[N_LINK_KEYS];
 
 void settings_check_link(Complaints *c, const char *file, const LinkSettings *l);

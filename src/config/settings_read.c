@@ -134,6 +134,7 @@ Settings *settings_new_default(void) {
                 .end_unused_usec = DAYS(730),
                 .reader_usec = SECONDS(17),
                 .alone = sufficiency_default(),
+                .link.phones = 4,
                 .reminders = {.enabled = true,
                               .reminder_after_usec = HOURS(24),
                               .recall_after_usec = HOURS(72),

@@ -26,6 +26,7 @@ Settings *settings_free(Settings *s) {
         free(s->mqtt.sealing_key);
         free(s->mqtt.community);
         free(s->link.listen);
+        free(s->link.adapter);
         free(s->link.cert_file);
         free(s->link.key_file);
         free(s->link.ca_file);

@@ -41,18 +41,21 @@ typedef struct MqttSettings {
 
 bool mqtt_settings_use_tls(const MqttSettings *m);
 
-/* [Link]: handhelds at the cabinet. Without Listen= and LoopbackPort= there are none, and nothing is started
- * for them. */
+/* [Link]: handhelds at the cabinet. Without Listen=, LoopbackPort= and Bluetooth= there are none, and nothing
+ * is started for them. */
 typedef struct LinkSettings {
         char *listen;               /* Listen=: the path of a Unix socket */
         unsigned loopback_port;     /* LoopbackPort=: TCP at 127.0.0.1; 0: not */
+        bool bluetooth;             /* Bluetooth=no: over Bluetooth LE, by lockerd-ble */
+        char *adapter;              /* BluetoothAdapter=: hci0, say; NULL: the first */
+        unsigned phones;            /* BluetoothPhones=4: served at a time, 1 … 8 */
         char *cert_file, *key_file; /* CertFile=, KeyFile=: the cabinet's own */
         char *ca_file;              /* CaFile=: whose certificates couriers may have */
         char *revocation_file;      /* RevocationFile=: lists of those that count no longer; NULL: none */
 } LinkSettings;
 
 static inline bool link_settings_are_on(const LinkSettings *l) {
-        return l->listen || l->loopback_port;
+        return l->listen || l->loopback_port || l->bluetooth;
 }
 
 /* [Reminders]: parcels that wait for long. The backend may set other thresholds at run time. */

@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define CLOCK_EVERY_USEC (10 * USEC_PER_SEC)
+#define CLOCK_EVERY_USEC   (10 * USEC_PER_SEC)
+#define OFFLINE_AFTER_USEC (120 * USEC_PER_SEC)
 
 /* --- connections --- */
 
@@ -115,6 +116,20 @@ static void on_gone(void *userdata, const char *sentence) {
         locker_set_link_health(h->locker, "degraded", sentence);
 }
 
+static void on_ble_stream(void *userdata, int fd) {
+        Handhelds *h = userdata;
+
+        link_client_pass(h->client, fd);
+}
+
+static void on_ble_health(void *userdata, const char *state, const char *sentence) {
+        Handhelds *h = userdata;
+
+        locker_set_bluetooth_health(h->locker, state, sentence);
+}
+
+static const BleHandlers ble_handlers = {.stream = on_ble_stream, .health = on_ble_health};
+
 static const LinkHandlers link_handlers = {.started = on_started,
                                            .status = on_status,
                                            .opened = on_opened,
@@ -122,8 +137,21 @@ static const LinkHandlers link_handlers = {.started = on_started,
                                            .closed = on_closed,
                                            .gone = on_gone};
 
+/* A phone learns before it connects that what it deposits will be told later. */
+static void tell_offline(Handhelds *h, uint64_t now) {
+        if (!locker_backend_is_away(h->locker))
+                h->away_since = 0;
+        else if (!h->away_since)
+                h->away_since = now;
+        ble_client_set_offline(h->ble, h->away_since && now - h->away_since >= OFFLINE_AFTER_USEC);
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-        tell_clock(userdata);
+        Handhelds *h = userdata;
+
+        tell_clock(h);
+        if (h->ble)
+                tell_offline(h, usec);
         (void)sd_event_source_set_time_relative(source, CLOCK_EVERY_USEC);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -173,6 +201,10 @@ int handhelds_new(Handhelds **ret, sd_event *event, Locker *locker, const Settin
         if (r >= 0)
                 r = sd_event_add_time_relative(event, &h->timer, CLOCK_BOOTTIME, CLOCK_EVERY_USEC,
                                                USEC_PER_SEC, on_timer, h);
+        if (r >= 0 && settings->link.bluetooth) {
+                locker_set_bluetooth_health(locker, "starting", "");
+                r = ble_client_new(&h->ble, event, settings, locker_cabinet(locker), &ble_handlers, h);
+        }
         if (r >= 0)
                 r = locker_add_listener(locker, &handheld_listener, h);
         if (r < 0)
@@ -193,6 +225,7 @@ Handhelds *handhelds_free(Handhelds *h) {
         locker_remove_listener(h->locker, h);
         while (h->connections)
                 connection_free(h->connections);
+        ble_client_free(h->ble);
         link_client_free(h->client);
         sd_event_source_disable_unref(h->timer);
         sd_event_unref(h->event);

@@ -4,6 +4,7 @@
 
 #include "core/bucket.h"
 #include "handheld/handheld.h"
+#include "handheld/ble_client.h"
 #include "handheld/link_client.h"
 #include "lockerd/link.h"
 
@@ -36,6 +37,8 @@ struct Handhelds {
         Locker *locker;
         const Settings *settings;
         LinkClient *client;
+        BleClient *ble;          /* NULL: no radio */
+        uint64_t away_since;     /* boot µs: the backend has not been there since; 0: it is there */
         Connection *connections; /* the newest first */
         size_t n_connections;
         Bucket strangers; /* sessions that are begun without a certificate */

@@ -55,6 +55,7 @@ static bool take_message(LinkClient *c, const LinkWireMessage *m) {
         case LINK_WIRE_PROMPT:
         case LINK_WIRE_CLOSE:
         case LINK_WIRE_PING:
+        case LINK_WIRE_STREAM:
         case LINK_WIRE_STOP:
         case LINK_WIRE_TYPES:
                 break;
@@ -65,7 +66,7 @@ static bool take_message(LinkClient *c, const LinkWireMessage *m) {
 /* One message a turn of the loop: a flood must not keep doors waiting. */
 static bool read_message(void *userdata) {
         LinkClient *c = userdata;
-        int r = link_wire_receive(supervisor_socket(c->worker), &c->message);
+        int r = link_wire_receive(supervisor_socket(c->worker), &c->message, NULL);
 
         if (r <= 0)
                 return r == 0;
@@ -158,6 +159,16 @@ void link_client_send(LinkClient *c, LinkWireType type, uint32_t connection, con
         if (!c->worker || !supervisor_is_running(c->worker))
                 return;
         int r = link_wire_send(supervisor_socket(c->worker), type, connection, body, n);
+        if (r < 0 && r != -EPIPE) {
+                log_error_errno(r, "Cannot tell lockerd-link");
+                supervisor_hang_up(c->worker);
+        }
+}
+
+void link_client_pass(LinkClient *c, int fd) {
+        if (!supervisor_is_running(c->worker))
+                return;
+        int r = link_wire_pass(supervisor_socket(c->worker), fd);
         if (r < 0 && r != -EPIPE) {
                 log_error_errno(r, "Cannot tell lockerd-link");
                 supervisor_hang_up(c->worker);

@@ -28,4 +28,6 @@ LinkClient *link_client_free(LinkClient *c);
 DEFINE_CLEANUP(LinkClient *, link_client_free);
 /* What does not fit into the socket is lost, and the worker with it: it has not read for long. */
 void link_client_send(LinkClient *c, LinkWireType type, uint32_t connection, const void *body, size_t n);
+/* A stream that another transport carries. The descriptor stays the caller's. */
+void link_client_pass(LinkClient *c, int fd);
 void link_client_replace(LinkClient *c); /* by another worker, which reads its files again */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "link/wire.h"
 #include "base/macros.h"
+#include "base/passing.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -74,6 +75,7 @@ static bool is_body(const LinkWireMessage *m) {
                 return is_request(&m->request);
         case LINK_WIRE_CLOSE:
         case LINK_WIRE_PING:
+        case LINK_WIRE_STREAM:
         case LINK_WIRE_STOP:
         case LINK_WIRE_READY:
         case LINK_WIRE_CLOSED:
@@ -109,17 +111,40 @@ int link_wire_send(int fd, LinkWireType type, uint32_t connection, const void *b
         return 0;
 }
 
-int link_wire_receive(int fd, LinkWireMessage *ret) {
+int link_wire_pass(int fd, int passed) {
+        LinkWireHeader h = {.version = LINK_WIRE_VERSION, .type = LINK_WIRE_STREAM};
+        struct iovec part = {&h, sizeof(h)};
+        struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+        Passing passing = {0};
+
+        passing_put(&passing, &message, passed);
+        if (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+                return errno == ECONNRESET ? -EPIPE : -errno;
+        return 0;
+}
+
+int link_wire_receive(int fd, LinkWireMessage *ret, int *ret_passed) {
+        struct iovec part = {ret, sizeof(*ret)};
+        struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+        Passing passing = {0};
         ssize_t n;
 
+        if (ret_passed) {
+                *ret_passed = -1;
+                passing_expect(&passing, &message);
+        }
         do
-                n = recv(fd, ret, sizeof(*ret), MSG_DONTWAIT | MSG_TRUNC);
+                n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
         while (n < 0 && errno == EINTR);
         if (n < 0)
                 return errno == EAGAIN ? 0 : errno == ECONNRESET ? -EPIPE : -errno;
+        _cleanup_close_ int passed = passing_take(&passing);
         if (n == 0)
                 return -EPIPE;
-        if ((size_t)n > sizeof(*ret) || !link_wire_is_message(ret, (size_t)n))
+        if ((size_t)n > sizeof(*ret) || !link_wire_is_message(ret, (size_t)n) ||
+            (ret->header.type == LINK_WIRE_STREAM) != (passed >= 0))
                 return -EPROTO;
+        if (ret_passed)
+                *ret_passed = steal_fd(&passed);
         return 1;
 }

@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #define LINK_WIRE_FD      3
-#define LINK_WIRE_VERSION 1
+#define LINK_WIRE_VERSION 2
 #define LINK_WIRE_MAX     (32 * 1024) /* a packet; SETUP is the longest */
 
 typedef enum LinkWireType {
@@ -30,6 +30,8 @@ typedef enum LinkWireType {
         LINK_WIRE_PROMPT,
         LINK_WIRE_CLOSE,
         LINK_WIRE_PING,
+        LINK_WIRE_STREAM, /* a connected stream socket goes along: a connection that another transport carries
+                           */
         LINK_WIRE_STOP,
         /* worker → daemon */
         LINK_WIRE_READY,
@@ -148,9 +150,12 @@ typedef struct LinkWireMessage {
         };
 } LinkWireMessage;
 
+/* The same with a descriptor that goes along: STREAM and nothing else. */
+int link_wire_pass(int fd, int passed);
 /* Never waits: 0, -EAGAIN, -EPIPE, -EMSGSIZE. body: as the type says; text types: the length with its NUL. */
 int link_wire_send(int fd, LinkWireType type, uint32_t connection, const void *body, size_t n);
-/* 1; 0: nothing there; -EPIPE; -EPROTO: no message. */
-int link_wire_receive(int fd, LinkWireMessage *ret);
+/* 1; 0: nothing there; -EPIPE; -EPROTO: no message. *ret_passed: of a STREAM its descriptor, the caller's;
+ * else -1. NULL: STREAM is no message here. */
+int link_wire_receive(int fd, LinkWireMessage *ret, int *ret_passed);
 /* Is it a message? What came is n bytes in m. */
 bool link_wire_is_message(const LinkWireMessage *m, size_t n);

@@ -18,6 +18,7 @@
 #define MEMORY_MAX      (48 * 1024 * 1024)
 #define DESCRIPTORS_MAX (LOCKERD_LINK_CONNECTIONS_MAX + 16)
 #define DAEMON_PATIENCE (20 * USEC_PER_SEC) /* for a daemon that does not read */
+#define PASSED_MAX      8 /* streams that may come in one turn; more than a radio has phones */
 #define FD_DAEMON       0
 #define FD_LISTEN       1
 #define N_LISTEN        2
@@ -34,9 +35,11 @@ typedef struct LinkWorker {
         LinkSetup *setup;
         LinkTlsContext *tls;
         LinkHost host;
-        LinkWireClock told, clock;   /* as the daemon said it; as it is now */
-        uint64_t told_at;            /* boot µs */
-        int listen[N_LISTEN];        /* -1: not */
+        LinkWireClock told, clock; /* as the daemon said it; as it is now */
+        uint64_t told_at;          /* boot µs */
+        int listen[N_LISTEN];      /* -1: not */
+        int passed[PASSED_MAX];    /* streams that become connections at the end of the turn */
+        size_t n_passed;
         LinkConnection *connections; /* the newest first */
         size_t n_connections;
         uint32_t last_number;
@@ -158,7 +161,8 @@ static LinkConnection *find(LinkWorker *w, uint32_t number) {
         return NULL;
 }
 
-static bool take_message(LinkWorker *w, const LinkWireMessage *m, uint64_t now) {
+/* passed: of a STREAM, taken over. */
+static bool take_message(LinkWorker *w, const LinkWireMessage *m, int *passed, uint64_t now) {
         LinkConnection *c = m->header.connection ? find(w, m->header.connection) : NULL;
 
         switch ((LinkWireType)m->header.type) {
@@ -185,6 +189,10 @@ static bool take_message(LinkWorker *w, const LinkWireMessage *m, uint64_t now) 
         case LINK_WIRE_PING:
                 tell(w, LINK_WIRE_PONG, 0, NULL, 0);
                 return true;
+        case LINK_WIRE_STREAM:
+                if (w->tls && w->has_clock && w->n_passed < PASSED_MAX)
+                        w->passed[w->n_passed++] = steal_fd(passed);
+                return w->setup != NULL;
         case LINK_WIRE_STOP:
                 w->leaving = true;
                 return true;
@@ -203,8 +211,11 @@ static bool take_message(LinkWorker *w, const LinkWireMessage *m, uint64_t now) 
 static void read_daemon(LinkWorker *w, uint64_t now) {
         int r;
 
-        while (!w->leaving && (r = link_wire_receive(w->socket, &w->message)) != 0) {
-                bool fine = r > 0 && take_message(w, &w->message, now);
+        for (;;) {
+                _cleanup_close_ int passed = -1;
+                if (w->leaving || !(r = link_wire_receive(w->socket, &w->message, &passed)))
+                        return;
+                bool fine = r > 0 && take_message(w, &w->message, &passed, now);
                 explicit_bzero(&w->message, r > 0 ? sizeof(w->message.header) + w->message.header.n_body : 0);
                 if (fine)
                         continue;
@@ -243,12 +254,10 @@ static bool make_room(LinkWorker *w) {
         return oldest;
 }
 
-static void accept_one(LinkWorker *w, int listener, uint64_t now) {
-        int fd = link_socket_accept(listener);
-
-        if (fd < 0)
-                return;
+/* fd is taken over. */
+static void add_connection(LinkWorker *w, int fd, uint64_t now) {
         LinkConnection *c = make_room(w) ? link_connection_new(&w->host, ++w->last_number, fd, now) : NULL;
+
         if (!c) {
                 close(fd);
                 return;
@@ -256,6 +265,13 @@ static void accept_one(LinkWorker *w, int listener, uint64_t now) {
         c->next = w->connections;
         w->connections = c;
         w->n_connections++;
+}
+
+static void accept_one(LinkWorker *w, int listener, uint64_t now) {
+        int fd = link_socket_accept(listener);
+
+        if (fd >= 0)
+                add_connection(w, fd, now);
 }
 
 static void serve(LinkConnection *c, short revents, uint64_t now) {
@@ -319,6 +335,8 @@ static void turn(LinkWorker *w) {
         for (int i = 0; i < N_LISTEN && !w->leaving; i++)
                 if (fds[FD_LISTEN + i].revents & POLLIN && bucket_take(&w->accepted, &accept_pace, now))
                         accept_one(w, w->listen[i], now);
+        for (; w->n_passed; w->n_passed--)
+                add_connection(w, w->passed[w->n_passed - 1], now);
 }
 
 int main(int argc, char *argv[]) {

@@ -64,6 +64,16 @@ void locker_set_backend_health(Locker *l, const char *state, const char *sentenc
         notify_health(&l->records);
 }
 
+bool locker_backend_is_away(const Locker *l) {
+        return !l->backend_state || !streq(l->backend_state, "ok");
+}
+
+void locker_set_bluetooth_health(Locker *l, const char *state, const char *sentence) {
+        l->bluetooth_state = state;
+        snprintf(l->bluetooth_sentence, sizeof(l->bluetooth_sentence), "%s", sentence);
+        notify_health(&l->records);
+}
+
 void locker_set_link_health(Locker *l, const char *state, const char *sentence) {
         l->link_state = state;
         snprintf(l->link_sentence, sizeof(l->link_sentence), "%s", sentence);
@@ -86,7 +96,7 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
         Now now = l->now();
         char wiring[160], parcels[128], clock[160];
         size_t n = 0;
-        Health *all = calloc((size_t)(7 + c->n_lines + c->n_boards + c->n_locks + c->n_alarms + c->n_readers),
+        Health *all = calloc((size_t)(8 + c->n_lines + c->n_boards + c->n_locks + c->n_alarms + c->n_readers),
                              sizeof(*all));
 
         if (!all)
@@ -108,6 +118,8 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n) {
                 say(&all[n++], "backend", NULL, l->backend_state, l->backend_sentence);
         if (l->link_state)
                 say(&all[n++], "link", NULL, l->link_state, l->link_sentence);
+        if (l->bluetooth_state)
+                say(&all[n++], "bluetooth", NULL, l->bluetooth_state, l->bluetooth_sentence);
         if (l->n_homeless) {
                 (void)snprintf(
                         parcels, sizeof(parcels),

@@ -264,6 +264,8 @@ int locker_health(Locker *l, Health **ret, size_t *ret_n);
  * backend. */
 void locker_set_backend_health(Locker *l, const char *state, const char *sentence);
 /* Likewise of the short-range link. */
+void locker_set_bluetooth_health(Locker *l, const char *state, const char *sentence);
+bool locker_backend_is_away(const Locker *l); /* or there is none */
 void locker_set_link_health(Locker *l, const char *state, const char *sentence);
 /* Whose signatures count. */
 void locker_set_keys_health(Locker *l, const char *state, const char *sentence);

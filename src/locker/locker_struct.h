@@ -48,6 +48,8 @@ struct Locker {
         char backend_sentence[160];
         const char *link_state; /* NULL: no link */
         char link_sentence[160];
+        const char *bluetooth_state; /* NULL: no Bluetooth */
+        char bluetooth_sentence[160];
         const char *keys_state; /* NULL: no backend */
         char keys_sentence[160];
         bool clock_known, clock_synced, clock_vouched; /* what was last said of the clock */

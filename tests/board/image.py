@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes what the virtual board boots: a kernel with simulated GPIO lines, an initrd, a root file system.
+"""Makes what the virtual board boots: a kernel with simulated GPIO lines and Bluetooth controllers, an initrd, a root file system.
 
 Everything comes from the Debian mirror that this machine's apt uses, and is kept by the hash of what it was made from in a cache outside the
-tree: $LOCKERD_BOARD_CACHE, else ~/.cache/lockerd-board. No kernel of Debian has the GPIO simulator; it is built out of tree from Debian's own kernel source.
+tree: $LOCKERD_BOARD_CACHE, else ~/.cache/lockerd-board. No kernel of Debian has the simulators; they are built out of tree from Debian's own kernel source.
 """
 import contextlib
 import fcntl
@@ -24,9 +24,13 @@ GUEST = HERE / "guest"
 
 # What the guest has beside the dependencies of lockerd's packages.
 USERLAND = ["apt", "dbus", "dbus-daemon", "gpiod", "kmod", "mosquitto", "mosquitto-clients", "procps", "systemd", "systemd-sysv", "udev"]
+# Beside those, for the board with a radio: BlueZ, an emulator of controllers, and what a program on a phone is written in.
+RADIO = ["bluez", "bluez-test-tools", "python3-gi"]
 # Of the kernel's modules: these, and what they need. Order counts: the initrd loads the first five.
 BOOT_MODULES = ["virtio_pci", "virtio_mmio", "virtio_blk", "crc32c_generic", "ext4"]
-MODULES = BOOT_MODULES + ["virtio_console", "configfs", "usbserial", "cdc_acm", "ftdi_sio", "pl2303", "8250_pci", "gpio_pl061"]
+MODULES = BOOT_MODULES + ["virtio_console", "configfs", "usbserial", "cdc_acm", "ftdi_sio", "pl2303", "8250_pci", "gpio_pl061",
+                          "bluetooth", "ecb", "cmac", "algif_skcipher", "algif_hash", "drbg", "hmac", "sha512_generic", "ecdh_generic"]
+SIMULATORS = ["gpio_sim", "hci_vhci"]
 # Units that a lock board does not have, or that would only cost time.
 MASKED = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer",
           "getty@tty1.service", "getty-static.service", "serial-getty@ttyS0.service", "serial-getty@ttyAMA0.service", "console-getty.service",
@@ -165,14 +169,14 @@ def unpack(deb, target, patterns=()):
 
 
 def simulator_source(source_deb, version, work, log):
-    """gpio-sim and what it needs from Debian's kernel source, changed so that it builds out of tree."""
+    """gpio-sim with what it needs, and hci_vhci, from Debian's kernel source, changed so that they build out of tree."""
     unpack(source_deb, work)
     archive = next((work / "usr/src").glob("linux-source-*.tar.xz"))
     top = archive.name.removesuffix(".tar.xz")
-    files = ["drivers/gpio/gpio-sim.c", "drivers/gpio/gpiolib.h", "kernel/irq/irq_sim.c"]
+    files = ["drivers/gpio/gpio-sim.c", "drivers/gpio/gpiolib.h", "kernel/irq/irq_sim.c", "drivers/bluetooth/hci_vhci.c"]
     # Files of a tar come in order of their names: reading ends with the last one.
     run(["tar", "-x", "-J", "--occurrence=1", "-C", work, "-f", archive, *[f"{top}/{f}" for f in files]], log)
-    build = work / "gpio-sim"
+    build = work / "simulators"
     build.mkdir()
     for name in files:
         shutil.copy(work / top / name, build)
@@ -182,12 +186,12 @@ def simulator_source(source_deb, version, work, log):
     changed = irq.replace("irq_to_desc(irqnum)", "irq_data_to_desc(irq_get_irq_data(irqnum))")
     changed = changed.replace("#include <linux/irq.h>\n", "", 1).replace("#include <linux/", "#include <linux/irq.h>\n#include <linux/", 1)
     (build / "irq_sim.c").write_text(changed)
-    (build / "Makefile").write_text("obj-m := gpio-sim.o\ngpio-sim-y := gpio_sim_main.o irq_sim.o\n")
+    (build / "Makefile").write_text("obj-m := gpio-sim.o hci_vhci.o\ngpio-sim-y := gpio_sim_main.o irq_sim.o\n")
     return build
 
 
 def simulator(apt, arch, debs, version, work, log):
-    """→ the path of gpio-sim.ko"""
+    """→ the modules' files"""
     headers = work / "headers"
     headers.mkdir()
     for name, deb in debs.items():
@@ -205,7 +209,7 @@ def simulator(apt, arch, debs, version, work, log):
             link.symlink_to(target)
     source = simulator_source(next(d for n, d in debs.items() if n.startswith("linux-source")), version, work, log)
     run(["make", f"-j{os.cpu_count()}", "-C", tree, f"M={source}", "CONFIG_DEBUG_INFO_BTF_MODULES=", *ARCHES[arch]["make"], "modules"], log)
-    return source / "gpio-sim.ko"
+    return [source / "gpio-sim.ko", source / "hci_vhci.ko"]
 
 
 def wanted_modules(modules, names):
@@ -264,22 +268,23 @@ def kernel(arch):
             here = apt if arch == own_architecture() else Apt(own_architecture(), work / "here")
             kbuild = apt.depends(headers, r"linux-kbuild-\d.*")
             debs |= apt.download([headers], work / "debs") | here.download([kbuild], work / "debs")
-            module = simulator(apt, arch, debs, version, work, log)
+            built = simulator(apt, arch, debs, version, work, log)
             unpack(debs[image], draft, ["./boot/vmlinuz-*", "./lib/modules/*", "./usr/lib/modules/*"])
             (draft / f"boot/vmlinuz-{version}").rename(draft / "vmlinuz")
-            slim(draft, version, module, log)
+            slim(draft, version, built, log)
             initrd(draft / "lib/modules" / version, arch, draft, work, log, debs["busybox-static"])
         return ready
 
 
-def slim(draft, version, module, log):
-    """Leaves of /lib/modules what the guest uses, and adds the simulator."""
+def slim(draft, version, built, log):
+    """Leaves of /lib/modules what the guest uses, and adds the simulators."""
     if not (draft / "lib/modules").exists():
         (draft / "usr/lib").rename(draft / "lib")
     full = draft / "lib/modules" / version
-    shutil.copy(module, full / "kernel")
+    for module in built:
+        shutil.copy(module, full / "kernel")
     run(["depmod", "-b", draft, version], log)
-    keep = set(wanted_modules(full, [*MODULES, "gpio_sim"]))
+    keep = set(wanted_modules(full, [*MODULES, *SIMULATORS]))
     for path in list(full.rglob("*.ko*")):
         if str(path.relative_to(full)) not in keep:
             path.unlink()
@@ -346,14 +351,14 @@ def furnish(root):
     (conf / "board.conf").write_text("[Journal]\nStorage=persistent\nSystemMaxUse=16M\nRateLimitIntervalSec=0\n")
 
 
-def image(arch, debs, size="900M"):
+def image(arch, debs, size="900M", radio=False):
     """→ a directory with vmlinuz, initrd and root.ext4; needs root for the owners of the files."""
     boot = kernel(arch)
     needs = dependencies(debs)
     cache = cache_directory()
     with tempfile.TemporaryDirectory(prefix="apt.", dir=cache) as temporary:
         apt = Apt(arch, pathlib.Path(temporary))
-        packages = sorted(set(USERLAND + needs))
+        packages = sorted(set(USERLAND + needs + (RADIO if radio else [])))
         parts = [p for p in sorted(GUEST.iterdir()) if p.is_file()]
         recipe = digest(pathlib.Path(__file__).resolve(), arch, boot.name, packages, [apt.version(p) for p in packages], *parts)
         with kept(f"image-{arch}-{recipe}") as (ready, draft):

@@ -123,7 +123,7 @@ class Cabinet:
         workers = os.path.join(self.directory, "workers")
         os.mkdir(workers)
         programs = {os.path.basename(p): p for p in ("src/gpio/lockerd-gpio", "src/line/lockerd-line", "src/line/lockerd-open", "src/identity/lockerd-hash",
-                                                     "src/mqtt/lockerd-mqtt", "src/link/lockerd-link", "src/fingerprint/lockerd-fingerprint")}
+                                                     "src/mqtt/lockerd-mqtt", "src/link/lockerd-link", "src/ble/lockerd-ble", "src/fingerprint/lockerd-fingerprint")}
         for name, program in {**programs, **self.workers}.items():
             os.symlink(os.path.join(self.build, program), os.path.join(workers, name))
         sections = {

@@ -30,6 +30,7 @@ ARROWS = {
     "fingerprint": {"base", "core", "identity"},
     "fingerprint_usb": {"base", "core", "identity"},
     "face": {"base", "core", "identity"},
+    "ble": {"base"},
     "recorder": {"base"},
     "records": {"base", "core", "ledger"},
     "cabinet": {"base", "core", "ledger", "lock", "records"},
@@ -40,7 +41,7 @@ ARROWS = {
     "mqtt": {"base"},
     "sync": {"base", "core", "locker", "ledger", "message", "mqtt"},
     "link": {"base", "core", "message"},
-    "handheld": {"base", "core", "locker", "link"},
+    "handheld": {"base", "core", "locker", "link", "ble"},
     "daemon": {"base", "core", "config", "ledger", "lock", "records", "identity", "recorder", "locker", "bus", "sync", "handheld"},
     "ctl": {"base"},
     "sim": {"base"},
@@ -62,7 +63,7 @@ HOMES = {
     "opencv2/": {"face"},
     "linux/videodev2.h": {"face"},
     "mosquitto.h": {"mqtt"},
-    "systemd/sd-bus": {"bus", "ctl", "daemon"},
+    "systemd/sd-bus": {"ble", "bus", "ctl", "daemon"},
     "ini.h": {"config", "sim"},
 }
 # Symbols that a folder uses against the table: (user, owner) → (reason, symbols). One that is no longer used is reported.
