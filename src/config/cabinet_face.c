@@ -63,7 +63,7 @@ static bool read_model(const char *value, FaceModel *ret) {
 void builder_read_face(Builder *b, const IniSection *s, IdentityReader *ret) {
         FaceDraft draft = {.reader = {.threshold = FACE_THRESHOLD_DEFAULT,
                                       .minimum_face = 80,
-                                      .minimum_light = 40,
+                                      .minimum_light = 25,
                                       .width = 640,
                                       .height = 480}};
 

@@ -62,7 +62,7 @@ _lockerctl() {
     local choices=''
     case $prev in
         --size) choices=$(__lockerctl_sizes) ;;
-        --credential) choices='pin password pattern card fingerprint' ;;
+        --credential) choices='pin password pattern card fingerprint face' ;;
         --temperature) choices='ambient chilled frozen' ;;
         --slot) choices=$(__lockerctl_first_column slots) ;;
         --parcel) choices=$(__lockerctl_first_column parcels) ;;

@@ -177,11 +177,13 @@ static int look_at(Worker *w, unsigned n_shots, bool enrols, float *ret) {
         Look look = {.told = MATCHER_PROMPT_LOOK};
         int step = 0;
 
+        w->end.attempt.of = enrols ? SHOTS_ENROL : 0;
         matcher_end_prompt(&w->end, MATCHER_PROMPT_LOOK);
         for (unsigned n = 0; !step && n < n_shots;) {
                 step = shoot(w, &look, shots + n * dimensions);
                 if (step)
                         break;
+                w->end.attempt.taken = (uint16_t)(n + 1);
                 if (!fits(w, shots, n, dimensions)) {
                         if (enrols)
                                 step = MATCHER_PROBLEM_UNLIKE;

@@ -4,7 +4,9 @@
 
 #include <math.h>
 
-#define SAMPLES_MAX 8 /* of one pixel, in each direction, when a picture is made smaller */
+#define LEVELS_DARK 105 /* nearly nothing is brighter: dark */
+#define LEVELS_MIN  32  /* steps between black and white: less is noise */
+#define SAMPLES_MAX 8   /* of one pixel, in each direction, when a picture is made smaller */
 
 static unsigned bytes_of_pixel(PixelFormat format) {
         switch (format) {
@@ -134,6 +136,31 @@ double picture_light(const Picture *p, Box part) {
                         n++;
                 }
         return n ? sum / (double)n : 0;
+}
+
+PixelScale picture_levels(const Picture *p, Box part, PixelScale scale) {
+        size_t counts[256] = {0}, n = 0, below = 0;
+        int low = 0, high = 255;
+
+        if (!is_sane(p, part))
+                return scale;
+        for (int y = MAX((int)part.y, 0); y < MIN((int)(part.y + part.height), (int)p->height); y++)
+                for (int x = MAX((int)part.x, 0); x < MIN((int)(part.x + part.width), (int)p->width); x++) {
+                        const uint8_t *v = pixel_at(p, x, y);
+                        counts[(unsigned)brightness((float[]){v[0], v[1], v[2]}) & 255]++;
+                        n++;
+                }
+        for (int i = 0; i < 256; i++) {
+                if (below <= n / 100)
+                        low = i;
+                if (below < n - n / 100)
+                        high = i;
+                below += counts[i];
+        }
+        if (high >= LEVELS_DARK)
+                return scale;
+        float range = (float)MAX(high - low, LEVELS_MIN) / 255;
+        return (PixelScale){(float)low + scale.mean * range, scale.scale * range};
 }
 
 void picture_part(const Picture *p, Box part, unsigned width, unsigned height, bool grey, PixelScale scale,

@@ -43,6 +43,8 @@ void frame_to_picture(const uint8_t *data, PixelFormat format, size_t stride, Pi
 
 /* The mean brightness of a part, 0 (black) … 255. */
 double picture_light(const Picture *p, Box part);
+/* As `scale`; where the part is dark, as if its darkest and brightest hundredth were black and white. */
+PixelScale picture_levels(const Picture *p, Box part, PixelScale scale);
 /* A part as planes of width × height: red, green, blue; or one of brightness. Beyond the edge, the edge. */
 void picture_part(const Picture *p, Box part, unsigned width, unsigned height, bool grey, PixelScale scale,
                   float *ret);

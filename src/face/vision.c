@@ -180,7 +180,7 @@ int vision_find(Vision *v, const Picture *p, Face ret[FACES_MAX], unsigned *ret_
         Box all = {0, 0, p->width, p->height};
         NetOutput out[2];
 
-        picture_part(p, all, FIND_WIDTH, FIND_HEIGHT, false, centred, v->find);
+        picture_part(p, all, FIND_WIDTH, FIND_HEIGHT, false, picture_levels(p, all, centred), v->find);
         if (run_find(v, out) < 0)
                 return MATCHER_PROBLEM_FAULT;
         *ret_n = find_faces(out[0].data, out[1].data, out[1].n / 2, p->width, p->height, ret);
@@ -192,12 +192,13 @@ int vision_embed(Vision *v, const Picture *p, const Face *face, float *ret, bool
         double map[6];
 
         *ret_clear = false;
-        picture_part(p, face->box, POINTS_SIDE, POINTS_SIDE, true, parts, v->points);
+        picture_part(p, face->box, POINTS_SIDE, POINTS_SIDE, true, picture_levels(p, face->box, parts),
+                     v->points);
         if (run_points(v, &points) < 0)
                 return MATCHER_PROBLEM_FAULT;
         if (!upright(points.data, face->box, map))
                 return 0;
-        picture_warp(p, map, FACE_SIDE, FACE_SIDE, v->scale, v->face);
+        picture_warp(p, map, FACE_SIDE, FACE_SIDE, picture_levels(p, face->box, v->scale), v->face);
         if (run_embed(v, &embedding) < 0 || embedding.n != v->dimensions)
                 return MATCHER_PROBLEM_FAULT;
         memcpy(ret, embedding.data, embedding.n * sizeof(*ret));

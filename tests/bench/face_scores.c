@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the worker's own code makes of pictures, for tests/bench/bench_face.py and tests that have to know a
- * template: face-scores DETECTOR LANDMARKS EMBEDDING WIDTH HEIGHT <pictures (RGB, one after the other) >one
- * line a picture A line: number of faces, height of the nearest, milliseconds of processor, and the direction
- * that it has. */
+ * template:
+ *
+ *   face-scores DETECTOR LANDMARKS EMBEDDING WIDTH HEIGHT < pictures (RGB, one after the other)
+ *
+ * One line a picture: number of faces, height of the nearest and its brightness, milliseconds of processor,
+ * and the direction that it has. */
 #include "base/macros.h"
 #include "face/vision.h"
 
@@ -45,7 +48,8 @@ static int look(Vision *v, const Picture *p) {
                 step = vision_embed(v, p, &faces[nearest], embedding, &clear);
         if (step)
                 return step;
-        printf("%u %.0f %.1f", n, n ? faces[nearest].box.height : 0, spent() - began);
+        printf("%u %.0f %.0f %.1f", n, n ? faces[nearest].box.height : 0,
+               n ? picture_light(p, faces[nearest].box) : 0, spent() - began);
         for (size_t i = 0; clear && i < vision_dimensions(v); i++)
                 printf(" %.7g", (double)embedding[i]);
         puts("");

@@ -28,7 +28,7 @@ def direction(rgb):
     """Of the nearest face, as the worker's own code has it."""
     done = subprocess.run([SCORES, MODELS.detector, MODELS.landmarks, MODELS.embedding, str(rgb.shape[1]), str(rgb.shape[0])],
                           input=rgb.tobytes(), stdout=subprocess.PIPE, check=True)
-    return numpy.array([float(w) for w in done.stdout.split()[3:]])
+    return numpy.array([float(w) for w in done.stdout.split()[4:]])
 
 
 class AtCamera(AtReader):

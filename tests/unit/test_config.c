@@ -754,7 +754,7 @@ static void test_settings_every_key_is_applied(void **state) {
                 "17\n"
                 "MinimumPatternLength=6\nMinimumCardLength=20\nAloneForDeposit=pin\nAloneForCollect=password "
                 " card\n"
-                "AloneForTakeBack=none\nAloneForLift=pin card\n"
+                "AloneForTakeBack=none\nAloneForLift=pin card\nSelfEnrol=card face\n"
                 "[Reminders]\nEnabled=no\nReminderAfter=2h\nRecallAfter=2d\nQuietFrom=22:30\nQuietUntil=00:"
                 "05\n"
                 "DefaultHour=0\n"
@@ -799,6 +799,7 @@ static void test_settings_every_key_is_applied(void **state) {
         assert_int_equal(s->alone.collect, 1U << CREDENTIAL_PASSWORD | 1U << CREDENTIAL_CARD);
         assert_int_equal(s->alone.take_back, 0);
         assert_int_equal(s->alone.lift, 1U << CREDENTIAL_PIN | 1U << CREDENTIAL_CARD);
+        assert_int_equal(s->self_enrol, 1U << CREDENTIAL_CARD | 1U << CREDENTIAL_FACE);
         assert_false(s->reminders.enabled);
         assert_int_equal(s->reminders.reminder_after_usec, 7200 * USEC_PER_SEC);
         assert_int_equal(s->reminders.recall_after_usec, 2 * 86400 * USEC_PER_SEC);
@@ -946,6 +947,7 @@ static void test_settings_each_mistake_raises_its_complaint(void **state) {
                  "card "
                  "and fingerprint)"},
                 {NULL, "[Identity]\nAloneForCollect=password face\n", "and fingerprint)"},
+                {NULL, "[Identity]\nSelfEnrol=iris\n", "fingerprint and face)"},
                 {NULL, "[Identity]\nAloneForDeposit=pin,card\n", "is not understood"},
                 {NULL, "[Identity]\nMinimumPatternLength=4\n", "a whole number from 5 to 9"},
                 {NULL, "[Bus]\nAdminGroup=a group\n", "a name of letters"},

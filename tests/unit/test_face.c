@@ -160,6 +160,32 @@ static void test_face_light_is_the_mean_of_a_part(void **state) {
         near(grey[3], 200 / 256.0, 0.001);
 }
 
+static void test_face_levels_make_up_for_the_dark_alone(void **state) {
+        static const struct {
+                unsigned char dark, bright; /* half of it each */
+                double expected_dark, expected_bright;
+        } rows[] = {
+                {10, 60, 0, 255},  {0, 100, 0, 255},   {40, 104, 0, 255},
+                {0, 200, 0, 200},  {50, 106, 50, 106}, /* light enough: as it is */
+                {20, 22, 0, 15.9},                     /* too little to make something of: noise */
+        };
+        uint8_t rgb[3 * 16 * 16];
+        Picture p = {.width = 16, .height = 16, .rgb = rgb};
+        Box all = {0, 0, 16, 16};
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                memset(rgb, rows[i].bright, sizeof(rgb));
+                memset(rgb, rows[i].dark, sizeof(rgb) / 2);
+                PixelScale s = picture_levels(&p, all, as_it_is);
+                near(((double)rows[i].dark - (double)s.mean) / (double)s.scale, rows[i].expected_dark, 3);
+                near(((double)rows[i].bright - (double)s.mean) / (double)s.scale, rows[i].expected_bright, 8);
+        }
+        PixelScale s = picture_levels(&p, (Box){NAN, 0, 1, 1}, (PixelScale){127, 128});
+        near(s.mean, 127, 0), near(s.scale, 128, 0);
+        s = picture_levels(&p, (Box){-100, -100, 50, 50}, (PixelScale){127, 128}); /* nothing of it */
+        assert_true(isfinite(s.mean) && s.scale > 0);
+}
+
 /* --- detections --- */
 
 static unsigned find(const float boxes[][4], const float scores[][2], size_t n, Face ret[FACES_MAX]) {
@@ -376,6 +402,7 @@ int main(void) {
                 cmocka_unit_test(test_face_part_is_what_lies_there_whatever_its_size),
                 cmocka_unit_test(test_face_part_beyond_the_edge_is_the_edge_and_nonsense_is_black),
                 cmocka_unit_test(test_face_light_is_the_mean_of_a_part),
+                cmocka_unit_test(test_face_levels_make_up_for_the_dark_alone),
                 cmocka_unit_test(test_face_find_keeps_the_best_of_boxes_that_overlap),
                 cmocka_unit_test(test_face_find_leaves_out_what_is_none),
                 cmocka_unit_test(test_face_find_of_a_crowd_keeps_the_best),
