@@ -48,7 +48,9 @@ extern const KeyType key_path;     /* char *: absolute */
 extern const KeyType key_degrees;  /* double; ±max */
 extern const KeyType key_clock;    /* unsigned: minutes since midnight, as HH:MM */
 extern const KeyType key_timezone; /* char * */
-extern const KeyType key_kinds;    /* uint32_t: a set of kinds that may suffice alone */
+extern const KeyType key_kinds;    /* uint32_t: a set of kinds of credentials */
+extern const KeyType key_alone;    /* uint32_t: likewise, of those that may suffice alone */
+extern const KeyType key_level;    /* unsigned: dB below full scale, as -40dB; min … max without the sign */
 extern const KeyType key_entry;    /* const IniEntry *: kept for a later step that needs the whole cabinet */
 
 #define CONFIG_KEY(label, how, type_, member, ...)                                  \

@@ -299,8 +299,8 @@ class Copy:
     def open(self, salts=()):
         """Whatever any sealed value says, under the cabinet's key and under each person's half that is known."""
         salts = {None, *salts, *(v for v in self.values() if len(v) == 16)}
-        labels = ["person.name", "person.phone", "credential.password", "credential.pattern", "credential.card", "parcel.recipient", "parcel.phone",
-                  "inbox.command", "outbox.secret"]
+        labels = ["person.name", "person.phone", "credential.password", "credential.pattern", "credential.card", "credential.voice",
+                  "parcel.recipient", "parcel.phone", "inbox.command", "outbox.secret"]
         said = []
         for value in self.values():
             if len(value) < 29 or value[0] != 1:
@@ -500,4 +500,5 @@ class TwoKinds(Scenario):
             self.assertRefused("AnotherNeeded", other.lift_lockout)
 
 
-main()
+if __name__ == "__main__":
+    main()
