@@ -42,7 +42,7 @@ static void as_sound(const uint8_t *data, size_t size) {
         bool room = true;
 
         speech_begin(&s, (SpeechLimits){.noise_dbfs = -40, .quiet_dbfs = -45});
-        for (size_t i = 0; i < size && i < 1000; i++) {
+        for (size_t i = 0; i < size && i < 400; i++) {
                 int loud = data[i] * data[i] / 2;
                 for (int k = 0; k < UTTERANCE_HOP; k++)
                         frame[k] = (int16_t)(k % 3 ? loud : -loud);
