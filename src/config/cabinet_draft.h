@@ -88,6 +88,8 @@ typedef struct Builder {
 void builder_read_parts(Builder *b);
 /* cabinet_face.c: [Reader face]. */
 void builder_read_face(Builder *b, const IniSection *s, IdentityReader *ret);
+/* cabinet_voice.c: [Reader voice]. */
+void builder_read_voice(Builder *b, const IniSection *s, IdentityReader *ret);
 /* cabinet_gpio.c: lists of GPIO lines, and the match of board and line types. */
 typedef struct GpioRefs {
         GpioRef *refs;

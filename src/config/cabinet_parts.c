@@ -368,6 +368,8 @@ static void read_reader(Builder *b, const IniSection *s) {
                 }
         if (draft.kind == CREDENTIAL_FACE)
                 builder_read_face(b, s, &draft);
+        else if (draft.kind == CREDENTIAL_VOICE)
+                builder_read_voice(b, s, &draft);
         else {
                 keys_apply(b->complaints, s, reader_keys, ARRAY_SIZE(reader_keys), &draft);
                 check_reader(b, s, &draft);

@@ -32,25 +32,26 @@ struct ConfigKey {
         bool required;
 };
 
-extern const KeyType key_unsigned;    /* unsigned; min … max */
-extern const KeyType key_number;      /* int; min … max, for fields where -1 means "not set" */
-extern const KeyType key_u16;         /* uint16_t, also 0x…; min … max */
-extern const KeyType key_msec;        /* unsigned, milliseconds */
-extern const KeyType key_usec;        /* uint64_t, microseconds */
-extern const KeyType key_count;       /* uint64_t; min … max */
-extern const KeyType key_bytes;       /* uint64_t; K, M, G, T */
-extern const KeyType key_bool;        /* bool */
-extern const KeyType key_choice;      /* an enum, bool, char or int of choices */
-extern const KeyType key_text;        /* char *: anything of min … max bytes */
-extern const KeyType key_name;        /* char *: letters, digits, - _ . of at most max bytes */
-extern const KeyType key_names;       /* char *: such names, separated by blanks; each of at most max bytes */
-extern const KeyType key_path;        /* char *: absolute */
-extern const KeyType key_degrees;     /* double; ±max */
-extern const KeyType key_clock;       /* unsigned: minutes since midnight, as HH:MM */
-extern const KeyType key_timezone;    /* char * */
-extern const KeyType key_kinds;       /* uint32_t: a set of kinds of credentials */
-extern const KeyType key_kinds_alone; /* likewise, of those that may suffice alone */
-extern const KeyType key_entry; /* const IniEntry *: kept for a later step that needs the whole cabinet */
+extern const KeyType key_unsigned; /* unsigned; min … max */
+extern const KeyType key_number;   /* int; min … max, for fields where -1 means "not set" */
+extern const KeyType key_u16;      /* uint16_t, also 0x…; min … max */
+extern const KeyType key_msec;     /* unsigned, milliseconds */
+extern const KeyType key_usec;     /* uint64_t, microseconds */
+extern const KeyType key_count;    /* uint64_t; min … max */
+extern const KeyType key_bytes;    /* uint64_t; K, M, G, T */
+extern const KeyType key_bool;     /* bool */
+extern const KeyType key_choice;   /* an enum, bool, char or int of choices */
+extern const KeyType key_text;     /* char *: anything of min … max bytes */
+extern const KeyType key_name;     /* char *: letters, digits, - _ . of at most max bytes */
+extern const KeyType key_names;    /* char *: such names, separated by blanks; each of at most max bytes */
+extern const KeyType key_path;     /* char *: absolute */
+extern const KeyType key_degrees;  /* double; ±max */
+extern const KeyType key_clock;    /* unsigned: minutes since midnight, as HH:MM */
+extern const KeyType key_timezone; /* char * */
+extern const KeyType key_kinds;    /* uint32_t: a set of kinds of credentials */
+extern const KeyType key_alone;    /* uint32_t: likewise, of those that may suffice alone */
+extern const KeyType key_level;    /* unsigned: dB below full scale, as -40dB; min … max without the sign */
+extern const KeyType key_entry;    /* const IniEntry *: kept for a later step that needs the whole cabinet */
 
 #define CONFIG_KEY(label, how, type_, member, ...)                                  \
         {                                                                           \

@@ -68,10 +68,10 @@ static const ConfigKey identity_keys[] = {
         CONFIG_KEY("EndUnused", key_usec, Settings, end_unused_usec, .max = DAYS(3660)),
         CONFIG_KEY("SelfEnrol", key_kinds, Settings, self_enrol),
         CONFIG_KEY("ReaderTimeout", key_usec, Settings, reader_usec, .min = SECONDS(2), .max = SECONDS(60)),
-        CONFIG_KEY("AloneForDeposit", key_kinds_alone, Settings, alone.deposit),
-        CONFIG_KEY("AloneForCollect", key_kinds_alone, Settings, alone.collect),
-        CONFIG_KEY("AloneForTakeBack", key_kinds_alone, Settings, alone.take_back),
-        CONFIG_KEY("AloneForLift", key_kinds_alone, Settings, alone.lift),
+        CONFIG_KEY("AloneForDeposit", key_alone, Settings, alone.deposit),
+        CONFIG_KEY("AloneForCollect", key_alone, Settings, alone.collect),
+        CONFIG_KEY("AloneForTakeBack", key_alone, Settings, alone.take_back),
+        CONFIG_KEY("AloneForLift", key_alone, Settings, alone.lift),
 };
 static const ConfigKey reminders_keys[] = {
         CONFIG_KEY("Enabled", key_bool, Settings, reminders.enabled),

@@ -18,7 +18,7 @@ static void refs_free(GpioRef *refs, unsigned n) {
 }
 
 bool reader_opens_itself(const IdentityReader *r) {
-        return r->usb || r->kind == CREDENTIAL_FACE;
+        return r->usb || r->kind == CREDENTIAL_FACE || r->kind == CREDENTIAL_VOICE;
 }
 
 Cabinet *cabinet_free(Cabinet *c) {

@@ -202,11 +202,12 @@ typedef struct Alarm {
 typedef struct IdentityReader {
         CredentialKind kind; /* one with a device of the cabinet's */
         bool usb;
-        char *device;  /* of a serial reader: the path of a tty; of a camera: of that */
+        char *device;  /* of a serial reader: the path of a tty; of a camera: of that; of a
+                        * microphone: ALSA's name of it */
         unsigned baud; /* of that */
         char *id;      /* of a USB reader: which one, by driver or identifier; NULL: the only one */
-        /* What its worker has to know beyond that, and gets as it is: a FaceReader (core/face_reader.h);
-         * NULL: nothing. */
+        /* What its worker has to know beyond that, and gets as it is: a FaceReader (core/face_reader.h), a
+         * VoiceReader (core/voice_reader.h); NULL: nothing. */
         void *setup;
         size_t n_setup;
 } IdentityReader;

@@ -30,7 +30,8 @@
         X(PATTERN, pattern, "pattern", HOLDER_ANYBODY, true, false, 387488, PASSWORD)               \
         X(CARD, card, "card", HOLDER_ANYBODY, true, false, 0, CARD)                                 \
         X(FINGERPRINT, fingerprint, "fingerprint", HOLDER_ANYBODY, true, true, 100000, FINGERPRINT) \
-        X(FACE, face, "face", HOLDER_ANYBODY, false, true, 100000, FACE)
+        X(FACE, face, "face", HOLDER_ANYBODY, false, true, 100000, FACE)                            \
+        X(VOICE, voice, "voice", HOLDER_ANYBODY, false, true, 1000000, VOICE)
 
 /* clang-format off */
 typedef enum CredentialKind {

@@ -41,7 +41,7 @@ _lockerctl() {
         [recall]='--reason' [new-code]='--reason' [release]='--reason' [revoke]='--credential --reason'
         [lockout]="--reason --courier $secrets"
         [events]='--follow --after --newest --all'
-        [enrol]="--number --name --phone --pin --password --pattern --card --new-card --fingerprint --face --consent --consent-text --consent-version $secrets"
+        [enrol]="--number --name --phone --pin --password --pattern --card --new-card --fingerprint --face --voice --consent --consent-text --consent-version $secrets"
         [check-config]='--config --cabinet' [link]='--config --cabinet' [restore]='--reason --nothing-since --renumber --config --cabinet'
     )
 
@@ -62,7 +62,7 @@ _lockerctl() {
     local choices=''
     case $prev in
         --size) choices=$(__lockerctl_sizes) ;;
-        --credential) choices='pin password pattern card fingerprint face' ;;
+        --credential) choices='pin password pattern card fingerprint face voice' ;;
         --temperature) choices='ambient chilled frozen' ;;
         --slot) choices=$(__lockerctl_first_column slots) ;;
         --parcel) choices=$(__lockerctl_first_column parcels) ;;

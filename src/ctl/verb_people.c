@@ -121,7 +121,7 @@ static const struct {
 };
 
 /* What a reader of the cabinet takes. */
-static const char *const at_reader[] = {"fingerprint", "face"};
+static const char *const at_reader[] = {"fingerprint", "face", "voice"};
 
 static const char *reader_asked(const Args *a) {
         for (size_t i = 0; i < ARRAY_SIZE(at_reader); i++)
@@ -309,7 +309,7 @@ static int enrol_more(Ctl *c, const Args *a, Secrets *secrets) {
         if (!some)
                 return ctl_usage(c, a,
                                  "Say what is to be enrolled: --pin, --password, --pattern, --card, "
-                                 "--new-card, --fingerprint or --face.");
+                                 "--new-card, --fingerprint, --face or --voice.");
         if (args_has(a, "card") && args_has(a, "new-card"))
                 return ctl_usage(c, a, "--card and --new-card exclude each other.");
         if (!only_pin)
@@ -353,6 +353,7 @@ static const Option enrol_options[] = {
         {"new-card", 0, NULL, "Have the cabinet make up a card, and print what it says"},
         {"fingerprint", 0, NULL, "Have the cabinet's reader take a finger"},
         {"face", 0, NULL, "Have the cabinet's camera take a face"},
+        {"voice", 0, NULL, "Have the cabinet's microphone hear a spoken phrase"},
         {"consent", 0, NULL, "The person has agreed to what is stored (else asked)"},
         {"consent-text", 0, "NAME", "To which text"},
         {"consent-version", 0, "VERSION", "To which version of it"},
@@ -404,7 +405,7 @@ static int run_revoke(Ctl *c, const Args *a) {
 }
 
 static const Option revoke_options[] = {
-        {"credential", 0, "KIND", "Only this one: pin, password, pattern, card, fingerprint or face"},
+        {"credential", 0, "KIND", "Only this one: pin, password, pattern, card, fingerprint, face or voice"},
         {"reason", 'r', "TEXT", "Why, for the audit trail (asked for on a terminal)"},
         {NULL, 0, NULL, NULL},
 };

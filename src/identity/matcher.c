@@ -95,6 +95,15 @@ static const struct {
                 {IDENTITY_NO_SAMPLE, "More than one face was in view. Please come to the camera alone."},
         [MATCHER_PROBLEM_TOO_DARK] = {IDENTITY_NO_SAMPLE, "It was too dark to see a face."},
         [MATCHER_PROBLEM_TOO_FAR] = {IDENTITY_NO_SAMPLE, "The face was too far away. Please come nearer."},
+        [MATCHER_PROBLEM_TOO_SHORT] = {IDENTITY_NO_SAMPLE, "What was said was too short. Please try again."},
+        [MATCHER_PROBLEM_TOO_LONG] =
+                {IDENTITY_NO_SAMPLE,
+                 "What was said was too long, or there was no pause after it. Please try again."},
+        [MATCHER_PROBLEM_TOO_LOUD] = {IDENTITY_NO_SAMPLE, "What was said was too loud. Please try again."},
+        [MATCHER_PROBLEM_TOO_QUIET] = {IDENTITY_NO_SAMPLE, "What was said was too quiet. Please try again."},
+        [MATCHER_PROBLEM_NOISE] =
+                {IDENTITY_NO_SAMPLE,
+                 "It is too noisy here to hear anybody. Please try again, or use another way."},
         [MATCHER_PROBLEM_FAULT] = {IDENTITY_READER_FAILED, "There is a fault in the reader's program."},
 };
 
@@ -112,6 +121,14 @@ static const struct {
         [MATCHER_PROMPT_NEARER] = {"nearer", "Please come nearer to the camera."},
         [MATCHER_PROMPT_TOO_DARK] = {"too-dark", "It is too dark for the camera. Please turn to the light."},
         [MATCHER_PROMPT_ALONE] = {"alone", "More than one face is in view. Please come to the camera alone."},
+        [MATCHER_PROMPT_SAY_AGAIN] = {"again", "Please say the same again."},
+        [MATCHER_PROMPT_TOO_SHORT] = {"too-short", "That was too short. Please say all of it again."},
+        [MATCHER_PROMPT_TOO_LONG] = {"too-long",
+                                     "That was too long. Please say it again, and then be silent."},
+        [MATCHER_PROMPT_TOO_LOUD] = {"too-loud", "That was too loud. Please say it again, less loudly."},
+        [MATCHER_PROMPT_TOO_QUIET] = {"too-quiet",
+                                      "That was too quiet. Please say it again, close to the microphone."},
+        [MATCHER_PROMPT_NOISE] = {"noise", "It is noisy here. Please speak close to the microphone."},
 };
 
 static void health_changed(Matcher *m) {

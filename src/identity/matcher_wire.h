@@ -72,6 +72,13 @@ typedef enum MatcherPrompt {
         MATCHER_PROMPT_NEARER,
         MATCHER_PROMPT_TOO_DARK,
         MATCHER_PROMPT_ALONE, /* before the camera */
+        MATCHER_PROMPT_SAY_AGAIN,
+        /* What was wrong with what was said; it is to be said again. */
+        MATCHER_PROMPT_TOO_SHORT,
+        MATCHER_PROMPT_TOO_LONG,
+        MATCHER_PROMPT_TOO_LOUD,
+        MATCHER_PROMPT_TOO_QUIET,
+        MATCHER_PROMPT_NOISE,
         MATCHER_PROMPT_MAX,
 } MatcherPrompt;
 
@@ -110,8 +117,13 @@ typedef enum MatcherProblem {
         MATCHER_PROBLEM_NO_FACE,        /* in view */
         MATCHER_PROBLEM_SEVERAL_FACES,
         MATCHER_PROBLEM_TOO_DARK,
-        MATCHER_PROBLEM_TOO_FAR, /* too small in the picture */
-        MATCHER_PROBLEM_FAULT,   /* in the matcher itself */
+        MATCHER_PROBLEM_TOO_FAR,   /* too small in the picture */
+        MATCHER_PROBLEM_TOO_SHORT, /* what was said */
+        MATCHER_PROBLEM_TOO_LONG,
+        MATCHER_PROBLEM_TOO_LOUD,
+        MATCHER_PROBLEM_TOO_QUIET,
+        MATCHER_PROBLEM_NOISE, /* nothing could be heard through it */
+        MATCHER_PROBLEM_FAULT, /* in the matcher itself */
         MATCHER_PROBLEM_MAX,
 } MatcherProblem;
 

@@ -49,7 +49,7 @@ class Copy:
     def open(self, salts=()):
         """Whatever any sealed value says, under the cabinet's key and under each person's half that is known."""
         salts = {None, *salts, *(v for v in self.values() if len(v) == 16)}
-        labels = ["person.name", "person.phone", "credential.password", "credential.pattern", "credential.card", "credential.fingerprint",
+        labels = ["person.name", "person.phone", "credential.password", "credential.pattern", "credential.card", "credential.fingerprint", "credential.voice",
                   "credential.pin", "parcel.recipient", "parcel.phone", "inbox.command", "outbox.secret"]
         said = []
         for value in self.values():

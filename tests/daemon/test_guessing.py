@@ -142,8 +142,8 @@ class Guessing(Scenario):
         refused = self.assertRefused("InvalidArgument", session.authenticate, "gait", gait="limps")
         for known in ("code", "courier-pin", "password"):
             self.assertIn(f'"{known}"', refused.message)
-        refused = self.assertRefused("InvalidArgument", self.admin.enrol, kind="courier", number="4714", voice="la")
-        self.assertIn('"voice" is not known here', refused.message)
+        refused = self.assertRefused("InvalidArgument", self.admin.enrol, kind="courier", number="4714", iris="la")
+        self.assertIn('"iris" is not known here', refused.message)
         refused = self.assertRefused("InvalidArgument", self.admin.enrol, kind="courier", number="4714",
                                      pin="258036", password="correct horse battery")
         self.assertIn("password", refused.message)

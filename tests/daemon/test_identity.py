@@ -447,4 +447,5 @@ class TwoKinds(Scenario):
             self.assertRefused("AnotherNeeded", other.lift_lockout)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -29,7 +29,7 @@ REFUSED = {errno.EPERM, errno.EACCES, errno.ENOENT, errno.ENOSYS, errno.EAGAIN, 
 STRANGER = 65533  # a user that nothing belongs to
 PROGRAMS = {"lockerd-line": "line", "lockerd-open": "line", "lockerd-gpio": "gpio", "lockerd-hash": "identity", "lockerd-mqtt": "mqtt",
             "lockerd-link": "link",
-            "lockerd-fingerprint": "fingerprint"}
+            "lockerd-fingerprint": "fingerprint", "lockerd-voice": "voice"}
 
 
 def program(name):

@@ -13,6 +13,7 @@
 #include "config/parse.h"
 #include "config/ranges.h"
 #include "core/face_reader.h"
+#include "core/voice_reader.h"
 
 #include <errno.h>
 #include <math.h>
@@ -342,6 +343,32 @@ static void test_cabinet_camera_names_its_models_and_has_the_measured_threshold(
         assert_int_equal(r->minimum_face + r->minimum_light, 100);
 }
 
+/* Requirement: C1 */
+static void test_cabinet_reader_of_voices_has_the_measured_limits(void **state) {
+        _cleanup_free_ char *text =
+                edit(cabinet_text, "[Size L]", "[Reader voice]\nDevice=plughw:CARD=Mic,DEV=0\n[Size L]");
+        _cleanup_free_ char *strict =
+                edit(text, "DEV=0", "DEV=0\nThreshold=180\nNoiseLimit=-35dB\nQuietLimit=-50dB");
+        ConfigReport report = {};
+        _cleanup_(cabinet_freep) Cabinet *c = NULL, *d = NULL;
+
+        expect_clean(parse(text, board_text, &c, &report), &report);
+        assert_int_equal(c->n_readers, 1);
+        assert_int_equal(c->readers[0].kind, CREDENTIAL_VOICE);
+        assert_string_equal(c->readers[0].device, "plughw:CARD=Mic,DEV=0");
+        assert_true(reader_opens_itself(&c->readers[0]));
+        assert_int_equal(c->readers[0].n_setup, sizeof(VoiceReader));
+        const VoiceReader *r = c->readers[0].setup;
+        assert_int_equal(r->threshold, VOICE_THRESHOLD_DEFAULT);
+        assert_int_equal(r->noise_db, VOICE_NOISE_DEFAULT);
+        assert_int_equal(r->quiet_db, VOICE_QUIET_DEFAULT);
+        expect_clean(parse(strict, board_text, &d, &report), &report);
+        r = d->readers[0].setup;
+        assert_int_equal(r->threshold, 180);
+        assert_int_equal(r->noise_db, 35);
+        assert_int_equal(r->quiet_db, 50);
+}
+
 static void test_cabinet_order_of_sections_does_not_matter(void **state) {
         static const char reversed[] =
                 "[Position P1/1]\nLock=A:2\nLatch=A:2\n"
@@ -434,6 +461,22 @@ static void test_cabinet_each_mistake_raises_its_complaint(void **state) {
                 {"[Size L]", FACE_WITH("/a.onnx 268435457 " SHA) "[Size L]", "its size in bytes"},
                 {"[Size L]", FACE_WITH("/a.onnx 7 " SHA "0") "[Size L]", "its SHA-256"},
                 {"[Size L]", FACE_WITH("/a.onnx") "[Size L]", "this is not the path of a file"},
+                {"[Size L]", "[Reader voice]\nThreshold=200\n[Size L]", "Device= is missing and required"},
+                {"[Size L]", "[Reader voice]\nDevice=my microphone\n[Size L]", "without blanks are allowed"},
+                {"[Size L]", "[Reader voice]\nDevice=hw:1\nType=usb\n[Size L]",
+                 "there is no such key in [Reader]"},
+                {"[Size L]", "[Reader voice]\nDevice=hw:1\nThreshold=99\n[Size L]",
+                 "a whole number from 100 to 300"},
+                {"[Size L]", "[Reader voice]\nDevice=hw:1\nNoiseLimit=40dB\n[Size L]",
+                 "a level from -70dB to -10dB"},
+                {"[Size L]", "[Reader voice]\nDevice=hw:1\nNoiseLimit=-0x20dB\n[Size L]",
+                 "a level from -70dB to -10dB"},
+                {"[Size L]", "[Reader voice]\nDevice=hw:1\nQuietLimit=-71dB\n[Size L]",
+                 "a level from -70dB to -10dB"},
+                {"[Size L]", "[Reader fingerprint]\nDevice=/dev/ttyS1\nThreshold=200\n[Size L]",
+                 "there is no such key"},
+                {"[Size L]", "[Reader voice]\nDevice=hw:1\n[Reader voice]\nDevice=hw:2\n[Size L]",
+                 "one of a kind is allowed"},
                 {"MaxActive=2", "MaxActive=17", "a whole number from 1 to 16"},
                 {"MaxActive=2", "MaxActive=0", "outside the range"},
                 {"MaxActive=2", "Cooldown=100", "with its unit"},
@@ -923,6 +966,17 @@ static void test_settings_example_shows_the_defaults(void **state) {
         assert_int_equal(s->mqtt.unsigned_commands, d->mqtt.unsigned_commands);
 }
 
+/* What never suffices alone may be enrolled by oneself, too. */
+static void test_settings_self_enrol_takes_every_kind(void **state) {
+        static const char text[] = "[Identity]\nSelfEnrol=pattern face voice\n";
+        ConfigReport report = {};
+        _cleanup_(settings_freep) Settings *s = NULL;
+
+        expect_clean(apply(text, &s, &report), &report);
+        assert_int_equal(s->self_enrol, credential_bit(CREDENTIAL_PATTERN) | credential_bit(CREDENTIAL_FACE) |
+                                                credential_bit(CREDENTIAL_VOICE));
+}
+
 static void test_settings_each_mistake_raises_its_complaint(void **state) {
         int wrong = 0;
         static const BadCase cases[] = {
@@ -949,6 +1003,8 @@ static void test_settings_each_mistake_raises_its_complaint(void **state) {
                 {NULL, "[Identity]\nAloneForCollect=password face\n", "and fingerprint)"},
                 {NULL, "[Identity]\nSelfEnrol=iris\n", "fingerprint and face)"},
                 {NULL, "[Identity]\nAloneForDeposit=pin,card\n", "is not understood"},
+                {NULL, "[Identity]\nAloneForLift=fingerprint voice\n", "card and fingerprint)"},
+                {NULL, "[Identity]\nSelfEnrol=voice iris\n", "fingerprint, face and voice)"},
                 {NULL, "[Identity]\nMinimumPatternLength=4\n", "a whole number from 5 to 9"},
                 {NULL, "[Bus]\nAdminGroup=a group\n", "a name of letters"},
                 {NULL, "[Mqtt]\nHost=b\nCommunity=C-0013, C-0014\n", "with blanks between them"},
@@ -1070,6 +1126,8 @@ int main(void) {
                 cmocka_unit_test(test_cabinet_safety_inputs_have_a_debounce_time_of_their_own),
                 cmocka_unit_test(test_cabinet_reader_of_fingers_has_the_usual_baud_rate),
                 cmocka_unit_test(test_cabinet_camera_names_its_models_and_has_the_measured_threshold),
+                cmocka_unit_test(test_cabinet_reader_of_voices_has_the_measured_limits),
+                cmocka_unit_test(test_settings_self_enrol_takes_every_kind),
                 cmocka_unit_test(test_cabinet_order_of_sections_does_not_matter),
                 cmocka_unit_test(test_cabinet_range_wraps_into_next_column),
                 cmocka_unit_test(test_cabinet_each_mistake_raises_its_complaint),

@@ -12,6 +12,7 @@
 #define PATTERN  (1U << CREDENTIAL_PATTERN)
 #define CARD     (1U << CREDENTIAL_CARD)
 #define FACE     (1U << CREDENTIAL_FACE)
+#define VOICE    (1U << CREDENTIAL_VOICE)
 
 /* Requirement: C3 */
 static void test_sufficiency_by_default_each_of_these_kinds_is_enough(void **state) {
@@ -38,6 +39,22 @@ static void test_sufficiency_a_face_is_never_enough(void **state) {
                 assert_int_equal(sufficiency_of(&s, acts[i], FACE), LOCKER_E_ANOTHER_NEEDED);
                 assert_int_equal(sufficiency_of(&s, acts[i], FACE | CARD), REFUSAL_NONE);
                 assert_false(sufficiency_possible(&s, acts[i], FACE));
+        }
+}
+
+/* It proves a phrase, and hardly who says it: beside something else it counts.
+ *
+ * Requirement: C3 */
+static void test_sufficiency_a_voice_is_never_enough(void **state) {
+        static const Act acts[] = {ACT_DEPOSIT, ACT_COLLECT, ACT_TAKE_BACK, ACT_LIFT_TERMINAL_LOCKOUT};
+        const Sufficiency s = sufficiency_default();
+
+        assert_true(credential_has_reader(CREDENTIAL_VOICE));
+        for (size_t i = 0; i < ARRAY_SIZE(acts); i++) {
+                assert_int_equal(sufficiency_of(&s, acts[i], VOICE), LOCKER_E_ANOTHER_NEEDED);
+                assert_int_equal(sufficiency_of(&s, acts[i], VOICE | PATTERN), REFUSAL_NONE);
+                assert_false(sufficiency_possible(&s, acts[i], VOICE));
+                assert_true(sufficiency_possible(&s, acts[i], VOICE | PASSWORD));
         }
 }
 
@@ -98,6 +115,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_sufficiency_by_default_each_of_these_kinds_is_enough),
                 cmocka_unit_test(test_sufficiency_a_face_is_never_enough),
+                cmocka_unit_test(test_sufficiency_a_voice_is_never_enough),
                 cmocka_unit_test(test_sufficiency_a_kind_that_is_not_enough_needs_another_one),
                 cmocka_unit_test(test_credential_kinds_belong_to_couriers_recipients_or_both),
         };
