@@ -54,8 +54,8 @@ int ledger_person_insert(Ledger *l, PersonRow *p) {
         query_blob(&q, 6, has_phone ? mac : NULL, sizeof(mac));
         query_i64(&q, 7, p->enrolled);
         query_time(&q, 8, p->consented);
-        bool own = !l->in_transaction;
-        r = own ? ledger_begin(l) : 0;
+        bool own;
+        r = scope_begin(l, &own);
         if (r < 0)
                 return r;
         r = query_run(&q);
@@ -63,10 +63,7 @@ int ledger_person_insert(Ledger *l, PersonRow *p) {
         if (r >= 0)
                 r = seals_person(l, id);
         query_end(&q);
-        if (own && r >= 0)
-                r = ledger_commit(l);
-        else if (own)
-                ledger_rollback(l);
+        r = scope_end(l, own, r);
         if (r >= 0)
                 p->id = id;
         return r;

@@ -67,6 +67,20 @@ static void test_person_enrolled_found_by_number_and_phone(void **state) {
         assert_int_equal(n, 2);
 }
 
+static void test_person_insert_that_fails_spoils_the_transaction_it_is_part_of(void **state) {
+        Ledger *l = ((Place *)*state)->ledger;
+        PersonRow a = anna(), b = anna(), c = courier("4711");
+        int n = 0;
+
+        assert_int_equal(ledger_person_insert(l, &a), 0);
+        assert_int_equal(ledger_begin(l), 0);
+        assert_int_equal(ledger_person_insert(l, &c), 0);
+        assert_int_equal(ledger_person_insert(l, &b), -EEXIST);
+        assert_int_equal(ledger_commit(l), -EEXIST);
+        assert_int_equal(ledger_person_each(l, count, &n), 0);
+        assert_int_equal(n, 1);
+}
+
 static void test_person_number_or_phone_enrolled_refused(void **state) {
         Ledger *l = ((Place *)*state)->ledger;
         PersonRow a = anna(), b = anna(), c = courier("4711"), d = courier("4711"), e = courier("4712");
@@ -413,6 +427,7 @@ static void test_person_revoked_parcels_from_before_the_enrolment_forget_the_nam
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_person_enrolled_found_by_number_and_phone),
+                TEST(test_person_insert_that_fails_spoils_the_transaction_it_is_part_of),
                 TEST(test_person_number_or_phone_enrolled_refused),
                 TEST(test_credential_set_comes_back_sealed_for_this_person_and_kind),
                 TEST(test_credential_without_a_consent_is_not_stored),
