@@ -46,7 +46,7 @@ __attribute__((constructor)) static void begin(void) {
         if (fd < 0)
                 return;
         off_t n = lseek(fd, 0, SEEK_END);
-        void *p = (void *)syscall(SYS_mmap, NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        void *p = (void *)syscall(SYS_mmap, NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0L);
         shared = p == MAP_FAILED ? NULL : p;
         (void)syscall(SYS_close, fd);
 }
@@ -108,7 +108,7 @@ int close(int fd) {
 void *mmap(void *address, size_t n, int protection, int flags, int fd, off_t offset) {
         if (fd != FD || !in_use)
                 return (void *)syscall(SYS_mmap, address, n, protection, flags, fd, offset);
-        void *p = (void *)syscall(SYS_mmap, NULL, n, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *p = (void *)syscall(SYS_mmap, NULL, n, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
         if (p != MAP_FAILED && (size_t)offset / PICTURE < BUFFERS)
                 buffers[offset / PICTURE] = p;
         return p;
