@@ -50,14 +50,21 @@ class Hearing(unittest.TestCase):
 
 # --- the worker alone, by its protocol
 
-VERSION = int(re.search(r"MATCHER_WIRE_VERSION\s+(\d+)", open(os.path.join(os.path.dirname(__file__), "../../src/identity/matcher_wire.h"),
-                                                                encoding="utf-8").read()).group(1))
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../src/identity/matcher_wire.h"), encoding="utf-8") as header:
+    WIRE = header.read()
+VERSION = int(re.search(r"MATCHER_WIRE_VERSION\s+(\d+)", WIRE).group(1))
+
+
+def words(name, prefix):
+    """Of an enumeration, in its order."""
+    body = re.search(rf"typedef enum {name} {{(.*?)}}", WIRE, re.S).group(1)
+    return [w.lower().replace("_", "-") for w in re.findall(rf"^\s+{prefix}_(\w+),", body, re.M) if w != "MAX"]
+
+
 SETUP, DEVICE, ENROL, CANDIDATE, VERIFY, WATCH, CANCEL, PING, HELLO, HEALTH, PROGRESS, RESULT, PONG = range(1, 14)
-PROMPTS = ["touch", "lift", "put again", "reader-missing", "speak", "look", "look again", "nearer", "too-dark", "alone", "again", "too-short", "too-long", "too-loud", "too-quiet", "noise"]
+PROMPTS = ["again" if w == "say-again" else w for w in words("MatcherPrompt", "MATCHER_PROMPT")]
 OUTCOMES = ["match", "no-match", "enrolled", "failed", "cancelled"]
-PROBLEMS = ["", "missing", "unplugged", "silent", "corrupt", "chatter", "password", "refuses", "other-reader", "bad-template", "no-sample",
-            "poor-sample", "unlike", "several", "unsuitable", "busy", "model-missing", "model-other", "model-unusable", "other-model", "no-face",
-            "several-faces", "too-dark", "too-far", "too-short", "too-long", "too-loud", "too-quiet", "noise", "fault"]
+PROBLEMS = ["" if w == "none" else w for w in words("MatcherProblem", "MATCHER_PROBLEM")]
 
 
 class Matcher:

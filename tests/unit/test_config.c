@@ -1001,7 +1001,7 @@ static void test_settings_each_mistake_raises_its_complaint(void **state) {
                  "card "
                  "and fingerprint)"},
                 {NULL, "[Identity]\nAloneForCollect=password face\n", "and fingerprint)"},
-                {NULL, "[Identity]\nSelfEnrol=iris\n", "fingerprint and face)"},
+                {NULL, "[Identity]\nSelfEnrol=iris\n", "fingerprint, face and voice)"},
                 {NULL, "[Identity]\nAloneForDeposit=pin,card\n", "is not understood"},
                 {NULL, "[Identity]\nAloneForLift=fingerprint voice\n", "card and fingerprint)"},
                 {NULL, "[Identity]\nSelfEnrol=voice iris\n", "fingerprint, face and voice)"},
