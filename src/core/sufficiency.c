@@ -47,15 +47,21 @@ static bool rule(const Sufficiency *s, Act act, uint32_t *ret) {
         return false;
 }
 
+/* Two kinds of which one is more than hardly anything: a photograph and a recording are no proof together. */
+static bool is_enough_together(unsigned presented) {
+        bool strong = (presented & sufficiency_default().deposit) != 0;
+
+        return strong && (presented & (presented - 1)) != 0;
+}
+
 Refusal sufficiency_of(const Sufficiency *s, Act act, unsigned presented) {
-        bool two = (presented & (presented - 1)) != 0;
         uint32_t alone;
 
         if (!rule(s, act, &alone))
                 return REFUSAL_NONE;
         if (!presented)
                 return LOCKER_E_NOT_AUTHENTICATED;
-        return presented & alone || two ? REFUSAL_NONE : LOCKER_E_ANOTHER_NEEDED;
+        return presented & alone || is_enough_together(presented) ? REFUSAL_NONE : LOCKER_E_ANOTHER_NEEDED;
 }
 
 bool sufficiency_possible(const Sufficiency *s, Act act, unsigned enrolled) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which credentials suffice for which act of a person. A kind that suffices alone needs nothing beside it;
- * any other needs a second, different kind of the same person in the same session. A pickup code always
+ * any other needs a second, different kind of the same person in the same session, and one of the two must be
+ * of those that may suffice alone: a face and a voice together do not. A pickup code always
  * suffices for its one parcel. Which kinds suffice alone is the operator's choice (lockerd.conf, AloneFor…=).
  */
 #pragma once

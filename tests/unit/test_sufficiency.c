@@ -55,6 +55,10 @@ static void test_sufficiency_a_voice_is_never_enough(void **state) {
                 assert_int_equal(sufficiency_of(&s, acts[i], VOICE | PATTERN), REFUSAL_NONE);
                 assert_false(sufficiency_possible(&s, acts[i], VOICE));
                 assert_true(sufficiency_possible(&s, acts[i], VOICE | PASSWORD));
+                /* A photograph and a recording, say. */
+                assert_int_equal(sufficiency_of(&s, acts[i], VOICE | FACE), LOCKER_E_ANOTHER_NEEDED);
+                assert_false(sufficiency_possible(&s, acts[i], VOICE | FACE));
+                assert_int_equal(sufficiency_of(&s, acts[i], VOICE | FACE | PATTERN), REFUSAL_NONE);
         }
 }
 
