@@ -85,6 +85,9 @@ class Way:
                           for what, values in (("enrolment", self.enrolling), ("Authenticate", self.showing)))
         worker = self.worker_pid() if hasattr(self, "worker_pid") else None
         memory = f"PSS of the daemon {pss(self.cabinet.daemon.pid):.1f} MiB" + (f", of the matcher {pss(worker):.1f} MiB" if worker else "")
+        for line in self.cabinet.log().splitlines():
+            if line.startswith(("<2>", "<3>", "<4>")):
+                print(f"   {line}", flush=True)
         print(f"{self.name}: {len(self.enrolling)} enrolments, {len(self.showing)} errands; {wrong}; {times}; {memory}", flush=True)
 
 
