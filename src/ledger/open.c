@@ -12,9 +12,12 @@
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <time.h>
 #include <sys/stat.h>
 
-#define EPOCHS_SINCE 9 /* the migration that makes the table */
+#define LOCK_TRIES      20 /* a second */
+#define LOCK_PAUSE_NSEC 50000000
+#define EPOCHS_SINCE    9 /* the migration that makes the table */
 
 /* What the keyed proof is of. The second one says that the chain is keyed: a newer ledger that is made to
  * look like an older one, to have its rows sealed and its chain keyed once more, has the wrong proof. */
@@ -68,11 +71,17 @@ static int take_lock(Ledger *l, Trouble *t) {
                 int r = -errno;
                 return trouble(t, problem_of(r), r, "%s: %s", path, strerror(-r));
         }
-        if (flock(l->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+        /* A daemon that was killed may leave a child that has not become another program yet. */
+        int r = flock(l->lock_fd, LOCK_EX | LOCK_NB);
+        for (unsigned tries = 0; r < 0 && errno == EWOULDBLOCK && tries < LOCK_TRIES; tries++) {
+                (void)nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE_NSEC}, NULL);
+                r = flock(l->lock_fd, LOCK_EX | LOCK_NB);
+        }
+        if (r < 0) {
                 if (errno == EWOULDBLOCK)
                         return trouble(t, LEDGER_PROBLEM_LOCKED, -EBUSY, "%s is held by another process",
                                        path);
-                int r = -errno;
+                r = -errno;
                 return trouble(t, LEDGER_PROBLEM_IO, r, "%s: %s", path, strerror(-r));
         }
         return 0;

@@ -4,6 +4,7 @@
 #include "ledger/migrations.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -75,6 +76,33 @@ static void test_open_held_by_another_refused_but_readable(void **state) {
         assert_int_equal(ledger_check_file(p->path, &detail), 0);
         place_close(p);
         place_open(p);
+}
+
+/* As the child of a daemon that was killed while it started a worker. */
+static void test_open_held_for_a_moment_is_waited_for(void **state) {
+        Place *p = *state;
+        char path[128];
+        int ready[2], status;
+
+        place_open(p);
+        place_close(p);
+        snprintf(path, sizeof(path), "%s.lock", p->path);
+        assert_int_equal(pipe(ready), 0);
+        pid_t child = fork();
+        if (child == 0) {
+                int fd = open(path, O_RDWR | O_CLOEXEC);
+                if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || write(ready[1], "", 1) != 1)
+                        _exit(1);
+                usleep(200000);
+                _exit(0);
+        }
+        char byte;
+        assert_int_equal(read(ready[0], &byte, 1), 1);
+        place_open(p);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        close(ready[0]);
+        close(ready[1]);
 }
 
 static void test_open_wrong_key_refused_and_untouched(void **state) {
@@ -242,6 +270,7 @@ int main(void) {
                 TEST(test_open_zero_length_is_new),
                 TEST(test_open_again_finds_everything),
                 TEST(test_open_held_by_another_refused_but_readable),
+                TEST(test_open_held_for_a_moment_is_waited_for),
                 TEST(test_open_wrong_key_refused_and_untouched),
                 TEST(test_open_newer_version_refused),
                 TEST(test_open_other_programs_database_refused),
