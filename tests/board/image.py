@@ -387,9 +387,10 @@ def image(arch, debs, size="900M", radio=False):
 
 def main():
     start = time.monotonic()
-    arch, debs = sys.argv[1], sys.argv[2:]
+    radio = "--radio" in sys.argv
+    arch, *debs = [a for a in sys.argv[1:] if a != "--radio"]
     try:
-        print(image(arch, debs), f"({time.monotonic() - start:.0f} s)")
+        print(image(arch, debs, radio=radio), f"({time.monotonic() - start:.0f} s)")
     except Unavailable as problem:
         print(problem)
         return 77

@@ -6,6 +6,7 @@ The short run is part of ./check; the long one: tests/board/run.py --long. docs/
 The last line is "N passed, N failed, N skipped"; status 77: the board cannot be made here, and why.
 """
 import argparse
+import functools
 import glob
 import importlib
 import os
@@ -26,7 +27,7 @@ import image  # noqa: E402
 import scenario  # noqa: E402
 
 # The longest first, so that no machine is left alone with it at the end.
-MODULES = ["test_install", "test_power", "test_workers", "test_trouble", "test_people"]
+MODULES = ["test_install", "test_power", "test_workers", "test_trouble", "test_people", "test_radio"]
 # In the guest; locksim stays outside.
 INSTALLED = ("lockerd_", "lockerctl_")
 
@@ -65,10 +66,10 @@ def build_packages(folder):
     return folder
 
 
-def packages_in(folder, arch):
-    found = [p for p in sorted(glob.glob(f"{folder}/*_{arch}.deb")) if os.path.basename(p).startswith(INSTALLED)]
-    if len(found) != len(INSTALLED):
-        sys.exit(f"{folder} does not have one each of {', '.join(INSTALLED)} for {arch}")
+def packages_in(folder, arch, names=INSTALLED):
+    found = [p for p in sorted(glob.glob(f"{folder}/*_{arch}.deb")) if os.path.basename(p).startswith(names)]
+    if len(found) != len(names):
+        sys.exit(f"{folder} does not have one each of {', '.join(names)} for {arch}")
     return found
 
 
@@ -83,17 +84,23 @@ def locksim(folder, scratch):
     return str(scratch / "locksim")
 
 
-def make_image(args, debs):
+def make_image(args, debs, radio=False):
     """Owners of files need root; everything after that does not."""
     if os.geteuid() == 0:
-        return image.image(args.arch, debs)
+        return image.image(args.arch, debs, radio=radio)
     cache = image.cache_directory()
     cache.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(["sudo", "-n", f"LOCKERD_BOARD_CACHE={cache}", sys.executable, str(HERE / "image.py"), args.arch, *debs], capture_output=True,
+    done = subprocess.run(["sudo", "-n", f"LOCKERD_BOARD_CACHE={cache}", sys.executable, str(HERE / "image.py"), *(["--radio"] if radio else []), args.arch, *debs], capture_output=True,
                           text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         raise image.Unavailable((done.stdout + done.stderr).strip() or "making the image needs root")
     return pathlib.Path(done.stdout.split()[0])
+
+
+def with_radio(args, setup, folder):
+    """The same on a board with BlueZ, which is made when a scenario wants it."""
+    debs = packages_in(folder, args.arch, (*INSTALLED, "lockerd-ble_"))
+    return types.SimpleNamespace(**{**vars(setup), "debs": debs, "image": make_image(args, debs, radio=True)})
 
 
 def prune(days=14):
@@ -175,6 +182,7 @@ def main():
                                       ready=again and str(again[0]),
                                       cycles=args.cycles or (50 if args.long else 3), long=args.long,
                                       previous=packages_in(args.previous, args.arch) if args.previous else None)
+        setup.radio = functools.cache(lambda: with_radio(args, setup, folder))
         runner = scenario.Runner(setup, out, args.jobs)
         wanted = chosen(args)
         stories = scenario.stories(wanted)

@@ -8,7 +8,7 @@
         Requirement: F1
         '''
 
-start: "blank", a new disk without lockerd; "ready", a running cabinet with an enrolled courier, from a snapshot; "next", the machine as the scenario before it in the
+start: "blank", a new disk without lockerd; "radio", likewise, on a board that has BlueZ, and with lockerd-ble among the packages; "ready", a running cabinet with an enrolled courier, from a snapshot; "next", the machine as the scenario before it in the
 file left it. long=True: only in the long run.
 """
 import dataclasses
@@ -152,7 +152,7 @@ class Runner:
         with self.lock:
             self.machines += 1
             directory = self.out / "m" / str(self.machines)
-        board = Board(self.setup, directory)
+        board = Board(self.setup.radio() if s.start == "radio" else self.setup, directory)
         try:
             if s.start == "ready":
                 board.boot(base=self.setup.ready, snapshot=SNAPSHOT)
