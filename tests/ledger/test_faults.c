@@ -179,7 +179,7 @@ static void test_fault_while_opening_new_ledger_next_opening_is_good(void **stat
         int hits = 1, n;
 
         snprintf(wal, sizeof(wal), "%s-wal", p->path);
-        for (n = 1; hits > 0; n++) {
+        for (n = 1; hits > 0; n += STRIDE) {
                 _cleanup_(vault_freep) Vault *v = test_vault(1);
                 _cleanup_free_ char *detail = NULL;
                 LedgerProblem problem = LEDGER_PROBLEM_NONE;
