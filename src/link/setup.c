@@ -50,7 +50,7 @@ int link_setup_decode(const char *text, LinkSetup **ret) {
                             &s->latitude, "longitude", &s->longitude, "listen", &s->listen, "loopback-port",
                             &port, "cert-file", &s->cert_file, "key-file", &s->key_file, "ca-file",
                             &s->ca_file, "revocation-file", &s->revocation_file, "sizes", &sizes);
-        if (r < 0 || port < 0 || port > UINT16_MAX || (!port && !s->listen))
+        if (r < 0 || port < 0 || port > UINT16_MAX)
                 return -EPROTO;
         s->has_location = located;
         s->loopback_port = (unsigned)port;

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Handhelds over Bluetooth LE: the whole daemon, and a BlueZ of the test's. On the air it is on the virtual board."""
 import os
+import pathlib
+import re
 import signal
 import struct
 import subprocess
@@ -56,7 +58,7 @@ class FakeStream(Stream):
             self.phone.leave()
 
 
-class Radio(LinkTest):
+class RadioTest(LinkTest):
     settings = {"Session": {"ReopenGrace": "20s", "AnswerTimeout": "20s"}}
     link_settings = {"Bluetooth": "yes", "BluetoothPhones": "2"}
 
@@ -80,6 +82,8 @@ class Radio(LinkTest):
         out = subprocess.run(["pgrep", "-P", str(self.cabinet.daemon.pid), "-x", "lockerd-ble"], capture_output=True, text=True, check=False).stdout
         return int(out) if out.strip() else None
 
+
+class Radio(RadioTest):
     def test_a_phone_deposits_and_another_collects_at_every_mtu(self):
         """Requirement: A5, B1, B2, B3"""
         for i, mtu in enumerate((23, 185, 517)):
@@ -167,6 +171,25 @@ class Radio(LinkTest):
                 stream.close()
         self.assertEqual(self.admin.health()["bluetooth"][0], "ok")
         with self.phone(9, "4711") as link:
+            self.bring(link)
+
+
+class RadioAlone(RadioTest):
+    """Phones over the air, and no other way to the link."""
+
+    def setUp(self):
+        super().setUp()
+        text = pathlib.Path(self.cabinet.config).read_text(encoding="utf-8")
+        self.cabinet.stop_daemon()
+        pathlib.Path(self.cabinet.config).write_text(re.sub(r"(?m)^Listen\s*=.*\n", "", text), encoding="utf-8")
+        self.cabinet.start_daemon()
+        self.wait_listening()
+        self.wait_radio("ok")
+
+    def test_link_without_a_socket(self):
+        """Requirement: B1"""
+        self.assertNotIn("Listen", pathlib.Path(self.cabinet.config).read_text(encoding="utf-8"))
+        with self.phone(1, "4711") as link:
             self.bring(link)
 
 
